@@ -1,0 +1,218 @@
+"""The one configuration object of an array; every width in the design derives from it, here, once."""
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from types import MappingProxyType
+
+__all__ = ["PRESETS", "Config", "ConfigError", "log2_exact", "width_of"]
+
+VALUE_BITS = 8
+ACC_BITS = 32
+ADDRESS_BITS = 32
+AXI_PAGE_BYTES = 4096
+MAX_BURST_BEATS = 16
+
+
+class ConfigError(ValueError):
+    """A configuration field holds a value the hardware cannot be built with; the message names both."""
+
+
+def log2_exact(value: int) -> int:
+    """The exponent of a power of two; ValueError for any other number."""
+    if value < 1 or value & (value - 1):
+        raise ValueError(f"{value} is not a power of two")
+    return value.bit_length() - 1
+
+
+def width_of(values: int) -> int:
+    """Bits that tell `values` different values apart, at least one (Amaranth has zero-width signals,
+    Verilog has not)."""
+    return max(1, (values - 1).bit_length())
+
+
+@dataclass(frozen=True)
+class Config:
+    """What an array is made of.
+
+    Parameters
+    ----------
+    name : str
+        Shown in reports and in the generated Verilog.
+    pes, lanes : int
+        P processing elements of V multiply-accumulate lanes each; powers of two.
+    port_bytes : int
+        W, the memory port's bytes a beat; V or 2·V.
+    tile_bytes : int
+        S, tile memory for values over all lanes, both halves.
+    beat_tokens : int
+        T, tokens a beat of the token bus; at most W/2, so that T 16-bit column indices fill one chunk.
+    acc_words : int
+        Accumulator words a lane: columns of one PE's slice divided by V, at most.
+    chains : int
+        Drain chains, 1 or 2; rows (in vector mode, groups of rows) alternate between them.
+    queue_beats : int
+        Depth of each PE's token queue.
+    row_queue_words : int
+        Depth of each PE's queue of finished words; at least `acc_words`.
+    read_buffer_beats : int
+        Beats of room that each read stream may have outstanding; hides the memory's latency.
+    compressed_b : bool
+        Build the packed tile: zeros of B cost no cycle.
+    scale_multipliers : int
+        Multipliers a chain's finisher scales with: 0 (no int8 output), 1 (serial), or V.
+    table_rows : int
+        Rows of B a PE can hold packed, both halves. Unused without `compressed_b`.
+    """
+
+    name: str = "base"
+    pes: int = 8
+    lanes: int = 8
+    port_bytes: int = 16
+    tile_bytes: int = 128 * 1024
+    beat_tokens: int = 8
+    acc_words: int = 32
+    chains: int = 2
+    queue_beats: int = 16
+    row_queue_words: int = 32
+    read_buffer_beats: int = 64
+    compressed_b: bool = True
+    scale_multipliers: int = 8
+    table_rows: int = 512
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if type(value) is not field.type and field.type.__class__ is type:
+                self._refuse(field.name, f"a value of type {field.type.__name__}")
+        power_of_two = {
+            "pes": (2, 64), "lanes": (2, 32), "port_bytes": (4, 64), "tile_bytes": (256, 1 << 22),
+            "beat_tokens": (2, 32), "acc_words": (2, 256), "chains": (1, 2), "queue_beats": (4, 256),
+            "row_queue_words": (2, 1024), "read_buffer_beats": (2 * MAX_BURST_BEATS, 512),
+            "table_rows": (4, 4096),
+        }
+        for name, (low, high) in power_of_two.items():
+            value = getattr(self, name)
+            if not low <= value <= high or value & (value - 1):
+                self._refuse(name, f"a power of two from {low} to {high}")
+        if self.port_bytes not in (self.lanes, 2 * self.lanes):
+            self._refuse("port_bytes", f"lanes or twice lanes, {self.lanes} or {2 * self.lanes}")
+        if 2 * self.beat_tokens > self.port_bytes:
+            self._refuse("beat_tokens", f"at most half of port_bytes, {self.port_bytes // 2}")
+        if self.row_queue_words < self.acc_words:
+            self._refuse("row_queue_words", f"at least acc_words, {self.acc_words}")
+        if self.scale_multipliers not in (0, 1, self.lanes):
+            self._refuse("scale_multipliers", f"0, 1 or lanes, {self.lanes}")
+        if self.lane_values < 2 * self.acc_words:
+            self._refuse("tile_bytes", f"at least {2 * self.acc_words * self.pes * self.lanes}, "
+                                       "two rows of a full slice in every lane")
+
+    def _refuse(self, name: str, wanted: str) -> None:
+        raise ConfigError(
+            f"configuration {self.name!r}: {name} = {getattr(self, name)!r}; it must be {wanted}")
+
+    # ---- tile memory -------------------------------------------------------------------------------
+
+    @cached_property
+    def lane_values(self) -> int:
+        """Dense values a lane's store holds, both halves."""
+        return self.tile_bytes // (self.pes * self.lanes)
+
+    @cached_property
+    def store_depth(self) -> int:
+        """Words of a lane's store; a word holds two dense values or one packed slot."""
+        return self.lane_values // 2
+
+    @cached_property
+    def slot_bits(self) -> int:
+        """A packed slot: value and accumulator word."""
+        return VALUE_BITS + self.acc_word_bits
+
+    @cached_property
+    def half_word_bits(self) -> int:
+        """Bits of one half of a store word; half of 18 where slots are stored (a block RAM's ninth bits)."""
+        return max(VALUE_BITS, -(-self.slot_bits // 2)) if self.compressed_b else VALUE_BITS
+
+    @cached_property
+    def words_per_beat(self) -> int:
+        """Tile words (V values) in one beat of the memory port: 1 or 2."""
+        return self.port_bytes // self.lanes
+
+    @cached_property
+    def count_bits(self) -> int:
+        """A lane's number of packed slots in one row of B: up to 2·acc_words - 1 (duplicates may exceed
+        the columns)."""
+        return width_of(2 * self.acc_words)
+
+    # ---- widths ------------------------------------------------------------------------------------
+
+    @cached_property
+    def pe_bits(self) -> int:
+        return log2_exact(self.pes)
+
+    @cached_property
+    def lane_bits(self) -> int:
+        return log2_exact(self.lanes)
+
+    @cached_property
+    def tile_address_bits(self) -> int:
+        """Address of one dense word (one value in every lane) of a PE's tile memory."""
+        return width_of(self.lane_values)
+
+    @cached_property
+    def store_address_bits(self) -> int:
+        return width_of(self.store_depth)
+
+    @cached_property
+    def table_address_bits(self) -> int:
+        return width_of(self.table_rows)
+
+    @cached_property
+    def row_address_bits(self) -> int:
+        """What a token's `address` must hold: a dense word's address or a row of the packed table."""
+        return max(self.tile_address_bits, self.table_address_bits if self.compressed_b else 1)
+
+    @cached_property
+    def acc_word_bits(self) -> int:
+        return width_of(self.acc_words)
+
+    @cached_property
+    def slice_words_bits(self) -> int:
+        """Counts 0..acc_words."""
+        return width_of(self.acc_words + 1)
+
+    @cached_property
+    def word_bits(self) -> int:
+        """Index of a V-wide word in a whole row of C's column block."""
+        return width_of(self.pes * self.acc_words)
+
+    @cached_property
+    def index_bits(self) -> int:
+        """A row or column index within a tile, after its start was subtracted."""
+        return max(width_of(self.tile_bytes), width_of(self.pes * self.acc_words * self.lanes))
+
+    @cached_property
+    def max_block_columns(self) -> int:
+        """Columns of C that one pass can make, with P_n = P."""
+        return self.pes * self.acc_words * self.lanes
+
+    @cached_property
+    def total_lanes(self) -> int:
+        return self.pes * self.lanes
+
+    @cached_property
+    def burst_bytes(self) -> int:
+        """Bursts are aligned to this, so that none crosses a 4 KiB page."""
+        return MAX_BURST_BEATS * self.port_bytes
+
+
+PRESETS = MappingProxyType({
+    config.name: config for config in (
+        Config(name="tiny", pes=2, lanes=4, port_bytes=4, tile_bytes=4 * 1024, beat_tokens=2, acc_words=16,
+               chains=1, queue_beats=8, row_queue_words=16, read_buffer_beats=32, compressed_b=False,
+               scale_multipliers=1),
+        Config(name="small", pes=4, lanes=4, port_bytes=8, tile_bytes=32 * 1024, beat_tokens=4, chains=1,
+               scale_multipliers=4),
+        Config(name="base"),
+        Config(name="large", pes=16, tile_bytes=256 * 1024),
+    )
+})

@@ -1,0 +1,244 @@
+"""Every contract between two blocks of the array, one function or enum each.
+
+The hardware, the runtime and the tests import these; nothing else states a width or a field twice.
+All functions take the frozen `hdl.config.Config`.
+"""
+
+from amaranth.hdl import signed, unsigned
+from amaranth.lib import data, enum
+
+from .config import ACC_BITS, ADDRESS_BITS, VALUE_BITS, Config, width_of
+
+__all__ = [
+    "ROW_ENDS",
+    "AFormat",
+    "BFormat",
+    "ChainWord",
+    "Chunk",
+    "FetchFormat",
+    "PeJob",
+    "RawBeat",
+    "ReadBeat",
+    "ReadRequest",
+    "ScaleWord",
+    "SegmentJob",
+    "SlotArray",
+    "TileBeat",
+    "TileBeatKind",
+    "Token",
+    "TokenBeat",
+]
+
+ROW_ENDS = 2
+"""Row ends in one beat of the token bus."""
+
+
+# ---- memory side -----------------------------------------------------------------------------------
+
+
+def SegmentJob() -> data.StructLayout:
+    """A two-dimensional piece of memory: `rows` segments of `row_bytes`, `stride` bytes apart.
+
+    `stride == row_bytes` makes it one contiguous run, whose beats are shared by neighbouring rows.
+    Any byte address. No data moves when `rows` or `row_bytes` is 0.
+    """
+    return data.StructLayout({
+        "address": ADDRESS_BITS,
+        "row_bytes": 32,
+        "rows": 32,
+        "stride": 32,
+    })
+
+
+def Chunk(chunk_bytes: int) -> data.StructLayout:
+    """Up to `chunk_bytes` consecutive bytes of one segment, lowest address in the lowest bits.
+
+    `count` is 1..chunk_bytes; bytes from `count` on are zero. Every chunk but a segment's last is full.
+    """
+    return data.StructLayout({
+        "data": 8 * chunk_bytes,
+        "count": width_of(chunk_bytes + 1),
+        "row_last": 1,  # the segment's last chunk
+        "last": 1,      # the job's last chunk
+    })
+
+
+def ReadRequest(config: Config) -> data.StructLayout:
+    """One burst: beat-aligned address and beats - 1; never crosses a multiple of `config.burst_bytes`."""
+    return data.StructLayout({"address": ADDRESS_BITS, "beats": 4})
+
+
+def ReadBeat(config: Config) -> data.StructLayout:
+    """One beat of an answer; `error` where the bus said SLVERR or DECERR."""
+    return data.StructLayout({"data": 8 * config.port_bytes, "error": 1})
+
+
+# ---- tokens ----------------------------------------------------------------------------------------
+
+
+class FetchFormat(enum.Enum, shape=2):
+    """How the matrix that a fetch unit reads lies in memory."""
+
+    DENSE = 0   # rows of int8, zeros dropped
+    CSR16 = 1   # unsigned 16-bit column indices
+    CSR32 = 2   # int32 column indices
+
+
+class BFormat(enum.Enum, shape=2):
+    """How B lies in memory and in the tile."""
+
+    DENSE = 0         # rows of int8, stored as they are
+    DENSE_PACKED = 1  # rows of int8, zeros dropped, packed
+    CSR16_PACKED = 2
+    CSR32_PACKED = 3
+
+
+class AFormat(enum.Enum, shape=2):
+    """How A lies in memory; the same codes as FetchFormat."""
+
+    DENSE = 0
+    CSR16 = 1
+    CSR32 = 2
+
+
+def _Ends(config: Config) -> data.ArrayLayout:
+    """Row ends in order: row end e comes before the token at index `position` (T: after all)."""
+    return data.ArrayLayout(
+        data.StructLayout({"valid": 1, "position": width_of(config.beat_tokens + 1)}), ROW_ENDS)
+
+
+def RawBeat(config: Config) -> data.StructLayout:
+    """What a fetch unit makes: up to T nonzeros of consecutive rows and up to two row ends.
+
+    Row ends are valid from the first on and their positions do not decrease. A token at or after the
+    last row end's position belongs to the row that is still open.
+    """
+    return data.StructLayout({
+        "tokens": data.ArrayLayout(data.StructLayout({
+            "index": config.index_bits,        # column minus the tile's first column
+            "value": signed(VALUE_BITS),       # not zero where its mask bit is set
+        }), config.beat_tokens),
+        "mask": config.beat_tokens,
+        "ends": _Ends(config),
+        "last": 1,                             # nothing of this job follows
+    })
+
+
+def Token(config: Config) -> data.StructLayout:
+    """A nonzero A[i, k] on its way to the PE that owns k."""
+    return data.StructLayout({
+        "owner": config.pe_bits,               # k's owner among P_k
+        "address": config.row_address_bits,    # dense: first word of B's row k, relative to the tile;
+                                               # packed: row of the table, relative to the tile
+        "part": config.lane_bits,              # N < V: which group of lanes holds row k
+        "value": signed(VALUE_BITS),
+    })
+
+
+def TokenBeat(config: Config) -> data.StructLayout:
+    """A beat of the token bus; mask, ends and last as in `RawBeat`."""
+    return data.StructLayout({
+        "tokens": data.ArrayLayout(Token(config), config.beat_tokens),
+        "mask": config.beat_tokens,
+        "ends": _Ends(config),
+        "last": 1,
+    })
+
+
+# ---- tile ------------------------------------------------------------------------------------------
+
+
+class TileBeatKind(enum.Enum, shape=3):
+    """What a beat of the tile bus does."""
+
+    START = 0    # a packed tile begins: every PE sets its packing pointer to the start of the half
+    WORDS = 1    # dense: words of one row of B
+    PARTS = 2    # dense, N < V: rows of N' bytes, at most one for each PE
+    SLOTS = 3    # packed: at most one nonzero a lane, all of one row and one slice
+    ROW_END = 4  # packed: every PE that owns the row closes it in its table
+
+
+def SlotArray(config: Config) -> data.ArrayLayout:
+    """Nonzeros of one row of B on their way to the lanes of one PE."""
+    return data.ArrayLayout(data.StructLayout({
+        "valid": 1,
+        "value": signed(VALUE_BITS),
+        "word": config.acc_word_bits,
+    }), config.lanes)
+
+
+def TileBeat(config: Config) -> data.StructLayout:
+    """A beat of the tile bus, heard by every PE; there is no backpressure, a store takes every beat.
+
+    kind     fields that count
+    START    half, whole
+    WORDS    half, owner; for each word x: enable[x], slice[x], address[x]; lanes of word x are bytes
+             x·V..x·V+V-1 of data. Both words for one slice: address[0] even, address[1] = address[0] + 1.
+    PARTS    half, part_log2, fold, first, address[0], part. Data is W / N' rows of N' = 1 << part_log2
+             bytes, of the rows k0, k0+1, ..., all with the same upper bits of k. PE p (P_k = P here) takes
+             row r = (p xor fold) - first where 0 <= r < rows, into lanes part·N'..part·N'+N'-1 of word
+             address[0]. `rows` is 1..W/N'.
+    SLOTS    owner, slice[0], slots.
+    ROW_END  owner, address[0]: the row's place in the table, relative to the tile.
+
+    Addresses are relative to the tile: the PE adds the half's base.
+    """
+    return data.StructLayout({
+        "kind": TileBeatKind,
+        "half": 1,                             # which half of the tile memory; 0 for a whole tile
+        "owner": config.pe_bits,
+        "enable": config.words_per_beat,
+        "slice": data.ArrayLayout(unsigned(config.pe_bits), config.words_per_beat),
+        "address": data.ArrayLayout(unsigned(config.row_address_bits), config.words_per_beat),
+        "part_log2": width_of(config.lane_bits + 1),
+        "part": config.lane_bits,
+        "fold": config.pe_bits,
+        "first": config.pe_bits,
+        "rows": width_of(config.port_bytes + 1),
+        "data": 8 * config.port_bytes,
+        "slots": SlotArray(config),
+    })
+
+
+# ---- array -----------------------------------------------------------------------------------------
+
+
+def PeJob(config: Config) -> data.StructLayout:
+    """What a PE must know of the running job; constant while one of its tokens is in the array."""
+    return data.StructLayout({
+        "pk_log2": width_of(config.pe_bits + 1),   # P_k = 1 << pk_log2; PE = slice·P_k + owner
+        "slice_words": config.slice_words_bits,    # words of one row of C in a full slice, 1..acc_words
+        "total_words": width_of(config.pes * config.acc_words + 1),  # words of a whole row (or group)
+        "packed": 1,
+        "half": 1,
+        "group_log2": width_of(config.lane_bits + 1),  # rows of C in one word: 1 << group_log2 (N < V), or 0
+    })
+
+
+def ChainWord(config: Config) -> data.StructLayout:
+    """V sums of one row of C (or of one group of rows, N < V).
+
+    Words of a row come in increasing order of `word`; absent words are zeros that nobody wrote.
+    A row without any word is a single chain word with `valid` = 0 and `last` set.
+    """
+    return data.StructLayout({
+        "word": config.word_bits,              # global in the row: slice · slice_words + word
+        "valid": config.lanes,                 # absent is not zero
+        "data": data.ArrayLayout(signed(ACC_BITS), config.lanes),
+        "last": 1,                             # ends the row; valid may be 0
+    })
+
+
+def ScaleWord() -> data.StructLayout:
+    """A scale as the hardware applies it, packed in 32 bits:
+
+        y = saturate18(round_shift(x, pre)); z = saturate8(round_shift(y * multiplier, post))
+        round_shift(x, s) = (x + (1 << s >> 1)) >> s       (arithmetic; halves round up)
+    """
+    return data.StructLayout({
+        "multiplier": unsigned(16),
+        "pre": unsigned(5),
+        "reserved0": unsigned(3),
+        "post": unsigned(6),
+        "reserved1": unsigned(2),
+    })
