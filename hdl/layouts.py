@@ -242,3 +242,81 @@ def ScaleWord() -> data.StructLayout:
         "post": unsigned(6),
         "reserved1": unsigned(2),
     })
+
+
+# ---- jobs: what the command processor tells each unit, one stream element a descriptor ---------------
+
+
+def Fault() -> data.StructLayout:
+    """One cycle of `valid` reports a fault by its `hdl.registers.ErrorCode`; the job still runs to its end."""
+    return data.StructLayout({"valid": 1, "code": 8})
+
+
+def FetchJob(config: Config) -> data.StructLayout:
+    """A matrix to be streamed as tokens: `rows` rows, columns start..start+count-1, others dropped."""
+    return data.StructLayout({
+        "format": FetchFormat,
+        "rows": 32,
+        "start": 32,      # first column; subtracted from every index
+        "count": 32,      # columns
+        "pointers": 32,   # CSR: address of the second row pointer (the end of row 0)
+        "indices": 32,    # CSR: address of the first column index
+        "values": 32,     # address of the first value; dense: of row 0, column `start`
+        "stride": 32,     # dense: bytes from row to row
+        "nnz": 32,        # CSR: entries
+        "first": 32,      # CSR: the row pointer of row 0
+        "columns": 32,    # CSR: an index at or past this is a fault
+    })
+
+
+def RouterJob(config: Config) -> data.StructLayout:
+    """How tokens of a job find their PE and their row of B."""
+    return data.StructLayout({
+        "pk_log2": width_of(config.pe_bits + 1),
+        "slice_words": config.slice_words_bits,
+        "packed": 1,
+        "group_log2": width_of(config.lane_bits + 1),
+    })
+
+
+def TileJob(config: Config) -> data.StructLayout:
+    """A tile of B to be loaded: k_count rows, n_count columns from n_start on."""
+    return data.StructLayout({
+        "format": BFormat,
+        "k_count": 32,
+        "n_start": 32,
+        "n_count": 32,
+        "pointers": 32,
+        "indices": 32,
+        "values": 32,
+        "stride": 32,
+        "nnz": 32,
+        "first": 32,
+        "columns": 32,
+        "pk_log2": width_of(config.pe_bits + 1),
+        "slice_words": config.slice_words_bits,
+        "group_log2": width_of(config.lane_bits + 1),
+        "half": 1,
+        "whole": 1,
+    })
+
+
+def CollectorJob(config: Config) -> data.StructLayout:
+    """What becomes of the sums of a job, and where they go."""
+    return data.StructLayout({
+        "rows": 32,
+        "n_count": 32,
+        "group_log2": width_of(config.lane_bits + 1),
+        "accumulate": 1,
+        "out_int8": 1,
+        "out_raw": 1,
+        "relu": 1,
+        "row_bias": 1,
+        "row_scale": 1,
+        "scale": ScaleWord(),
+        "c_address": 32,
+        "c_stride": 32,
+        "cin_address": 32,
+        "cin_stride": 32,
+        "params_address": 32,
+    })
