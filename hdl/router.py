@@ -1,0 +1,130 @@
+"""Gives every token its owner and its place in the tile, and fills up the last group of rows."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import Config
+from .layouts import ROW_ENDS, RawBeat, RouterJob, TokenBeat
+from .owner import owner
+
+__all__ = ["Router"]
+
+
+class Router(wiring.Component):
+    """Turns column indices into owners and tile addresses, once for all PEs.
+
+    Throughput: one beat a cycle.
+    Latency: three cycles.
+    Backpressure: the whole pipeline waits while `o` is stalled.
+    Order: kept. Rows are padded with row ends to a multiple of the group; `last` moves to the final pad.
+
+    A job is taken before its first beat and is given up when its `last` beat has left.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    i_job : stream of RouterJob
+    i : stream of RawBeat
+    o : stream of TokenBeat
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__({
+            "i_job": In(stream.Signature(RouterJob(config))),
+            "i": In(stream.Signature(RawBeat(config))),
+            "o": Out(stream.Signature(TokenBeat(config))),
+        })
+
+    def elaborate(self, platform):
+        config = self._config
+        m = Module()
+        job = Signal(RouterJob(config))
+        active = Signal()
+        advance = Signal()
+        m.d.comb += [advance.eq(~self.o.valid | self.o.ready), self.i_job.ready.eq(~active)]
+        with m.If(self.i_job.valid & self.i_job.ready):
+            m.d.sync += [job.eq(self.i_job.payload), active.eq(1)]
+        with m.If(self.o.valid & self.o.ready & self.o.payload.last):
+            m.d.sync += active.eq(0)
+
+        entry_valid, entry = self._pad(m, job, active, advance)
+        self._place(m, job, advance, entry_valid, entry)
+        return m
+
+    def _pad(self, m: Module, job, active, advance):
+        """Stage 0: the beat that enters the pipeline, or a pad that completes the group."""
+        config = self._config
+        entry = Signal(RawBeat(config))
+        valid, padding = Signal(), Signal()
+        phase = Signal(config.lane_bits)         # rows of the open group that have ended
+        missing = Signal(config.lane_bits + 1)   # row ends that still complete it
+        group_mask = Signal(config.lane_bits)
+        ended = Signal(range(ROW_ENDS + 1))
+        after = Signal(config.lane_bits)
+        takes_last = Signal()
+        m.d.comb += [
+            group_mask.eq((1 << job.group_log2) - 1),
+            ended.eq(sum(end.valid for end in self.i.payload.ends)),
+            after.eq((phase + ended) & group_mask),
+            takes_last.eq(self.i.payload.last & (after != 0)),
+            self.i.ready.eq(active & ~padding & advance),
+            entry.eq(self.i.payload),
+            entry.last.eq(self.i.payload.last & (after == 0)),
+            valid.eq((self.i.valid & active) | padding),
+        ]
+        with m.If(padding):
+            m.d.comb += [entry.eq(0), entry.last.eq(missing <= ROW_ENDS)]
+            for number, end in enumerate(entry.ends):
+                m.d.comb += end.valid.eq(missing > number)
+            with m.If(advance):
+                m.d.sync += missing.eq(missing - ROW_ENDS)
+                with m.If(missing <= ROW_ENDS):
+                    m.d.sync += padding.eq(0)
+        with m.Elif(self.i.valid & self.i.ready):
+            m.d.sync += phase.eq(Mux(self.i.payload.last, 0, after))
+            with m.If(takes_last):
+                m.d.sync += [padding.eq(1), missing.eq(group_mask - after + 1)]
+        return valid, entry
+
+    def _place(self, m: Module, job, advance, entry_valid, entry) -> None:
+        config = self._config
+        first, second = Signal(TokenBeat(config)), Signal(TokenBeat(config))
+        first_valid, second_valid = Signal(), Signal()
+        output, output_valid = Signal(TokenBeat(config)), Signal()
+        m.d.comb += [self.o.payload.eq(output), self.o.valid.eq(output_valid)]
+        with m.If(advance):
+            m.d.sync += [first_valid.eq(entry_valid), second_valid.eq(first_valid), output_valid.eq(second_valid)]
+            for target, source in ((first, entry), (second, first), (output, second)):
+                m.d.sync += [target.mask.eq(source.mask), target.ends.eq(source.ends),
+                             target.last.eq(source.last)]
+            for number in range(config.beat_tokens):
+                self._place_token(m, job, entry.tokens[number], first.tokens[number],
+                                  second.tokens[number], output.tokens[number])
+
+    def _place_token(self, m: Module, job, entry, first, second, output) -> None:
+        config = self._config
+        # Stage 1: owner and local row.
+        local_row = Signal(config.index_bits)
+        # Stage 2: word row and part.
+        word_row = Signal(config.row_address_bits)
+        m.d.sync += [
+            first.value.eq(entry.value),
+            first.owner.eq(owner(entry.index, job.pk_log2, config.pe_bits)),
+            local_row.eq(entry.index >> job.pk_log2),
+
+            second.value.eq(first.value),
+            second.owner.eq(first.owner),
+            second.part.eq(local_row & ((1 << job.group_log2) - 1)),
+            word_row.eq(local_row >> job.group_log2),
+
+            # Stage 3: the row's first word. A packed tile is found by its table, row by row.
+            output.value.eq(second.value),
+            output.owner.eq(second.owner),
+            output.part.eq(second.part),
+            output.address.eq(Mux(job.packed, word_row, word_row * job.slice_words)),
+        ]

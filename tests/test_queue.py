@@ -1,0 +1,27 @@
+"""hdl.queue: order and fullness."""
+
+import pytest
+from amaranth.back import verilog
+from amaranth.lib import data
+
+from hdl.queue import Queue
+from tests.harness import run_block
+
+PAIR = data.StructLayout({"a": 8, "b": data.ArrayLayout(4, 2)})
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("depth", [2, 8])
+def test_entries_come_out_in_order_under_gaps_and_stalls(depth: int, seed: int) -> None:
+    items = [{"a": number, "b": [number % 16, 3]} for number in range(60)]
+    result = run_block(Queue(PAIR, depth), {"i": items}, {"o": 60}, gap=0.3, stall=0.4, seed=seed)
+    assert result["o"] == items
+
+
+def test_a_depth_that_is_no_power_of_two_is_refused() -> None:
+    with pytest.raises(ValueError, match="depth = 6"):
+        Queue(8, 6)
+
+
+def test_it_converts_to_verilog() -> None:
+    assert "module" in verilog.convert(Queue(PAIR, 4))
