@@ -45,18 +45,21 @@ class Router(wiring.Component):
         m = Module()
         job = Signal(RouterJob(config))
         active = Signal()
+        complete = Signal()  # the last beat is in the pipeline: what follows belongs to the next job
         advance = Signal()
         m.d.comb += [advance.eq(~self.o.valid | self.o.ready), self.i_job.ready.eq(~active)]
         with m.If(self.i_job.valid & self.i_job.ready):
-            m.d.sync += [job.eq(self.i_job.payload), active.eq(1)]
+            m.d.sync += [job.eq(self.i_job.payload), active.eq(1), complete.eq(0)]
         with m.If(self.o.valid & self.o.ready & self.o.payload.last):
             m.d.sync += active.eq(0)
 
-        entry_valid, entry = self._pad(m, job, active, advance)
+        entry_valid, entry = self._pad(m, job, active & ~complete, advance)
+        with m.If(entry_valid & advance & entry.last):
+            m.d.sync += complete.eq(1)
         self._place(m, job, advance, entry_valid, entry)
         return m
 
-    def _pad(self, m: Module, job, active, advance):
+    def _pad(self, m: Module, job, accepts, advance):
         """Stage 0: the beat that enters the pipeline, or a pad that completes the group."""
         config = self._config
         entry = Signal(RawBeat(config))
@@ -72,10 +75,10 @@ class Router(wiring.Component):
             ended.eq(sum(end.valid for end in self.i.payload.ends)),
             after.eq((phase + ended) & group_mask),
             takes_last.eq(self.i.payload.last & (after != 0)),
-            self.i.ready.eq(active & ~padding & advance),
+            self.i.ready.eq(accepts & ~padding & advance),
             entry.eq(self.i.payload),
             entry.last.eq(self.i.payload.last & (after == 0)),
-            valid.eq((self.i.valid & active) | padding),
+            valid.eq((self.i.valid & accepts) | padding),
         ]
         with m.If(padding):
             m.d.comb += [entry.eq(0), entry.last.eq(missing <= ROW_ENDS)]
@@ -98,7 +101,8 @@ class Router(wiring.Component):
         output, output_valid = Signal(TokenBeat(config)), Signal()
         m.d.comb += [self.o.payload.eq(output), self.o.valid.eq(output_valid)]
         with m.If(advance):
-            m.d.sync += [first_valid.eq(entry_valid), second_valid.eq(first_valid), output_valid.eq(second_valid)]
+            m.d.sync += [first_valid.eq(entry_valid), second_valid.eq(first_valid),
+                         output_valid.eq(second_valid)]
             for target, source in ((first, entry), (second, first), (output, second)):
                 m.d.sync += [target.mask.eq(source.mask), target.ends.eq(source.ends),
                              target.last.eq(source.last)]
