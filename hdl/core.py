@@ -1,0 +1,161 @@
+"""The array: fetch, router, tile loader, PEs, drain chains and collector, connected."""
+
+from amaranth.hdl import Cat, Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .chain import ChainStage
+from .collector import Collector
+from .config import Config
+from .fetch import Fetch
+from .layouts import (
+    Chunk,
+    CollectorJob,
+    Fault,
+    FetchJob,
+    PeJob,
+    ReadBeat,
+    ReadRequest,
+    RouterJob,
+    SegmentJob,
+    TileJob,
+)
+from .pe import ProcessingElement
+from .registers import ErrorCode
+from .router import Router
+from .tile_loader import TileLoader
+from .token_bus import TokenBus
+
+__all__ = ["A_READERS", "COLLECTOR_READERS", "Core", "tile_readers"]
+
+A_READERS = 3          # row pointers, column indices, values
+COLLECTOR_READERS = 2  # earlier sums, parameter records
+
+
+def tile_readers(config: Config) -> int:
+    """Read streams of the tile loader: dense rows, and three more for packed tiles."""
+    return 4 if config.compressed_b else 1
+
+
+class Core(wiring.Component):
+    """Everything between job streams on one side and read, write streams on the other; connections only.
+
+    Throughput, Latency: those of its parts.
+    Backpressure: on every stream; tile beats are always taken.
+    Order: rows of C leave in the order in which rows of A arrive.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    i_fetch_job, i_router_job, i_tile_job, i_collector_job : job streams, one element a descriptor each
+    i_pe_job : PeJob of the descriptor that has the array
+    i_open : opens the token bus for it
+    o_last, o_tile_done, o_drained : one-cycle events, see TokenBus, TileLoader, Collector
+    o_collector_idle : the collector has no job
+    o_request, i_beat : read streams: A_READERS, then the tile loader's, then COLLECTOR_READERS
+    o_write_job, o_write : to the segment writer
+    o_fault : A fetch, tile loader, PEs
+    o_active, o_blocked : one bit a PE
+    o_token_waits : a beat waits at the token bus
+    o_fetch_waiting : the A fetch waits for memory
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        self._readers = A_READERS + tile_readers(config) + COLLECTOR_READERS
+        super().__init__({
+            "i_fetch_job": In(stream.Signature(FetchJob(config))),
+            "i_router_job": In(stream.Signature(RouterJob(config))),
+            "i_tile_job": In(stream.Signature(TileJob(config))),
+            "i_collector_job": In(stream.Signature(CollectorJob(config))),
+            "i_pe_job": In(PeJob(config)),
+            "i_open": In(1),
+            "o_last": Out(1),
+            "o_tile_done": Out(1),
+            "o_drained": Out(1),
+            "o_collector_idle": Out(1),
+            "o_request": Out(stream.Signature(ReadRequest(config))).array(self._readers),
+            "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(self._readers),
+            "o_write_job": Out(stream.Signature(SegmentJob())),
+            "o_write": Out(stream.Signature(Chunk(config.port_bytes))),
+            "o_fault": Out(Fault()).array(3),
+            "o_active": Out(config.pes),
+            "o_blocked": Out(config.pes),
+            "o_token_waits": Out(1),
+            "o_fetch_waiting": Out(1),
+        })
+
+    def elaborate(self, platform):
+        config = self._config
+        m = Module()
+        m.submodules.fetch = fetch = Fetch(config)
+        m.submodules.router = router = Router(config)
+        m.submodules.token_bus = token_bus = TokenBus(config)
+        m.submodules.tile_loader = loader = TileLoader(config)
+        m.submodules.collector = collector = Collector(config)
+        elements = [ProcessingElement(config, number) for number in range(config.pes)]
+        for number, element in enumerate(elements):
+            m.submodules[f"pe{number}"] = element
+
+        # ---- jobs ----
+        connect(m, flipped(self.i_fetch_job), fetch.i_job)
+        connect(m, flipped(self.i_router_job), router.i_job)
+        connect(m, flipped(self.i_tile_job), loader.i_job)
+        connect(m, flipped(self.i_collector_job), collector.i_job)
+
+        # ---- tokens: fetch, router, bus, PEs ----
+        connect(m, fetch.o, router.i)
+        connect(m, router.o, token_bus.i)
+        m.d.comb += [
+            token_bus.i_open.eq(self.i_open),
+            token_bus.i_room.eq(Cat(element.o_room for element in elements)),
+            self.o_last.eq(token_bus.o_last),
+            self.o_token_waits.eq(router.o.valid),
+            self.o_fetch_waiting.eq(fetch.o_waiting),
+        ]
+        for number, element in enumerate(elements):
+            connect(m, token_bus.o[number], element.i)
+            m.d.comb += element.i_job.eq(self.i_pe_job)
+
+        # ---- tiles: every PE hears every beat ----
+        for element in elements:
+            m.d.comb += [element.i_tile.payload.eq(loader.o.payload), element.i_tile.valid.eq(loader.o.valid)]
+        m.d.comb += self.o_tile_done.eq(loader.o_done)
+
+        # ---- sums: down the chains, from the last PE to the collector ----
+        for chain in range(config.chains):
+            upstream = elements[-1].o[chain]
+            for number in reversed(range(config.pes - 1)):
+                m.submodules[f"chain{chain}_stage{number}"] = stage = ChainStage(config)
+                connect(m, elements[number].o[chain], stage.i_own)
+                connect(m, upstream, stage.i_up)
+                upstream = stage.o
+            connect(m, upstream, collector.i[chain])
+        connect(m, collector.o_write_job, flipped(self.o_write_job))
+        connect(m, collector.o, flipped(self.o_write))
+        m.d.comb += [self.o_drained.eq(collector.o_drained), self.o_collector_idle.eq(collector.o_idle)]
+
+        # ---- memory, events ----
+        requests = [*fetch.o_request, *loader.o_request, *collector.o_request]
+        beats = [*fetch.i_beat, *loader.i_beat, *collector.i_beat]
+        for number, (request, beat) in enumerate(zip(requests, beats, strict=True)):
+            connect(m, request, flipped(self.o_request[number]))
+            connect(m, flipped(self.i_beat[number]), beat)
+        self._report(m, fetch, loader, elements)
+        return m
+
+    def _report(self, m: Module, fetch, loader, elements) -> None:
+        overflow = Cat(element.o_fault.valid for element in elements).any()
+        m.d.comb += [
+            self.o_fault[0].eq(fetch.o_fault),
+            self.o_fault[1].eq(loader.o_fault),
+            self.o_fault[2].valid.eq(overflow),
+            # The only fault a PE can find.
+            self.o_fault[2].code.eq(ErrorCode.PACKED_OVERFLOW),
+            self.o_active.eq(Cat(element.o_active for element in elements)),
+            self.o_blocked.eq(Cat(element.o_blocked for element in elements)),
+        ]
+

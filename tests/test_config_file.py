@@ -1,0 +1,64 @@
+"""zerolane.config_file and hdl.config: what is built and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from hdl.config import PRESETS, Config, ConfigError
+from zerolane.config_file import config_by_preset, load_config
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_changes_the_preset_it_starts_from(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, 'preset = "small"\nacc_words = 16\n'))
+    assert (config.name, config.acc_words, config.pes) == ("mine", 16, PRESETS["small"].pes)
+
+
+def test_base_is_the_default_preset_and_scaling_follows_the_lanes(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, "lanes = 16\n"))
+    assert (config.pes, config.lanes, config.scale_multipliers) == (8, 16, 16)
+
+
+@pytest.mark.parametrize("text, reason", [
+    ("pse = 4\n", "unknown key 'pse'.*'pes'"),
+    ("pes = 3\n", "pes = 3; it must be a power of two"),
+    ("pes = true\n", "pes = True; it must be a value of type int"),
+    ('pes = "4"\n', "type int"),
+    ('preset = "bse"\n', "unknown preset 'bse'.*'base'"),
+    ("preset = 3\n", "preset"),
+    ("lanes = \n", "not TOML"),
+    ("port_bytes = 64\n", "port_bytes = 64; it must be lanes or twice lanes"),
+    ("beat_tokens = 16\n", "beat_tokens"),
+    ("scale_multipliers = 3\n", "scale_multipliers"),
+    ("row_queue_words = 16\n", "row_queue_words = 16; it must be at least acc_words"),
+    ("tile_bytes = 1024\n", "tile_bytes"),
+])
+def test_a_wrong_file_is_refused_with_the_right_word(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason) as error:
+        load_config(write(tmp_path, text))
+    assert "mine.toml" in str(error.value)
+
+
+def test_a_missing_file_and_preset_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="unknown preset 'hugo'"):
+        config_by_preset("hugo")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_have_consistent_widths(name: str) -> None:
+    config = PRESETS[name]
+    assert config.lane_values * config.total_lanes == config.tile_bytes
+    assert not config.compressed_b or config.slot_bits <= 2 * config.half_word_bits
+    assert 1 << config.index_bits >= config.tile_bytes
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        Config().pes = 4  # type: ignore[misc]
