@@ -1,0 +1,27 @@
+"""Verilog for somebody's own chip, with the register map as JSON and as a C header."""
+
+from pathlib import Path
+
+from hdl.config import Config
+from hdl.emit import emit_verilog
+from hdl.pins import FlatTop
+from zerolane.register_map import c_header, json_map
+
+__all__ = ["generate"]
+
+
+def generate(config: Config, output: Path) -> list[Path]:
+    """Write `output` (Verilog, top module `zerolane`), and beside it `<stem>.json` and `<stem>.h`.
+
+    Returns the paths written. Raises OSError where they cannot be.
+    """
+    banner = f"// zerolane, configuration {config.name}: {config}\n"
+    texts = {
+        output: banner + emit_verilog(FlatTop(config), "zerolane"),
+        output.with_suffix(".json"): json_map(config),
+        output.with_suffix(".h"): c_header(config),
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    for path, text in texts.items():
+        path.write_text(text)
+    return list(texts)
