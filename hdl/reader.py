@@ -1,0 +1,263 @@
+"""Reads a two-dimensional piece of memory and hands it on in chunks of bytes."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config, log2_exact
+from .layouts import Chunk, ReadBeat, ReadRequest, SegmentJob
+
+__all__ = ["SegmentReader"]
+
+BURST_LOG2 = log2_exact(MAX_BURST_BEATS)
+
+
+class SegmentReader(wiring.Component):
+    """Asks for the bytes of one job after the other and cuts the answers, however aligned, into chunks.
+
+    Throughput: one chunk a cycle, as far as beats come: one beat a cycle; one burst asked a cycle.
+    Latency: two cycles from a job to its first request, four from a beat to its first chunk. A contiguous
+    job of short rows learns its length in as many cycles as its number of rows has bits.
+    Backpressure: nothing is asked before `read_buffer_beats` has room for the whole answer, so beats are
+    always taken; a stalled `o` stops the requests when the buffer is spoken for.
+    Order: that of the job; the next job is taken when the last chunk of the former is at the output.
+
+    A job without rows or with empty rows yields nothing. Beats with `error` are treated as data.
+
+    Parameters
+    ----------
+    config : Config
+    chunk_bytes : int, bytes of a full chunk, a power of two up to `port_bytes`
+
+    Members
+    -------
+    i_job : stream of SegmentJob
+    o : stream of Chunk(chunk_bytes)
+    o_request : stream of ReadRequest
+    i_beat : stream of ReadBeat, never stalled
+    o_waiting : beats are on their way and there is nothing to give
+    o_idle : no job, no chunk
+    """
+
+    def __init__(self, config: Config, chunk_bytes: int):
+        if not 1 <= chunk_bytes <= config.port_bytes or chunk_bytes & (chunk_bytes - 1):
+            raise ValueError(f"chunk_bytes = {chunk_bytes}; it must be a power of two from 1 to port_bytes, "
+                             f"{config.port_bytes}")
+        self._config, self._chunk_bytes = config, chunk_bytes
+        super().__init__({
+            "i_job": In(stream.Signature(SegmentJob())),
+            "o": Out(stream.Signature(Chunk(chunk_bytes))),
+            "o_request": Out(stream.Signature(ReadRequest(config))),
+            "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)),
+            "o_waiting": Out(1),
+            "o_idle": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        job = self.i_job.payload
+        active = Signal()
+        start, done = Signal(), Signal()
+        strided = Signal()
+        m.d.comb += [
+            self.i_job.ready.eq(~active),
+            start.eq(self.i_job.valid & ~active & (job.rows != 0) & (job.row_bytes != 0)),
+            self.o_idle.eq(~active & ~self.o.valid),
+        ]
+        with m.If(start):
+            m.d.sync += [active.eq(1), strided.eq(job.stride != job.row_bytes)]
+        with m.Elif(done):
+            m.d.sync += active.eq(0)
+
+        taken = Signal()
+        fetched, fetched_valid, freed = self._buffer(m, taken)
+        self._ask(m, start, strided, freed)
+        self._answer(m, start, strided, done, fetched, fetched_valid, taken)
+        return m
+
+    # ---- requests ------------------------------------------------------------------------------------
+
+    def _ask(self, m: Module, start, strided, freed) -> None:
+        config, job = self._config, self.i_job.payload
+        beat_log2 = log2_exact(config.port_bytes)
+        depth = config.read_buffer_beats
+        asking = Signal()
+        position = Signal(ADDRESS_BITS - beat_log2)  # beat to be asked next
+        row = Signal(ADDRESS_BITS)                   # strided: first byte of the row
+        last = Signal(ADDRESS_BITS)                  # last byte that is known to be wanted
+        step = Signal(ADDRESS_BITS)                  # strided: from row to row; else: of the rows added next
+        more = Signal(32)                            # strided: rows after this; else: bits not yet multiplied
+        free = Signal(range(depth + 1), init=depth)  # places of the buffer nobody has asked for
+        outstanding = Signal(range(depth + 1))
+
+        same, exhausted, known, issue = Signal(), Signal(), Signal(), Signal()
+        beats = Signal(BURST_LOG2)                   # less one
+        last_beat = last[beat_log2:]
+        next_row = Signal(ADDRESS_BITS)
+        m.d.comb += [
+            same.eq(last_beat[BURST_LOG2:] == position[BURST_LOG2:]),
+            exhausted.eq(more == 0),
+            known.eq(strided | ~same | exhausted),
+            beats.eq(Mux(same, last_beat[:BURST_LOG2], MAX_BURST_BEATS - 1) - position[:BURST_LOG2]),
+            issue.eq(asking & known & (beats < free) & (~self.o_request.valid | self.o_request.ready)),
+            next_row.eq(row + step),
+        ]
+        with m.If(self.o_request.ready):
+            m.d.sync += self.o_request.valid.eq(0)
+        with m.If(issue):
+            m.d.sync += [
+                self.o_request.valid.eq(1),
+                self.o_request.payload.address.eq(position << beat_log2),
+                self.o_request.payload.beats.eq(beats),
+            ]
+            with m.If(~same):
+                m.d.sync += position.eq(Cat(Const(0, BURST_LOG2), position[BURST_LOG2:] + 1))
+            with m.Elif(exhausted):
+                m.d.sync += asking.eq(0)
+            with m.Else():
+                m.d.sync += [position.eq(next_row[beat_log2:]), row.eq(next_row), more.eq(more - 1)]
+
+        # A contiguous run is `rows` times `row_bytes` long: multiplied bit by bit while the first bursts
+        # are on their way, so that bursts of short rows are long too.
+        with m.If(~strided):
+            m.d.sync += [more.eq(more >> 1), step.eq(step << 1)]
+        with m.If(Mux(strided, issue & same, more[0])):
+            m.d.sync += last.eq(last + step)
+
+        with m.If(start):
+            m.d.sync += [
+                asking.eq(1),
+                position.eq(job.address[beat_log2:]),
+                row.eq(job.address),
+                last.eq(job.address + job.row_bytes - 1),
+                step.eq(job.stride),
+                more.eq(job.rows - 1),
+            ]
+        asked = Signal(BURST_LOG2 + 1)
+        m.d.comb += asked.eq(Mux(issue, beats + 1, 0))
+        m.d.sync += [
+            free.eq(free - asked + freed),
+            outstanding.eq(outstanding + asked - self.i_beat.valid),
+        ]
+        m.d.comb += self.o_waiting.eq((outstanding != 0) & ~self.o.valid)
+
+    # ---- buffer --------------------------------------------------------------------------------------
+
+    def _buffer(self, m: Module, taken):
+        """Beats that came: the oldest in the memory's register and its valid bit; a place is free again."""
+        config = self._config
+        depth = config.read_buffer_beats
+        m.submodules.buffer = memory = Memory(shape=8 * config.port_bytes, depth=depth, init=[])
+        write, read = memory.write_port(), memory.read_port()
+        write_pointer, read_pointer = Signal(range(depth)), Signal(range(depth))
+        level = Signal(range(depth + 1))             # beats in the memory that were not yet read
+        fetched_valid = Signal()
+        m.d.comb += [
+            write.addr.eq(write_pointer),
+            write.data.eq(self.i_beat.payload.data),
+            write.en.eq(self.i_beat.valid),
+            read.addr.eq(read_pointer),
+            # What is read was written in an earlier cycle, so the two never meet at one address.
+            read.en.eq((level != 0) & (~fetched_valid | taken)),
+        ]
+        m.d.sync += [
+            write_pointer.eq(write_pointer + self.i_beat.valid),
+            read_pointer.eq(read_pointer + read.en),
+            level.eq(level + self.i_beat.valid - read.en),
+        ]
+        with m.If(~fetched_valid | taken):
+            m.d.sync += fetched_valid.eq(read.en)
+        return read.data, fetched_valid, read.en
+
+    # ---- chunks --------------------------------------------------------------------------------------
+
+    def _answer(self, m: Module, start, strided, done, fetched, fetched_valid, taken) -> None:
+        config, job, chunk_bytes = self._config, self.i_job.payload, self._chunk_bytes
+        port_bytes = config.port_bytes
+        beat_log2, chunk_log2 = log2_exact(port_bytes), log2_exact(chunk_bytes)
+        running = Signal()
+        offset = Signal(beat_log2)                   # of the next chunk in the window
+        row_offset, stride = Signal(beat_log2), Signal(beat_log2)
+        chunks, chunks_left = Signal(32 - chunk_log2), Signal(32 - chunk_log2)  # of a row, less one
+        tail = Signal(range(chunk_bytes + 1))        # bytes of a row's last chunk
+        rows_left = Signal(32)                       # less one
+
+        # The window: two beats, so that any chunk lies in it.
+        current, following = Signal(8 * port_bytes), Signal(8 * port_bytes)
+        have_current, have_following = Signal(), Signal()
+
+        row_last, last, drop = Signal(), Signal(), Signal()
+        count = Signal(range(chunk_bytes + 1))
+        end = Signal(range(port_bytes + chunk_bytes))  # of the chunk in the window
+        crosses, emit = Signal(), Signal()
+        m.d.comb += [
+            row_last.eq(chunks_left == 0),
+            last.eq(row_last & (rows_left == 0)),
+            drop.eq((row_last & strided) | last),
+            count.eq(Mux(row_last, tail, chunk_bytes)),
+            end.eq(offset + count),
+            crosses.eq(end > port_bytes),
+            emit.eq(running & have_current & (~crosses | have_following)
+                    & (~self.o.valid | self.o.ready)),
+            done.eq(emit & last),
+        ]
+
+        # ---- window moves ----
+        leaves, leaves_both, keeps_following = Signal(), Signal(), Signal()
+        m.d.comb += [
+            leaves.eq(emit & (drop | (end >= port_bytes))),
+            leaves_both.eq(emit & drop & crosses),
+            keeps_following.eq(have_following & ~leaves_both),
+            taken.eq(fetched_valid & (~have_following | leaves)),
+        ]
+        with m.If(~have_current | leaves):
+            m.d.sync += [
+                have_current.eq(keeps_following | fetched_valid),
+                have_following.eq(keeps_following & fetched_valid),
+                current.eq(Mux(keeps_following, following, fetched)),
+            ]
+        with m.Elif(~have_following):
+            m.d.sync += have_following.eq(fetched_valid)
+        with m.If(~have_following | leaves):
+            m.d.sync += following.eq(fetched)
+
+        # ---- counts ----
+        next_row_offset = Signal(beat_log2)
+        m.d.comb += next_row_offset.eq(row_offset + stride)
+        with m.If(emit):
+            m.d.sync += [offset.eq(end), chunks_left.eq(chunks_left - 1)]
+            with m.If(row_last):
+                m.d.sync += [
+                    chunks_left.eq(chunks), rows_left.eq(rows_left - 1), row_offset.eq(next_row_offset)]
+                with m.If(strided):
+                    m.d.sync += offset.eq(next_row_offset)
+            with m.If(last):
+                m.d.sync += running.eq(0)
+        longest = Signal(32)
+        m.d.comb += longest.eq(job.row_bytes - 1)
+        with m.If(start):
+            m.d.sync += [
+                running.eq(1),
+                offset.eq(job.address), row_offset.eq(job.address), stride.eq(job.stride),
+                chunks.eq(longest >> chunk_log2), chunks_left.eq(longest >> chunk_log2),
+                tail.eq(longest[:chunk_log2] + 1),
+                rows_left.eq(job.rows - 1),
+            ]
+
+        # ---- output register: the shifted window, without what lies past the chunk ----
+        shifted = Signal(8 * chunk_bytes)
+        m.d.comb += shifted.eq(Cat(current, following) >> (offset << 3))
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.If(emit):
+            m.d.sync += [
+                self.o.valid.eq(1),
+                self.o.payload.count.eq(count),
+                self.o.payload.row_last.eq(row_last),
+                self.o.payload.last.eq(last),
+            ]
+            for number in range(chunk_bytes):
+                # Full chunks need no mask, so the comparison is with the job's constant.
+                m.d.sync += self.o.payload.data.word_select(number, 8).eq(
+                    Mux(row_last & (tail <= number), 0, shifted.word_select(number, 8)))

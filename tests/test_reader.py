@@ -1,0 +1,122 @@
+"""hdl.reader: chunks, bursts and speed against a plain byte array."""
+
+import random
+from typing import Any
+
+import pytest
+
+from hdl.config import PRESETS, Config
+from hdl.emit import emit_verilog
+from hdl.reader import SegmentReader
+from tests.harness import run_block
+from tests.memory_model import answer_reads, segment_bytes
+
+MEMORY = random.Random(1).randbytes(1 << 16)
+
+
+def expected_chunks(jobs: list[dict[str, int]], chunk_bytes: int) -> list[dict[str, int]]:
+    chunks = []
+    for job in jobs:
+        rows = segment_bytes(MEMORY, job)
+        for row in rows:
+            for start in range(0, len(row), chunk_bytes):
+                piece = row[start:start + chunk_bytes]
+                chunks.append({"data": int.from_bytes(piece, "little"), "count": len(piece),
+                               "row_last": int(start + chunk_bytes >= len(row)), "last": 0})
+        if rows:
+            chunks[-1]["last"] = 1
+    return chunks
+
+
+def random_job(rng: random.Random) -> dict[str, int]:
+    row_bytes = rng.choice([0, 1, 2, 3, 4, 7, 8, 12, 16, 17, 31, 64, 100, 300, 1000])
+    rows = min(rng.choice([0, 1, 1, 2, 3, 5, 17, 64, 100]), 1 + 2000 // max(row_bytes, 1))
+    stride = rng.choice([row_bytes, row_bytes, 0, row_bytes + rng.randrange(1, 70), 64])
+    return {"address": rng.randrange(4096), "row_bytes": row_bytes, "rows": rows, "stride": stride}
+
+
+def run(config: Config, chunk_bytes: int, jobs: list[dict[str, int]], *, seed: int = 0, gap: float = 0.0,
+        stall: float = 0.0, latency: int = 8, request_stall: float = 0.0, processes: tuple = (),
+        log: list | None = None) -> None:
+    dut = SegmentReader(config, chunk_bytes)
+    memory = answer_reads(dut, config, MEMORY, seed=seed, latency=latency, gap=gap, stall=request_stall,
+                          log=log)
+    chunks = expected_chunks(jobs, chunk_bytes)
+    results = run_block(dut, {"i_job": jobs}, {"o": len(chunks)}, seed=seed, stall=stall,
+                        processes=[memory, *(make(dut) for make in processes)], timeout_cycles=60_000)
+    assert results["o"] == chunks
+
+
+@pytest.mark.parametrize("name, chunk_bytes", [
+    ("tiny", 1), ("tiny", 4), ("small", 4), ("base", 8), ("base", 16)])
+@pytest.mark.parametrize("seed", range(3))
+def test_random_jobs_give_the_bytes_of_memory(name, chunk_bytes, seed):
+    rng = random.Random(f"{name} {chunk_bytes} {seed}")
+    jobs = [random_job(rng) for _ in range(12)]
+    run(PRESETS[name], chunk_bytes, jobs, seed=seed, latency=rng.choice([1, 5, 32]),
+        gap=rng.choice([0, 0.3]), stall=rng.choice([0, 0.4]), request_stall=rng.choice([0, 0.5]))
+
+
+def first_and_last(dut: Any, times: list[int]):
+    """A process that notes the cycle of every chunk taken."""
+    async def process(ctx: Any) -> None:
+        cycle = 0
+        while True:
+            _, _, valid, ready = await ctx.tick().sample(dut.o.valid, dut.o.ready)
+            cycle += 1
+            if valid and ready:
+                times.append(cycle)
+    return process
+
+
+@pytest.mark.parametrize("address, row_bytes, rows, stride, chunk_bytes, cycles_a_chunk", [
+    (0, 8192, 1, 0, 16, 1),        # one beat a chunk
+    (13, 8192, 1, 0, 16, 1),       # unaligned
+    (5, 8192, 1, 0, 8, 1),
+    (4, 4, 1000, 4, 8, 1),         # short rows of one run
+    (3, 12, 500, 12, 16, 1),
+    (0, 16, 300, 48, 16, 1),       # aligned rows with gaps: one beat each
+    (8, 16, 300, 48, 16, 2),       # two beats each
+])
+def test_a_chunk_comes_every_cycle(address, row_bytes, rows, stride, chunk_bytes, cycles_a_chunk):
+    times: list[int] = []
+    job = {"address": address, "row_bytes": row_bytes, "rows": rows, "stride": stride}
+    run(PRESETS["base"], chunk_bytes, [job], latency=32, processes=(lambda dut: first_and_last(dut, times),))
+    assert times[-1] - times[0] <= cycles_a_chunk * (len(times) - 1) + 1
+
+
+def test_latencies_are_short():
+    times: list[int] = []
+    log: list[dict[str, int]] = []
+    job = {"address": 40, "row_bytes": 16, "rows": 1, "stride": 16}
+    run(PRESETS["base"], 16, [job], latency=1, processes=(lambda dut: first_and_last(dut, times),), log=log)
+    assert log[0]["cycle"] <= 3    # taken by the edge after the second cycle
+    assert times[0] - log[0]["cycle"] <= 8
+
+
+def test_short_rows_of_one_run_make_long_bursts():
+    log: list[dict[str, int]] = []
+    run(PRESETS["base"], 16, [{"address": 0, "row_bytes": 8, "rows": 512, "stride": 8}], log=log)
+    assert [burst["beats"] for burst in log] == [16] * 16
+    assert log[0]["cycle"] <= 12
+
+
+def test_no_more_is_asked_than_there_is_room_for():
+    config, log = PRESETS["base"], []
+    dut = SegmentReader(config, 16)
+
+    async def supervise_nothing_taken(ctx: Any) -> None:
+        ctx.set(dut.o.ready, 0)
+
+    memory = answer_reads(dut, config, MEMORY, seed=0, log=log)
+    job = {"address": 0, "row_bytes": 8192, "rows": 1, "stride": 0}
+    run_block(dut, {"i_job": [job]}, {}, settle_cycles=400, processes=[memory, supervise_nothing_taken])
+    # The window and the memory's register hold three beats beside the buffer.
+    asked = sum(burst["beats"] for burst in log)
+    assert config.read_buffer_beats - 16 < asked <= config.read_buffer_beats + 3
+
+
+@pytest.mark.parametrize("name", ["tiny", "base", "large"])
+def test_it_converts_to_verilog(name):
+    config = PRESETS[name]
+    assert "module reader" in emit_verilog(SegmentReader(config, config.port_bytes), "reader")
