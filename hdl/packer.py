@@ -1,0 +1,271 @@
+"""From nonzeros of B to the slots of packed tiles."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import VALUE_BITS, Config
+from .layouts import ROW_ENDS, RawBeat, TileBeat, TileBeatKind, TileJob
+from .owner import owner
+from .queue import Queue
+
+__all__ = ["Packer"]
+
+QUEUE_BEATS = 4
+
+
+def _Placed(config: Config) -> data.StructLayout:
+    """A nonzero of B with its place: PE slice, lane, and word of the slice."""
+    return data.StructLayout({
+        "slice": config.pe_bits,
+        "lane": config.lane_bits,
+        "word": config.acc_word_bits,
+        "value": VALUE_BITS,
+    })
+
+
+def _PlacedBeat(config: Config) -> data.StructLayout:
+    """A RawBeat with places; `row` counts the row ends before a token."""
+    return data.StructLayout({
+        "tokens": data.ArrayLayout(_Placed(config), config.beat_tokens),
+        "row": data.ArrayLayout(unsigned(2), config.beat_tokens),
+        "mask": config.beat_tokens,
+        "ends": range(ROW_ENDS + 1),
+        "last": 1,
+    })
+
+
+class Packer(wiring.Component):
+    """Deals the nonzeros of B's rows to lanes, several a cycle: at most one a lane, of one row and slice.
+
+    Throughput: a beat takes one cycle for each of its row ends, and for each row and slice in it as many
+        as its fullest lane has nonzeros; no cycle is lost between beats.
+    Latency: a beat's first nonzeros come out 4 cycles after it was taken; START comes 2 cycles after the job,
+        `o_done` one after the job's last beat.
+    Backpressure: `i` waits while a few beats are queued; `o` has none.
+    Order: kept in each lane.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    i_job : stream of TileJob; of its fields half, pk_log2 and slice_words count, the latter a power of two
+        where P_n > 1
+    i : stream of RawBeat, up to and with the one that has `last` set
+    o : stream of TileBeat (START, SLOTS, ROW_END), always ready
+    o_done : pulse, the job's last beat is out; a new job is taken from the next cycle on
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__({
+            "i_job": In(stream.Signature(TileJob(config))),
+            "i": In(stream.Signature(RawBeat(config))),
+            "o": Out(stream.Signature(TileBeat(config), always_ready=True)),
+            "o_done": Out(1),
+        })
+
+    def _declare(self) -> None:
+        config, tokens = self._config, self._config.beat_tokens
+        self._start, self._ended = Signal(), Signal()
+        # The job.
+        self._half = Signal()
+        self._pk_log2 = Signal.like(self.i_job.p.pk_log2)
+        self._low_mask = Signal(config.pe_bits)            # P_k - 1
+        self._word_mask = Signal(config.acc_word_bits)     # bits of a word's number within its slice
+        self._word_log2 = Signal(range(config.acc_word_bits + 2))
+        self._sliced = Signal()                            # P_n > 1
+        self._placed = Signal(_PlacedBeat(config))         # the incoming beat with places
+        # The beat at work: `hinder[u][t]`, u < t, keeps tokens u and t out of one tile beat.
+        self._held = Signal()
+        self._tokens = Signal(data.ArrayLayout(_Placed(config), tokens))
+        self._row = Signal(data.ArrayLayout(unsigned(2), tokens))
+        self._pending = Signal(tokens)
+        self._current = Signal(tokens)                     # tokens of the row that is open now
+        self._ends = Signal(range(ROW_ENDS + 1))           # row ends still to come
+        self._passed = Signal(range(ROW_ENDS + 1))         # row ends that have passed
+        self._last = Signal()
+        self._alike = [Signal(tokens, name=f"alike_{u}") for u in range(tokens)]
+        self._hinder = [Signal(tokens, name=f"hinder_{u}") for u in range(tokens)]
+        # What happens this cycle.
+        self._take = Signal(tokens)
+        self._slots, self._row_end, self._finish = Signal(), Signal(), Signal()
+
+    def elaborate(self, platform):
+        m = Module()
+        self._declare()
+        self._job_stage(m)
+        self._place_stage(m)
+        self._pair_stage(m)
+        self._choose(m)
+        self._output_stages(m)
+        return m
+
+    # ---- stage 0: the job ------------------------------------------------------------------------------
+
+    def _job_stage(self, m: Module) -> None:
+        config, job = self._config, self.i_job.p
+        busy, open_input = Signal(), Signal()
+        sliced = Signal()
+        m.d.comb += [self.i_job.ready.eq(~busy), sliced.eq(job.pk_log2 != config.pe_bits)]
+        m.d.sync += self._start.eq(0)
+        with m.If(self.i_job.valid & self.i_job.ready):
+            m.d.sync += [
+                busy.eq(1),
+                open_input.eq(1),
+                self._start.eq(1),
+                self._half.eq(job.half),
+                self._pk_log2.eq(job.pk_log2),
+                self._low_mask.eq((1 << job.pk_log2) - 1),
+                self._sliced.eq(sliced),
+                self._word_mask.eq(Mux(sliced, job.slice_words - 1, -1)),
+            ]
+            for log2 in range(config.acc_word_bits + 1):
+                with m.If(job.slice_words[log2]):
+                    m.d.sync += self._word_log2.eq(log2)
+        with m.Elif(self._ended):
+            m.d.sync += busy.eq(0)
+        self._queue = m.submodules.queue = Queue(_PlacedBeat(config), QUEUE_BEATS)
+        m.d.comb += [
+            self.i.ready.eq(self._queue.i.ready & open_input),
+            self._queue.i.valid.eq(self.i.valid & open_input),
+            self._queue.i.p.eq(self._placed),
+        ]
+        with m.If(self.i.valid & self.i.ready & self.i.p.last):
+            m.d.sync += open_input.eq(0)
+
+    # ---- stage 1: place every token, into the queue ----------------------------------------------------
+
+    def _place_stage(self, m: Module) -> None:
+        config, beat, placed = self._config, self.i.p, self._placed
+        for t in range(config.beat_tokens):
+            token, place = beat.tokens[t], placed.tokens[t]
+            word = token.index[config.lane_bits:]
+            slices = Array(word[log2:log2 + config.pe_bits] for log2 in range(config.acc_word_bits + 1))
+            m.d.comb += [
+                place.lane.eq(token.index[:config.lane_bits]),
+                place.word.eq(word & self._word_mask),
+                place.slice.eq(Mux(self._sliced, slices[self._word_log2], 0)),
+                place.value.eq(token.value),
+                placed.row[t].eq(sum(end.valid & (end.position <= t) for end in beat.ends)),
+            ]
+        m.d.comb += [
+            placed.mask.eq(beat.mask),
+            placed.ends.eq(sum(end.valid for end in beat.ends)),
+            placed.last.eq(beat.last),
+        ]
+
+    # ---- stage 2: compare tokens with each other, take a beat to work ----------------------------------
+
+    def _pair_stage(self, m: Module) -> None:
+        tokens, queue = self._config.beat_tokens, self._queue
+        beat = queue.o.p
+        m.d.comb += queue.o.ready.eq(~self._held | self._finish)
+        with m.If(queue.o.ready):
+            m.d.sync += [
+                self._held.eq(queue.o.valid),
+                self._tokens.eq(beat.tokens),
+                self._row.eq(beat.row),
+                self._pending.eq(beat.mask),
+                self._current.eq(Cat(row == 0 for row in beat.row)),
+                self._ends.eq(beat.ends),
+                self._passed.eq(0),
+                self._last.eq(beat.last),
+            ]
+            for u in range(tokens):
+                for t in range(u + 1, tokens):
+                    alike = Signal(name=f"pair_{u}_{t}")
+                    one, other = beat.tokens[u], beat.tokens[t]
+                    m.d.comb += alike.eq((one.slice == other.slice) & (beat.row[u] == beat.row[t]))
+                    m.d.sync += [
+                        self._alike[u][t].eq(alike),
+                        self._hinder[u][t].eq(~alike | (one.lane == other.lane)),
+                    ]
+        with m.Else():
+            m.d.sync += self._pending.eq(self._pending & ~self._take)
+            with m.If(self._row_end):
+                m.d.sync += [
+                    self._ends.eq(self._ends - 1),
+                    self._passed.eq(self._passed + 1),
+                    self._current.eq(Cat(row == self._passed + 1 for row in self._row)),
+                ]
+
+    # ---- stage 3: choose the tokens of a tile beat -----------------------------------------------------
+
+    def _choose(self, m: Module) -> None:
+        tokens, pending = self._config.beat_tokens, self._pending
+        first = Signal(tokens)
+        more = Signal()            # some tokens cannot go together: not the last beat of SLOTS
+        m.d.comb += [
+            first.eq(Cat(pending[t] & ~pending[:t].any() for t in range(tokens))),
+            more.eq(Cat(pending[u] & pending[t] & self._hinder[u][t]
+                        for u in range(tokens) for t in range(u + 1, tokens)).any()),
+            self._slots.eq(self._held & (pending & self._current).any()),
+            self._row_end.eq(self._held & ~(pending & self._current).any() & (self._ends != 0)),
+        ]
+        for t in range(tokens):
+            with_first = first[t] | Cat(first[u] & self._alike[u][t] for u in range(t)).any()
+            # Earlier tokens of the same row, slice and lane go before.
+            blocked = Cat(pending[u] & self._alike[u][t] & self._hinder[u][t] for u in range(t)).any()
+            m.d.comb += self._take[t].eq(self._slots & pending[t] & with_first & ~blocked)
+        with m.If(self._slots):
+            m.d.comb += self._finish.eq(~more & (self._ends == 0))
+        with m.Elif(self._row_end):
+            m.d.comb += self._finish.eq((pending == 0) & (self._ends == 1))
+        with m.Else():
+            m.d.comb += self._finish.eq(self._held)
+
+    # ---- stages 4, 5: the tokens go to their lanes -----------------------------------------------------
+
+    def _output_stages(self, m: Module) -> None:
+        config, beat = self._config, self.o.p
+        taken = Signal(config.beat_tokens)
+        tokens = Signal.like(self._tokens)
+        slots, row_end, start, ending, last_out = (Signal() for _ in range(5))
+        k = Signal(config.index_bits)
+        local_row = Signal(config.row_address_bits)
+        m.d.sync += [
+            taken.eq(self._take),
+            tokens.eq(self._tokens),
+            slots.eq(self._slots),
+            row_end.eq(self._row_end),
+            start.eq(self._start),
+            ending.eq(self._finish & self._last),
+            last_out.eq(ending),
+            self.o_done.eq(last_out),
+        ]
+        m.d.comb += self._ended.eq(last_out)
+
+        m.d.sync += [
+            self.o.valid.eq(start | slots | row_end),
+            beat.kind.eq(Mux(start, TileBeatKind.START,
+                             Mux(slots, TileBeatKind.SLOTS, TileBeatKind.ROW_END))),
+            beat.half.eq(self._half),
+            beat.owner.eq(owner(k, self._pk_log2, config.pe_bits)),
+            beat.address[0].eq(local_row),
+            # All taken tokens are of one slice.
+            beat.slice[0].eq(_or(Mux(taken[t], tokens[t].slice, 0) for t in range(config.beat_tokens))),
+        ]
+        for lane in range(config.lanes):
+            chosen = Signal(config.beat_tokens, name=f"lane{lane}_chosen")
+            m.d.comb += chosen.eq(Cat(taken[t] & (tokens[t].lane == lane) for t in range(config.beat_tokens)))
+            payload = _or(Mux(chosen[t], Cat(tokens[t].value, tokens[t].word), 0)
+                          for t in range(config.beat_tokens))
+            slot = beat.slots[lane]
+            m.d.sync += [slot.valid.eq(chosen.any()), Cat(slot.value, slot.word).eq(payload)]
+
+        with m.If(start):
+            m.d.sync += [k.eq(0), local_row.eq(0)]
+        with m.Elif(row_end):
+            m.d.sync += k.eq(k + 1)
+            with m.If((k & self._low_mask) == self._low_mask):
+                m.d.sync += local_row.eq(local_row + 1)
+
+
+def _or(values):
+    result = 0
+    for value in values:
+        result = value | result
+    return result

@@ -1,0 +1,189 @@
+"""Packer: every nonzero of B reaches its lane, in order, and rows close one after another."""
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from hdl.config import PRESETS, Config
+from hdl.emit import emit_verilog
+from hdl.layouts import BFormat, TileBeatKind
+from hdl.packer import Packer
+from tests.harness import as_python, run_block
+from tests.tile_model import TileModel, expected_packed
+
+PACKING = [name for name, config in PRESETS.items() if config.compressed_b]
+Row = list[tuple[int, int]]
+
+
+def job_fields(config: Config, **fields: int) -> dict[str, Any]:
+    job = dict.fromkeys(("k_count", "n_start", "n_count", "pointers", "indices", "values", "stride", "nnz",
+                         "first", "columns", "pk_log2", "slice_words", "group_log2", "half", "whole"), 0)
+    return {"format": BFormat.CSR16_PACKED, **job, **fields}
+
+
+def raw_beat(config: Config, tokens: Mapping[int, tuple[int, int]], ends: Sequence[int]) -> dict[str, Any]:
+    """A RawBeat of tokens by their place in the beat, and row ends by their position."""
+    return {
+        "tokens": [dict(zip(("index", "value"), tokens.get(t, (0, 0)), strict=True))
+                   for t in range(config.beat_tokens)],
+        "mask": sum(1 << t for t in tokens),
+        "ends": [{"valid": int(e < len(ends)), "position": ends[e] if e < len(ends) else 0}
+                 for e in range(2)],
+        "last": 0,
+    }
+
+
+def compressed_beats(config: Config, rows: Sequence[Row], rng: random.Random,
+                     holes: float = 0.0) -> list[dict[str, Any]]:
+    """Beats as a fetch of compressed rows makes them: full, or cut after the second row end."""
+    beats: list[dict[str, Any]] = []
+    tokens: dict[int, tuple[int, int]] = {}
+    ends: list[int] = []
+    place = 0
+
+    def flush() -> None:
+        nonlocal tokens, ends, place
+        if tokens or ends:
+            beats.append(raw_beat(config, tokens, ends))
+        tokens, ends, place = {}, [], 0
+
+    for row in rows:
+        for token in row:
+            while place < config.beat_tokens and rng.random() < holes:
+                place += 1
+            if place == config.beat_tokens:
+                flush()
+            tokens[place] = token
+            place += 1
+        if len(ends) == 2:
+            flush()
+        ends.append(place)
+    flush()
+    beats[-1]["last"] = 1
+    return beats
+
+
+def dense_beats(config: Config, rows: Sequence[Row], n_count: int) -> list[dict[str, Any]]:
+    """Beats as a fetch of dense rows makes them: T columns each."""
+    width, beats = config.beat_tokens, []
+    for row in rows:
+        for start in range(0, n_count, width):
+            tokens = {column - start: (column, value) for column, value in row
+                      if start <= column < start + width}
+            ended = start + width >= n_count
+            if tokens or ended:
+                beats.append(raw_beat(config, tokens, [min(width, n_count - start)] if ended else []))
+    beats[-1]["last"] = 1
+    return beats
+
+
+def random_rows(rng: random.Random, k_count: int, n_count: int, density: float) -> list[Row]:
+    return [[(column, rng.choice((-128, -1, 1, 127, rng.randint(2, 126)))) for column in range(n_count)
+             if rng.random() < density] for _ in range(k_count)]
+
+
+def pack(config: Config, work: Sequence[tuple[dict[str, Any], list[Row], list[dict[str, Any]]]], *,
+         seed: int = 0, gap: float = 0.0) -> list[list[tuple[int, dict[str, Any]]]]:
+    """Run (job, rows, raw beats) one after another and check each tile; the beats with their cycles."""
+    dut = Packer(config)
+    done: list[list[tuple[int, dict[str, Any]]]] = []
+
+    async def collect(ctx: Any) -> None:
+        beats: list[tuple[int, dict[str, Any]]] = []
+        cycle = 0
+        while True:
+            _, _, valid, beat, ended = await ctx.tick().sample(dut.o.valid, dut.o.payload, dut.o_done)
+            cycle += 1
+            if ended:
+                done.append(beats)
+                beats = []
+            if valid:
+                beats.append((cycle, as_python(beat)))
+
+    # One more job is taken only when all before it are done.
+    run_block(dut, {"i_job": [*(job for job, _, _ in work), job_fields(config)],
+                    "i": [beat for _, _, beats in work for beat in beats]}, {},
+              seed=seed, gap=gap, processes=[collect])
+    assert len(done) == len(work)
+    for (job, rows, _), beats in zip(work, done, strict=True):
+        model = TileModel(config, job).take_all(beat for _, beat in beats)
+        model.assert_closed()
+        assert model.packed == expected_packed(config, job, rows), job
+        assert sum(beat["kind"] == TileBeatKind.ROW_END for _, beat in beats) == len(rows)
+    return done
+
+
+def random_work(config: Config, rng: random.Random, pk_log2: int) -> tuple[dict, list[Row], list[dict]]:
+    slices = config.pes >> pk_log2
+    most = min(config.acc_words, 8)
+    slice_words = rng.randint(1, most) if slices == 1 else 1 << rng.randrange(most.bit_length())
+    n_count = rng.randint(1, slices * slice_words * config.lanes)
+    k_count = rng.randint(1, 20)
+    job = job_fields(config, pk_log2=pk_log2, slice_words=slice_words, n_count=n_count, k_count=k_count,
+                     half=rng.randint(0, 1))
+    rows = random_rows(rng, k_count, n_count, rng.choice((0.02, 0.25, 0.9)))
+    for row in rows:
+        if row and rng.random() < 0.2:
+            row += [rng.choice(row), rng.choice(row)]      # duplicates, and columns out of order
+    if rng.random() < 0.3:
+        rows = [[row, []][rng.random() < 0.7] for row in rows]
+    rows = [row[:2 * config.acc_words] for row in rows]
+    return job, rows, compressed_beats(config, rows, rng, holes=rng.choice((0, 0.3)))
+
+
+@pytest.mark.parametrize(("preset", "pk_log2"), [
+    (name, pk_log2) for name in PACKING for pk_log2 in range(PRESETS[name].pe_bits + 1)])
+def test_nonzeros_reach_their_slice_and_lane_in_order(preset, pk_log2):
+    config = PRESETS[preset]
+    rng = random.Random(f"{preset} {pk_log2}")
+    pack(config, [random_work(config, rng, pk_log2) for _ in range(6)], seed=pk_log2,
+         gap=rng.choice((0, 0.4)))
+
+
+def test_a_full_slice_uses_every_accumulator_word():
+    config = PRESETS["small"]
+    rng = random.Random(1)
+    n_count = config.acc_words * config.lanes
+    rows = random_rows(rng, 3, n_count, 1.0)
+    job = job_fields(config, pk_log2=config.pe_bits, slice_words=config.acc_words, n_count=n_count)
+    pack(config, [(job, rows, compressed_beats(config, rows, rng))])
+
+
+def test_empty_rows_cost_one_cycle_each():
+    config = PRESETS["base"]
+    rows: list[Row] = [[] for _ in range(31)]
+    job = job_fields(config, pk_log2=3, slice_words=4, n_count=32)
+    beats, = pack(config, [(job, rows, compressed_beats(config, rows, random.Random(0)))])
+    cycles = [cycle for cycle, beat in beats if beat["kind"] == TileBeatKind.ROW_END]
+    assert cycles[-1] - cycles[0] == 30
+
+
+def test_rows_without_zeros_take_a_cycle_for_each_beat_and_row_end():
+    config = PRESETS["base"]
+    rows = random_rows(random.Random(0), 10, 64, 1.0)
+    job = job_fields(config, pk_log2=3, slice_words=8, n_count=64)
+    beats, = pack(config, [(job, rows, dense_beats(config, rows, 64))])
+    cycles = [cycle for cycle, _ in beats[1:]]
+    assert len(cycles) == 10 * (8 + 1) and cycles[-1] - cycles[0] == len(cycles) - 1
+
+
+@pytest.mark.parametrize(("pk_log2", "compressed", "least"),
+                         [(3, True, 2.3), (3, False, 1.6), (1, True, 1.7), (1, False, 1.6)])
+def test_rows_of_a_quarter_nonzeros_are_packed_several_a_cycle(pk_log2, compressed, least):
+    config = PRESETS["base"]
+    rng = random.Random(7)
+    rows = random_rows(rng, 40, 128, 0.25)
+    job = job_fields(config, pk_log2=pk_log2, slice_words=16 >> (3 - pk_log2), n_count=128)
+    raw = compressed_beats(config, rows, rng) if compressed else dense_beats(config, rows, 128)
+    beats, = pack(config, [(job, rows, raw)])
+    cycles = [cycle for cycle, _ in beats[1:]]
+    rate = sum(map(len, rows)) / (cycles[-1] - cycles[0] + 1)
+    print(f"pk_log2 = {pk_log2}, {'compressed' if compressed else 'dense'}: {rate:.2f} nonzeros a cycle")
+    assert rate >= least
+
+
+@pytest.mark.parametrize("preset", PACKING)
+def test_converts_to_verilog(preset):
+    assert "module packer" in emit_verilog(Packer(PRESETS[preset]), "packer")
