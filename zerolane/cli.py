@@ -1,0 +1,216 @@
+"""The command line: demo, doctor, generate, run, bench."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from rich.table import Table
+from sim.transport import TransportError
+
+from hdl.config import Config, ConfigError
+from zerolane.config_file import config_by_preset, load_config
+from zerolane.device import Device, DeviceError
+from zerolane.formats import MatrixFileError
+from zerolane.operands import OperandError
+from zerolane.work import Kernel, Values, WorkError
+
+__all__ = ["app", "main"]
+
+MISMATCH_STATUS = 1
+USAGE_STATUS = 2
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
+                  help="Sparse and dense matrix products on simulated processing-element arrays.")
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Preset = Annotated[str | None, typer.Option(help="tiny, small, base or large; base if nothing is said")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with the configuration")]
+Simulator = Annotated[str, typer.Option(help="verilator, icarus, amaranth, or auto: the fastest there is")]
+OutDtype = Annotated[str, typer.Option(help="int32 or int8")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="also write the record(s) here")]
+
+
+def main() -> None:
+    """Run the command line; every error is one line, exit status 1 (wrong result) or 2 (wrong input)."""
+    try:
+        app(standalone_mode=False)
+    except click.exceptions.Exit as request:
+        sys.exit(request.exit_code)
+    except click.Abort:
+        _fail("interrupted", MISMATCH_STATUS)
+    except click.ClickException as error:
+        _fail(error.format_message(), USAGE_STATUS)
+    except (ConfigError, MatrixFileError, OperandError, WorkError) as error:
+        _fail(str(error), USAGE_STATUS)
+    except (DeviceError, TransportError) as error:
+        _fail(str(error), MISMATCH_STATUS)
+    except OSError as error:
+        _fail(f"{error.filename or 'file'}: {error.strerror or error}", USAGE_STATUS)
+    except MemoryError as error:
+        _fail(f"not enough memory on this machine: {error}", USAGE_STATUS)
+
+
+def _fail(message: str, status: int) -> None:
+    errors.print("zerolane: " + " ".join(message.split()), markup=False)
+    sys.exit(status)
+
+
+def _configuration(preset: str | None, file: Path | None) -> Config:
+    if preset is not None and file is not None:
+        raise click.UsageError("--preset and --config exclude each other")
+    return load_config(file) if file is not None else config_by_preset(preset or "base")
+
+
+def _check_out_dtype(out_dtype: str) -> None:
+    if out_dtype not in ("int32", "int8"):
+        raise click.UsageError(f"--out-dtype {out_dtype}; it must be int32 or int8")
+
+
+def _open(config: Config, simulator: str) -> Device:
+    def tell(text: str) -> None:
+        errors.print(f"zerolane: {text}", markup=False, style="dim")
+
+    return Device(config=config, simulator=simulator, progress=tell)
+
+
+@app.command()
+def demo(preset: Preset = None, config: ConfigFile = None, simulator: Simulator = "auto") -> None:
+    """A pruned int8 network on real digits, both layers on the simulated array."""
+    from zerolane.demo import run_demo
+
+    chosen = _configuration(preset, config)
+    with _open(chosen, simulator) as device:
+        result = run_demo(device, lambda text: console.print(f"[dim]...[/] {text}"))
+        name = device.simulator
+    table = Table(title=f"cycles on preset {chosen.name}: {chosen.pes} PEs x {chosen.lanes} lanes, {name}")
+    for column in ("layer", "cycles", "efficiency", "wrong results"):
+        table.add_column(column, justify="left" if column == "layer" else "right")
+    for layer in result.dense_layers + result.pruned_layers:
+        table.add_row(layer.name, f"{layer.cycles:,}", f"{layer.efficiency:.3f}", str(layer.mismatches))
+    console.print(table)
+    console.print(f"accuracy on unseen digits: dense float {result.float_accuracy:.1%}, dense int8 "
+                  f"{result.dense_int8_accuracy:.1%}, 75 % pruned int8 {result.pruned_int8_accuracy:.1%}")
+    console.print(f"pruned needs {result.speedup:.2f} times fewer cycles than dense on the same lanes")
+    if result.mismatches:
+        _fail(f"{result.mismatches} results differ from the golden model", MISMATCH_STATUS)
+    console.print("every result equals the golden model's")
+
+
+@app.command()
+def doctor() -> None:
+    """Which tools are here, in which version, and how to get what is missing."""
+    from zerolane.doctor import examine
+
+    findings = examine()
+    table = Table("tool", "version", "for", "to get it")
+    for finding in findings:
+        table.add_row(finding.tool, finding.version or "[red]missing[/]", finding.purpose,
+                      "" if finding.version else finding.fix)
+    console.print(table)
+    missing = [finding.tool for finding in findings if finding.required and not finding.version]
+    if missing:
+        _fail(f"missing: {', '.join(missing)}", MISMATCH_STATUS)
+
+
+@app.command("generate")
+def generate_command(
+        output: Annotated[Path, typer.Option("-o", "--output", help="the Verilog file")],
+        preset: Preset = None, config: ConfigFile = None) -> None:
+    """Verilog of an array, its register map as JSON and as a C header."""
+    from zerolane.generate import generate
+
+    chosen = _configuration(preset, config)
+    if output.suffix not in (".v", ".sv"):
+        raise click.UsageError(f"-o {output}; it must end in .v or .sv")
+    with console.status(f"generating {chosen.name}"):
+        written = generate(chosen, output)
+    for path in written:
+        console.print(f"{path}: {path.stat().st_size:,} bytes")
+
+
+@app.command()
+def run(kernel: Annotated[Kernel, typer.Argument(help="spmm, spmv or gemm")],
+        a: Annotated[Path, typer.Argument(help=".mtx, .smtx, .npz or .npy")],
+        b: Annotated[Path | None, typer.Argument(help="the same; random int8 if left out")] = None,
+        cols: Annotated[int, typer.Option(help="columns of a random B")] = 32,
+        values: Annotated[Values, typer.Option(help="the file's values, or random ones in its pattern")]
+        = Values.FILE,
+        out_dtype: OutDtype = "int32", seed: Annotated[int, typer.Option(help="of random values")] = 0,
+        preset: Preset = None, config: ConfigFile = None, simulator: Simulator = "auto",
+        out: Annotated[Path | None, typer.Option(help="folder for operands, result and run.json")] = None,
+        json_file: JsonFile = None) -> None:
+    """One product on the simulated array, checked against the golden model."""
+    from zerolane.report import run_work, write_outcome
+    from zerolane.work import prepare_work
+
+    chosen = _configuration(preset, config)
+    _check_out_dtype(out_dtype)
+    if seed < 0:
+        raise click.UsageError(f"--seed {seed}; it must be at least 0")
+    work = prepare_work(kernel, a, b, cols, values, seed)
+    with _open(chosen, simulator) as device, console.status(f"{kernel.value} on {chosen.name}"):
+        outcome = run_work(device, work, out_dtype)
+    if out is not None:
+        write_outcome(out, work, outcome)
+    if json_file is not None:
+        json_file.write_text(json.dumps(outcome.record, indent=2) + "\n")
+    _print_record(outcome.record)
+    if outcome.mismatches:
+        _fail(f"{outcome.mismatches} results differ from the golden model", MISMATCH_STATUS)
+
+
+def _print_record(record: dict[str, Any]) -> None:
+    rows, inner, columns = record["shape"]
+    console.print(f"{record['kernel']} {record['matrix']}: {rows} x {inner} times {inner} x {columns}, "
+                  f"{record['nnz']:,} nonzeros, {record['out_dtype']} out, preset {record['preset']}")
+    console.print(f"plan: {record['plan']}")
+    console.print(f"cycles {record['cycles']:,}; bound: tokens {record['token_cycles']:,.0f}, memory "
+                  f"{record['memory_cycles']:,.0f}; efficiency {record['efficiency']:.3f}")
+    counters = ", ".join(f"{name} {value:,}" for name, value in record["counters"].items())
+    console.print(f"counters: {counters}")
+    if record["quantization_error"]:
+        error = record["quantization_error"]
+        console.print(f"quantized: {record['dropped_values']} values dropped, error against float64: "
+                      f"{error['max_absolute']:.4g} at most, {error['relative_frobenius']:.4g} relative")
+    if not record["mismatches"]:
+        console.print(f"every result equals the golden model's ({record['simulator']}, "
+                      f"{record['seconds']:.1f} s)")
+
+
+@app.command()
+def bench(matrices: Annotated[Path | None, typer.Option(help="folder of matrix files; else made by seed")]
+          = None,
+          kernels: Annotated[str, typer.Option(help="comma-separated: spmm:32 (32 columns of B), spmv, gemm")] = "spmm:128,spmm:32,spmm:8,spmv",
+          out_dtype: OutDtype = "int32", seed: Annotated[int, typer.Option(help="of random values")] = 0,
+          preset: Preset = None, config: ConfigFile = None, simulator: Simulator = "auto",
+          json_file: JsonFile = None) -> None:
+    """Efficiency on a folder of matrices, or on a set of its own; random values in the files' patterns."""
+    from zerolane.bench import bench_rows, parse_kernels, summarise
+
+    chosen = _configuration(preset, config)
+    _check_out_dtype(out_dtype)
+    wanted = parse_kernels(kernels)
+    records = []
+    with _open(chosen, simulator) as device:
+        table = Table("kernel", "matrix", "shape", "nnz", "cycles", "bound", "efficiency", "wrong")
+        for record in bench_rows(device, matrices, wanted, out_dtype, seed,
+                                 lambda text: errors.print(f"... {text}", markup=False, style="dim")):
+            records.append(record)
+            table.add_row(record["bench_kernel"], record["matrix"],
+                          "x".join(str(size) for size in record["shape"]), f"{record['nnz']:,}",
+                          f"{record['cycles']:,}",
+                          f"{max(record['token_cycles'], record['memory_cycles']):,.0f}",
+                          f"{record['efficiency']:.3f}", str(record["mismatches"]))
+    console.print(table)
+    for line in summarise(records):
+        console.print(line)
+    if json_file is not None:
+        json_file.write_text(json.dumps(records, indent=2) + "\n")
+    wrong = sum(record["mismatches"] for record in records)
+    if wrong:
+        _fail(f"{wrong} results differ from the golden model", MISMATCH_STATUS)

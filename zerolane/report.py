@@ -1,0 +1,83 @@
+"""One job's record: what `run` writes as run.json and `bench` prints as a row."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from sim import golden
+from zerolane.device import Device
+from zerolane.work import Work
+
+__all__ = ["Outcome", "run_work", "write_outcome"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A kernel's raw result and its record (see `run_work`)."""
+
+    c: np.ndarray
+    scale: float | None
+    record: dict[str, Any]
+
+    @property
+    def mismatches(self) -> int:
+        return self.record["mismatches"]
+
+
+def run_work(device: Device, work: Work, out_dtype: str) -> Outcome:
+    """Run one kernel on the device and compare every element with the golden model.
+
+    For int8 results one scale is chosen, so that the largest sum becomes 127.
+    """
+    sums = golden.matmul(work.a, work.b)
+    scale = None
+    expected = sums
+    options: dict[str, Any] = {}
+    if out_dtype == "int8":
+        largest = int(np.abs(sums.astype(np.int64)).max(initial=0))
+        scale = 127 / largest if largest else 1.0
+        options = {"scale": scale, "out_dtype": np.int8}
+        expected = golden.matmul(work.a, work.b, **options)
+    began = time.perf_counter()
+    c = device.matmul(work.a, work.b, **options)
+    seconds = time.perf_counter() - began
+    mismatches = int((c != expected).sum()) if c.shape == expected.shape else expected.size
+    job = device.last_job
+    record = {
+        "kernel": work.kernel.value,
+        "matrix": work.name,
+        "preset": device.config.name,
+        "shape": [work.a.shape[0], work.a.shape[1], work.columns],
+        "nnz": work.nnz,
+        "out_dtype": out_dtype,
+        **job.as_record(),
+        "simulator": device.simulator,
+        "seconds": round(seconds, 3),
+        "dropped_values": work.dropped,
+        "quantization_error": work.quantization_error(sums),
+        "mismatches": mismatches,
+    }
+    return Outcome(c, scale, record)
+
+
+def write_outcome(folder: Path, work: Work, outcome: Outcome) -> None:
+    """Write operands, raw result, scales and record into `folder`, made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, matrix in (("a", work.a), ("b", work.b)):
+        for suffix in (".npy", ".npz"):
+            (folder / name).with_suffix(suffix).unlink(missing_ok=True)
+        if sp.issparse(matrix):
+            sp.save_npz(folder / f"{name}.npz", matrix)
+        else:
+            np.save(folder / f"{name}.npy", matrix)
+    np.save(folder / "c.npy", outcome.c)
+    scales = {"a": work.a_scales, "b": work.b_scales,
+              "out": None if outcome.scale is None else np.array([outcome.scale])}
+    np.savez(folder / "scales.npz", allow_pickle=False,
+             **{name: value for name, value in scales.items() if value is not None})
+    (folder / "run.json").write_text(json.dumps(outcome.record, indent=2) + "\n")
