@@ -183,9 +183,11 @@ def _print_record(record: dict[str, Any]) -> None:
 
 
 @app.command()
-def bench(matrices: Annotated[Path | None, typer.Option(help="folder of matrix files; else made by seed")]
-          = None,
-          kernels: Annotated[str, typer.Option(help="comma-separated: spmm:32 (32 columns of B), spmv, gemm")] = "spmm:128,spmm:32,spmm:8,spmv",
+def bench(matrices: Annotated[
+              Path | None, typer.Option(help="folder of matrix files; else made by seed")] = None,
+          kernels: Annotated[
+              str, typer.Option(help="comma-separated: spmm:32 (32 columns of B), spmv, gemm:64")
+          ] = "spmm:128,spmm:32,spmm:8,spmv",
           out_dtype: OutDtype = "int32", seed: Annotated[int, typer.Option(help="of random values")] = 0,
           preset: Preset = None, config: ConfigFile = None, simulator: Simulator = "auto",
           json_file: JsonFile = None) -> None:
