@@ -1,0 +1,146 @@
+"""From matrices in memory to tile beats: the dense path and the packed path, one job at a time."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .config import Config
+from .dense_loader import DenseLoader
+from .fetch import Fetch
+from .layouts import BFormat, Fault, FetchFormat, ReadBeat, ReadRequest, TileBeat, TileJob
+from .packer import Packer
+from .reader import SegmentReader
+
+__all__ = ["TileLoader"]
+
+PACKED_STREAMS = 3
+"""Read streams of a packed tile: row pointers, column indices, values."""
+
+
+class TileLoader(wiring.Component):
+    """Loads one tile of B after another, each in the format its job names.
+
+    Throughput: dense, one beat of the memory port a cycle, see `DenseLoader`; packed, several nonzeros a
+        cycle, see `Packer`.
+    Latency: a job's readers have theirs one cycle after it was taken; `o_done` comes one cycle after the
+        job's last beat.
+    Backpressure: `o` has none; read streams ask only for what they have room for.
+    Order: tiles, rows and words in order.
+
+    Parameters
+    ----------
+    config : Config; without `compressed_b` there is the dense path only
+
+    Members
+    -------
+    i_job : stream of TileJob
+    o : stream of TileBeat, always ready
+    o_done : pulse, the job's last beat is out
+    o_idle : no job
+    o_waiting : the job has asked for data and has nothing to work on
+    o_fault : faults of a packed tile's indices and row pointers
+    o_request, i_beat : read streams: dense rows; then (with `compressed_b`) row pointers, column indices,
+        values of a packed tile
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        streams = 1 + (PACKED_STREAMS if config.compressed_b else 0)
+        super().__init__({
+            "i_job": In(stream.Signature(TileJob(config))),
+            "o": Out(stream.Signature(TileBeat(config), always_ready=True)),
+            "o_done": Out(1),
+            "o_idle": Out(1),
+            "o_waiting": Out(1),
+            "o_fault": Out(Fault()),
+            "o_request": Out(stream.Signature(ReadRequest(config))).array(streams),
+            "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(streams),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.reader = reader = SegmentReader(config, config.port_bytes)
+        m.submodules.dense = dense = DenseLoader(config)
+        connect(m, dense.o_read_job, reader.i_job)
+        connect(m, reader.o, dense.i)
+        connect(m, reader.o_request, flipped(self.o_request[0]))
+        connect(m, flipped(self.i_beat[0]), reader.i_beat)
+        busy = Signal()
+        taken = Signal()
+        m.d.comb += [
+            taken.eq(self.i_job.valid & self.i_job.ready),
+            self.o_idle.eq(~busy),
+            dense.i_job.p.eq(self.i_job.p),
+        ]
+        with m.If(taken):
+            m.d.sync += busy.eq(1)
+        with m.Elif(self.o_done):
+            m.d.sync += busy.eq(0)
+        if config.compressed_b:
+            self._both_paths(m, dense, reader, busy, taken)
+        else:
+            # A job of another format is refused before it comes here.
+            m.d.comb += [
+                self.i_job.ready.eq(~busy),
+                dense.i_job.valid.eq(taken),
+                self.o.valid.eq(dense.o.valid),
+                self.o.p.eq(dense.o.p),
+                self.o_done.eq(dense.o_done),
+                self.o_waiting.eq(busy & reader.o_waiting),
+            ]
+        return m
+
+    def _both_paths(self, m: Module, dense: DenseLoader, reader: SegmentReader, busy: Signal,
+                    taken: Signal) -> None:
+        m.submodules.fetch = fetch = Fetch(self._config)
+        m.submodules.packer = packer = Packer(self._config)
+        connect(m, fetch.o, packer.i)
+        for number in range(PACKED_STREAMS):
+            connect(m, fetch.o_request[number], flipped(self.o_request[1 + number]))
+            connect(m, flipped(self.i_beat[1 + number]), fetch.i_beat[number])
+        job = self.i_job.p
+        packed, is_packed, empty = Signal(), Signal(), Signal()
+
+        # ---- jobs: an empty tile goes the dense path, which is done with it at once ----
+        m.d.comb += [
+            self.i_job.ready.eq(~busy & ~fetch.i_job.valid),
+            empty.eq(job.k_count == 0),
+            is_packed.eq((job.format != BFormat.DENSE) & ~empty),
+            dense.i_job.valid.eq(taken & ~is_packed),
+            packer.i_job.valid.eq(taken & is_packed),
+            packer.i_job.p.eq(job),
+        ]
+        with m.If(fetch.i_job.ready):
+            m.d.sync += fetch.i_job.valid.eq(0)
+        with m.If(taken):
+            m.d.sync += [
+                packed.eq(is_packed),
+                fetch.i_job.valid.eq(is_packed),
+                fetch.i_job.p.format.eq(Mux(job.format == BFormat.DENSE_PACKED, FetchFormat.DENSE,
+                                            Mux(job.format == BFormat.CSR16_PACKED, FetchFormat.CSR16,
+                                                FetchFormat.CSR32))),
+                fetch.i_job.p.rows.eq(job.k_count),
+                # Dense rows are read from the block's first column on.
+                fetch.i_job.p.start.eq(Mux(job.format == BFormat.DENSE_PACKED, 0, job.n_start)),
+                fetch.i_job.p.count.eq(job.n_count),
+            ]
+            for name in ("pointers", "indices", "values", "stride", "nnz", "first", "columns"):
+                m.d.sync += fetch.i_job.p[name].eq(job[name])
+
+        # ---- beats ----
+        m.d.comb += [
+            self.o.valid.eq(Mux(packed, packer.o.valid, dense.o.valid)),
+            # What only one path makes needs no multiplexer.
+            self.o.p.eq(dense.o.p),
+            self.o.p.slots.eq(packer.o.p.slots),
+            self.o_done.eq(Mux(packed, packer.o_done, dense.o_done)),
+            self.o_waiting.eq(busy & Mux(packed, fetch.o_waiting, reader.o_waiting)),
+            self.o_fault.eq(fetch.o_fault),
+        ]
+        with m.If(packed):
+            m.d.comb += [self.o.p[name].eq(packer.o.p[name]) for name in ("kind", "half", "owner")]
+            m.d.comb += [
+                self.o.p.slice[0].eq(packer.o.p.slice[0]),
+                self.o.p.address[0].eq(packer.o.p.address[0]),
+            ]

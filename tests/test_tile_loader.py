@@ -1,0 +1,177 @@
+"""TileLoader: tiles in every format, one after another, from memory into the right places."""
+
+import random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hdl.config import PRESETS, Config
+from hdl.emit import emit_verilog
+from hdl.layouts import BFormat
+from hdl.registers import ErrorCode
+from hdl.tile_loader import TileLoader
+from tests.harness import as_python, run_block
+from tests.memory_model import answer_reads
+from tests.test_dense_loader import narrow_job, wide_job
+from tests.test_packer import job_fields, random_rows
+from tests.tile_model import TileModel, expected_dense, expected_packed
+
+PACKING = [name for name, config in PRESETS.items() if config.compressed_b]
+
+
+class Image:
+    """Memory that is filled piece by piece, at odd addresses too."""
+
+    def __init__(self, rng: random.Random):
+        self._rng, self.bytes = rng, bytearray(rng.randbytes(5))
+
+    def put(self, content: bytes, align: int = 1) -> int:
+        self.bytes += self._rng.randbytes(self._rng.randint(0, 20))
+        self.bytes += bytes(-len(self.bytes) % align)
+        address = len(self.bytes)
+        self.bytes += content
+        return address
+
+
+def dense_case(image: Image, job: dict[str, Any], rng: random.Random) -> tuple[dict, list[list[int]]]:
+    content = rng.randbytes(job["k_count"] * job["stride"] + job["n_count"])
+    rows = [[byte - 256 if byte & 128 else byte for byte in content[start:start + job["n_count"]]]
+            for start in (k * job["stride"] for k in range(job["k_count"]))]
+    return {**job, "values": image.put(content)}, rows
+
+
+def packed_case(config: Config, image: Image, rng: random.Random,
+                form: BFormat, pk_log2: int) -> tuple[dict[str, Any], list[list[tuple[int, int]]]]:
+    """A tile out of the middle of a larger B: the job, and the tile's rows of (column, value)."""
+    slices = config.pes >> pk_log2
+    slice_words = 1 << rng.randrange(3) if slices > 1 else rng.randint(1, 7)
+    n_count = rng.randint(1, slices * slice_words * config.lanes)
+    n_start, k_start, k_count = rng.randint(0, 9), rng.randint(0, 3), rng.randint(1, 20)
+    columns = n_start + n_count + rng.randint(0, 9)
+    matrix = random_rows(rng, k_start + k_count + 2, columns, rng.choice((0, 0.1, 0.3, 0.9)))
+    matrix = [row if rng.random() < 0.7 else [] for row in matrix]
+    job = job_fields(config, format=form, k_count=k_count, n_start=n_start, n_count=n_count, pk_log2=pk_log2,
+                     slice_words=slice_words, columns=columns, half=rng.randint(0, 1))
+    if form == BFormat.DENSE_PACKED:
+        content = bytearray(len(matrix) * columns)
+        for k, row in enumerate(matrix):
+            for column, value in row:
+                content[k * columns + column] = value & 255
+        job |= {"values": image.put(bytes(content)) + k_start * columns + n_start, "stride": columns}
+    else:
+        size = 2 if form == BFormat.CSR16_PACKED else 4
+        pointers = [sum(map(len, matrix[:k])) for k in range(len(matrix) + 1)]
+        first = pointers[k_start]
+        job |= {
+            "pointers": image.put(b"".join(p.to_bytes(4, "little") for p in pointers), 4) + 4 * (k_start + 1),
+            "indices": first * size + image.put(
+                b"".join(column.to_bytes(size, "little") for row in matrix for column, _ in row), size),
+            "values": image.put(bytes(value & 255 for row in matrix for _, value in row)) + first,
+            "nnz": pointers[k_start + k_count] - first, "first": first,
+        }
+    return job, [[(column - n_start, value) for column, value in row
+                  if n_start <= column < n_start + n_count] for row in matrix[k_start:k_start + k_count]]
+
+
+def load(config: Config, jobs: list[dict[str, Any]], memory: bytes, *, seed: int = 0, gap: float = 0.0,
+         stall: float = 0.0) -> tuple[list[list[dict[str, Any]]], list[int]]:
+    """Each job's beats, and the codes of all faults."""
+    dut = TileLoader(config)
+    done: list[list[dict[str, Any]]] = []
+    faults: list[int] = []
+
+    async def collect(ctx: Any) -> None:
+        beats: list[dict[str, Any]] = []
+        while True:
+            _, _, valid, beat, ended, idle, fault = await ctx.tick().sample(
+                dut.o.valid, dut.o.payload, dut.o_done, dut.o_idle, dut.o_fault)
+            assert not (idle and (valid or ended)), "a beat or the end of a job while idle"
+            if ended:
+                done.append(beats)
+                beats = []
+            if valid:
+                beats.append(as_python(beat))
+            if fault.valid:
+                faults.append(fault.code)
+
+    memories = [answer_reads(SimpleNamespace(o_request=dut.o_request[n], i_beat=dut.i_beat[n]), config,
+                             bytes(memory), seed=seed + n, latency=12 + seed, gap=gap, stall=stall)
+                for n in range(len(dut.o_request))]
+    # An empty tile at the end is taken only when all before it are done.
+    run_block(dut, {"i_job": [*jobs, job_fields(config, format=BFormat.DENSE)]}, {}, seed=seed,
+              processes=[collect, *memories])
+    assert len(done) == len(jobs) + 1 and not done[-1]
+    return done[:-1], faults
+
+
+def check(config: Config, cases: list[tuple[dict[str, Any], list]], image: Image, **settings: Any) -> None:
+    result, faults = load(config, [job for job, _ in cases], bytes(image.bytes), **settings)
+    assert not faults
+    for (job, rows), beats in zip(cases, result, strict=True):
+        model = TileModel(config, job).take_all(beats)
+        model.assert_closed()
+        if job["format"] == BFormat.DENSE:
+            assert model.dense == expected_dense(config, job, rows), job
+            assert not model.started
+        else:
+            assert model.packed == expected_packed(config, job, rows), job
+            assert not any(model.dense)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("seed", range(2))
+def test_dense_tiles_follow_each_other(preset, seed):
+    config = PRESETS[preset]
+    rng = random.Random(f"{preset} {seed}")
+    image = Image(rng)
+    jobs = [wide_job(config, rng, rng.randint(0, config.pe_bits)) for _ in range(3)]
+    jobs += [narrow_job(config, rng, rng.randint(1, config.lane_bits)) for _ in range(3)]
+    rng.shuffle(jobs)
+    check(config, [dense_case(image, job, rng) for job in jobs], image, seed=seed, gap=0.3 * seed,
+          stall=0.3 * seed)
+
+
+@pytest.mark.parametrize("preset", PACKING)
+@pytest.mark.parametrize("form", [BFormat.DENSE_PACKED, BFormat.CSR16_PACKED, BFormat.CSR32_PACKED])
+def test_packed_tiles_follow_each_other(preset, form):
+    config = PRESETS[preset]
+    rng = random.Random(f"{preset} {form}")
+    image = Image(rng)
+    cases = [packed_case(config, image, rng, form, pk_log2) for pk_log2 in range(config.pe_bits + 1)]
+    check(config, cases, image, seed=form.value, gap=0.3 * (form.value - 1))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_dense_and_packed_tiles_alternate(seed):
+    config = PRESETS["base"]
+    rng = random.Random(seed)
+    image = Image(rng)
+    cases = []
+    for form in (BFormat.CSR16_PACKED, BFormat.DENSE_PACKED, BFormat.CSR32_PACKED):
+        cases.append(packed_case(config, image, rng, form, rng.randint(0, 3)))
+        cases.append(dense_case(image, wide_job(config, rng, rng.randint(0, 3)), rng))
+    check(config, cases, image, seed=seed, gap=0.3 * seed)
+
+
+def test_a_packed_tile_without_rows_is_done_at_once():
+    config = PRESETS["base"]
+    empty = job_fields(config, format=BFormat.CSR16_PACKED, n_count=8, pk_log2=3, slice_words=1)
+    beats, faults = load(config, [empty, empty], bytes(64))
+    assert beats == [[], []] and not faults
+
+
+def test_a_column_past_the_matrix_is_reported_and_the_tile_still_ends():
+    config = PRESETS["base"]
+    rng = random.Random(3)
+    image = Image(rng)
+    job, rows = packed_case(config, image, rng, BFormat.CSR16_PACKED, 3)
+    while not rows[-1]:
+        job, rows = packed_case(config, image, rng, BFormat.CSR16_PACKED, 3)
+    beats, faults = load(config, [{**job, "columns": job["n_start"]}], bytes(image.bytes))
+    assert ErrorCode.COLUMN_INDEX in faults and len(beats) == 1
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_converts_to_verilog(preset):
+    assert "module tile_loader" in emit_verilog(TileLoader(PRESETS[preset]), "tile_loader")
