@@ -1,0 +1,112 @@
+"""Shares the read channels of the memory port among the array's read streams."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .axi import ID_BITS, AxiAddress, AxiRead
+from .config import Config, width_of
+from .layouts import ReadBeat, ReadRequest
+
+__all__ = ["ReadError", "ReadPort"]
+
+
+def ReadError() -> data.StructLayout:
+    """One cycle of `valid` for a beat that came with an error response."""
+    return data.StructLayout({"valid": 1, "reader": ID_BITS})
+
+
+class ReadPort(wiring.Component):
+    """Passes bursts to the memory, in turns, and hands every answer to the stream that asked for it.
+
+    Throughput: one burst asked and one beat answered a cycle.
+    Latency: one cycle from a request to `ar`, one from `r` to `o_beat`.
+    Backpressure: `ar` may stall; `r` is always taken, since every reader has reserved room for its answers.
+    Order: that of the memory. A reader's number is its AXI id, so its own answers come in order; answers of
+    different readers may come in any order and may be interleaved.
+
+    Parameters
+    ----------
+    config : Config
+    readers : int, number of read streams, 1..16
+
+    Members
+    -------
+    i_request : streams of ReadRequest
+    o_beat : streams of ReadBeat, never stalled
+    ar, r : the memory's read channels
+    o_error : ReadError, for one cycle
+    o_beats : a beat arrived
+    o_idle : every beat that was asked for has arrived
+    """
+
+    def __init__(self, config: Config, readers: int):
+        if not 1 <= readers <= 1 << ID_BITS:
+            raise ValueError(f"readers = {readers}; it must be 1 to {1 << ID_BITS}")
+        self._config, self._readers = config, readers
+        super().__init__({
+            "i_request": In(stream.Signature(ReadRequest(config))).array(readers),
+            "o_beat": Out(stream.Signature(ReadBeat(config), always_ready=True)).array(readers),
+            "ar": Out(stream.Signature(AxiAddress())),
+            "r": In(stream.Signature(AxiRead(config.port_bytes))),
+            "o_error": Out(ReadError()),
+            "o_beats": Out(1),
+            "o_idle": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        asked = self._ask(m)
+        self._answer(m)
+        # Beats that were asked for and have not come; every reader bounds its own.
+        outstanding = Signal(width_of(self._readers * self._config.read_buffer_beats + 1))
+        m.d.sync += outstanding.eq(outstanding + asked - self.o_beats)
+        m.d.comb += self.o_idle.eq(outstanding == 0)
+        return m
+
+    def _ask(self, m: Module) -> Signal:
+        """Round robin: the first request after the reader that was served last, or else the first of all."""
+        readers = self._readers
+        advance = Signal()
+        wanted, after, candidates, granted = (Signal(readers, name=name) for name in
+                                              ("wanted", "after", "candidates", "granted"))
+        preferred = Signal(readers)      # readers after the one served last
+        asked = Signal(width_of((1 << 4) + 1))
+        m.d.comb += [
+            advance.eq(~self.ar.valid | self.ar.ready),
+            wanted.eq(Cat(request.valid for request in self.i_request)),
+            after.eq(wanted & preferred),
+            candidates.eq(Mux(after.any(), after, wanted)),
+            granted.eq(candidates & -candidates),
+        ]
+        with m.If(advance):
+            m.d.sync += self.ar.valid.eq(wanted.any())
+        with m.If(advance & wanted.any()):
+            m.d.sync += preferred.eq(~(granted | (granted - 1)))
+        for number, request in enumerate(self.i_request):
+            m.d.comb += request.ready.eq(advance & granted[number])
+            with m.If(request.valid & request.ready):
+                m.d.comb += asked.eq(request.payload.beats + 1)
+                m.d.sync += [
+                    self.ar.payload.id.eq(number),
+                    self.ar.payload.address.eq(request.payload.address),
+                    self.ar.payload.length.eq(request.payload.beats),
+                ]
+        return asked
+
+    def _answer(self, m: Module) -> None:
+        # One register for the data, one valid bit a reader.
+        beat = Signal(ReadBeat(self._config))
+        error = Signal()
+        m.d.comb += [self.r.ready.eq(1), error.eq(self.r.payload.response[1])]
+        m.d.sync += [
+            beat.data.eq(self.r.payload.data),
+            beat.error.eq(error),
+            self.o_beats.eq(self.r.valid),
+            self.o_error.valid.eq(self.r.valid & error),
+            self.o_error.reader.eq(self.r.payload.id),
+        ]
+        for number, output in enumerate(self.o_beat):
+            valid = Signal(name=f"valid{number}")
+            m.d.sync += valid.eq(self.r.valid & (self.r.payload.id == Const(number, ID_BITS)))
+            m.d.comb += [output.valid.eq(valid), output.payload.eq(beat)]
