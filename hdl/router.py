@@ -1,6 +1,6 @@
 """Gives every token its owner and its place in the tile, and fills up the last group of rows."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -130,5 +130,13 @@ class Router(wiring.Component):
             output.value.eq(second.value),
             output.owner.eq(second.owner),
             output.part.eq(second.part),
-            output.address.eq(Mux(job.packed, word_row, word_row * job.slice_words)),
+            output.address.eq(Mux(job.packed, word_row, _product(word_row, job.slice_words))),
         ]
+
+
+def _product(value: Value, factor: Value) -> Value:
+    """value * factor by adding shifted copies: synthesis would spend a lane's multiplier on it."""
+    terms = [Mux(factor[bit], value << bit, 0) for bit in range(len(factor))]
+    while len(terms) > 1:
+        terms = [sum(terms[at:at + 2]) for at in range(0, len(terms), 2)]
+    return terms[0]
