@@ -22,8 +22,9 @@ class DenseLoader(wiring.Component):
     Backpressure: `i` waits for a split chunk; `o` has none.
     Order: rows in order, words of a row in order.
 
-    Rows of N' < V bytes that lie without a gap are read as one run, so that a beat carries several of
-    them; all rows of one beat have the same local row number, hence the same word and part of it.
+    Rows of N' <= V bytes that lie without a gap are read as one run, so that a beat carries several of
+    them (V bytes: two, where a beat holds two words and P_k = P); all rows of one beat have the same local
+    row number, hence the same word and part of it.
 
     Parameters
     ----------
@@ -94,14 +95,17 @@ class DenseLoader(wiring.Component):
         config, job, read = self._config, self.i_job.p, self.o_read_job
         part_log2 = Signal.like(self._part_log2)
         row_bytes = Signal(range(config.lanes + 1))
-        parts, run, empty = Signal(), Signal(), Signal()
+        gapless, whole_rows, parts, run, empty = (Signal() for _ in range(5))
         run_bytes = Signal(32)
         m.d.comb += [
             self.i_job.ready.eq(~self._busy),
             part_log2.eq(config.lane_bits - job.group_log2),
             row_bytes.eq(1 << part_log2),
-            parts.eq(job.group_log2 != 0),
-            run.eq(parts & (job.n_count == row_bytes) & (job.stride == row_bytes)),
+            gapless.eq((job.n_count == row_bytes) & (job.stride == row_bytes)),
+            # A beat of two words holds two rows of V bytes, of two PEs: N' = V.
+            whole_rows.eq((config.words_per_beat == 2) & gapless & (job.pk_log2 == config.pe_bits)),
+            parts.eq((job.group_log2 != 0) | whole_rows),
+            run.eq(parts & gapless),
             run_bytes.eq(job.k_count << part_log2),
             empty.eq((job.k_count == 0) | (job.n_count == 0)),
         ]

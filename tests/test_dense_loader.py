@@ -146,6 +146,15 @@ def test_a_long_run_of_single_columns_fills_every_part():
                                   group_log2=config.lane_bits, k_count=601)], seed=1)
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("slice_words", [1, 3])
+def test_rows_of_one_word_go_to_all_owners(preset, slice_words):
+    config = PRESETS[preset]
+    check(config, [job_fields(config, pk_log2=config.pe_bits, slice_words=slice_words, n_count=config.lanes,
+                              stride=stride, k_count=67, values=3)
+                   for stride in (config.lanes, config.lanes + 1)], seed=1)
+
+
 def test_a_tile_without_rows_is_done_at_once():
     config = PRESETS["base"]
     assert check(config, [job_fields(config, n_count=8, pk_log2=3, slice_words=1)], seed=0) == [[]]
@@ -164,7 +173,8 @@ def test_full_chunks_make_a_beat_a_cycle(preset, pk_log2, slice_words, n_count):
 
 
 @pytest.mark.parametrize(("preset", "group_log2", "rows_a_beat"),
-                         [("tiny", 2, 2), ("small", 1, 4), ("base", 1, 4), ("base", 3, 8), ("large", 3, 16)])
+                         [("tiny", 2, 2), ("small", 0, 2), ("small", 1, 4), ("base", 0, 2), ("base", 1, 4),
+                          ("base", 3, 8), ("large", 0, 2), ("large", 3, 16)])
 def test_runs_of_narrow_rows_make_a_beat_a_cycle(preset, group_log2, rows_a_beat):
     config = PRESETS[preset]
     width = config.lanes >> group_log2
