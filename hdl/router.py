@@ -136,7 +136,8 @@ class Router(wiring.Component):
 
 def _product(value: Value, factor: Value) -> Value:
     """value * factor by adding shifted copies: synthesis would spend a lane's multiplier on it."""
-    terms = [Mux(factor[bit], value << bit, 0) for bit in range(len(factor))]
+    width = len(value)  # the product is an address, and fits
+    terms = [(value << bit)[:width] & factor[bit].replicate(width) for bit in range(min(width, len(factor)))]
     while len(terms) > 1:
-        terms = [sum(terms[at:at + 2]) for at in range(0, len(terms), 2)]
+        terms = [sum(terms[at:at + 2])[:width] for at in range(0, len(terms), 2)]
     return terms[0]
