@@ -1,0 +1,157 @@
+"""The control port: AXI4-Lite in front of the registers of hdl/registers.py."""
+
+from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .axi import AxiLite
+from .config import ADDRESS_BITS, Config
+from .counters import CounterValues
+from .descriptor_reader import COUNT_BITS
+from .registers import REGISTER_SPACE_BITS, REGISTERS, Access, config_values, register
+
+__all__ = ["ControlPort", "JobError", "JobStatus"]
+
+OKAY, SLVERR = 0, 2
+
+
+def JobError() -> data.StructLayout:
+    """The ERROR register; a code of 0 is no error."""
+    return data.StructLayout({"code": 8, "detail": 8, "descriptor": COUNT_BITS})
+
+
+def JobStatus() -> data.StructLayout:
+    """What the command processor shows of the running or last job."""
+    return data.StructLayout({"busy": 1, "completed": COUNT_BITS, "error": JobError()})
+
+
+class ControlPort(wiring.Component):
+    """Registers for a host: where the descriptors are, doorbell, status, interrupt, counters.
+
+    AW and W come in any order and are kept apart, one each, until both are there. Strobes are respected; a
+    write without strobes changes nothing and rings no doorbell. Writes to read-only registers are answered
+    with OKAY and change nothing, DOORBELL reads as 0, bits that no field names read as 0, the lowest two
+    address bits are ignored. An address without a register is answered with SLVERR (and reads as 0).
+    DESCRIPTOR and COUNT are looked at by the doorbell only; CONTROL works at once. COUNT has 16 bits.
+
+    Throughput: a read every other cycle, a write every other cycle, reads and writes at the same time.
+    Latency: an answer two cycles after its address (and data); `o_start` one cycle after address and data.
+    Backpressure: one read and one write at a time, until their answers are taken.
+    Order: reads do not wait for writes.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    bus : AXI4-Lite, this end is the slave
+    o_start : one cycle: a job begins; never while `i_status.busy`
+    o_descriptor : address of the first descriptor, bytes
+    o_count : descriptors
+    i_status : JobStatus; `busy` from the cycle after `o_start` on
+    i_finished : one cycle, the job ended; `busy` is low in the next cycle
+    i_counters : CounterValues
+    o_irq : level, a job ended and nobody has cleared IRQ.done, and interrupts are enabled
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__({
+            "bus": In(AxiLite(REGISTER_SPACE_BITS)),
+            "o_start": Out(1),
+            "o_descriptor": Out(ADDRESS_BITS),
+            "o_count": Out(COUNT_BITS),
+            "i_status": In(JobStatus()),
+            "i_finished": In(1),
+            "i_counters": In(CounterValues()),
+            "o_irq": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        self._irq_enable, self._irq_done, self._done = Signal(), Signal(), Signal()
+        m.d.comb += self.o_irq.eq(self._irq_enable & self._irq_done)
+        self._writes(m)
+        with m.If(self.i_finished):
+            m.d.sync += [self._done.eq(1), self._irq_done.eq(1)]
+        with m.Elif(self.o_start):
+            m.d.sync += self._done.eq(0)
+        self._reads(m)
+        return m
+
+    def _writes(self, m: Module) -> None:
+        """Address and data wait for each other; then the write happens and its answer is offered."""
+        aw, w, b = self.bus.aw, self.bus.w, self.bus.b
+        address, have_address = Signal(REGISTER_SPACE_BITS), Signal()
+        word, strobe, have_word = Signal(32), Signal(4), Signal()
+        happens, mask = Signal(), Signal(32)
+        m.d.comb += [
+            aw.ready.eq(~have_address),
+            w.ready.eq(~have_word),
+            happens.eq(have_address & have_word & ~b.valid),
+            mask.eq(Cat(bit.replicate(8) for bit in strobe)),
+        ]
+        with m.If(aw.valid & aw.ready):
+            m.d.sync += [address.eq(aw.payload.address), have_address.eq(1)]
+        with m.If(w.valid & w.ready):
+            m.d.sync += [word.eq(w.payload.data), strobe.eq(w.payload.strobe), have_word.eq(1)]
+        with m.If(b.valid & b.ready):
+            m.d.sync += b.valid.eq(0)
+        with m.If(happens):
+            m.d.sync += [have_address.eq(0), have_word.eq(0), b.valid.eq(1), b.payload.response.eq(SLVERR)]
+            with m.Switch(address[2:]):
+                for entry in REGISTERS:
+                    with m.Case(entry.address >> 2):
+                        m.d.sync += b.payload.response.eq(OKAY)
+                        self._write(m, entry.name, word, mask)
+
+    def _write(self, m: Module, name: str, word: Signal, mask: Signal) -> None:
+        """What a write to the register of that name does; `mask` has ones where strobes are set."""
+        targets = {"CONTROL": self._irq_enable, "DESCRIPTOR": self.o_descriptor, "COUNT": self.o_count}
+        if name in targets:
+            target = targets[name]
+            m.d.sync += target.eq((target & ~mask) | (word & mask))
+        elif name == "DOORBELL":
+            m.d.comb += self.o_start.eq(mask.any() & ~self.i_status.busy)
+        elif name == "IRQ":
+            m.d.sync += self._irq_done.eq(self._irq_done & ~(word & mask)[0])
+
+    def _reads(self, m: Module) -> None:
+        ar, r = self.bus.ar, self.bus.r
+        address, have_address = Signal(REGISTER_SPACE_BITS), Signal()
+        happens = Signal()
+        m.d.comb += [ar.ready.eq(~have_address), happens.eq(have_address & ~r.valid)]
+        with m.If(ar.valid & ar.ready):
+            m.d.sync += [address.eq(ar.payload.address), have_address.eq(1)]
+        with m.If(r.valid & r.ready):
+            m.d.sync += r.valid.eq(0)
+        with m.If(happens):
+            m.d.sync += [have_address.eq(0), r.valid.eq(1), r.payload.eq(0), r.payload.response.eq(SLVERR)]
+            values = self._values()
+            with m.Switch(address[2:]):
+                for entry in REGISTERS:
+                    with m.Case(entry.address >> 2):
+                        m.d.sync += r.payload.response.eq(OKAY)
+                        if entry.access is not Access.WO:
+                            m.d.sync += r.payload.data.eq(values[entry.name])
+
+    def _values(self) -> dict:
+        """What every readable register reads."""
+        status = self.i_status
+        fields = {
+            "CONTROL": {"irq_enable": self._irq_enable},
+            "STATUS": {"busy": status.busy, "done": self._done,
+                       "error": self._done & (status.error.code != 0)},
+            "IRQ": {"done": self._irq_done},
+            "ERROR": {name: status.error[name] for name in ("code", "detail", "descriptor")},
+        }
+        values = {name: Const(value, 32) for name, value in config_values(self._config).items()}
+        for name, parts in fields.items():
+            value = Const(0, 32)
+            for field in register(name).fields:
+                value = value | (parts[field.name] << field.offset)
+            values[name] = value
+        values |= {"DESCRIPTOR": self.o_descriptor, "COUNT": self.o_count, "COMPLETED": status.completed}
+        values |= {name.upper(): self.i_counters[name] for name, _ in CounterValues()}
+        return values

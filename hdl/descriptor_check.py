@@ -1,0 +1,131 @@
+"""What a configuration refuses to do, decided before any data moves."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import Config, width_of
+from .descriptor import DESCRIPTOR_FIELDS, Descriptor, Opcode
+from .layouts import AFormat, BFormat
+from .registers import ErrorCode
+
+__all__ = ["NOT_A_FIELD", "DescriptorCheck", "Refusal", "field_number"]
+
+NOT_A_FIELD = 0xFF
+"""`ERROR.detail` when not a descriptor but the DESCRIPTOR or COUNT register is to blame."""
+
+
+def field_number(name: str) -> int:
+    """Number of a descriptor field, as `ERROR.detail` gives it; KeyError if there is none."""
+    for number, field in enumerate(DESCRIPTOR_FIELDS):
+        if field.name == name:
+            return number
+    raise KeyError(name)
+
+
+def Refusal() -> data.StructLayout:
+    """Whether a descriptor is refused, and for which field."""
+    return data.StructLayout({"valid": 1, "code": 8, "detail": 8})
+
+
+class DescriptorCheck(wiring.Component):
+    """Refuses descriptors that this configuration cannot run; names the first field that is to blame.
+
+    Not checked: whether a dense tile fits in its half (rows of a PE times slice_words would take a
+    multiplier; the planner sees to it), addresses and strides, and everything that only the data shows.
+
+    Throughput: one descriptor a cycle.
+    Latency: one cycle from `i` to the outputs.
+    Backpressure: none.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    i : the descriptor, constant while its outputs are looked at
+    i_tile_present : there is a tile that `reuse_tile` can mean
+    o : Refusal
+    o_total_words : V-wide words in a row of C's block, ceil(n_count / V); right where nothing is refused
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__({
+            "i": In(Descriptor()),
+            "i_tile_present": In(1),
+            "o": Out(Refusal()),
+            "o_total_words": Out(range(config.pes * config.acc_words + 1)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        conditions = [*self._formats(), *self._sizes(m), *self._grid(m)]
+        # In the order of the descriptor's fields, so that the first one is named.
+        conditions.sort(key=lambda condition: field_number(condition[0]))
+        flags = Signal(len(conditions))
+        m.d.sync += flags.eq(Cat(Value.cast(bad).any() for _, bad in conditions))
+        m.d.comb += self.o.valid.eq(flags.any())
+        for number, (name, _) in reversed(list(enumerate(conditions))):
+            code = ErrorCode.OPCODE if name == "opcode" else ErrorCode.FIELD
+            with m.If(flags[number]):
+                m.d.comb += [self.o.code.eq(code), self.o.detail.eq(field_number(name))]
+        return m
+
+    def _formats(self) -> list[tuple[str, Value]]:
+        """Features that are not built, and settings that exclude each other."""
+        config, i = self._config, self.i
+        return [
+            ("opcode", i.opcode != Opcode.MATMUL.value),
+            ("a_format", i.a_format > AFormat.CSR32.value),
+            ("b_format", (i.b_format != BFormat.DENSE.value) & (not config.compressed_b)),
+            ("half", i.whole & i.half),
+            ("reuse_tile", i.reuse_tile & ~self.i_tile_present),
+            ("out_int8", i.out_int8 & (config.scale_multipliers == 0)),
+            ("out_raw", i.out_int8 & i.out_raw),
+        ]
+
+    def _sizes(self, m: Module) -> list[tuple[str, Value]]:
+        """Numbers of rows and columns by themselves."""
+        config, i = self._config, self.i
+        sizes = [
+            ("rows", i.rows == 0),
+            # Every row takes a byte of tile memory or more; none at all is fine.
+            ("k_count", i.k_count > config.tile_bytes),
+            ("n_count", i.n_count == 0),
+            ("slice_words", (i.slice_words == 0) | (i.slice_words > config.acc_words)),
+        ]
+        if config.compressed_b:
+            rows = Signal(range(config.table_rows * config.pes + 1))
+            m.d.comb += rows.eq(Mux(i.whole, config.table_rows, config.table_rows // 2)
+                                << i.pk_log2[:width_of(config.pe_bits + 1)])
+            sizes.append(("k_count", (i.b_format != BFormat.DENSE.value) & (i.k_count > rows)))
+        return sizes
+
+    def _grid(self, m: Module) -> list[tuple[str, Value]]:
+        """The shape P_k × P_n, the slices and, for N < V, the groups."""
+        config, i = self._config, self.i
+        packed, grouped, sliced = Signal(), Signal(), Signal()
+        words, capacity = Signal(33 - config.lane_bits), Signal(range(config.pes * config.acc_words + 1))
+        group_columns = Signal(range(config.lanes + 1))
+        m.d.comb += [
+            packed.eq(i.b_format != BFormat.DENSE.value),
+            grouped.eq(i.group_log2 != 0),
+            sliced.eq(i.pk_log2 != config.pe_bits),
+            words.eq((i.n_count + (config.lanes - 1)) >> config.lane_bits),
+            capacity.eq(i.slice_words << (config.pe_bits - i.pk_log2)[:width_of(config.pe_bits + 1)]),
+            group_columns.eq(config.lanes >> i.group_log2),
+        ]
+        m.d.sync += self.o_total_words.eq(words)
+        return [
+            ("pk_log2", i.pk_log2 > config.pe_bits),
+            ("pk_log2", grouped & sliced),
+            ("group_log2", i.group_log2 > config.lane_bits),
+            ("group_log2", grouped & packed),
+            ("n_count", grouped & (i.n_count > group_columns)),
+            ("n_count", words > capacity),
+            ("slice_words", grouped & (i.slice_words != 1)),
+            # The packer finds a column's slice by a shift.
+            ("slice_words", packed & sliced & (i.slice_words & (i.slice_words - 1)).any()),
+        ]

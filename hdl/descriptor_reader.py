@@ -1,0 +1,147 @@
+"""Reads descriptors from memory, one ahead of the one in use."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config, log2_exact
+from .descriptor import DESCRIPTOR_BYTES, Descriptor
+from .layouts import ReadBeat, ReadRequest
+
+__all__ = ["COUNT_BITS", "DescriptorRead", "DescriptorReader"]
+
+COUNT_BITS = 16
+"""Counts and numbers of descriptors."""
+
+
+def DescriptorRead() -> data.StructLayout:
+    """A descriptor, or what came in its place when the memory answered with an error."""
+    return data.StructLayout({"descriptor": Descriptor(), "error": 1})
+
+
+class DescriptorReader(wiring.Component):
+    """Reads `i_count` contiguous descriptors: one is offered while the next one waits behind it.
+
+    Descriptors start on a beat of the memory port, so whole beats are placed and no byte is shifted: this is
+    why there is no SegmentReader here. The descriptor on offer is the only copy that the command processor
+    has; the one behind it waits in a small memory.
+
+    Throughput: a beat a cycle; two descriptors are asked for at most.
+    Latency: first request the cycle after `i_start`; a descriptor is offered the cycle after its last beat.
+    Backpressure: nothing is asked for without room for the answer.
+    Order: that of memory.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    i_start : reads begin; only while `o_idle`
+    i_address : of the first descriptor, in bytes; a multiple of `config.port_bytes`
+    i_count : descriptors, 0..65535
+    i_stop : no descriptor is asked for any more; those that were asked for still come
+    o_request, i_beat : read stream
+    o : stream of DescriptorRead; the payload holds until it is taken
+    o_idle : nothing is to be asked, nothing is on its way, nothing is offered
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__({
+            "i_start": In(1),
+            "i_address": In(ADDRESS_BITS),
+            "i_count": In(COUNT_BITS),
+            "i_stop": In(1),
+            "o_request": Out(stream.Signature(ReadRequest(config))),
+            "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)),
+            "o": Out(stream.Signature(DescriptorRead())),
+            "o_idle": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        self._beats = DESCRIPTOR_BYTES // self._config.port_bytes
+        self._pending = Signal(range(3))  # descriptors asked for and not yet taken from `o`
+        self._left = Signal(COUNT_BITS)   # descriptors not yet asked for
+        self._ask(m)
+        self._assemble(m)
+        return m
+
+    def _ask(self, m: Module) -> None:
+        """Bursts of the next descriptor, cut where `burst_bytes` ends."""
+        beat_bytes_log2 = log2_exact(self._config.port_bytes)
+        beat_address = Signal(ADDRESS_BITS - beat_bytes_log2)
+        to_ask = Signal(range(self._beats + 1))  # beats of the descriptor that is being asked for
+        to_boundary, burst = Signal(range(MAX_BURST_BEATS + 1)), Signal(range(MAX_BURST_BEATS + 1))
+        taken, begins = Signal(), Signal()
+        wanted, room = Signal(), Signal()
+        m.d.comb += [
+            taken.eq(self.o.valid & self.o.ready),
+            to_boundary.eq(MAX_BURST_BEATS - beat_address[:log2_exact(MAX_BURST_BEATS)]),
+            burst.eq(to_boundary),
+            self.o_request.valid.eq(to_ask != 0),
+            self.o_request.payload.address.eq(beat_address << beat_bytes_log2),
+            self.o_request.payload.beats.eq(burst - 1),
+            wanted.eq((self._left != 0) & ~self.i_stop),
+            # Behind a descriptor on offer is room for one more; before it is complete there is not.
+            room.eq((self._pending == 0) | ((self._pending == 1) & self.o.valid)),
+            begins.eq(wanted & room & (to_ask == 0)),
+            self.o_idle.eq(~wanted & (self._pending == 0)),
+        ]
+        with m.If(to_ask < to_boundary):
+            m.d.comb += burst.eq(to_ask)
+        m.d.sync += self._pending.eq(self._pending + begins - taken)
+        with m.If(begins):
+            m.d.sync += [to_ask.eq(self._beats), self._left.eq(self._left - 1)]
+        with m.If(self.o_request.valid & self.o_request.ready):
+            m.d.sync += [beat_address.eq(beat_address + burst), to_ask.eq(to_ask - burst)]
+        with m.If(self.i_start):
+            first = Signal()
+            m.d.comb += first.eq(self.i_count != 0)
+            # The first descriptor begins at once: a cycle less between the doorbell and its request.
+            m.d.sync += [
+                beat_address.eq(self.i_address >> beat_bytes_log2),
+                self._left.eq(self.i_count - first),
+                self._pending.eq(first),
+            ]
+            with m.If(first):
+                m.d.sync += to_ask.eq(self._beats)
+
+    def _assemble(self, m: Module) -> None:
+        """Beats into the descriptor, straight or, while one is on offer, by way of the queue."""
+        beat_bits = 8 * self._config.port_bytes
+        # One more than needed: all but one of its places are a memory, whose depth is then a power of two.
+        m.submodules.behind = behind = SyncFIFOBuffered(width=beat_bits + 1, depth=self._beats + 1)
+        arriving, placed = Signal(beat_bits + 1), Signal(beat_bits + 1)
+        straight, place = Signal(), Signal()
+        full, number = Signal(), Signal(range(self._beats))
+        words = [Signal(beat_bits, name=f"beat{index}") for index in range(self._beats)]
+        error = Signal()
+        m.d.comb += [
+            arriving.eq(Cat(self.i_beat.payload.data, self.i_beat.payload.error)),
+            straight.eq(~full & (behind.level == 0)),
+            behind.w_data.eq(arriving),
+            behind.w_en.eq(self.i_beat.valid & ~straight),
+            behind.r_en.eq(~full),
+            placed.eq(behind.r_data),
+            place.eq(behind.r_rdy & ~full),
+            self.o.valid.eq(full),
+            self.o.payload.descriptor.eq(Cat(words)),
+            self.o.payload.error.eq(error),
+        ]
+        with m.If(straight):
+            m.d.comb += [placed.eq(arriving), place.eq(self.i_beat.valid)]
+        with m.If(place):
+            with m.Switch(number):
+                for index, word in enumerate(words):
+                    with m.Case(index):
+                        m.d.sync += word.eq(placed)
+            m.d.sync += [
+                number.eq(number + 1),
+                error.eq(placed[-1] | (error & (number != 0))),
+                full.eq(number == self._beats - 1),
+            ]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += full.eq(0)

@@ -1,0 +1,198 @@
+"""hdl.control: AXI4-Lite behaviour and the registers behind it."""
+
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from hdl.config import PRESETS
+from hdl.control import ControlPort
+from hdl.emit import emit_verilog
+from hdl.registers import REGISTER_SPACE_BITS, REGISTERS, Access, ErrorCode, config_values, register
+
+OKAY, SLVERR = 0, 2
+CONFIG = PRESETS["base"]
+
+
+class Bus:
+    """A host on the control port, with random gaps, orders and stalls."""
+
+    def __init__(self, ctx, dut: ControlPort, seed: int = 0, gap: float = 0.0):
+        self.ctx, self.bus, self.random, self.gap = ctx, dut.bus, random.Random(seed), gap
+
+    async def _pause(self) -> None:
+        while self.random.random() < self.gap:
+            await self.ctx.tick()
+
+    async def _send(self, parts: list) -> None:
+        """Offer each (stream, payload) after a random pause, in random overlap, until all are taken."""
+        waits = {index: 0 for index in range(len(parts))}
+        if self.gap:
+            waits = {index: self.random.randrange(5) for index in waits}
+        open_parts = set(waits)
+        while open_parts:
+            for index in open_parts:
+                if waits[index] == 0:
+                    self.ctx.set(parts[index][0].payload, parts[index][1])
+                    self.ctx.set(parts[index][0].valid, 1)
+            _, _, *ready = await self.ctx.tick().sample(*(part.ready for part, _ in parts))
+            for index in list(open_parts):
+                if waits[index]:
+                    waits[index] -= 1
+                elif ready[index]:
+                    self.ctx.set(parts[index][0].valid, 0)
+                    open_parts.discard(index)
+
+    async def _answer(self, stream) -> dict:
+        held = None
+        while True:
+            ready = self.random.random() >= self.gap
+            self.ctx.set(stream.ready, ready)
+            _, _, valid, payload = await self.ctx.tick().sample(stream.valid, stream.payload)
+            found = {name: payload[name] for name, _ in payload.shape()}
+            assert held is None or (valid and found == held), "an answer changed while it was stalled"
+            if valid and ready:
+                self.ctx.set(stream.ready, 0)
+                return found
+            held = found if valid else None
+
+    async def write(self, address: int, word: int, strobe: int = 15) -> int:
+        await self._pause()
+        await self._send([(self.bus.aw, {"address": address}), (self.bus.w, {"data": word, "strobe": strobe})])
+        return (await self._answer(self.bus.b))["response"]
+
+    async def read(self, address: int) -> tuple[int, int]:
+        await self._pause()
+        await self._send([(self.bus.ar, {"address": address})])
+        answer = await self._answer(self.bus.r)
+        return answer["data"], answer["response"]
+
+
+def simulate(body, config=CONFIG, watch=None) -> None:
+    dut = ControlPort(config)
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+
+    async def testbench(ctx) -> None:
+        await body(ctx, dut)
+
+    async def watcher(ctx) -> None:
+        async for _, _, start, descriptor, count in ctx.tick().sample(
+                dut.o_start, dut.o_descriptor, dut.o_count):
+            if start and watch is not None:
+                watch.append((descriptor, count))
+
+    simulator.add_testbench(testbench)
+    simulator.add_testbench(watcher, background=True)
+    simulator.run()
+
+
+def address_of(name: str) -> int:
+    return register(name).address
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("gap", [0.0, 0.5])
+def test_random_reads_and_writes_agree_with_a_model(seed: int, gap: float) -> None:
+    async def body(ctx, dut) -> None:
+        bus, rng = Bus(ctx, dut, seed, gap), random.Random(seed)
+        masks = {"CONTROL": 1, "DESCRIPTOR": 0xFFFFFFFF, "COUNT": 0xFFFF}
+        model = {entry.address: 0 for entry in REGISTERS}
+        model |= {address_of(name): value for name, value in config_values(CONFIG).items()}
+        names = {entry.address: entry.name for entry in REGISTERS}
+        for _ in range(150):
+            address = rng.randrange(1 << REGISTER_SPACE_BITS)
+            if rng.random() < 0.5:
+                address = address_of(rng.choice(sorted(masks)))
+            base = address & ~3
+            if rng.random() < 0.5:
+                word, strobe = rng.getrandbits(32), rng.randrange(16)
+                if names.get(base) == "DOORBELL":
+                    continue
+                response = await bus.write(address, word, strobe)
+                bits = sum(0xFF << 8 * byte for byte in range(4) if strobe >> byte & 1)
+                mask = bits & masks.get(names.get(base, ""), 0)
+                if base in model:
+                    model[base] = (model[base] & ~mask) | (word & mask)
+                assert response == (OKAY if base in model else SLVERR), hex(address)
+            else:
+                assert await bus.read(address) == ((model[base], OKAY) if base in model else (0, SLVERR))
+    simulate(body)
+
+
+def test_every_status_field_and_counter_reads_its_input() -> None:
+    async def body(ctx, dut) -> None:
+        bus = Bus(ctx, dut)
+        names = [name for name, _ in dut.i_counters.shape()]
+        for number, name in enumerate(names):
+            ctx.set(dut.i_counters[name], 0xFFFFFF00 + number)
+        ctx.set(dut.i_status.busy, 1)
+        ctx.set(dut.i_status.completed, 0x1234)
+        ctx.set(dut.i_status.error, {"code": 2, "detail": 0x11, "descriptor": 0x4321})
+        for number, name in enumerate(names):
+            assert await bus.read(address_of(name.upper())) == (0xFFFFFF00 + number, OKAY)
+        assert await bus.read(address_of("STATUS")) == (1, OKAY)
+        assert await bus.read(address_of("COMPLETED")) == (0x1234, OKAY)
+        assert await bus.read(address_of("ERROR")) == (0x43211102, OKAY)
+    simulate(body)
+
+
+def test_every_register_of_the_map_is_answered() -> None:
+    async def body(ctx, dut) -> None:
+        bus = Bus(ctx, dut)
+        for entry in REGISTERS:
+            data, response = await bus.read(entry.address)
+            assert response == OKAY, entry.name
+            assert entry.access is not Access.WO or data == 0
+    simulate(body)
+
+
+def test_the_doorbell_starts_with_the_registers_and_is_ignored_while_busy() -> None:
+    starts: list[tuple[int, int]] = []
+
+    async def body(ctx, dut) -> None:
+        bus = Bus(ctx, dut)
+        await bus.write(address_of("DESCRIPTOR"), 0x1000)
+        await bus.write(address_of("COUNT"), 3)
+        assert await bus.write(address_of("DOORBELL"), 0, strobe=0) == OKAY
+        assert starts == []
+        await bus.write(address_of("DOORBELL"), 0)
+        assert starts == [(0x1000, 3)]
+        ctx.set(dut.i_status.busy, 1)
+        assert await bus.write(address_of("DOORBELL"), 1) == OKAY
+        assert len(starts) == 1
+    simulate(body, watch=starts)
+
+
+def test_done_and_interrupt_follow_the_end_of_a_job() -> None:
+    async def body(ctx, dut) -> None:
+        bus = Bus(ctx, dut)
+
+        async def end() -> None:
+            ctx.set(dut.i_finished, 1)
+            await ctx.tick()
+            ctx.set(dut.i_finished, 0)
+
+        await end()
+        assert await bus.read(address_of("STATUS")) == (2, OKAY)
+        assert await bus.read(address_of("IRQ")) == (1, OKAY)
+        assert ctx.get(dut.o_irq) == 0
+        await bus.write(address_of("CONTROL"), 1)
+        assert ctx.get(dut.o_irq) == 1
+        await bus.write(address_of("IRQ"), 0)
+        await bus.write(address_of("IRQ"), 1, strobe=0b1110)
+        assert ctx.get(dut.o_irq) == 1
+        await bus.write(address_of("IRQ"), 1)
+        assert ctx.get(dut.o_irq) == 0
+        await bus.write(address_of("DOORBELL"), 1)
+        assert await bus.read(address_of("STATUS")) == (0, OKAY)
+        ctx.set(dut.i_status.error.code, ErrorCode.FIELD)
+        await end()
+        assert ctx.get(dut.o_irq) == 1
+        assert await bus.read(address_of("STATUS")) == (6, OKAY)
+    simulate(body)
+
+
+@pytest.mark.parametrize("preset", ["tiny", "base"])
+def test_it_converts_to_verilog(preset: str) -> None:
+    assert "module" in emit_verilog(ControlPort(PRESETS[preset]), "control")

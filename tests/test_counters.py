@@ -1,0 +1,111 @@
+"""hdl.counters: one cause a cycle, exact sums, saturation."""
+
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from hdl.config import PRESETS
+from hdl.counters import Counters
+from hdl.emit import emit_verilog
+from hdl.registers import COUNTERS
+
+CONFIG = PRESETS["tiny"]
+
+
+def cause(inputs: dict[str, int]) -> str:
+    """The name of the counter that a cycle with these inputs belongs to."""
+    order = (
+        ("busy", inputs["i_active"]), ("wait_tile", inputs["i_token_waits"] and not inputs["i_open"]),
+        ("wait_collector", inputs["i_blocked"]), ("wait_memory", inputs["i_fetch_waiting"]),
+        ("wait_a", inputs["i_tokens_due"]), ("drain", inputs["i_draining"]), ("command", 1))
+    return next(name for name, holds in order if holds)
+
+
+def draw(rng: random.Random) -> dict[str, int]:
+    def wide() -> int:
+        return rng.getrandbits(CONFIG.pes) & rng.getrandbits(CONFIG.pes)
+    names = ("i_token_waits", "i_open", "i_fetch_waiting", "i_tokens_due", "i_draining", "i_read_beat",
+             "i_write_beat")
+    return {"i_active": wide(), "i_blocked": wide()} | {name: int(rng.random() < 0.4) for name in names}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_cycle_of_a_job_is_counted_once_and_jobs_do_not_mix(seed: int) -> None:
+    dut = Counters(CONFIG)
+    rng = random.Random(seed)
+
+    async def testbench(ctx) -> None:
+        for length in (40, 1, 200):
+            model = {name: 0 for name, _ in dut.o.shape()}
+            ctx.set(dut.i_start, 1)
+            for cycle in range(length + 1):
+                inputs = draw(rng)
+                for name, value in inputs.items():
+                    ctx.set(getattr(dut, name), value)
+                if cycle:
+                    model["cycles"] += 1
+                    model["read_beats"] += inputs["i_read_beat"]
+                    model["write_beats"] += inputs["i_write_beat"]
+                    model["mac_words"] += inputs["i_active"].bit_count()
+                    model[f"count_{cause(inputs)}"] += 1
+                await ctx.tick()
+                ctx.set(dut.i_start, 0)
+                ctx.set(dut.i_running, cycle < length)
+            idle = rng.randrange(3, 6)
+            for _ in range(idle):
+                for name, value in draw(rng).items():
+                    ctx.set(getattr(dut, name), value)
+                await ctx.tick()
+            found = {name: ctx.get(dut.o[name]) for name in model}
+            assert found == model
+            assert sum(found[f"count_{name}"] for name, _ in COUNTERS) == found["cycles"]
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+
+
+def test_a_start_right_after_a_job_leaves_nothing_of_it() -> None:
+    dut = Counters(CONFIG)
+
+    async def testbench(ctx) -> None:
+        ctx.set(dut.i_active, (1 << CONFIG.pes) - 1)
+        ctx.set(dut.i_running, 1)
+        await ctx.tick().repeat(5)
+        ctx.set(dut.i_running, 0)
+        ctx.set(dut.i_start, 1)
+        await ctx.tick()
+        ctx.set(dut.i_start, 0)
+        await ctx.tick().repeat(5)
+        assert all(ctx.get(dut.o[name]) == 0 for name, _ in dut.o.shape())
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+
+
+def test_counters_stay_at_their_largest_value() -> None:
+    dut = Counters(CONFIG)
+
+    async def testbench(ctx) -> None:
+        for name, _ in dut.o.shape():
+            ctx.set(dut.o[name], 0xFFFFFFFE)
+        for name in ("i_running", "i_read_beat", "i_write_beat"):
+            ctx.set(getattr(dut, name), 1)
+        ctx.set(dut.i_active, (1 << CONFIG.pes) - 1)
+        await ctx.tick().repeat(8)
+        for name in ("cycles", "read_beats", "write_beats", "mac_words", "count_busy"):
+            assert ctx.get(dut.o[name]) == 0xFFFFFFFF, name
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+
+
+@pytest.mark.parametrize("preset", ["tiny", "base", "large"])
+def test_it_converts_to_verilog(preset: str) -> None:
+    assert "module" in emit_verilog(Counters(PRESETS[preset]), "counters")
