@@ -1,0 +1,33 @@
+"""Writes docs/blocks.md: every hardware block's own docstring, in the order of the data's way."""
+
+import importlib
+import inspect
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+BLOCKS = (
+    ("hdl.top", "Top"), ("hdl.pins", "FlatTop"), ("hdl.core", "Core"), ("hdl.control", "ControlPort"),
+    ("hdl.command", "CommandProcessor"), ("hdl.counters", "Counters"), ("hdl.read_port", "ReadPort"),
+    ("hdl.reader", "SegmentReader"), ("hdl.fetch", "Fetch"), ("hdl.router", "Router"),
+    ("hdl.token_bus", "TokenBus"), ("hdl.tile_loader", "TileLoader"), ("hdl.dense_loader", "DenseLoader"),
+    ("hdl.packer", "Packer"), ("hdl.pe", "ProcessingElement"), ("hdl.lane_store", "LaneStore"),
+    ("hdl.accumulator", "Accumulator"), ("hdl.row_queue", "RowQueue"), ("hdl.chain", "ChainStage"),
+    ("hdl.collector", "Collector"), ("hdl.finisher", "Finisher"), ("hdl.writer", "SegmentWriter"),
+    ("hdl.queue", "Queue"),
+)
+
+
+def page() -> str:
+    """The page's text."""
+    parts = ["# Blocks\n\nMade from the docstrings by `scripts/block_docs.py`.\n"]
+    for module, name in BLOCKS:
+        text = inspect.getdoc(getattr(importlib.import_module(module), name))
+        parts.append(f"## {name}\n\n`{module.replace('.', '/')}.py`\n\n```\n{text}\n```\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    (ROOT / "docs" / "blocks.md").write_text(page())
