@@ -1,0 +1,78 @@
+"""What the collector's blocks hand each other."""
+
+from amaranth.hdl import signed
+from amaranth.lib import data
+
+from .config import ACC_BITS, Config, log2_exact, width_of
+from .layouts import ScaleWord
+
+__all__ = ["CollectorPlan", "DenseWord", "LaneWord", "ParameterRecord", "RowChunk", "record_bytes"]
+
+
+def record_bytes(config: Config) -> int:
+    """Bytes a chunk of parameter records holds: a whole record of two elements where the port allows."""
+    return min(8, config.port_bytes)
+
+
+def CollectorPlan(config: Config) -> data.StructLayout:
+    """A job as the blocks of the collector need it; constant while the job runs.
+
+    "Group" is what one chain row carries: a row of C, or the rows that share a word (N < V).
+    """
+    return data.StructLayout({
+        "last_word": config.word_bits,               # words of a group - 1
+        "groups": data.ArrayLayout(32, config.chains),  # groups that come on each chain
+        "final_chain": 1,                            # the chain of the job's last group
+        "group_log2": width_of(config.lane_bits + 1),
+        "accumulate": 1,
+        "relu": 1,
+        "row_bias": 1,
+        "row_scale": 1,
+        "scale": ScaleWord(),
+        "int8": 1,
+        "run": 1,        # rows of a word and words of the job follow each other in memory without a gap
+        "separate": 1,   # each row of a word goes to an address of its own
+        "word_bytes": width_of(4 * config.lanes + 1),  # bytes of a whole word as it is written
+        "tail_bytes": width_of(4 * config.lanes + 1),  # bytes of the short word, or (separate) of one row
+        "tail_rows": width_of(config.lanes + 1),       # rows in the job's last group
+        "step_log2": width_of(log2_exact(config.port_bytes) + 1),  # bytes from chunk to chunk in a word
+        "wide": 1,       # separate: a row's lanes fill two steps
+    })
+
+
+def LaneWord(config: Config) -> data.ArrayLayout:
+    """One sum for each lane."""
+    return data.ArrayLayout(signed(ACC_BITS), config.lanes)
+
+
+def DenseWord(config: Config) -> data.StructLayout:
+    """A word of a group with nothing absent; words 0, 1, ..., last_word of each group come in order.
+
+    After int8 scaling `data` holds V bytes in its lowest bits.
+    """
+    return data.StructLayout({
+        "data": LaneWord(config),
+        "group_last": 1,   # the group's last word
+        "job_last": 1,     # the job's last word
+    })
+
+
+def ParameterRecord(config: Config) -> data.StructLayout:
+    """Bias and scale of one row; a field that the job has not is not meaningful."""
+    return data.StructLayout({
+        "bias": signed(ACC_BITS),
+        "scale": ScaleWord(),
+        "row": config.lane_bits,  # number in its group
+        "last": 1,                # of its group
+    })
+
+
+def RowChunk(config: Config) -> data.StructLayout:
+    """A `layouts.Chunk` of the port's width that also knows where its group ends."""
+    return data.StructLayout({
+        "data": 8 * config.port_bytes,
+        "count": width_of(config.port_bytes + 1),
+        "row_last": 1,
+        "last": 1,
+        "group_last": 1,
+    })
