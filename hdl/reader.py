@@ -2,9 +2,9 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .block_queue import BlockQueue
 from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config, log2_exact
 from .layouts import Chunk, ReadBeat, ReadRequest, SegmentJob
 
@@ -70,10 +70,10 @@ class SegmentReader(wiring.Component):
         with m.Elif(done):
             m.d.sync += active.eq(0)
 
-        taken = Signal()
-        fetched, fetched_valid, freed = self._buffer(m, taken)
-        self._ask(m, start, strided, freed)
-        self._answer(m, start, strided, done, fetched, fetched_valid, taken)
+        m.submodules.buffer = buffer = BlockQueue(8 * self._config.port_bytes, self._config.read_buffer_beats)
+        m.d.comb += [buffer.i.valid.eq(self.i_beat.valid), buffer.i.payload.eq(self.i_beat.payload.data)]
+        self._ask(m, start, strided, buffer.o_freed)
+        self._answer(m, start, strided, done, buffer.o)
         return m
 
     # ---- requests ------------------------------------------------------------------------------------
@@ -142,37 +142,9 @@ class SegmentReader(wiring.Component):
         ]
         m.d.comb += self.o_waiting.eq((outstanding != 0) & ~self.o.valid)
 
-    # ---- buffer --------------------------------------------------------------------------------------
-
-    def _buffer(self, m: Module, taken):
-        """Beats that came: the oldest in the memory's register and its valid bit; a place is free again."""
-        config = self._config
-        depth = config.read_buffer_beats
-        m.submodules.buffer = memory = Memory(shape=8 * config.port_bytes, depth=depth, init=[])
-        write, read = memory.write_port(), memory.read_port()
-        write_pointer, read_pointer = Signal(range(depth)), Signal(range(depth))
-        level = Signal(range(depth + 1))             # beats in the memory that were not yet read
-        fetched_valid = Signal()
-        m.d.comb += [
-            write.addr.eq(write_pointer),
-            write.data.eq(self.i_beat.payload.data),
-            write.en.eq(self.i_beat.valid),
-            read.addr.eq(read_pointer),
-            # What is read was written in an earlier cycle, so the two never meet at one address.
-            read.en.eq((level != 0) & (~fetched_valid | taken)),
-        ]
-        m.d.sync += [
-            write_pointer.eq(write_pointer + self.i_beat.valid),
-            read_pointer.eq(read_pointer + read.en),
-            level.eq(level + self.i_beat.valid - read.en),
-        ]
-        with m.If(~fetched_valid | taken):
-            m.d.sync += fetched_valid.eq(read.en)
-        return read.data, fetched_valid, read.en
-
     # ---- chunks --------------------------------------------------------------------------------------
 
-    def _answer(self, m: Module, start, strided, done, fetched, fetched_valid, taken) -> None:
+    def _answer(self, m: Module, start, strided, done, beats) -> None:
         config, job, chunk_bytes = self._config, self.i_job.payload, self._chunk_bytes
         port_bytes = config.port_bytes
         beat_log2, chunk_log2 = log2_exact(port_bytes), log2_exact(chunk_bytes)
@@ -209,18 +181,18 @@ class SegmentReader(wiring.Component):
             leaves.eq(emit & (drop | (end >= port_bytes))),
             leaves_both.eq(emit & drop & crosses),
             keeps_following.eq(have_following & ~leaves_both),
-            taken.eq(fetched_valid & (~have_following | leaves)),
+            beats.ready.eq(~have_following | leaves),
         ]
         with m.If(~have_current | leaves):
             m.d.sync += [
-                have_current.eq(keeps_following | fetched_valid),
-                have_following.eq(keeps_following & fetched_valid),
-                current.eq(Mux(keeps_following, following, fetched)),
+                have_current.eq(keeps_following | beats.valid),
+                have_following.eq(keeps_following & beats.valid),
+                current.eq(Mux(keeps_following, following, beats.payload)),
             ]
         with m.Elif(~have_following):
-            m.d.sync += have_following.eq(fetched_valid)
+            m.d.sync += have_following.eq(beats.valid)
         with m.If(~have_following | leaves):
-            m.d.sync += following.eq(fetched)
+            m.d.sync += following.eq(beats.payload)
 
         # ---- counts ----
         next_row_offset = Signal(beat_log2)

@@ -49,3 +49,62 @@ def answer_reads(dut: Any, config: Config, memory: bytes, *, seed: int, latency:
             else:
                 ctx.set(dut.i_beat.valid, 0)
     return process
+
+
+def take_writes(dut: Any, config: Config, memory: bytearray, *, seed: int, latency: int = 4,
+                stall: float = 0.0, errors: float = 0.0, log: list[dict[str, int]] | None = None) -> Callable:
+    """A process behind `aw`, `w`, `b`: stores what comes into `memory`, answers `latency` cycles later.
+
+    Asserts the rules of bursts and that no data comes before its address. `log` receives every burst, with
+    the cycles of its first and last beat and its response.
+    """
+    rng = random.Random(f"{seed} memory")
+    size = config.port_bytes
+
+    def described(address: Any) -> dict[str, int]:
+        start, beats = address.address, address.length + 1
+        assert start % size == 0, f"burst at {start:#x} is not aligned to a beat"
+        assert start // config.burst_bytes == (start + beats * size - 1) // config.burst_bytes, \
+            f"burst of {beats} beats at {start:#x} crosses a multiple of burst_bytes"
+        return {"address": start, "beats": beats}
+
+    def store(beat: Any, start: int) -> None:
+        for number in range(size):
+            if beat.strobe >> number & 1:
+                memory[start + number] = beat.data >> 8 * number & 0xFF
+
+    async def process(ctx: Any) -> None:
+        bursts: list[dict[str, int]] = []   # addresses offered or taken, data not complete
+        due: list[tuple[int, int]] = []     # (cycle, response)
+        address_ready = data_ready = known = False
+        cycle = taken = 0
+        while True:
+            _, _, address_valid, address, data_valid, beat = await ctx.tick().sample(
+                dut.aw.valid, dut.aw.payload, dut.w.valid, dut.w.payload)
+            cycle += 1
+            if address_valid and not known:
+                bursts.append(described(address))
+            known = bool(address_valid and not address_ready)
+            if data_valid:
+                assert bursts, "data before its address"
+            if data_valid and data_ready:
+                burst = bursts[0]
+                store(beat, burst["address"] + taken * size)
+                burst.setdefault("first_cycle", cycle)
+                taken += 1
+                assert beat.last == (taken == burst["beats"]), f"last at beat {taken} of {burst['beats']}"
+                if beat.last:
+                    response = 2 if rng.random() < errors else 0
+                    due.append((cycle + latency, response))
+                    burst = bursts.pop(0)
+                    if log is not None:
+                        log.append({**burst, "last_cycle": cycle, "response": response})
+                    taken = 0
+            address_ready, data_ready = rng.random() >= stall, rng.random() >= stall
+            ctx.set(dut.aw.ready, int(address_ready))
+            ctx.set(dut.w.ready, int(data_ready))
+            answer = bool(due) and due[0][0] <= cycle
+            ctx.set(dut.b.valid, int(answer))
+            if answer:
+                ctx.set(dut.b.payload, {"id": 0, "response": due.pop(0)[1]})
+    return process

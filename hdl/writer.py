@@ -1,0 +1,233 @@
+"""Writes chunks of bytes to a two-dimensional piece of memory."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .axi import AxiAddress, AxiWrite, AxiWriteResponse
+from .block_queue import BlockQueue
+from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config, log2_exact
+from .layouts import Chunk, SegmentJob
+from .queue import Queue
+
+__all__ = ["SegmentWriter"]
+
+BURST_LOG2 = log2_exact(MAX_BURST_BEATS)
+BURST_QUEUE = 8
+OUTSTANDING_LOG2 = 6
+
+
+def _Placed(config: Config) -> data.StructLayout:
+    """A chunk, turned so that every byte is at its place in a beat."""
+    return data.StructLayout({
+        "data": 8 * config.port_bytes,
+        "low": config.port_bytes,    # bytes that belong to the open beat
+        "high": config.port_bytes,   # bytes that belong to the beat after it
+        "fills": 1,                  # the open beat's last byte is there
+        "spills": 1,                 # some byte of `high` is
+        "flushes": 1,                # the segment ends: nothing is kept back
+        "job_last": 1,
+    })
+
+
+class SegmentWriter(wiring.Component):
+    """Packs chunks into beats from any byte address on and sends them as bursts, one job after the other.
+
+    Throughput: one full chunk a cycle; the end of a strided row costs a cycle more where it spills into a
+    second beat.
+    Latency: three cycles from the chunk that closes a burst to its first beat.
+    Backpressure: two bursts are buffered; then `i` stalls.
+    Order: kept. A burst is sent when all its beats are there: at a multiple of `burst_bytes`, at the end of a
+    strided row, and at the end of the job. Its data never comes before its address.
+
+    A job without rows or with empty rows takes no chunk. `Chunk.last` is not looked at: rows are counted.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    i_job : stream of SegmentJob
+    i : stream of Chunk(port_bytes); any count from 1 on, also within a row; none crosses a row's end
+    aw, w, b : the memory's write channels; `b` is always taken
+    o_error : an error response came, for one cycle
+    o_idle : no job, every response has come
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__({
+            "i_job": In(stream.Signature(SegmentJob())),
+            "i": In(stream.Signature(Chunk(config.port_bytes))),
+            "aw": Out(stream.Signature(AxiAddress())),
+            "w": Out(stream.Signature(AxiWrite(config.port_bytes))),
+            "b": In(stream.Signature(AxiWriteResponse())),
+            "o_error": Out(1),
+            "o_idle": Out(1),
+        })
+
+    def elaborate(self, platform):
+        config, job = self._config, self.i_job.payload
+        m = Module()
+        active, strided = Signal(), Signal()
+        start, done = Signal(), Signal()
+        m.d.comb += [
+            self.i_job.ready.eq(~active),
+            start.eq(self.i_job.valid & ~active & (job.rows != 0) & (job.row_bytes != 0)),
+        ]
+        with m.If(start):
+            m.d.sync += [active.eq(1), strided.eq(job.stride != job.row_bytes)]
+        with m.Elif(done):
+            m.d.sync += active.eq(0)
+
+        m.submodules.beats = beats = BlockQueue(AxiWrite(config.port_bytes), 2 * MAX_BURST_BEATS)
+        m.submodules.bursts = bursts = Queue(AxiAddress(), BURST_QUEUE)
+        outstanding = Signal(OUTSTANDING_LOG2 + 1)   # bursts closed and not yet answered
+        room = Signal()
+        m.d.comb += room.eq(beats.i.ready & bursts.i.ready & ~outstanding[OUTSTANDING_LOG2])
+
+        placed = Signal(_Placed(config))
+        placed_valid, placed_taken = Signal(), Signal()
+        self._place(m, start, strided, placed, placed_valid, placed_taken)
+        push, closes = self._merge(m, placed, placed_valid, placed_taken, room, beats.i)
+        self._close(m, start, push, closes, beats.i, bursts.i)
+        self._send(m, beats.o, bursts.o)
+        m.d.comb += [
+            done.eq(push & closes.segment & placed.job_last),
+            self.b.ready.eq(1),
+            self.o_idle.eq(~active & (outstanding == 0)),
+        ]
+        m.d.sync += [
+            outstanding.eq(outstanding + (push & closes.burst) - self.b.valid),
+            self.o_error.eq(self.b.valid & self.b.payload.response[1]),
+        ]
+        return m
+
+    # ---- stage 1: the chunk turned to its place in the beats ---------------------------------------------
+
+    def _place(self, m: Module, start, strided, placed, placed_valid, placed_taken) -> None:
+        job, chunk = self.i_job.payload, self.i.payload
+        port_bytes = self._config.port_bytes
+        beat_log2 = log2_exact(port_bytes)
+        filling = Signal()                           # chunks of the job are still to come
+        offset = Signal(beat_log2)                   # of the next chunk's first byte in its beat
+        row_offset, stride = Signal(beat_log2), Signal(beat_log2)
+        rows_left = Signal(32)                       # less one
+        end = Signal(range(2 * port_bytes))
+        job_last, next_row_offset = Signal(), Signal(beat_log2)
+        turned = Signal(8 * port_bytes)
+        m.d.comb += [
+            self.i.ready.eq(filling & (~placed_valid | placed_taken)),
+            end.eq(offset + chunk.count),
+            job_last.eq(chunk.row_last & (rows_left == 0)),
+            next_row_offset.eq(row_offset + stride),
+            turned.eq((Cat(chunk.data, chunk.data) << (offset << 3))[8 * port_bytes:]),
+        ]
+        with m.If(placed_taken):
+            m.d.sync += placed_valid.eq(0)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [
+                placed_valid.eq(1),
+                placed.data.eq(turned),
+                placed.low.eq(Cat((number >= offset) & (number < end) for number in range(port_bytes))),
+                placed.high.eq(Cat(number + port_bytes < end for number in range(port_bytes))),
+                placed.fills.eq(end >= port_bytes),
+                placed.spills.eq(end > port_bytes),
+                placed.flushes.eq((chunk.row_last & strided) | job_last),
+                placed.job_last.eq(job_last),
+                offset.eq(end),
+            ]
+            with m.If(chunk.row_last):
+                m.d.sync += rows_left.eq(rows_left - 1)
+                with m.If(strided):
+                    m.d.sync += [offset.eq(next_row_offset), row_offset.eq(next_row_offset)]
+            with m.If(job_last):
+                m.d.sync += filling.eq(0)
+        with m.If(start):
+            m.d.sync += [
+                filling.eq(1), rows_left.eq(job.rows - 1),
+                offset.eq(job.address), row_offset.eq(job.address), stride.eq(job.stride),
+            ]
+
+    # ---- stage 2: the open beat ----------------------------------------------------------------------------
+
+    def _merge(self, m: Module, placed, placed_valid, placed_taken, room, output):
+        """Adds the placed chunk to the open beat; passes the beat on when it is full or its segment ends."""
+        config = self._config
+        partial = Signal(AxiWrite(config.port_bytes))
+        rest = Signal()                              # only the spilled bytes of `placed` are left to pass on
+        push = Signal()
+        closes = Signal(data.StructLayout({"burst": 1, "segment": 1}))
+        merged = Signal(8 * config.port_bytes)
+        low = Signal(config.port_bytes)
+        m.d.comb += [
+            low.eq(Mux(rest, 0, placed.low)),
+            merged.eq(Cat(
+                Mux(low[number], placed.data.word_select(number, 8), partial.data.word_select(number, 8))
+                for number in range(config.port_bytes))),
+            output.payload.data.eq(merged),
+            output.payload.strobe.eq(partial.strobe | low),
+            output.payload.last.eq(closes.burst),
+            output.valid.eq(push),
+            push.eq(placed_valid & room & (placed.fills | placed.flushes)),
+            closes.segment.eq(placed.flushes & (rest | ~placed.spills)),
+            placed_taken.eq(placed_valid & Mux(placed.fills | placed.flushes,
+                                               push & (closes.segment | ~placed.flushes), 1)),
+        ]
+        with m.If(push):
+            m.d.sync += [
+                partial.data.eq(placed.data),
+                partial.strobe.eq(Mux(closes.segment, 0, placed.high)),
+                rest.eq(placed.flushes & ~closes.segment),
+            ]
+        with m.Elif(placed_taken):
+            m.d.sync += [partial.data.eq(merged), partial.strobe.eq(partial.strobe | low)]
+        return push, closes
+
+    # ---- stage 2: where the beat goes, and whether it ends a burst -----------------------------------------
+
+    def _close(self, m: Module, start, push, closes, beat_out, burst_out) -> None:
+        job = self.i_job.payload
+        beat_log2 = log2_exact(self._config.port_bytes)
+        position = Signal(ADDRESS_BITS - beat_log2)  # of the open beat, in beats
+        row, stride = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
+        opened, first = Signal(), Signal(BURST_LOG2)  # a burst is open; its first beat in its block
+        start_beat, next_row = Signal(BURST_LOG2), Signal(ADDRESS_BITS)
+        m.d.comb += [
+            closes.burst.eq(closes.segment | position[:BURST_LOG2].all()),
+            start_beat.eq(Mux(opened, first, position[:BURST_LOG2])),
+            next_row.eq(row + stride),
+            burst_out.valid.eq(push & closes.burst),
+            burst_out.payload.address.eq(
+                Cat(Const(0, beat_log2), start_beat, position[BURST_LOG2:])),
+            burst_out.payload.length.eq(position[:BURST_LOG2] - start_beat),
+        ]
+        with m.If(push):
+            m.d.sync += [opened.eq(~closes.burst), first.eq(start_beat)]
+            with m.If(closes.segment):
+                m.d.sync += [position.eq(next_row[beat_log2:]), row.eq(next_row)]
+            with m.Else():
+                m.d.sync += position.eq(position + 1)
+        with m.If(start):
+            m.d.sync += [position.eq(job.address[beat_log2:]), row.eq(job.address), stride.eq(job.stride)]
+
+    # ---- stage 3: to the memory ----------------------------------------------------------------------------
+
+    def _send(self, m: Module, beats, bursts) -> None:
+        # Addresses taken less bursts of data sent, plus one. Data may start together with its address (no
+        # master may wait for one with the other) but never gets further ahead.
+        lead = Signal(OUTSTANDING_LOG2 + 2, init=1)
+        send = Signal()
+        m.d.comb += [
+            self.aw.valid.eq(bursts.valid),
+            self.aw.payload.eq(bursts.payload),
+            bursts.ready.eq(self.aw.ready),
+            send.eq((lead > 1) | ((lead == 1) & bursts.valid)),
+            self.w.valid.eq(beats.valid & send),
+            self.w.payload.eq(beats.payload),
+            beats.ready.eq(self.w.ready & send),
+        ]
+        m.d.sync += lead.eq(
+            lead + (self.aw.valid & self.aw.ready)
+            - (self.w.valid & self.w.ready & self.w.payload.last))

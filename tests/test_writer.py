@@ -1,0 +1,142 @@
+"""hdl.writer: what ends up in memory, in which bursts, and how fast."""
+
+import random
+from typing import Any
+
+import pytest
+
+from hdl.config import PRESETS, Config
+from hdl.emit import emit_verilog
+from hdl.writer import SegmentWriter
+from tests.harness import run_block
+from tests.memory_model import take_writes
+
+MEMORY_BYTES = 1 << 16
+UNTOUCHED = 0xA5
+
+
+def chunks_of(job: dict[str, int], rng: random.Random, sizes: list[int]) -> tuple[list[dict], list[bytes]]:
+    """A job's chunks, their sizes chosen from `sizes`, and its rows as bytes."""
+    chunks, rows = [], []
+    for number in range(job["rows"] if job["row_bytes"] else 0):
+        row = rng.randbytes(job["row_bytes"])
+        rows.append(row)
+        start = 0
+        while start < len(row):
+            piece = row[start:start + rng.choice(sizes)]
+            start += len(piece)
+            row_last = int(start == len(row))
+            chunks.append({"data": int.from_bytes(piece, "little"), "count": len(piece), "row_last": row_last,
+                           "last": int(row_last and number == job["rows"] - 1)})
+    return chunks, rows
+
+
+def run(config: Config, jobs: list[dict[str, int]], sizes: list[int], *, seed: int = 0, gap: float = 0.0,
+        stall: float = 0.0, errors: float = 0.0, log: list | None = None, processes: tuple = ()) -> None:
+    """Writes the jobs and compares the whole memory with a plain byte array."""
+    rng = random.Random(f"{seed} data")
+    dut = SegmentWriter(config)
+    wanted, memory = bytearray([UNTOUCHED]) * MEMORY_BYTES, bytearray([UNTOUCHED]) * MEMORY_BYTES
+    chunks = []
+    for job in jobs:
+        more, rows = chunks_of(job, rng, sizes)
+        chunks += more
+        for number, row in enumerate(rows):
+            start = job["address"] + number * job["stride"]
+            wanted[start:start + len(row)] = row
+    idle = []
+
+    async def watch(ctx: Any) -> None:
+        while True:
+            _, _, value = await ctx.tick().sample(dut.o_idle)
+            idle.append(value)
+
+    run_block(dut, {"i_job": jobs, "i": chunks}, {}, seed=seed, gap=gap, settle_cycles=200,
+              timeout_cycles=60_000, processes=[
+                  take_writes(dut, config, memory, seed=seed, stall=stall, errors=errors, log=log), watch,
+                  *(make(dut) for make in processes)])
+    assert memory == wanted
+    assert idle[-1] == 1
+
+
+def random_job(rng: random.Random) -> dict[str, int]:
+    row_bytes = rng.choice([0, 1, 3, 4, 8, 12, 16, 17, 32, 100, 300, 1000])
+    rows = min(rng.choice([0, 1, 1, 2, 3, 5, 17, 64]), 1 + 2000 // max(row_bytes, 1))
+    stride = rng.choice([row_bytes, row_bytes, row_bytes + rng.randrange(1, 70), max(64, row_bytes)])
+    return {"address": rng.randrange(4096), "row_bytes": row_bytes, "rows": rows, "stride": stride}
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "base"])
+@pytest.mark.parametrize("seed", range(4))
+def test_random_jobs_reach_memory(name, seed):
+    config = PRESETS[name]
+    rng = random.Random(f"{name} {seed}")
+    sizes = rng.choice([[config.port_bytes], [config.port_bytes // 2], range(1, config.port_bytes + 1)])
+    run(config, [random_job(rng) for _ in range(12)], list(sizes), seed=seed, gap=rng.choice([0, 0.4]),
+        stall=rng.choice([0, 0.3, 0.6]))
+
+
+def test_a_row_written_again_ends_with_the_later_bytes():
+    run(PRESETS["base"], [{"address": 5, "row_bytes": 40, "rows": 6, "stride": 0}], [16])
+
+
+@pytest.mark.parametrize("address, row_bytes, rows, stride, size, cycles", [
+    (0, 8192, 1, 0, 16, 512),
+    (7, 8192, 1, 0, 16, 513),
+    (0, 16, 512, 16, 16, 512),
+    (0, 4096, 1, 0, 8, 512),       # half chunks make full beats
+    (0, 16, 200, 64, 16, 200),     # bursts of one beat
+    (8, 16, 200, 64, 16, 400),     # rows that spill
+    (0, 128, 50, 256, 16, 400),
+])
+def test_a_full_chunk_goes_every_cycle(address, row_bytes, rows, stride, size, cycles):
+    log: list[dict[str, int]] = []
+    taken: list[int] = []
+
+    def watch(dut: SegmentWriter):
+        async def process(ctx: Any) -> None:
+            cycle = 0
+            while True:
+                _, _, valid, ready = await ctx.tick().sample(dut.i.valid, dut.i.ready)
+                cycle += 1
+                if valid and ready:
+                    taken.append(cycle)
+        return process
+
+    job = {"address": address, "row_bytes": row_bytes, "rows": rows, "stride": stride}
+    run(PRESETS["base"], [job], [size], log=log, processes=(watch,))
+    assert taken[-1] - taken[0] <= cycles + 1
+    assert log[-1]["last_cycle"] - taken[-1] <= 20
+
+
+def test_a_run_of_short_rows_is_written_in_long_bursts():
+    log: list[dict[str, int]] = []
+    run(PRESETS["base"], [{"address": 0, "row_bytes": 12, "rows": 256, "stride": 12}], [12], log=log)
+    assert [burst["beats"] for burst in log] == [16] * 12
+
+
+def test_the_last_data_leaves_at_once():
+    log: list[dict[str, int]] = []
+    run(PRESETS["base"], [{"address": 3, "row_bytes": 5, "rows": 1, "stride": 5}], [16], log=log)
+    assert log[0]["last_cycle"] <= 8
+
+
+def test_every_error_response_is_reported():
+    log: list[dict[str, int]] = []
+    seen: list[int] = []
+
+    def watch(dut: SegmentWriter):
+        async def process(ctx: Any) -> None:
+            while True:
+                _, _, error = await ctx.tick().sample(dut.o_error)
+                seen.append(error)
+        return process
+
+    job = {"address": 0, "row_bytes": 16, "rows": 40, "stride": 64}
+    run(PRESETS["base"], [job], [16], errors=0.4, log=log, processes=(watch,))
+    assert sum(seen) == sum(burst["response"] == 2 for burst in log) > 0
+
+
+@pytest.mark.parametrize("name", ["tiny", "base", "large"])
+def test_it_converts_to_verilog(name):
+    assert "module block" in emit_verilog(SegmentWriter(PRESETS[name]), "block")
