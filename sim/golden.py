@@ -1,0 +1,83 @@
+"""The product as plain mathematics, bit for bit what the array must give; it knows no tiles and no plans."""
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+__all__ = ["apply_scale", "matmul"]
+
+_BLOCK_VALUES = 1 << 22
+_EXACT_FLOAT_INNER = 1 << 38  # products are at most 2**14: below this float64 sums of them are exact
+
+
+def matmul(a: npt.NDArray[np.int8] | sp.sparray | sp.spmatrix, b: npt.NDArray[np.int8] | sp.sparray | sp.spmatrix,
+           bias: npt.ArrayLike | None = None, scale_words: npt.ArrayLike | None = None, relu: bool = False,
+           out_dtype: npt.DTypeLike = np.int32) -> npt.NDArray[np.int32] | npt.NDArray[np.int8]:
+    """C = A·B (M×K, K×N) + bias, wrapped to int32, then ReLU, then scaled to int8 if `out_dtype` is int8.
+
+    Parameters
+    ----------
+    a, b : int8, dense or sparse, two-dimensional
+    bias : integers that broadcast to (M, N) as NumPy does it
+    scale_words : `hdl.layouts.ScaleWord` as uint32, broadcasting to (M, N); needed for int8
+
+    The result is made in column blocks, so that no more than a few times the result's memory is used.
+    """
+    rows, columns = a.shape[0], b.shape[1]
+    if a.shape[1] != b.shape[0]:
+        raise ValueError(f"shapes {a.shape} and {b.shape} do not multiply")
+    dtype = np.dtype(out_dtype)
+    if dtype == np.int8 and scale_words is None:
+        raise ValueError("int8 results need scale_words")
+    result = np.empty((rows, columns), dtype)
+    left = _exact(a, b)
+    by_columns = sp.csc_array(b) if sp.issparse(b) else np.asarray(b)
+    block = max(1, _BLOCK_VALUES // max(1, rows, a.shape[1]))
+    for start in range(0, columns, block):
+        stop = min(start + block, columns)
+        right = by_columns[:, start:stop]
+        if sp.issparse(right):
+            right = right.astype(np.int64).toarray()  # wide first: duplicates are added up
+        sums = (left @ right.astype(left.dtype)).astype(np.int64)
+        result[:, start:stop] = _finish(sums, _columns_of(bias, start, stop, columns),
+                                        _columns_of(scale_words, start, stop, columns), relu, dtype)
+    return result
+
+
+def _exact(a: npt.NDArray | sp.sparray | sp.spmatrix, b: npt.NDArray | sp.sparray | sp.spmatrix
+           ) -> npt.NDArray | sp.csr_array:
+    """A in a type whose sums of products are exact: float64 where both are dense (fast), else int64."""
+    if sp.issparse(a):
+        return sp.csr_array(a.astype(np.int64))
+    dense_and_exact = not sp.issparse(b) and a.shape[1] < _EXACT_FLOAT_INNER
+    return np.asarray(a).astype(np.float64 if dense_and_exact else np.int64)
+
+
+def _columns_of(values: npt.ArrayLike | None, start: int, stop: int, columns: int) -> npt.NDArray | None:
+    if values is None:
+        return None
+    array = np.asarray(values)
+    return array[..., start:stop] if array.ndim and array.shape[-1] == columns and columns > 1 else array
+
+
+def _finish(sums: npt.NDArray[np.int64], bias: npt.NDArray | None, scale_words: npt.NDArray | None,
+            relu: bool, dtype: np.dtype) -> npt.NDArray:
+    if bias is not None:
+        sums = sums + bias.astype(np.int64)
+    sums = sums.astype(np.int32)  # wraps
+    if relu:
+        sums = np.maximum(sums, 0)
+    return apply_scale(sums, scale_words) if dtype == np.int8 and scale_words is not None else sums.astype(dtype)
+
+
+def _round_shift(values: npt.NDArray[np.int64], shift: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
+    return (values + half) >> shift
+
+
+def apply_scale(sums: npt.NDArray[np.int32], scale_words: npt.ArrayLike) -> npt.NDArray[np.int8]:
+    """What `hdl.layouts.ScaleWord` says, on int32 sums; words broadcast against them."""
+    words = np.asarray(scale_words).astype(np.int64)
+    multiplier, pre, post = words & 0xFFFF, words >> 16 & 31, words >> 24 & 63
+    y = np.clip(_round_shift(sums.astype(np.int64), pre), -(1 << 17), (1 << 17) - 1)
+    return np.clip(_round_shift(y * multiplier, post), -128, 127).astype(np.int8)

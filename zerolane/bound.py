@@ -1,0 +1,62 @@
+"""The bound that efficiency is measured against: what the lanes and the port must do at least."""
+
+from dataclasses import dataclass
+
+from hdl.config import VALUE_BITS, Config
+
+from .operands import Operand
+
+__all__ = ["Bound", "bound"]
+
+@dataclass(frozen=True)
+class Bound:
+    """Section "bound" of the architecture: cycles that no schedule of this family stays below.
+
+    Attributes
+    ----------
+    token_cycles : nonzeros of A times V-wide words of a row of C, over P
+    product_cycles : products of two nonzeros over P·V; less than token_cycles where B has zeros
+    memory_cycles : every operand once (A, or partial sums, once more a pass), over W
+    passes : how often B fills the tile memory, at least 1
+    a_bytes, b_bytes, c_bytes : as stored
+    """
+
+    token_cycles: float
+    product_cycles: float
+    memory_cycles: float
+    passes: int
+    a_bytes: int
+    b_bytes: int
+    c_bytes: int
+
+    @property
+    def cycles(self) -> float:
+        return max(self.token_cycles, self.memory_cycles)
+
+    def efficiency(self, cycles: int) -> float:
+        """The bound over the cycles from doorbell to done; 0 where nothing ran."""
+        return self.cycles / cycles if cycles else 0.0
+
+
+def bound(config: Config, a: Operand, b: Operand, *, out_bytes: int = 4) -> Bound:
+    """The bound for C = A·B, C of `out_bytes` an element; whatever plan is run.
+
+    A's nonzeros are the tokens; B's where only B is sparse (then C^T = B^T·A^T is what the bound is stated
+    for). Zeros of a dense operand make no tokens.
+    """
+    stream_b = b.sparse and not a.sparse
+    streamed, resident = (b, a) if stream_b else (a, b)
+    rows, inner = (b.shape[1], b.shape[0]) if stream_b else a.shape
+    columns = a.shape[0] if stream_b else b.shape[1]
+    words = -(-columns // config.lanes)
+    passes = max(1, -(-inner * columns * (VALUE_BITS // 8) // config.tile_bytes))
+    a_bytes = streamed.stream_bytes(transposed=stream_b)
+    b_bytes = resident.stream_bytes(transposed=stream_b)
+    c_bytes = rows * columns * out_bytes
+    again = (passes - 1) * min(a_bytes, 8 * rows * columns)
+    products = int(a.column_nonzeros @ b.row_nonzeros)
+    return Bound(
+        token_cycles=streamed.nonzeros * words / config.pes,
+        product_cycles=products / config.total_lanes,
+        memory_cycles=(a_bytes + b_bytes + c_bytes + again) / config.port_bytes,
+        passes=passes, a_bytes=a_bytes, b_bytes=b_bytes, c_bytes=c_bytes)

@@ -1,0 +1,176 @@
+"""What a plan costs in cycles: for each tile the slowest of lanes, fetch, drain and port, then their overlap.
+
+The counts are exact where that is cheap (tokens of each owner, packed words of each row); queues are taken
+to be deep enough, which holds within a few percent. `COSTS` are the array's fixed costs.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from hdl.config import Config
+from hdl.descriptor import DESCRIPTOR_BYTES
+
+from .operands import INDEX16_COLUMNS, Operand
+
+__all__ = ["COSTS", "Costs", "Resident", "Streamed", "TileCost", "by_owner", "schedule_cycles"]
+
+_DENSE_KEYS = 1 << 24
+_LARGEST_TABLE = 1 << 26
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Fixed costs in cycles, at a memory latency of 32."""
+
+    start: int = 130       # doorbell to first token and last sum to done
+    hand_over: int = 50    # from the last token of one descriptor to the first of the next
+    exposed_load: int = 40  # a tile that cannot load while another computes starts its reads anew
+
+
+COSTS = Costs()
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """The operand whose nonzeros become tokens."""
+
+    rows: int
+    inner: int
+    counts: npt.NDArray[np.int64]  # nonzeros of each column k
+    entries: int
+    sparse: bool
+
+    @classmethod
+    def of(cls, operand: Operand, *, transposed: bool) -> "Streamed":
+        rows, inner = operand.shape[::-1] if transposed else operand.shape
+        return cls(rows, inner, operand.row_nonzeros if transposed else operand.column_nonzeros,
+                   operand.entries, operand.sparse)
+
+    def bytes_of(self, k_count: int) -> int:
+        """Bytes read for a tile of `k_count` columns: all of CSR, a dense matrix's own columns."""
+        if not self.sparse:
+            return self.rows * k_count
+        return 4 * self.rows + self.entries * ((2 if self.inner <= INDEX16_COLUMNS else 4) + 1)
+
+    def fetch_cycles(self, config: Config, k_count: int) -> float:
+        """Cycles the A fetch needs at T values and two row ends a cycle."""
+        tokens = config.beat_tokens
+        if not self.sparse:
+            return self.rows * max(1, -(-k_count // tokens))
+        wide = 1 if self.inner <= INDEX16_COLUMNS or 4 * tokens <= config.port_bytes else 2
+        return max(wide * self.entries / tokens, self.rows / 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Resident:
+    """The operand that rests in the tile memory."""
+
+    operand: Operand
+    transposed: bool
+
+    @property
+    def inner(self) -> int:
+        return self.operand.shape[1 if self.transposed else 0]
+
+    @property
+    def columns(self) -> int:
+        return self.operand.shape[0 if self.transposed else 1]
+
+    @cached_property
+    def _positions(self) -> tuple[npt.NDArray, npt.NDArray]:
+        """Row k and column n of every nonzero, of all layers."""
+        found: list[tuple[npt.NDArray, npt.NDArray]] = []
+        for layer in self.operand.layers:
+            matrix = layer.stored
+            if layer.sparse:
+                keep = matrix.data != 0
+                lines = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+                found.append((lines[keep], matrix.indices[keep].astype(np.int64)))
+            else:
+                found.append(np.nonzero(matrix))
+        rows, columns = (np.concatenate(part) for part in zip(*found, strict=True))
+        return (columns, rows) if self.transposed else (rows, columns)
+
+    def packed_words(self, config: Config, slice_words: int) -> npt.NDArray[np.int64] | None:
+        """Store words of each row k in each column slice (of the whole matrix): what its fullest lane needs.
+
+        Shape (inner, slices); of several layers, an upper bound. None where the table itself is too large to make.
+        """
+        cache = self.__dict__.setdefault("_packed", {})
+        if (config.lanes, slice_words) not in cache:
+            cache[config.lanes, slice_words] = self._count_packed(config.lanes, slice_words)
+        return cache[config.lanes, slice_words]
+
+    def _count_packed(self, lanes: int, slice_words: int) -> npt.NDArray[np.int64] | None:
+        slices = max(1, -(-self.columns // (lanes * slice_words)))
+        if self.inner * slices > _LARGEST_TABLE:
+            return None
+        k, n = self._positions
+        key = (k * slices + n // (lanes * slice_words)) * lanes + n % lanes
+        if self.inner * slices * lanes <= max(_DENSE_KEYS, 4 * len(key)):
+            per_lane = np.bincount(key, minlength=self.inner * slices * lanes)
+            return per_lane.reshape(self.inner, slices, lanes).max(axis=2, initial=0)
+        keys, counts = np.unique(key, return_counts=True)
+        words = np.zeros(self.inner * slices, np.int64)
+        np.maximum.at(words, keys // lanes, counts)
+        return words.reshape(self.inner, slices)
+
+
+def by_owner(values: npt.NDArray, pk_log2: int) -> npt.NDArray:
+    """Sums of `values` (first axis: tile-local k) over the rows that each of 1 << pk_log2 owners has."""
+    owners = 1 << pk_log2
+    if owners == 1:
+        return values.sum(axis=0, keepdims=True)
+    local_rows = -(-len(values) // owners)
+    padding = [(0, local_rows * owners - len(values))] + [(0, 0)] * (values.ndim - 1)
+    groups = np.pad(values, padding).reshape(local_rows, owners, *values.shape[1:])
+    local = np.arange(local_rows)
+    folded = np.zeros(local_rows, np.int64)
+    while local.any():
+        folded ^= local & (owners - 1)
+        local = local >> pk_log2
+    places = np.arange(owners)[None, :] ^ folded[:, None]
+    return groups[np.arange(local_rows)[:, None], places].sum(axis=0)
+
+
+@dataclass(frozen=True)
+class TileCost:
+    """Cycles of one descriptor, each part as if it were alone."""
+
+    lanes: float        # the busiest PE's words
+    fetch: float
+    drain: float
+    port: float         # all bytes but the tile's
+    load: float         # of the tile
+    load_port: float
+
+    @property
+    def compute(self) -> float:
+        return max(self.lanes, self.fetch, self.drain, self.port)
+
+
+def schedule_cycles(tiles: list[TileCost], *, whole: bool, config: Config) -> tuple[float, dict[str, float]]:
+    """Cycles from doorbell to done, and the sums of each part to explain them.
+
+    With half tiles the next tile loads while one computes, and both share the port.
+    """
+    lanes, fetch, drain, port, load, load_port = np.array(
+        [(tile.lanes, tile.fetch, tile.drain, tile.port, tile.load, tile.load_port) for tile in tiles]).T
+    compute = np.max([lanes, fetch, drain, port], axis=0)
+    beats = DESCRIPTOR_BYTES / config.port_bytes
+    fixed = COSTS.start + (len(tiles) - 1) * COSTS.hand_over + beats
+    if whole:
+        exposed = load.sum() + (len(tiles) - 1) * COSTS.exposed_load
+        total = exposed + compute.sum()
+    else:
+        exposed = load[0]
+        following = np.append(load[1:], 0.0)
+        following_port = np.append(load_port[1:], 0.0)
+        total = exposed + np.max([compute, following, port + following_port], axis=0).sum()
+    terms = {"lanes": lanes.sum(), "fetch": fetch.sum(), "drain": drain.sum(),
+             "port": port.sum() + load_port.sum(), "tile loading": load.sum(), "exposed loading": exposed,
+             "fixed": fixed}
+    return float(total + fixed), {name: float(value) for name, value in terms.items()}

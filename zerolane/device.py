@@ -1,0 +1,202 @@
+"""The array as a Python object: `Device().matmul(a, b)`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hdl.config import Config
+from hdl.descriptor import DESCRIPTOR_FIELDS
+from hdl.registers import config_values, register
+from sim import golden
+from sim.transport import Transport, open_simulator
+
+from .bound import bound
+from .config_file import config_by_preset
+from .job import DeviceError, Job, finished_job, job_without_array
+from .operands import Problem, as_problem
+from .planner import Plan, make_plan
+from .planner import plans as all_plans
+from .runtime import Image, build_image, unpack_result
+
+__all__ = ["Device", "DeviceError", "expected_result"]
+
+LARGEST_MEMORY_BYTES = 1 << 31
+_SMALLEST_MEMORY_BYTES = 1 << 20
+_TIMEOUT_FACTOR = 50
+_TIMEOUT_CYCLES = 1_000_000
+_LONGEST_CYCLES = (1 << 32) - 1
+
+
+def expected_result(a: Any, b: Any, *, bias: Any = None, scale: Any = None, relu: bool = False,
+                    out_dtype: npt.DTypeLike = np.int32) -> npt.NDArray:
+    """What `Device.matmul` must return for the same arguments, by the golden model."""
+    return _golden(as_problem(a, b, bias=bias, scale=scale, relu=relu, out_dtype=out_dtype))
+
+
+def _golden(problem: Problem) -> npt.NDArray:
+    def by_side(row: npt.NDArray | None, column: npt.NDArray | None, otherwise: int | None) -> Any:
+        if row is not None:
+            return row[:, None]
+        return column[None, :] if column is not None else otherwise
+
+    result = golden.matmul(problem.a.stored, problem.b.stored, by_side(problem.row_bias, problem.column_bias, None),
+                           by_side(problem.row_scale, problem.column_scale, problem.scale), problem.relu,
+                           np.int8 if problem.out_int8 else np.int32)
+    return result.reshape(problem.result_shape)
+
+
+class Device:
+    """One array, simulated or real; a context manager.
+
+    Parameters
+    ----------
+    config : Config or the name of a preset
+    simulator : a simulator's name as `sim.transport.open_simulator` takes it, or a Transport to an array of
+        this configuration (then `latency_cycles`, `gaps`, `seed` and `memory_bytes` have no effect)
+    memory_bytes : of the simulated array; None lets it grow with what jobs need, up to 2 GiB
+    latency_cycles, gaps, seed : of the simulated memory
+    progress : is told in words what takes long
+
+    Attributes
+    ----------
+    last_job : Job of the last `matmul`, or None
+    """
+
+    def __init__(self, config: Config | str = "base", simulator: str | Transport = "auto", *,
+                 memory_bytes: int | None = None, latency_cycles: int = 32, gaps: float = 0.0, seed: int = 0,
+                 progress: Callable[[str], None] | None = None):
+        self.config = config_by_preset(config) if isinstance(config, str) else config
+        self.last_job: Job | None = None
+        self._name = simulator if isinstance(simulator, str) else ""
+        self._memory_bytes = memory_bytes
+        self._settings: dict[str, Any] = {"latency_cycles": latency_cycles, "gaps": gaps, "seed": seed,
+                                          "report": progress}
+        self._transport: Transport | None = None
+        if not isinstance(simulator, str):
+            self._use(simulator)
+        self._grows = isinstance(simulator, str) and memory_bytes is None
+
+    # ---- life ----------------------------------------------------------------------------------------
+
+    @property
+    def simulator(self) -> str:
+        """Name of what runs the array (before the first job: of what was asked for)."""
+        return getattr(self._transport, "simulator", self._name)
+
+    @property
+    def transport(self) -> Transport | None:
+        """The open way to the array, if any."""
+        return self._transport
+
+    def close(self) -> None:
+        """End the simulator; a transport that was handed over is closed, too. May be called twice."""
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+    def __enter__(self) -> "Device":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _use(self, transport: Transport) -> None:
+        """Refuse an array that is not of this configuration, or whose interface is another."""
+        self._transport = transport
+        for name, expected in config_values(self.config).items():
+            found = transport.read_register(register(name).address)
+            if found != expected:
+                raise DeviceError(f"register {name} reads {found:#x}; an array of configuration "
+                                  f"{self.config.name!r} has {expected:#x}")
+
+    def _transport_with(self, needed_bytes: int) -> Transport:
+        if self._transport is not None and self._grows and self._transport.memory_bytes < needed_bytes:
+            self.close()
+        if self._transport is None:
+            if not self._name:
+                raise DeviceError("the device is closed")
+            room = self._memory_bytes or max(_SMALLEST_MEMORY_BYTES, 1 << (needed_bytes - 1).bit_length())
+            self._use(open_simulator(self._name, self.config, memory_bytes=room, **self._settings))
+        assert self._transport is not None
+        return self._transport
+
+    def _memory_limit(self) -> int:
+        if self._grows:
+            return LARGEST_MEMORY_BYTES
+        return self._transport.memory_bytes if self._transport else self._memory_bytes or LARGEST_MEMORY_BYTES
+
+    # ---- work ----------------------------------------------------------------------------------------
+
+    def plans(self, a: Any, b: Any, **options: Any) -> list[Plan]:
+        """Every plan that is worth a look, cheapest first; options as of `matmul`."""
+        return all_plans(as_problem(a, b, **options), self.config)
+
+    def matmul(self, a: Any, b: Any, *, bias: Any = None, scale: Any = None, relu: bool = False,
+               out_dtype: npt.DTypeLike = np.int32, plan: Plan | None = None) -> npt.NDArray:
+        """a @ b on the array, shapes as NumPy's `@` has them.
+
+        Parameters
+        ----------
+        a, b : int8; NumPy arrays or SciPy sparse matrices of any format, of one or two dimensions. CSR is
+            taken as it is: unsorted columns, duplicates and stored zeros are fine.
+        bias : int32, added to the sums: one number, one a column (N,) or (1, N), or one a row (M, 1)
+        scale : only for int8: the factor sums are multiplied by, shaped like `bias`
+        relu : negative sums become zero, before scaling
+        out_dtype : int32 (sums wrap), or int8 (rounded to nearest, saturated)
+        plan : one of `plans`, else the cheapest
+
+        Raises OperandError for what cannot be multiplied or does not fit, DeviceError for what the array
+        reports, and the transport's errors.
+        """
+        problem = as_problem(a, b, bias=bias, scale=scale, relu=relu, out_dtype=out_dtype)
+        self.last_job = None
+        if not problem.rows or not problem.columns:
+            self.last_job = job_without_array(bound(self.config, problem.a, problem.b,
+                                                    out_bytes=problem.out_bytes))
+            return np.zeros(problem.result_shape, np.int8 if problem.out_int8 else np.int32)
+        if plan is None:
+            plan = make_plan(problem, self.config)
+        elif plan.config != self.config:
+            raise DeviceError(f"the plan was made for configuration {plan.config.name!r}, "
+                              f"the device has {self.config.name!r}")
+        image = build_image(problem, plan, self._memory_limit())
+        transport = self._transport_with(image.used_bytes)
+        for address, content in image.pieces:
+            transport.write_memory(address, content)
+        self._run(transport, image, plan)
+        job_bound = bound(self.config, problem.a, problem.b, out_bytes=problem.out_bytes)
+        self.last_job = finished_job(transport, self.config, plan, job_bound, image.used_bytes,
+                                     image.descriptor_count)
+        return unpack_result(problem, plan, image, transport.read_memory(image.c_address, image.c_bytes))
+
+    def explain(self) -> str:
+        """The last job's plan, measurements and counters in words."""
+        return self.last_job.explain() if self.last_job else "No job has run."
+
+    def _run(self, transport: Transport, image: Image, plan: Plan) -> None:
+        """Ring the doorbell, wait for the interrupt, and see how the job ended."""
+        def write(name: str, value: int) -> None:
+            transport.write_register(register(name).address, value)
+
+        def fields(name: str) -> dict[str, int]:
+            value = transport.read_register(register(name).address)
+            return {part.name: value >> part.offset & ((1 << part.bits) - 1) for part in register(name).fields}
+
+        write("IRQ", 1)
+        write("CONTROL", 1)
+        write("DESCRIPTOR", image.descriptor_address)
+        write("COUNT", image.descriptor_count)
+        write("DOORBELL", 1)
+        transport.wait_interrupt(min(round(_TIMEOUT_FACTOR * plan.cycles) + _TIMEOUT_CYCLES, _LONGEST_CYCLES))
+        status = fields("STATUS")
+        write("IRQ", 1)
+        error = fields("ERROR")
+        if status["error"] or error["code"]:
+            raise DeviceError.of(error["code"], error["detail"], error["descriptor"], image.descriptor_count,
+                                 [field.name for field in DESCRIPTOR_FIELDS])
+        completed = transport.read_register(register("COMPLETED").address)
+        if status["busy"] or not status["done"] or completed != image.descriptor_count:
+            raise DeviceError(f"the interrupt came, but STATUS says {status} and {completed} of "
+                              f"{image.descriptor_count} descriptors are complete")

@@ -1,0 +1,146 @@
+"""What a finished job tells about itself."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hdl.config import Config
+from hdl.registers import COUNTERS, ErrorCode, register
+from sim.transport import Transport
+
+from .bound import Bound
+from .planner import Plan
+
+__all__ = ["DeviceError", "Job", "finished_job", "job_without_array", "read_counters"]
+
+_MEANINGS = {
+    ErrorCode.OPCODE: "the descriptor's opcode is not known",
+    ErrorCode.FIELD: "a descriptor's field has a value that this configuration cannot do",
+    ErrorCode.READ_BUS: "the memory answered a read with an error",
+    ErrorCode.WRITE_BUS: "the memory answered a write with an error",
+    ErrorCode.ROW_POINTER: "a row pointer decreases, or the last one does not match the number of entries",
+    ErrorCode.COLUMN_INDEX: "a column index is at or past the matrix's columns",
+    ErrorCode.PACKED_OVERFLOW: "a packed tile does not fit in the tile memory",
+}
+
+
+class DeviceError(RuntimeError):
+    """The array is not the expected one, or a job ended with an error.
+
+    Attributes
+    ----------
+    code : ErrorCode or None
+    descriptor : number of the descriptor or None
+    field : name of the descriptor's field (code FIELD) or None
+    """
+
+    def __init__(self, message: str, code: ErrorCode | None = None, descriptor: int | None = None,
+                 field: str | None = None):
+        super().__init__(message)
+        self.code, self.descriptor, self.field = code, descriptor, field
+
+    @classmethod
+    def of(cls, code: int, detail: int, descriptor: int, count: int, field_names: list[str]) -> "DeviceError":
+        """From the fields of the ERROR register."""
+        field = None
+        try:
+            known = ErrorCode(code)
+        except ValueError:
+            return cls(f"error code {code} (detail {detail}) in descriptor {descriptor}: not a known code")
+        text = f"{known.name}: {_MEANINGS.get(known, 'no error')}"
+        if known is ErrorCode.FIELD:
+            field = field_names[detail] if detail < len(field_names) else None
+            text += f": {field}" if field else ": the DESCRIPTOR or COUNT register"
+        elif known is ErrorCode.READ_BUS:
+            text += f" (read stream {detail})"
+        return cls(f"{text}; descriptor {descriptor} of {count}", known, descriptor, field)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that ran, or was done without the array (`plan` None, `cycles` 0).
+
+    Attributes
+    ----------
+    cycles : from doorbell to done, by the array's own counter
+    counters : name to cycles; together they are `cycles`
+    read_beats, write_beats, mac_words : as the registers count them
+    bound : what efficiency is measured against
+    moved_bytes : read and written over the memory port
+    """
+
+    plan: Plan | None
+    cycles: int
+    counters: dict[str, int]
+    read_beats: int
+    write_beats: int
+    mac_words: int
+    bound: Bound
+    moved_bytes: int
+    memory_bytes: int
+    descriptors: int
+
+    @property
+    def efficiency(self) -> float:
+        return self.bound.efficiency(self.cycles)
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain numbers and strings, fit for JSON."""
+        return {
+            "plan": self.plan.label() if self.plan else "nothing to compute",
+            "predicted_cycles": round(self.plan.cycles) if self.plan else 0,
+            "descriptors": self.descriptors,
+            "cycles": self.cycles,
+            "counters": dict(self.counters),
+            "read_beats": self.read_beats,
+            "write_beats": self.write_beats,
+            "mac_words": self.mac_words,
+            "bytes": {"a": self.bound.a_bytes, "b": self.bound.b_bytes, "c": self.bound.c_bytes,
+                      "moved": self.moved_bytes, "memory": self.memory_bytes},
+            "token_cycles": self.bound.token_cycles,
+            "product_cycles": self.bound.product_cycles,
+            "memory_cycles": self.bound.memory_cycles,
+            "passes": self.bound.passes,
+            "efficiency": self.efficiency,
+        }
+
+    def explain(self) -> str:
+        """The plan, what was measured against the bound, and where the cycles went."""
+        if self.plan is None:
+            return "The result has no elements: nothing ran."
+        bound = self.bound
+        lines = [
+            self.plan.explain(),
+            f"measured {self.cycles:,} cycles in {self.descriptors} descriptors "
+            f"(predicted {self.plan.cycles:,.0f})",
+            f"bound: tokens {bound.token_cycles:,.0f}, memory {bound.memory_cycles:,.0f} cycles, "
+            f"{bound.passes} pass{'es' * (bound.passes > 1)}; efficiency {self.efficiency:.3f}",
+            f"operands {bound.a_bytes:,} + {bound.b_bytes:,} bytes, result {bound.c_bytes:,}; "
+            f"moved {self.moved_bytes:,}",
+            "cycles by cause:",
+        ]
+        total = max(1, self.cycles)
+        lines += [f"  {name:<15}{self.counters[name]:>12,}  {self.counters[name] / total:6.1%}  {about}"
+                  for name, about in COUNTERS]
+        return "\n".join(lines)
+
+
+def read_counters(transport: Transport) -> dict[str, int]:
+    """All counting registers by name, lower case and without COUNT_."""
+    names = ["CYCLES", "READ_BEATS", "WRITE_BEATS", "MAC_WORDS", *(f"COUNT_{name.upper()}" for name, _ in COUNTERS)]
+    return {name.lower().removeprefix("count_"): transport.read_register(register(name).address)
+            for name in names}
+
+
+def job_without_array(bound: Bound) -> Job:
+    """A job whose result has no elements."""
+    return Job(None, 0, {name: 0 for name, _ in COUNTERS}, 0, 0, 0, bound, 0, 0, 0)
+
+
+def finished_job(transport: Transport, config: Config, plan: Plan, bound: Bound, memory_bytes: int,
+                 descriptors: int) -> Job:
+    """A job that just ended, with the array's own counters."""
+    values = read_counters(transport)
+    counters = {name: values[name] for name, _ in COUNTERS}
+    moved_bytes = (values["read_beats"] + values["write_beats"]) * config.port_bytes
+    return Job(plan, values["cycles"], counters, values["read_beats"], values["write_beats"],
+               values["mac_words"], bound, moved_bytes, memory_bytes, descriptors)

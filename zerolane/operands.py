@@ -1,0 +1,288 @@
+"""What a caller may hand over, checked and brought into one of two forms: int8 rows or CSR."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from .scaling import scale_words
+
+__all__ = ["INDEX16_COLUMNS", "Operand", "OperandError", "Problem", "as_operand", "as_problem"]
+
+INDEX16_COLUMNS = 1 << 16
+"""Up to so many columns, indices are stored in 16 bits."""
+
+_INT32_MAX = (1 << 31) - 1
+
+
+class OperandError(ValueError):
+    """An operand cannot be multiplied by the array; the message names it, what it is and what would be right."""
+
+
+@dataclass(frozen=True, eq=False)
+class Operand:
+    """A matrix of int8 in two dimensions: `stored` is a C-contiguous array or CSR with int32 indices.
+
+    CSR is as the caller holds it: duplicates, any order of columns and stored zeros stay.
+    """
+
+    stored: npt.NDArray[np.int8] | sp.csr_array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.stored.shape
+
+    @property
+    def sparse(self) -> bool:
+        return sp.issparse(self.stored)
+
+    @cached_property
+    def entries(self) -> int:
+        """Values in memory, zeros included."""
+        return int(self.stored.nnz) if self.sparse else int(self.stored.size)
+
+    @cached_property
+    def row_nonzeros(self) -> npt.NDArray[np.int64]:
+        if not self.sparse:
+            return np.count_nonzero(self.stored, axis=1).astype(np.int64)
+        before = np.concatenate(([0], np.cumsum(self.stored.data != 0)))
+        return np.diff(before[self.stored.indptr])
+
+    @cached_property
+    def column_nonzeros(self) -> npt.NDArray[np.int64]:
+        if not self.sparse:
+            return np.count_nonzero(self.stored, axis=0).astype(np.int64)
+        return np.bincount(self.stored.indices[self.stored.data != 0], minlength=self.shape[1])
+
+    @cached_property
+    def nonzeros(self) -> int:
+        return int(self.row_nonzeros.sum())
+
+    @cached_property
+    def transposed(self) -> "Operand":
+        """The transpose in the same form; duplicates stay."""
+        if self.sparse:
+            return Operand(_with_int32(sp.csr_array(self.stored.T.tocsr())))
+        return Operand(np.ascontiguousarray(self.stored.T))
+
+    @cached_property
+    def layers(self) -> tuple["Operand", ...]:
+        """Operands without duplicates whose sum is this one: one, unless duplicates add up beyond int8."""
+        if not self.sparse or self.stored.has_canonical_format:
+            return (self,)
+        rest = self.stored.astype(np.int64)
+        rest.sum_duplicates()
+        layers = []
+        while not layers or rest.data.any():
+            part = rest.copy()
+            part.data = np.clip(rest.data, -128, 127)
+            rest.data = rest.data - part.data
+            if layers:
+                part.eliminate_zeros()
+            layers.append(Operand(_with_int32(part.astype(np.int8))))
+        return tuple(layers)
+
+    @cached_property
+    def dense(self) -> "Operand":
+        """The same matrix as rows of int8; only of an operand without duplicates beyond int8."""
+        return Operand(self.stored.toarray()) if self.sparse else self
+
+    def stream_bytes(self, *, transposed: bool = False) -> int:
+        """Bytes in memory: dense rows, or row pointers, narrowed column indices and values."""
+        if not self.sparse:
+            return self.entries
+        rows, columns = self.shape[::-1] if transposed else self.shape
+        return 4 * (rows + 1) + self.entries * ((2 if columns <= INDEX16_COLUMNS else 4) + 1)
+
+
+def _with_int32(matrix: sp.csr_array) -> sp.csr_array:
+    if matrix.indptr.dtype == np.int32 and matrix.indices.dtype == np.int32:
+        return matrix
+    return sp.csr_array((matrix.data, matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)),
+                        shape=matrix.shape)
+
+
+def as_operand(value: Any, name: str, *, row_vector: bool = True) -> Operand:
+    """Check one operand and bring it into an `Operand`; `value` itself is never changed.
+
+    A vector becomes a single row, or a single column where `row_vector` is false. Formats other than CSR are
+    converted with 64-bit sums of duplicates. Raises OperandError naming `name`.
+    """
+    if sp.issparse(value):
+        return Operand(_sparse(value, name, row_vector))
+    if isinstance(value, np.ma.MaskedArray) or not isinstance(value, np.ndarray):
+        raise OperandError(f"{name} is a {type(value).__name__}; it must be a NumPy array or a SciPy sparse matrix")
+    _check_type(value, name)
+    array = np.asarray(value)
+    if array.ndim not in (1, 2):
+        raise OperandError(f"{name} has {array.ndim} dimensions; it must have one or two")
+    if array.ndim == 1:
+        array = array[None, :] if row_vector else array[:, None]
+    _check_shape(array.shape, name)
+    return Operand(np.ascontiguousarray(array))
+
+
+def _check_type(value: Any, name: str) -> None:
+    if value.dtype != np.int8:
+        raise OperandError(f"{name} holds values of type {value.dtype}; they must be int8 "
+                           "(check that they fit, then .astype(numpy.int8); reals need quantizing first)")
+
+
+def _check_shape(shape: tuple[int, ...], name: str) -> None:
+    if max(shape) > _INT32_MAX:
+        raise OperandError(f"{name} has shape {shape}; no side may exceed {_INT32_MAX}")
+
+
+def _sparse(value: sp.sparray | sp.spmatrix, name: str, row_vector: bool) -> sp.csr_array:
+    _check_type(value, name)
+    if value.ndim not in (1, 2):
+        raise OperandError(f"{name} has {value.ndim} dimensions; it must have one or two")
+    _check_shape(value.shape, name)
+    if value.ndim == 1:
+        value = sp.coo_array(value).reshape((1, -1) if row_vector else (-1, 1))
+    try:
+        matrix = _checked_csr(value) if value.format == "csr" else _converted_csr(value, name)
+    except (ValueError, IndexError, TypeError) as error:
+        if isinstance(error, OperandError):
+            raise
+        raise OperandError(f"{name} is not a valid {value.format} matrix: {error}") from error
+    if matrix.nnz > _INT32_MAX:
+        raise OperandError(f"{name} has {matrix.nnz} entries; row pointers are 32-bit, at most {_INT32_MAX}")
+    return _with_int32(matrix)
+
+
+def _checked_csr(value: sp.sparray | sp.spmatrix) -> sp.csr_array:
+    """The caller's arrays in a wrapper of our own: SciPy's check may prune and narrow what it checks."""
+    matrix = sp.csr_array((value.data, value.indices, value.indptr), shape=value.shape, copy=False)
+    matrix.check_format(full_check=True)
+    return matrix
+
+
+def _converted_csr(value: sp.sparray | sp.spmatrix, name: str) -> sp.csr_array:
+    if value.format in ("csc", "bsr"):
+        value = type(value)((value.data, value.indices, value.indptr), shape=value.shape, copy=False)
+        value.check_format(full_check=True)
+    elif value.format == "coo":
+        for axis, indices in enumerate((value.row, value.col)):
+            if len(indices) != len(value.data):
+                raise ValueError(f"{len(indices)} indices on axis {axis} for {len(value.data)} values")
+            if len(indices) and not (0 <= indices.min() and indices.max() < value.shape[axis]):
+                raise ValueError(f"an index on axis {axis} is outside 0..{value.shape[axis] - 1}")
+    # Values widen first: converting adds duplicates up in the values' own type.
+    matrix = sp.csr_array(value.astype(np.int64))
+    if matrix.nnz and not (matrix.data.min() >= -128 and matrix.data.max() <= 127):
+        worst = matrix.data[np.argmax(np.abs(matrix.data))]
+        raise OperandError(f"{name}: duplicate entries add up to {worst}, outside int8")
+    return matrix.astype(np.int8)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """C = A·B and what happens to its sums, in two dimensions.
+
+    Attributes
+    ----------
+    a, b : Operand, M×K and K×N
+    row_bias, column_bias : int32 (M,) and (N,), or None
+    row_scale, column_scale : uint32 ScaleWords (M,) and (N,), or None
+    scale : ScaleWord of all results
+    relu, out_int8 : bool
+    result_shape : what NumPy's `@` would give
+    """
+
+    a: Operand
+    b: Operand
+    result_shape: tuple[int, ...]
+    row_bias: npt.NDArray[np.int32] | None = None
+    column_bias: npt.NDArray[np.int32] | None = None
+    row_scale: npt.NDArray[np.uint32] | None = None
+    column_scale: npt.NDArray[np.uint32] | None = None
+    scale: int = 0
+    relu: bool = False
+    out_int8: bool = False
+
+    @property
+    def rows(self) -> int:
+        return self.a.shape[0]
+
+    @property
+    def inner(self) -> int:
+        return self.a.shape[1]
+
+    @property
+    def columns(self) -> int:
+        return self.b.shape[1]
+
+    @property
+    def out_bytes(self) -> int:
+        """Of one element of C."""
+        return 1 if self.out_int8 else 4
+
+    @cached_property
+    def transposed(self) -> "Problem":
+        """C^T = B^T·A^T with rows and columns of bias and scale exchanged."""
+        return Problem(self.b.transposed, self.a.transposed, self.result_shape[::-1], self.column_bias,
+                       self.row_bias, self.column_scale, self.row_scale, self.scale, self.relu, self.out_int8)
+
+
+def as_problem(a: Any, b: Any, *, bias: Any = None, scale: Any = None, relu: bool = False,
+               out_dtype: npt.DTypeLike = np.int32) -> Problem:
+    """Check everything `Device.matmul` takes; see there. Raises OperandError."""
+    left, right = as_operand(a, "a"), as_operand(b, "b", row_vector=False)
+    if left.shape[1] != right.shape[0]:
+        raise OperandError(f"shapes {a.shape} and {b.shape} do not multiply: "
+                           f"{left.shape[1]} columns of a, {right.shape[0]} rows of b")
+    result_shape = left.shape[:a.ndim - 1] + right.shape[3 - b.ndim:]
+    sides = (left.shape[0], right.shape[1])
+    dtype = np.dtype(out_dtype)
+    if dtype not in (np.int8, np.int32):
+        raise OperandError(f"out_dtype is {dtype}; it must be int32 or int8")
+    if (dtype == np.int8) != (scale is not None):
+        raise OperandError("out_dtype int8 needs a scale" if scale is None else
+                           "scale is only applied to int8 results; pass out_dtype=numpy.int8")
+    row_bias = column_bias = row_scale = column_scale = None
+    if bias is not None:
+        values = _checked_bias(bias)
+        # One number is a bias of every row: four bytes a row to fetch, not four a column and row.
+        row_bias, column_bias = _by_side(values, "bias", result_shape, sides)
+        if row_bias is None and column_bias is None:
+            row_bias = np.full(sides[0], values.ravel()[0], np.int32)
+    word = 0
+    if scale is not None:
+        try:
+            words = scale_words(scale)
+        except (TypeError, ValueError) as error:
+            raise OperandError(str(error)) from error
+        row_scale, column_scale = _by_side(words, "scale", result_shape, sides)
+        word = int(words.ravel()[0]) if row_scale is None and column_scale is None else 0
+    return Problem(left, right, result_shape, row_bias, column_bias, row_scale, column_scale, word,
+                   bool(relu), dtype == np.int8)
+
+
+def _checked_bias(bias: Any) -> npt.NDArray[np.int32]:
+    array = np.asarray(bias)
+    if array.dtype != np.int32 and type(bias) is not int:
+        raise OperandError(f"bias holds values of type {array.dtype}; they must be int32")
+    if array.size and not (-_INT32_MAX - 1 <= array.min() and array.max() <= _INT32_MAX):
+        raise OperandError(f"bias is {bias}; it must fit in int32")
+    return array.astype(np.int32)
+
+
+def _by_side(values: npt.NDArray, name: str, result_shape: tuple[int, ...], sides: tuple[int, int]
+             ) -> tuple[npt.NDArray | None, npt.NDArray | None]:
+    """`values` as one for each row or one for each column of C; both None where there is only one."""
+    rows, columns = sides
+    if values.ndim <= len(result_shape) and values.size == 1 and (result_shape == () or values.ndim <= 2):
+        return None, None
+    if len(result_shape) == 1 and values.shape == result_shape:
+        # A vector result: its elements are rows of C for matrix @ vector, columns for vector @ matrix.
+        return (values, None) if columns == 1 else (None, values)
+    if len(result_shape) == 2 and values.shape in ((columns,), (1, columns)):
+        return None, np.ascontiguousarray(values.reshape(-1))
+    if len(result_shape) == 2 and values.shape == (rows, 1):
+        return np.ascontiguousarray(values.reshape(-1)), None
+    raise OperandError(f"{name} has shape {values.shape}; for a result of shape {result_shape} it must be one "
+                       "number, one a column (N,) or (1, N), or one a row (M, 1)")

@@ -1,0 +1,344 @@
+"""Every legal way to cut a product into descriptors, what each costs, and the cheapest of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+
+from hdl.config import Config, log2_exact
+
+from .cost import Resident, Streamed, TileCost, by_owner, schedule_cycles
+from .operands import INDEX16_COLUMNS, OperandError, Problem
+
+__all__ = ["Plan", "PlanError", "Tile", "make_plan", "plans"]
+
+_SHOWN_ALTERNATIVES = 4
+_MOST_CUTS = 12          # ways to cut K that are looked at for one split of the array
+_PACKED_DENSITY = 0.75   # above it packing a dense matrix saves nothing
+_EXACT_CUT_ENTRIES = 1 << 21
+_MOST_DESCRIPTORS = (1 << 16) - 1  # of one job
+
+
+class PlanError(OperandError):
+    """No legal plan, or a plan that was made for another product or configuration."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Rows k and columns n of the resident operand that one descriptor multiplies by."""
+
+    layer: int
+    k_start: int
+    k_count: int
+    n_start: int
+    n_count: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One legal way to run a product.
+
+    Attributes
+    ----------
+    shape : (M, K, N) of the product as asked for
+    transposed : B^T streams against A^T, and the result is transposed on the host
+    packed, densified : the tile is packed; a sparse resident operand is made dense on the host
+    pk_log2, group_log2, slice_words : as in the descriptor
+    whole : each tile takes both halves of the tile memory
+    k_cuts : bounds of the K tiles, from 0 to K
+    block_columns : columns of C that one descriptor makes, the last block's aside
+    layers : matrices that the resident operand is the sum of (1 but for duplicates beyond int8)
+    cycles : predicted, from doorbell to done
+    terms : cycles of each part, as if it were alone
+    """
+
+    config: Config
+    shape: tuple[int, int, int]
+    transposed: bool
+    packed: bool
+    densified: bool
+    pk_log2: int
+    group_log2: int
+    slice_words: int
+    whole: bool
+    k_cuts: tuple[int, ...]
+    block_columns: int
+    layers: int = 1
+    cycles: float = 0.0
+    terms: dict[str, float] = field(default_factory=dict, compare=False)
+    alternatives: tuple["Plan", ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def columns(self) -> int:
+        """Columns of what is made: C's, or its rows if transposed."""
+        return self.shape[0] if self.transposed else self.shape[2]
+
+    @property
+    def descriptors(self) -> int:
+        return _ceil(self.columns, self.block_columns) * (len(self.k_cuts) - 1) * self.layers
+
+    def tiles(self) -> list[Tile]:
+        """One a descriptor, in order: all parts of K of a column block follow each other."""
+        result = []
+        for n_start in range(0, self.columns, self.block_columns):
+            n_count = min(self.block_columns, self.columns - n_start)
+            for k_start, k_stop in pairwise(self.k_cuts):
+                for layer in range(self.layers):
+                    result.append(Tile(layer, k_start, k_stop - k_start, n_start, n_count))
+        return result
+
+    def label(self) -> str:
+        """The plan in one line."""
+        owners, slices = 1 << self.pk_log2, self.config.pes >> self.pk_log2
+        blocks, parts = _ceil(self.columns, self.block_columns), len(self.k_cuts) - 1
+        stream, rest = ("B^T", "A^T") if self.transposed else ("A", "B")
+        form = "packed" if self.packed else "dense, made from CSR" if self.densified else "dense"
+        text = (f"{stream} streams, {rest} rests {form}; {owners} x {slices} PEs; "
+                f"{blocks} column block{'s' * (blocks > 1)} of {min(self.block_columns, self.columns)}, "
+                f"{parts} part{'s' * (parts > 1)} of K; {'whole' if self.whole else 'half'} tile memory")
+        if self.group_log2:
+            text += f"; {1 << self.group_log2} rows a word"
+        return text if self.layers == 1 else f"{text}; resident operand as a sum of {self.layers}"
+
+    def limit(self) -> str:
+        """The part that takes longest."""
+        parts = {name: value for name, value in self.terms.items() if name != "tile loading"}
+        return max(parts, key=lambda name: parts[name])
+
+    def explain(self) -> str:
+        """The plan, its predicted cycles part by part, and the next best ones with what limits them."""
+        parts = ", ".join(f"{name} {value:,.0f}" for name, value in self.terms.items())
+        lines = [f"{self.label()}", f"  predicted {self.cycles:,.0f} cycles ({parts})"]
+        if self.alternatives:
+            lines.append("next best:")
+            lines += [f"  {plan.cycles:,.0f} cycles, limited by {plan.limit()}: {plan.label()}"
+                      for plan in self.alternatives]
+        return "\n".join(lines)
+
+
+def make_plan(problem: Problem, config: Config) -> Plan:
+    """The plan with the fewest predicted cycles; its `alternatives` are the next best.
+
+    Raises PlanError where there is none, with the reason.
+    """
+    ranked = plans(problem, config)
+    return replace(ranked[0], alternatives=tuple(ranked[1:1 + _SHOWN_ALTERNATIVES]))
+
+
+def plans(problem: Problem, config: Config) -> list[Plan]:
+    """All plans that are worth a look, cheapest first; PlanError if there is none."""
+    if not problem.rows or not problem.columns:
+        raise PlanError(f"a result of shape {problem.result_shape} has no elements: nothing to plan")
+    if problem.out_int8 and not config.scale_multipliers:
+        raise PlanError(f"configuration {config.name!r} has scale_multipliers = 0: it cannot make int8 results")
+    found = []
+    for transposed in (False, True):
+        row_scale, column_scale = problem.row_scale, problem.column_scale
+        if (row_scale if transposed else column_scale) is None:
+            found += _Search(problem, config, transposed).run()
+    found = [plan for plan in found if plan.descriptors <= _MOST_DESCRIPTORS]
+    if not found:
+        raise PlanError(f"M, K, N = {problem.rows}, {problem.inner}, {problem.columns} takes more than "
+                        f"{_MOST_DESCRIPTORS} descriptors on {config.name!r}: cut it in several products")
+    found.sort(key=lambda plan: (plan.cycles, plan.transposed, plan.packed, -plan.pk_log2))
+    return list(dict.fromkeys(found))
+
+
+def _ceil(value: int, divisor: int) -> int:
+    return -(-value // divisor)
+
+
+class _Search:
+    """Plans of one orientation."""
+
+    def __init__(self, problem: Problem, config: Config, transposed: bool):
+        a, b = (problem.b, problem.a) if transposed else (problem.a, problem.b)
+        self.problem, self.config, self.transposed = problem, config, transposed
+        self.streamed = Streamed.of(a, transposed=transposed)
+        self.resident = Resident(b, transposed)
+        self.layers = len(b.layers)
+        self.inner, self.columns = self.resident.inner, self.resident.columns
+        self.words = _ceil(self.columns, config.lanes)
+        self.column_bias = (problem.row_bias if transposed else problem.column_bias) is not None
+        self.row_parameters = 4 * (((problem.column_bias if transposed else problem.row_bias) is not None)
+                                   + ((problem.column_scale if transposed else problem.row_scale) is not None))
+
+    def run(self) -> Iterator[Plan]:
+        config = self.config
+        for pk_log2 in range(config.pe_bits + 1):
+            if config.pes >> pk_log2 > self.words and pk_log2 < config.pe_bits:
+                continue  # slices without a column
+            for whole in (False, True):
+                yield from self._dense(pk_log2, 0, whole)
+                if pk_log2 == config.pe_bits and self.columns <= config.lanes // 2:
+                    columns = 1 << (self.columns - 1).bit_length()
+                    yield from self._dense(pk_log2, config.lane_bits - log2_exact(columns), whole)
+                if config.compressed_b and self._may_pack():
+                    yield from self._packed(pk_log2, whole)
+
+    def _may_pack(self) -> bool:
+        operand = self.resident.operand
+        return operand.sparse or operand.nonzeros <= _PACKED_DENSITY * operand.entries
+
+    # ---- dense tiles ---------------------------------------------------------------------------------
+
+    def _dense(self, pk_log2: int, group_log2: int, whole: bool) -> Iterator[Plan]:
+        """One plan for every number of column blocks that some number of parts of K leads to."""
+        config = self.config
+        slices = config.pes >> pk_log2
+        capacity = config.lane_values if whole else config.lane_values // 2
+        seen = set()
+        parts = 1
+        for _ in range(_MOST_CUTS):
+            local_rows = max(1, _ceil(_ceil(self.inner, parts), 1 << pk_log2 + group_log2))
+            slice_words = min(config.acc_words, capacity // local_rows, _ceil(self.words, slices))
+            if slice_words:
+                blocks = _ceil(self.words, slice_words * slices)
+                slice_words = _ceil(_ceil(self.words, blocks), slices)  # blocks of one size
+                if (blocks, parts) not in seen:
+                    seen.add((blocks, parts))
+                    yield self._plan(pk_log2, group_log2, whole, slice_words,
+                                     self._even_cuts(parts, pk_log2, group_log2, capacity // slice_words))
+                if slice_words == min(config.acc_words, _ceil(self.words, slices)):
+                    return
+            parts = self._next_parts(parts, local_rows, capacity)
+
+    def _next_parts(self, parts: int, local_rows: int, capacity: int) -> int:
+        """One more, but no fewer than make one word a slice fit."""
+        return max(parts + 1 if parts < 4 else parts + parts // 2, parts * local_rows // capacity)
+
+    def _even_cuts(self, parts: int, pk_log2: int, group_log2: int, local_rows: int) -> tuple[int, ...]:
+        """Parts of one size, a multiple of what keeps owners even and a dense row's reads aligned."""
+        most = (local_rows << group_log2) << pk_log2
+        unit = max(1 << pk_log2, self.config.port_bytes)
+        size = max(1, _ceil(self.inner, parts))
+        size = min(_ceil(size, unit) * unit, most)
+        return (*range(0, max(1, self.inner), size), self.inner)
+
+    # ---- packed tiles --------------------------------------------------------------------------------
+
+    def _packed(self, pk_log2: int, whole: bool) -> Iterator[Plan]:
+        config = self.config
+        slices = config.pes >> pk_log2
+        slice_words = 1 << (min(config.acc_words, _ceil(self.words, slices)) - 1).bit_length()
+        while slice_words:
+            lengths = self.resident.packed_words(config, slice_words)
+            cuts = None if lengths is None else self._packed_cuts(lengths, pk_log2, whole)
+            if cuts is not None:
+                yield self._plan(pk_log2, 0, whole, slice_words, cuts, lengths)
+                if len(cuts) == 2:
+                    return
+            slice_words //= 2
+
+    def _packed_cuts(self, lengths: np.ndarray, pk_log2: int, whole: bool) -> tuple[int, ...] | None:
+        """As few parts of K as fit: rows in every PE's table, words in every lane's store."""
+        config, owners = self.config, 1 << pk_log2
+        depth, rows = (config.store_depth, config.table_rows) if whole else (
+            config.store_depth // 2, config.table_rows // 2)
+        if lengths.size > _EXACT_CUT_ENTRIES:
+            lengths = lengths.max(axis=1, keepdims=True)  # of all slices at once: safe, somewhat too large
+        if lengths.max(initial=0) > min(depth, 2 * config.acc_words - 1):
+            return None
+        cuts = [0]
+        while cuts[-1] < self.inner:
+            start = cuts[-1]
+            low, high = 1, _ceil(min(self.inner - start, rows * owners), owners)  # groups of rows
+            if not self._fits(lengths, start, owners, pk_log2, depth):
+                return None
+            while low < high:
+                middle = (low + high + 1) // 2
+                if self._fits(lengths, start, middle * owners, pk_log2, depth):
+                    low = middle
+                else:
+                    high = middle - 1
+            cuts.append(min(start + low * owners, self.inner))
+        return tuple(cuts) if len(cuts) > 1 else (0, 0)
+
+    def _fits(self, lengths: np.ndarray, start: int, count: int, pk_log2: int, depth: int) -> bool:
+        return by_owner(lengths[start:start + count], pk_log2).max(initial=0) <= depth
+
+    # ---- cost ----------------------------------------------------------------------------------------
+
+    def _plan(self, pk_log2: int, group_log2: int, whole: bool, slice_words: int, cuts: tuple[int, ...],
+              lengths: np.ndarray | None = None) -> Plan:
+        config, problem = self.config, self.problem
+        block_columns = slice_words * (config.pes >> pk_log2) * config.lanes
+        packed = lengths is not None
+        plan = Plan(config, (problem.rows, problem.inner, problem.columns), self.transposed, packed,
+                    self.resident.operand.sparse and not packed, pk_log2, group_log2, slice_words, whole,
+                    cuts, block_columns, self.layers)
+        if plan.descriptors > _MOST_DESCRIPTORS:
+            return plan
+        cycles, terms = schedule_cycles(self._tile_costs(plan, lengths), whole=whole, config=config)
+        return replace(plan, cycles=cycles, terms=terms)
+
+    def _tile_costs(self, plan: Plan, lengths: np.ndarray | None) -> list[TileCost]:
+        """Costs of all tiles; those of full column blocks with equal parts of K are made once."""
+        walks = {}
+        for k_start, k_stop in pairwise(plan.k_cuts):
+            counts = self.streamed.counts[k_start:k_stop]
+            if lengths is None:
+                walks[k_start] = by_owner(counts, plan.pk_log2).max(initial=0)
+            else:
+                part = lengths[k_start:k_stop]
+                walks[k_start] = by_owner(counts[:, None] * np.maximum(part, 1), plan.pk_log2).max(axis=0)
+        tiles = plan.tiles()
+        costs: dict[tuple[int, int, int], TileCost] = {}
+        result = []
+        steps = (len(plan.k_cuts) - 1) * plan.layers
+        for number, tile in enumerate(tiles):
+            step = number % steps
+            key = (step, tile.n_count, tile.n_start if lengths is not None else 0)
+            if key not in costs:
+                costs[key] = self._tile_cost(plan, tile, step == 0, step == steps - 1, walks[tile.k_start],
+                                             lengths)
+            result.append(costs[key])
+        return result
+
+    def _tile_cost(self, plan: Plan, tile: Tile, first: bool, last: bool, walk: np.ndarray | np.int64,
+                   lengths: np.ndarray | None) -> TileCost:
+        config, streamed = self.config, self.streamed
+        words = 1 if plan.group_log2 else _ceil(tile.n_count, config.lanes)
+        groups = _ceil(streamed.rows, 1 << plan.group_log2)
+        raw_bytes = groups * words * config.lanes * 4
+        out = streamed.rows * tile.n_count * self.problem.out_bytes if last else raw_bytes
+        moved = streamed.bytes_of(tile.k_count) + out + (self.row_parameters * streamed.rows if last else 0)
+        if not first or self.column_bias:
+            moved += raw_bytes
+        if lengths is None:
+            lanes = float(walk) * min(words, plan.slice_words)
+            load, load_bytes = self._dense_load(plan, tile)
+        else:
+            slices = slice(tile.n_start // (plan.slice_words * config.lanes),
+                           _ceil(tile.n_start + tile.n_count, plan.slice_words * config.lanes))
+            lanes = float(np.max(walk[slices], initial=0))
+            load, load_bytes = self._packed_load(tile, lengths[tile.k_start:tile.k_start + tile.k_count, slices])
+        scaling = 1 if not (last and self.problem.out_int8) else config.lanes / config.scale_multipliers
+        drain = groups * words * max(1.0, scaling) / config.chains
+        return TileCost(lanes, streamed.fetch_cycles(config, tile.k_count), drain, moved / config.port_bytes,
+                        load, load_bytes / config.port_bytes)
+
+    def _dense_load(self, plan: Plan, tile: Tile) -> tuple[float, float]:
+        """Cycles and bytes: a chunk a cycle and a row's last chunk short, unless rows lie without a gap."""
+        config = self.config
+        per_row = _ceil(tile.n_count, config.port_bytes)
+        bytes_read = tile.k_count * (tile.n_count if tile.n_count == self.columns else per_row * config.port_bytes)
+        if plan.group_log2:
+            lane_columns = config.lanes >> plan.group_log2
+            together = min(config.port_bytes // lane_columns, config.pes) if lane_columns == tile.n_count else 1
+            return tile.k_count / together, bytes_read
+        split = 1.5 if plan.slice_words > 1 and plan.slice_words % 2 and config.words_per_beat == 2 else 1
+        return tile.k_count * per_row * split, bytes_read
+
+    def _packed_load(self, tile: Tile, lengths: np.ndarray) -> tuple[float, float]:
+        """Cycles and bytes: the packer sends one word a slice and cycle, and one row end a cycle."""
+        tokens = self.config.beat_tokens
+        operand = self.resident.operand
+        if not operand.sparse:
+            bytes_read = tile.k_count * tile.n_count
+            return max(tile.k_count * _ceil(tile.n_count, tokens), lengths.sum() + tile.k_count), bytes_read
+        share = tile.k_count / max(1, self.inner)
+        entries = operand.entries * share  # all of the rows', whatever the column block
+        size = 3 if self.columns <= INDEX16_COLUMNS else 5
+        return max(entries / tokens, lengths.sum() + tile.k_count), entries * size + 4 * tile.k_count

@@ -1,0 +1,226 @@
+"""From a plan to memory contents and descriptors, and from memory to a result; any `sim.transport.Transport`."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hdl.descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Opcode
+from hdl.layouts import AFormat, BFormat
+
+from .operands import INDEX16_COLUMNS, Operand, OperandError, Problem
+from .planner import Plan, PlanError, Tile
+
+__all__ = ["ALIGNMENT_BYTES", "Image", "LayoutError", "build_image", "pack_descriptor", "unpack_result"]
+
+ALIGNMENT_BYTES = 64
+
+
+class LayoutError(OperandError):
+    """A job does not fit in memory, or a value not in its descriptor field; the message names both."""
+
+
+@dataclass
+class Image:
+    """A job in memory.
+
+    Attributes
+    ----------
+    pieces : (address, bytes) to be written before the doorbell
+    descriptors : address and number of the descriptors
+    c_address, c_shape, c_dtype : the result, rows without a gap, before any transposition
+    used_bytes : memory that the job needs, results and scratch included
+    """
+
+    pieces: list[tuple[int, bytes]] = field(default_factory=list)
+    descriptor_address: int = 0
+    descriptor_count: int = 0
+    c_address: int = 0
+    c_shape: tuple[int, int] = (0, 0)
+    c_dtype: npt.DTypeLike = np.int32
+    used_bytes: int = 0
+
+    @property
+    def c_bytes(self) -> int:
+        return self.c_shape[0] * self.c_shape[1] * np.dtype(self.c_dtype).itemsize
+
+    def place(self, length: int) -> int:
+        """Room for `length` bytes."""
+        address = -(-self.used_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+        self.used_bytes = address + length
+        return address
+
+    def put(self, array: npt.NDArray) -> int:
+        """Room for `array`, little endian, to be filled with it."""
+        content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+        address = self.place(len(content))
+        if content:
+            self.pieces.append((address, content))
+        return address
+
+
+def pack_descriptor(values: dict[str, Any]) -> bytes:
+    """The 128 bytes of a descriptor; fields not named are 0.
+
+    Raises LayoutError for a value out of its field's range, KeyError for an unknown field.
+    """
+    words = [0] * (DESCRIPTOR_BYTES // 4)
+    known = {descriptor_field.name: descriptor_field for descriptor_field in DESCRIPTOR_FIELDS}
+    for name, value in values.items():
+        place = known[name]
+        number = int(value.value if hasattr(value, "value") else value)
+        if not 0 <= number < 1 << place.bits:
+            raise LayoutError(f"descriptor field {name} = {number}; it must be from 0 to {(1 << place.bits) - 1}")
+        words[place.word] |= number << place.offset
+    return np.array(words, "<u4").tobytes()
+
+
+def build_image(problem: Problem, plan: Plan, memory_bytes: int) -> Image:
+    """Lay operands, parameters, scratch, result and descriptors out in memory.
+
+    Raises LayoutError where they need more than `memory_bytes`, PlanError if the plan is another product's.
+    """
+    if plan.shape != (problem.rows, problem.inner, problem.columns):
+        raise PlanError(f"the plan was made for M, K, N = {plan.shape}; this product is "
+                        f"{(problem.rows, problem.inner, problem.columns)}")
+    _check_room(_least_bytes(problem, plan), memory_bytes)
+    image = _Builder(problem.transposed if plan.transposed else problem, plan).build()
+    _check_room(image.used_bytes, memory_bytes)
+    return image
+
+
+def _check_room(needed: int, memory_bytes: int) -> None:
+    if needed > memory_bytes:
+        raise LayoutError(f"the job needs {needed:,} bytes of memory; the device has {memory_bytes:,}")
+
+
+def _least_bytes(problem: Problem, plan: Plan) -> int:
+    """Result and operands, without making any copy: a lower bound of what the image takes."""
+    resident = problem.a if plan.transposed else problem.b
+    rest = resident.entries if plan.packed or not resident.sparse else problem.inner * plan.columns
+    streamed = problem.b if plan.transposed else problem.a
+    return problem.rows * problem.columns * problem.out_bytes + rest + streamed.entries
+
+
+class _Builder:
+    """Builds the image of a problem whose A streams."""
+
+    def __init__(self, problem: Problem, plan: Plan):
+        self.problem, self.plan, self.config = problem, plan, plan.config
+        self.image = Image(c_shape=(problem.rows, problem.columns),
+                           c_dtype=np.int8 if problem.out_int8 else np.int32)
+        layers = problem.b.layers
+        if len(layers) != plan.layers:
+            raise PlanError(f"the plan has {plan.layers} layers, the resident operand {len(layers)}")
+        self.layers = layers if plan.packed else tuple(layer.dense for layer in layers)
+
+    def build(self) -> Image:
+        image, plan = self.image, self.plan
+        tiles = plan.tiles()
+        image.descriptor_count = len(tiles)
+        image.descriptor_address = image.place(len(tiles) * DESCRIPTOR_BYTES)
+        self.common = {"opcode": Opcode.MATMUL, "rows": self.problem.rows, "pk_log2": plan.pk_log2,
+                       "group_log2": plan.group_log2, "whole": plan.whole, "slice_words": plan.slice_words}
+        self.a_fields = self._place_matrix(self.problem.a)
+        self.b_fields = [self._place_matrix(layer) for layer in self.layers]
+        self._place_parameters()
+        image.c_address = image.place(image.c_bytes)
+        self.steps = (len(plan.k_cuts) - 1) * plan.layers
+        if self.steps > 1:
+            self.scratch = image.place(self._raw_bytes(min(plan.block_columns, plan.columns)) * self._groups())
+        content = b"".join(pack_descriptor(self._descriptor(number, tile)) for number, tile in enumerate(tiles))
+        image.pieces.append((image.descriptor_address, content))
+        return image
+
+    def _groups(self) -> int:
+        return -(-self.problem.rows >> self.plan.group_log2)
+
+    def _raw_bytes(self, n_count: int) -> int:
+        """Of a row (or group) of sums as whole words."""
+        return -(-n_count // self.config.lanes) * self.config.lanes * 4
+
+    def _place_matrix(self, operand: Operand) -> dict[str, int]:
+        """Addresses of the arrays, and what describes them."""
+        if not operand.sparse:
+            return {"values": self.image.put(operand.stored), "stride": operand.shape[1]}
+        matrix = operand.stored
+        narrow = operand.shape[1] <= INDEX16_COLUMNS
+        return {
+            "pointers": self.image.put(matrix.indptr.astype(np.int32, copy=False)),
+            "indices": self.image.put(matrix.indices.astype(np.uint16 if narrow else np.int32, copy=False)),
+            "values": self.image.put(matrix.data),
+            "index_bytes": 2 if narrow else 4,
+        }
+
+    def _place_parameters(self) -> None:
+        problem, plan, config = self.problem, self.plan, self.config
+        records = []
+        if problem.row_bias is not None:
+            records.append(problem.row_bias.view(np.uint32))
+        if problem.row_scale is not None:
+            records.append(problem.row_scale)
+        self.parameters = self.image.put(np.stack(records, axis=1)) if records else 0
+        if problem.column_bias is None:
+            return
+        lanes = config.lanes
+        padded = np.zeros(-(-problem.columns // lanes) * lanes, np.int32)
+        padded[:problem.columns] = problem.column_bias
+        if plan.group_log2:
+            # Each row of a group has its own lanes of the one word.
+            padded = np.tile(padded[:lanes >> plan.group_log2], 1 << plan.group_log2)
+        self.bias = self.image.put(padded)
+
+    def _descriptor(self, number: int, tile: Tile) -> dict[str, Any]:
+        step = number % self.steps
+        return (self.common | {"half": 0 if self.plan.whole else number % 2, "k_start": tile.k_start,
+                               "k_count": tile.k_count, "n_start": tile.n_start, "n_count": tile.n_count}
+                | self._a(tile) | self._b(tile) | self._earlier(step, tile)
+                | (self._output(tile) if step == self.steps - 1 else self._partial(tile)))
+
+    def _a(self, tile: Tile) -> dict[str, Any]:
+        matrix, place = self.problem.a, self.a_fields
+        if not matrix.sparse:
+            return {"a_format": AFormat.DENSE, "a_values": place["values"] + tile.k_start,
+                    "a_stride": place["stride"]}
+        first, last = int(matrix.stored.indptr[0]), int(matrix.stored.indptr[-1])
+        return {"a_format": AFormat.CSR16 if place["index_bytes"] == 2 else AFormat.CSR32,
+                "a_pointers": place["pointers"] + 4, "a_indices": place["indices"], "a_values": place["values"],
+                "a_nnz": last - first, "a_first": first, "a_columns": matrix.shape[1]}
+
+    def _b(self, tile: Tile) -> dict[str, Any]:
+        matrix, place = self.layers[tile.layer], self.b_fields[tile.layer]
+        if not matrix.sparse:
+            return {"b_format": BFormat.DENSE_PACKED if self.plan.packed else BFormat.DENSE,
+                    "b_values": place["values"] + tile.k_start * place["stride"] + tile.n_start,
+                    "b_stride": place["stride"]}
+        first = int(matrix.stored.indptr[tile.k_start])
+        nnz = int(matrix.stored.indptr[tile.k_start + tile.k_count]) - first
+        return {"b_format": BFormat.CSR16_PACKED if place["index_bytes"] == 2 else BFormat.CSR32_PACKED,
+                "b_pointers": place["pointers"] + 4 * (tile.k_start + 1),
+                "b_indices": place["indices"] + place["index_bytes"] * first, "b_values": place["values"] + first,
+                "b_nnz": nnz, "b_first": first, "b_columns": matrix.shape[1]}
+
+    def _earlier(self, step: int, tile: Tile) -> dict[str, Any]:
+        if step:
+            return {"accumulate": 1, "cin_address": self.scratch, "cin_stride": self._raw_bytes(tile.n_count)}
+        if self.problem.column_bias is not None:
+            return {"accumulate": 1, "cin_address": self.bias + 4 * tile.n_start, "cin_stride": 0}
+        return {}
+
+    def _partial(self, tile: Tile) -> dict[str, Any]:
+        return {"out_raw": 1, "c_address": self.scratch, "c_stride": self._raw_bytes(tile.n_count)}
+
+    def _output(self, tile: Tile) -> dict[str, Any]:
+        problem = self.problem
+        return {"out_int8": problem.out_int8, "relu": problem.relu, "row_bias": problem.row_bias is not None,
+                "row_scale": problem.row_scale is not None, "params_address": self.parameters,
+                "scale": problem.scale, "c_address": self.image.c_address + tile.n_start * problem.out_bytes,
+                "c_stride": problem.columns * problem.out_bytes}
+
+
+def unpack_result(problem: Problem, plan: Plan, image: Image, content: bytes) -> npt.NDArray:
+    """The result in NumPy's shape from the bytes at `image.c_address`."""
+    c = np.frombuffer(content, np.dtype(image.c_dtype).newbyteorder("<")).reshape(image.c_shape)
+    result = c.T if plan.transposed else c
+    return np.array(result, image.c_dtype, order="C").reshape(problem.result_shape)
