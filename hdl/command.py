@@ -122,6 +122,7 @@ class CommandProcessor(wiring.Component):
         # ---- the head ----
         self._started = Signal()         # its jobs are offered
         self._number = Signal(COUNT_BITS)
+        self._tile_free = Signal()       # its tile may be loaded
         self._tile_waits = Signal()      # its tile job is not offered yet
         self._tile_here = Signal()       # its tile is loaded, though it does not own the array
         self._tile_loading = Signal()    # its tile is being loaded, though it does not own the array
@@ -175,7 +176,8 @@ class CommandProcessor(wiring.Component):
                 self.o_fetch_job.valid.eq(1),
                 self.o_router_job.valid.eq(1),
                 self.o_collector_job.valid.eq(1),
-                self._tile_waits.eq(~self._head.reuse_tile),
+                self._tile_waits.eq(~self._head.reuse_tile & ~self._tile_free),
+                self.o_tile_job.valid.eq(~self._head.reuse_tile & self._tile_free),
                 self._tile_here.eq(self._head.reuse_tile),
                 self._tile_present.eq(1),
             ]
@@ -225,10 +227,12 @@ class CommandProcessor(wiring.Component):
         m.d.comb += [
             apart.eq(~self._owner_whole & ~head.whole & (self.o_pe_job.half != head.half)
                      & (self.o_pe_job.pk_log2 == head.pk_log2)),
+            # Without an owner the head is about to become it.
+            self._tile_free.eq(self._promoted | ~self._owned | apart),
             taken.eq(job.valid & job.ready),
             mine.eq(self.i_tile_done & self._tile_loading),
         ]
-        with m.If(self._tile_waits & (self._promoted | (self._owned & apart))):
+        with m.If(self._tile_waits & self._tile_free):
             m.d.sync += [self._tile_waits.eq(0), job.valid.eq(1)]
         with m.If(taken):
             m.d.sync += [job.valid.eq(0), self._tile_loading.eq(~self._promoted)]

@@ -58,7 +58,8 @@ class Bus:
 
     async def write(self, address: int, word: int, strobe: int = 15) -> int:
         await self._pause()
-        await self._send([(self.bus.aw, {"address": address}), (self.bus.w, {"data": word, "strobe": strobe})])
+        data = {"data": word, "strobe": strobe}
+        await self._send([(self.bus.aw, {"address": address}), (self.bus.w, data)])
         return (await self._answer(self.bus.b))["response"]
 
     async def read(self, address: int) -> tuple[int, int]:

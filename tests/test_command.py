@@ -1,0 +1,405 @@
+"""hdl.command: jobs in order, overlap of two descriptors, refusals and faults."""
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+from amaranth.lib import data
+from amaranth.sim import Simulator
+
+from hdl.command import CommandProcessor
+from hdl.config import PRESETS, Config
+from hdl.descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS
+from hdl.descriptor_check import NOT_A_FIELD, field_number
+from hdl.emit import emit_verilog
+from hdl.registers import ErrorCode
+from tests.harness import as_python
+
+UNITS = ("fetch", "router", "tile", "collector")
+BASE = 0x2000
+
+
+def good(config: Config, **changes: int) -> dict[str, int]:
+    """A descriptor that runs, every word different from those of other descriptors by `changes`."""
+    values = {field.name: 0 for field in DESCRIPTOR_FIELDS} | {
+        "opcode": 1, "rows": 5, "k_count": 16, "n_count": 2 * config.lanes, "slice_words": 2,
+        "pk_log2": config.pe_bits}
+    return values | changes
+
+
+def pack(values: dict[str, int]) -> bytes:
+    number = sum(values[entry.name] << (32 * entry.word + entry.offset) for entry in DESCRIPTOR_FIELDS)
+    return number.to_bytes(DESCRIPTOR_BYTES, "little")
+
+
+@dataclass
+class Machine:
+    """Units of random speed around a command processor, and a log of what happened when."""
+
+    config: Config
+    descriptors: list[dict[str, int]]
+    seed: int = 0
+    latency: int = 12
+    tile_cycles: int = 30
+    token_cycles: int = 60
+    slow: bool = True                # random speeds, random waits before a job is taken
+    faults: dict = field(default_factory=dict)  # cycle to a dict of inputs that are set for that cycle
+    bad_beats: frozenset = frozenset()
+    count: int | None = None
+    address: int = BASE
+    timeout: int = 5000
+    log: list = field(default_factory=list)
+
+    def cycle_of(self, event: str, number: int) -> int:
+        """When an event happened for the number-th time."""
+        return [cycle for cycle, name in self.log if name == event][number]
+
+    def times(self, event: str) -> int:
+        return sum(name == event for _, name in self.log)
+
+    def run(self, jobs: int = 1) -> list[dict]:
+        """Ring the doorbell `jobs` times; the status after each."""
+        dut = CommandProcessor(self.config)
+        self.jobs: dict[str, list] = {unit: [] for unit in UNITS}
+        self.owners: list[dict] = []
+        statuses: list[dict] = []
+        simulator = Simulator(dut)
+        simulator.add_clock(1e-6)
+
+        async def testbench(ctx) -> None:
+            for _ in range(jobs):
+                statuses.append(await self._job(ctx, dut))
+
+        simulator.add_testbench(testbench)
+        simulator.run()
+        return statuses
+
+    async def _job(self, ctx, dut) -> dict:
+        config, rng = self.config, random.Random(self.seed)
+        memory = b"".join(pack(values) for values in self.descriptors)
+        width, first = config.port_bytes, len(self.log)
+        beats: list[tuple[int, int, int]] = []     # (cycle, data, error) of answers on their way
+        stream = {unit: getattr(dut, f"o_{unit}_job") for unit in UNITS}
+        loading, fetching, routing = 0, 0, []      # cycles left; token counts that the router knows
+        tokens: list[int] = []                     # of fetched jobs in order
+        draining: int | None = None
+        collecting, finishing, writing = False, 0, 0
+        closed, cycle, done = False, 0, None
+        owner: dict | None = None                  # the PeJob that the tokens in the array belong to
+
+        def span(nominal: int) -> int:
+            return rng.randrange(1, 2 * nominal) if self.slow else nominal
+
+        ctx.set(dut.i_count, len(self.descriptors) if self.count is None else self.count)
+        ctx.set(dut.i_descriptor, self.address)
+        ctx.set(dut.i_start, 1)
+        while done is None or cycle < done + 20:
+            assert cycle < self.timeout, f"no end; {self.log[first:]}"
+            eager = {unit: not self.slow or rng.random() < 0.4 for unit in UNITS}
+            ready = {
+                "fetch": fetching == 0 and len(tokens) < 2 and eager["fetch"],
+                "router": not routing and eager["router"], "tile": loading == 0 and eager["tile"],
+                "collector": not collecting and eager["collector"]}
+            for unit in UNITS:
+                ctx.set(stream[unit].ready, ready[unit])
+            ctx.set(dut.o_request.ready, eager["fetch"])
+            beat = beats.pop(0) if beats and beats[0][0] <= cycle else None
+            ctx.set(dut.i_beat.valid, beat is not None)
+            if beat is not None:
+                ctx.set(dut.i_beat.payload, {"data": beat[1], "error": beat[2]})
+                self.log.append((cycle, "beat"))
+            ctx.set(dut.i_collector_idle, not collecting)
+            ctx.set(dut.i_writer_idle, writing == 0)
+            ctx.set(dut.i_tile_done, loading == 1)
+            ctx.set(dut.i_drained, draining == 0)
+            for name, value in self.faults.get(cycle, {}).items():
+                ctx.set(dut.i_faults[int(name)] if name.isdigit() else getattr(dut, name), value)
+            opened = ctx.get(dut.o_open)
+            if not opened:
+                closed = False
+            passes = opened and not closed and tokens and routing and fetching < 5
+            if passes:
+                if "pass" not in [name for _, name in self.log[-1:]]:
+                    self.log.append((cycle, "pass"))
+                tokens[0] -= 1
+            last = bool(passes and tokens[0] == 0)
+            ctx.set(dut.i_last, last)
+            sampled = await ctx.tick().sample(
+                dut.o_request.valid, dut.o_request.payload, *(stream[unit].valid for unit in UNITS),
+                *(stream[unit].payload for unit in UNITS), dut.o_pe_job, dut.o_finished, dut.o_status.busy)
+            _, _, asks, request, *rest = sampled
+            valid, payload = dict(zip(UNITS, rest[:4], strict=True)), dict(zip(UNITS, rest[4:8], strict=True))
+            pe_job, finished, busy = as_python(rest[8]), rest[9], rest[10]
+            assert bool(busy) == (0 < cycle and done is None)
+            for name in self.faults.get(cycle, {}):
+                target = dut.i_faults[int(name)] if name.isdigit() else getattr(dut, name)
+                ctx.set(target, {} if isinstance(target, data.View) else 0)
+            ctx.set(dut.i_start, 0)
+            # ---- memory ----
+            if asks and eager["fetch"]:
+                self.log.append((cycle, "request"))
+                start, count = request["address"], request["beats"] + 1
+                assert start // config.burst_bytes == (start + count * width - 1) // config.burst_bytes
+                due = max(cycle + self.latency, beats[-1][0] + 1 if beats else 0)
+                for number in range(count):
+                    place = start - self.address + number * width
+                    word = int.from_bytes(memory[place:place + width], "little")
+                    beats.append((due + number, word, int(place // width in self.bad_beats)))
+            # ---- units ----
+            for unit in UNITS:
+                if valid[unit]:
+                    self.log.append((cycle, f"{unit} offered"))
+                if valid[unit] and ready[unit]:
+                    self.jobs[unit].append(as_python(payload[unit]))
+                    self.log.append((cycle, unit))
+            if loading == 1:
+                self.log.append((cycle, "tile done"))
+            loading = span(self.tile_cycles) if valid["tile"] and ready["tile"] else max(0, loading - 1)
+            fetching = max(0, fetching - 1)
+            if valid["fetch"] and ready["fetch"]:
+                tokens.append(span(self.token_cycles))
+                fetching = span(10) + 5
+            if last:
+                assert draining is None and collecting, "tokens passed without a collector"
+                self.log.append((cycle, "last"))
+                self.owners.append(pe_job)
+                tokens.pop(0)
+                routing.pop()
+                closed, draining = True, span(6)
+            elif draining == 0:
+                self.log.append((cycle, "drained"))
+                draining, finishing = None, span(4)
+            elif draining is not None:
+                draining -= 1
+            if valid["router"] and ready["router"]:
+                routing.append(1)
+            if writing == 1 and not finishing:
+                self.log.append((cycle, "written"))
+            writing = max(0, writing - 1)
+            if finishing:
+                finishing -= 1
+                writing = span(15)
+                if not finishing:
+                    collecting = False
+            if valid["collector"] and ready["collector"]:
+                collecting = True
+            if passes or draining is not None:
+                assert owner in (None, pe_job), "PeJob changed before the array had drained"
+                owner = pe_job
+            elif not opened:
+                owner = None
+            if finished:
+                assert done is None and not collecting and not writing and draining is None and not beats
+                done = cycle
+                self.log.append((cycle, "finished"))
+            cycle += 1
+        status = {name: ctx.get(dut.o_status[name]) for name in ("busy", "completed")}
+        error = dut.o_status.error
+        return status | {name: ctx.get(error[name]) for name in ("code", "detail", "descriptor")}
+
+
+def ended(completed: int, code: int = 0, detail: int = 0, descriptor: int = 0) -> dict[str, int]:
+    return {"busy": 0, "completed": completed, "code": code, "detail": detail, "descriptor": descriptor}
+
+
+def numbered(config: Config, count: int, tiles: str) -> list[dict[str, int]]:
+    """Descriptors whose every field tells which one it is; tiles: 0, 1 halves, w whole, r reuse."""
+    result = []
+    for number in range(count):
+        kind = tiles[number % len(tiles)]
+        words = {entry.name: 0x01010101 * (number + 1) + entry.word for entry in DESCRIPTOR_FIELDS
+                 if entry.bits == 32 and entry.name not in ("rows", "k_count", "n_count")}
+        result.append(good(config, **words, rows=number + 1, half=int(kind == "1"), whole=int(kind == "w"),
+                           reuse_tile=int(kind == "r"), relu=number & 1, a_format=number % 3,
+                           n_count=config.lanes * (1 + number % 2)))
+    return result
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("tiles", ["01", "0", "w", "0r1r", "01w"])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_every_unit_gets_its_jobs_once_and_in_order(count: int, tiles: str, seed: int) -> None:
+    config = PRESETS["base"]
+    descriptors = numbered(config, count, tiles)
+    machine = Machine(config, descriptors, seed=seed)
+    assert machine.run() == [ended(count)]
+    assert machine.times("last") == count
+    for number, values in enumerate(descriptors):
+        fetch, router = machine.jobs["fetch"][number], machine.jobs["router"][number]
+        for name in ("pointers", "indices", "values", "stride", "nnz", "first", "columns"):
+            assert fetch[name] == values[f"a_{name}"], name
+        assert (fetch["start"], fetch["count"], fetch["rows"]) == (
+            values["k_start"], values["k_count"], values["rows"])
+        assert fetch["format"].value == values["a_format"]
+        assert router == {"pk_log2": values["pk_log2"], "slice_words": 2, "packed": 0, "group_log2": 0}
+        collector = machine.jobs["collector"][number]
+        for name in ("rows", "n_count", "c_address", "c_stride", "cin_address", "cin_stride",
+                     "params_address", "relu"):
+            assert collector[name] == values[name], name
+        assert sum(collector["scale"][name] << shift for name, shift in (
+            ("multiplier", 0), ("pre", 16), ("reserved0", 21), ("post", 24), ("reserved1", 30),
+        )) == values["scale"]
+        assert machine.owners[number] == {
+            "pk_log2": values["pk_log2"], "slice_words": 2, "total_words": 1 + number % 2, "packed": 0,
+            "half": values["half"], "group_log2": 0}
+    loaded = [values for values in descriptors if not values["reuse_tile"]]
+    for found, values in zip(machine.jobs["tile"], loaded, strict=True):
+        for name in ("pointers", "indices", "values", "stride", "nnz", "first", "columns"):
+            assert found[name] == values[f"b_{name}"], name
+        for name in ("k_count", "n_start", "n_count", "half", "whole", "slice_words", "pk_log2"):
+            assert found[name] == values[name], name
+    assert all(len(machine.jobs[unit]) == count for unit in ("fetch", "router", "collector"))
+
+
+@pytest.mark.parametrize("preset", ["tiny", "small", "large"])
+@pytest.mark.parametrize("offset", [0, 1, 5])
+def test_descriptors_may_start_at_any_beat(preset: str, offset: int) -> None:
+    config = PRESETS[preset]
+    machine = Machine(config, numbered(config, 3, "01"), address=BASE + offset * config.port_bytes)
+    assert machine.run() == [ended(3)]
+    assert [job["rows"] for job in machine.jobs["fetch"]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_tokens_pass_only_after_their_tile(seed: int) -> None:
+    config = PRESETS["base"]
+    machine = Machine(config, numbered(config, 4, "01"), seed=seed, tile_cycles=150)
+    machine.run()
+    for number in range(4):
+        passes = [cycle for cycle, name in machine.log if name == "pass"
+                  and (not number or cycle > machine.cycle_of("last", number - 1))]
+        assert passes[0] >= machine.cycle_of("tile done", number) + 4
+
+
+def test_a_tile_for_the_other_half_loads_while_the_owner_computes() -> None:
+    config = PRESETS["base"]
+    machine = Machine(config, numbered(config, 3, "01"), slow=False, token_cycles=200)
+    machine.run()
+    for number in (1, 2):
+        assert machine.cycle_of("tile done", number) < machine.cycle_of("last", number - 1)
+        assert machine.cycle_of("fetch", number) < machine.cycle_of("last", number - 1)
+        assert machine.cycle_of("pass", number) <= machine.cycle_of("drained", number - 1) + 12
+
+
+@pytest.mark.parametrize("second", [
+    {"half": 0}, {"whole": 1}, {"half": 1, "pk_log2": 1},
+], ids=["the same half", "a whole tile", "another P_k"])
+def test_a_tile_waits_until_the_owner_has_drained(second: dict[str, int]) -> None:
+    config = PRESETS["base"]
+    machine = Machine(config, [good(config), good(config, **second)], slow=False)
+    assert machine.run() == [ended(2)]
+    assert machine.cycle_of("drained", 0) < machine.cycle_of("tile", 1)
+    assert machine.cycle_of("fetch", 1) < machine.cycle_of("drained", 0)
+
+
+def test_a_half_tile_waits_for_a_whole_one() -> None:
+    config = PRESETS["base"]
+    machine = Machine(config, [good(config, whole=1), good(config, half=1)], slow=False)
+    machine.run()
+    assert machine.cycle_of("drained", 0) < machine.cycle_of("tile", 1)
+
+
+def test_fixed_cycles_around_a_job_are_few() -> None:
+    config = PRESETS["base"]
+    machine = Machine(config, [good(config)], slow=False)
+    machine.run()
+    assert machine.cycle_of("request", 0) <= 2
+    last_beat = machine.cycle_of("beat", DESCRIPTOR_BYTES // config.port_bytes - 1)
+    for unit in UNITS:
+        assert machine.cycle_of(f"{unit} offered", 0) <= last_beat + 4, unit
+    assert machine.cycle_of("pass", 0) <= machine.cycle_of("tile done", 0) + 6
+    # The model's writer is idle from the cycle after its last response.
+    assert machine.cycle_of("finished", 0) <= machine.cycle_of("written", 0) + 2
+
+
+def test_a_tile_may_be_used_again_by_the_next_job_but_not_after_reset() -> None:
+    config = PRESETS["base"]
+    again = Machine(config, [good(config, reuse_tile=1)])
+    assert again.run() == [ended(0, ErrorCode.FIELD, field_number("reuse_tile"))]
+    both = Machine(config, [good(config), good(config, reuse_tile=1)])
+    assert both.run(jobs=2) == [ended(2)] * 2
+    assert len(both.jobs["tile"]) == 2
+
+
+@pytest.mark.parametrize("name, changes", [
+    ("opcode", {"opcode": 0}), ("opcode", {"opcode": 2}), ("a_format", {"a_format": 3}),
+    ("half", {"half": 1, "whole": 1}), ("out_raw", {"out_int8": 1, "out_raw": 1}),
+    ("pk_log2", {"pk_log2": 4}), ("pk_log2", {"group_log2": 1, "pk_log2": 2, "n_count": 4, "slice_words": 1}),
+    ("group_log2", {"group_log2": 4, "n_count": 1, "slice_words": 1}),
+    ("group_log2", {"group_log2": 1, "b_format": 1, "n_count": 4, "slice_words": 1}),
+    ("rows", {"rows": 0}), ("k_count", {"k_count": 128 * 1024 + 1}),
+    ("k_count", {"k_count": 2049, "b_format": 1, "slice_words": 2}),
+    ("n_count", {"n_count": 0}), ("n_count", {"n_count": 17}), ("n_count", {"n_count": 0xFFFFFFFF}),
+    ("n_count", {"group_log2": 1, "n_count": 5, "slice_words": 1}),
+    ("slice_words", {"group_log2": 1, "n_count": 4, "slice_words": 2}),
+    ("slice_words", {"slice_words": 33}), ("n_count", {"slice_words": 0}),
+    ("slice_words", {"b_format": 1, "pk_log2": 2, "slice_words": 3}),
+])
+def test_a_bad_field_is_named_and_nothing_starts(name: str, changes: dict[str, int]) -> None:
+    config = PRESETS["base"]
+    machine = Machine(config, [good(config), good(config, **changes), good(config)])
+    code = ErrorCode.OPCODE if name == "opcode" else ErrorCode.FIELD
+    assert machine.run() == [ended(1, code, field_number(name), 1)]
+    assert all(len(machine.jobs[unit]) == 1 for unit in UNITS)
+
+
+@pytest.mark.parametrize("changes", [
+    {"group_log2": 3, "n_count": 1, "slice_words": 1}, {"k_count": 0}, {"k_count": 128 * 1024},
+    {"k_count": 4096, "b_format": 2, "whole": 1}, {"n_count": 2048, "pk_log2": 0, "slice_words": 32},
+    {"out_int8": 1, "row_scale": 1}, {"b_format": 3, "pk_log2": 2, "slice_words": 4, "n_count": 64},
+])
+def test_the_largest_values_are_accepted(changes: dict[str, int]) -> None:
+    config = PRESETS["base"]
+    assert Machine(config, [good(config, **changes)]).run() == [ended(1)]
+
+
+def test_features_that_are_not_built_are_refused() -> None:
+    config = Config(name="bare", compressed_b=False, scale_multipliers=0)
+    for name in ("b_format", "out_int8"):
+        machine = Machine(config, [good(config, **{name: 1})])
+        assert machine.run() == [ended(0, ErrorCode.FIELD, field_number(name))]
+
+
+@pytest.mark.parametrize("count, address", [(0, BASE), (1, BASE + 4)])
+def test_bad_registers_end_the_job_without_a_read(count: int, address: int) -> None:
+    config = PRESETS["base"]
+    machine = Machine(config, [good(config)], count=count, address=address)
+    assert machine.run() == [ended(0, ErrorCode.FIELD, NOT_A_FIELD)]
+    assert machine.times("request") == 0
+
+
+def test_a_job_runs_after_one_that_failed() -> None:
+    config = PRESETS["base"]
+    machine = Machine(config, [good(config), good(config, rows=0)])
+    assert machine.run(jobs=3) == [ended(1, ErrorCode.FIELD, field_number("rows"), 1)] * 3
+
+
+def test_a_descriptor_that_memory_does_not_give_is_not_started() -> None:
+    config = PRESETS["base"]
+    machine = Machine(config, [good(config)] * 3, bad_beats=frozenset({11}))
+    assert machine.run() == [ended(1, ErrorCode.READ_BUS, 0, 1)]
+
+
+@pytest.mark.parametrize("inputs, code, detail", [
+    ({"0": {"valid": 1, "code": ErrorCode.COLUMN_INDEX}}, ErrorCode.COLUMN_INDEX, 0),
+    ({"1": {"valid": 1, "code": ErrorCode.ROW_POINTER}}, ErrorCode.ROW_POINTER, 0),
+    ({"2": {"valid": 1, "code": ErrorCode.PACKED_OVERFLOW}}, ErrorCode.PACKED_OVERFLOW, 0),
+    ({"i_read_error": {"valid": 1, "reader": 2}}, ErrorCode.READ_BUS, 2),
+    ({"i_read_error": {"valid": 1, "reader": 6}}, ErrorCode.READ_BUS, 6),
+    ({"i_read_error": {"valid": 1, "reader": 9}}, ErrorCode.READ_BUS, 9),
+    ({"i_write_error": 1}, ErrorCode.WRITE_BUS, 0),
+])
+def test_a_fault_is_recorded_and_the_running_descriptors_end(inputs: dict, code: int, detail: int) -> None:
+    config = PRESETS["base"]
+    machine = Machine(config, numbered(config, 6, "0"), slow=False, faults={
+        80: inputs, 90: {"0": {"valid": 1, "code": ErrorCode.ROW_POINTER}}})
+    [status] = machine.run()
+    # The owner is descriptor 0; the head, descriptor 1, has been offered and runs too.
+    number = 1 if inputs.keys() & {"0"} or detail == 2 else 0
+    assert status == ended(2, code, detail, number)
+    assert len(machine.jobs["collector"]) == 2
+
+
+@pytest.mark.parametrize("preset", ["tiny", "base"])
+def test_it_converts_to_verilog(preset: str) -> None:
+    assert "module" in emit_verilog(CommandProcessor(PRESETS[preset]), "command")
