@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from sim import golden
-from zerolane.device import Device
+from zerolane.device import Device, expected_result
 from zerolane.quantize import quantize
 
 __all__ = ["DemoResult", "LayerResult", "Network", "run_demo", "train_network"]
@@ -133,18 +132,19 @@ def _infer(device: Device, network: Network, sparse: bool,
     progress(f"{kind} layer 1: {HIDDEN} x 64 weights times {network.images.shape[1]} images")
     hidden = device.matmul(weights[0], network.images, bias=bias, scale=scale, relu=True, out_dtype=np.int8)
     layers = [_checked(device, f"{kind} layer 1", hidden,
-                       golden.matmul(weights[0], network.images, bias=bias, scale=scale, relu=True,
-                                     out_dtype=np.int8))]
+                       expected_result(weights[0], network.images, bias=bias, scale=scale, relu=True,
+                                       out_dtype=np.int8))]
 
     progress(f"{kind} layer 2: 10 x {HIDDEN} weights")
     step = second.scales * hidden_step
     bias = np.rint(network.biases[1] / step).astype(np.int32)[:, None]
     logits = device.matmul(weights[1], hidden, bias=bias)
-    layers.append(_checked(device, f"{kind} layer 2", logits, golden.matmul(weights[1], hidden, bias=bias)))
+    layers.append(_checked(device, f"{kind} layer 2", logits, expected_result(weights[1], hidden, bias=bias)))
     accuracy = float(((logits * step[:, None]).argmax(axis=0) == network.labels).mean())
     return accuracy, (layers[0], layers[1])
 
 
 def _checked(device: Device, name: str, result: np.ndarray, expected: np.ndarray) -> LayerResult:
     job = device.last_job
+    assert job is not None
     return LayerResult(name, job.cycles, job.efficiency, int((result != expected).sum()))
