@@ -1,0 +1,163 @@
+"""Streams a matrix from memory as tokens: CSR or dense."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .beat_cutter import BeatCutter
+from .config import Config, log2_exact
+from .fetch_layouts import Cut, TokenChunk
+from .layouts import Fault, FetchFormat, FetchJob, RawBeat, ReadBeat, ReadRequest
+from .queue import Queue
+from .reader import SegmentReader
+from .registers import ErrorCode
+from .row_cutter import RowCutter
+from .row_pointers import RowPointers, pointer_chunk_bytes
+from .token_join import TokenJoin
+
+__all__ = ["FETCH_READERS", "Fetch"]
+
+FETCH_READERS = 3
+POINTERS, INDICES, VALUES = range(FETCH_READERS)
+QUEUE_DEPTH = 4
+
+
+class Fetch(wiring.Component):
+    """Reads row pointers, column indices and values, and makes beats of nonzeros and row ends.
+
+    Throughput: one beat a cycle; a chunk of T entries with more than two row ends makes a beat for every
+        two. With int32 indices a beat in two cycles.
+    Latency: two cycles from a job to the readers' first requests of a free unit plus those of the reader;
+        four cycles from a chunk of values and indices to its beat, seven from one of row pointers.
+    Backpressure: `o`. Everything the readers have asked for finds room in them.
+    Order: kept. The next job is taken when every part has begun this one; a part that is done with it
+        goes on at once.
+
+    Exactly `rows` row ends come out, whatever the pointers say, and `last` with the final one: row ends
+    that decrease or pass the last entry are moved to the nearest legal place, entries past the
+    last row end are dropped. A job without rows makes nothing.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    i_job : stream of FetchJob
+    o : stream of RawBeat
+    o_request, i_beat : read streams; 0 row pointers, 1 column indices, 2 values
+    o_fault : Fault ROW_POINTER or COLUMN_INDEX
+    o_waiting : a reader waits for memory, and there is no beat to give
+    o_idle : no job, nothing on its way
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__({
+            "i_job": In(stream.Signature(FetchJob(config))),
+            "o": Out(stream.Signature(RawBeat(config))),
+            "o_request": Out(stream.Signature(ReadRequest(config))).array(FETCH_READERS),
+            "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(FETCH_READERS),
+            "o_fault": Out(Fault()),
+            "o_waiting": Out(1),
+            "o_idle": Out(1),
+        })
+
+    def elaborate(self, platform):
+        config = self._config
+        m = Module()
+        chunk_bytes = (pointer_chunk_bytes(config), 2 * config.beat_tokens, config.beat_tokens)
+        self._readers = [SegmentReader(config, size) for size in chunk_bytes]
+        self._join, self._rows = TokenJoin(config), RowPointers(config)
+        cutter, beats = RowCutter(config), BeatCutter(config)
+        chunks, cuts = Queue(TokenChunk(config), QUEUE_DEPTH), Queue(Cut(config), QUEUE_DEPTH)
+        m.submodules.pointer_reader, m.submodules.index_reader, m.submodules.value_reader = self._readers
+        m.submodules.join, m.submodules.rows = self._join, self._rows
+        m.submodules.cutter, m.submodules.beats = cutter, beats
+        m.submodules.chunks, m.submodules.cuts = chunks, cuts
+        for reader, request, beat in zip(self._readers, self.o_request, self.i_beat, strict=True):
+            connect(m, reader.o_request, flipped(request))
+            connect(m, flipped(beat), reader.i_beat)
+        connect(m, self._readers[POINTERS].o, self._rows.i)
+        connect(m, self._readers[INDICES].o, self._join.i_indices)
+        connect(m, self._readers[VALUES].o, self._join.i_values)
+        connect(m, self._join.o, chunks.i)
+        connect(m, chunks.o, beats.i)
+        connect(m, self._rows.o, cutter.i)
+        connect(m, cutter.o, cuts.i)
+        connect(m, cuts.o, beats.i_cut)
+        connect(m, beats.o, flipped(self.o))
+
+        waiting = self._job_stage(m)
+        self._report_stage(m)
+        parts = [*self._readers, self._join, self._rows, cutter, beats]
+        m.d.comb += [
+            self.o_idle.eq(~waiting & Cat(part.o_idle for part in parts).all()
+                           & (chunks.level == 0) & (cuts.level == 0)),
+            self.o_waiting.eq(Cat(reader.o_waiting for reader in self._readers).any() & ~self.o.valid),
+        ]
+        return m
+
+    def _job_stage(self, m: Module):
+        """Hands each part its share of the job; the return value is 1 while one has still to take it."""
+        shift = log2_exact(self._config.beat_tokens)
+        job = Signal(FetchJob(self._config))
+        pending = Signal(FETCH_READERS + 2)
+        dense, alone = Signal(), Signal()        # of the job that comes
+        is_dense, is_alone = Signal(), Signal()  # of the job that is held
+        row_chunks = Signal.like(self._rows.i_job.p.row_chunks)
+        m.d.comb += [
+            dense.eq(self.i_job.p.format == FetchFormat.DENSE),
+            alone.eq(Mux(dense, self.i_job.p.count, self.i_job.p.nnz) == 0),
+            self.i_job.ready.eq(~pending.any()),
+        ]
+        branches = [*(reader.i_job for reader in self._readers), self._join.i_job, self._rows.i_job]
+        for number, branch in enumerate(branches):
+            m.d.comb += branch.valid.eq(pending[number])
+            with m.If(branch.ready):
+                m.d.sync += pending[number].eq(0)
+        with m.If(self.i_job.valid & self.i_job.ready):
+            m.d.sync += [
+                job.eq(self.i_job.p), is_dense.eq(dense), is_alone.eq(alone),
+                row_chunks.eq((self.i_job.p.count + ((1 << shift) - 1)) >> shift),
+            ]
+            with m.If(self.i_job.p.rows != 0):
+                m.d.sync += pending.eq(Cat(~dense, ~dense & ~alone, ~alone, ~alone, 1))
+
+        wide = Signal()
+        m.d.comb += wide.eq(job.format == FetchFormat.CSR32)
+        sizes = (job.rows << 2, Mux(wide, job.nnz << 2, job.nnz << 1), job.nnz)
+        for reader, address, size in zip(self._readers, (job.pointers, job.indices, job.values), sizes,
+                                         strict=True):
+            piece = reader.i_job.p
+            m.d.comb += [piece.address.eq(address), piece.row_bytes.eq(size), piece.stride.eq(size),
+                         piece.rows.eq(1)]
+        tokens, rows = self._join.i_job.p, self._rows.i_job.p
+        with m.If(is_dense):
+            values = self._readers[VALUES].i_job.p
+            m.d.comb += [values.row_bytes.eq(job.count), values.stride.eq(job.stride),
+                         values.rows.eq(job.rows)]
+        m.d.comb += [
+            tokens.dense.eq(is_dense),
+            tokens.wide.eq(wide),
+            tokens.start.eq(Mux(is_dense, 0, job.start)),
+            tokens.count.eq(job.count),
+            tokens.columns.eq(Mux(is_dense, job.count, job.columns)),
+            rows.dense.eq(is_dense),
+            rows.alone.eq(is_alone),
+            rows.rows.eq(job.rows),
+            rows.row_chunks.eq(row_chunks),
+            rows.first.eq(job.first),
+            rows.nnz.eq(job.nnz),
+        ]
+        return pending.any()
+
+    def _report_stage(self, m: Module) -> None:
+        """One fault a cycle; a second kind waits for its turn."""
+        index_fault, index_waits = Signal(), Signal()
+        m.d.comb += index_fault.eq(self._join.o_fault | index_waits)
+        m.d.sync += [
+            index_waits.eq(index_fault & self._rows.o_fault),
+            self.o_fault.valid.eq(index_fault | self._rows.o_fault),
+            self.o_fault.code.eq(Mux(self._rows.o_fault, ErrorCode.ROW_POINTER, ErrorCode.COLUMN_INDEX)),
+        ]
