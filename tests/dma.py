@@ -34,8 +34,8 @@ class Dma(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        self._registers = {name: Signal(32, name=f"register_{name:x}") for name in (SOURCE, DESTINATION, BEATS,
-                                                                                   READ_ONLY)}
+        self._registers = {address: Signal(32, name=f"register_{address:x}")
+                           for address in (SOURCE, DESTINATION, BEATS, READ_ONLY)}
         self._go = Signal()
         self._control(m)
         self._copy(m)
@@ -100,7 +100,9 @@ class Dma(wiring.Component):
         announced = bursts(memory.aw, writes, answers < 64)
         drained = Signal()
         m.d.comb += [
-            buffer.i.valid.eq(memory.r.valid), buffer.i.p.eq(memory.r.p.data), memory.r.ready.eq(buffer.i.ready),
+            buffer.i.valid.eq(memory.r.valid),
+            buffer.i.p.eq(memory.r.p.data),
+            memory.r.ready.eq(buffer.i.ready),
             memory.w.valid.eq(buffer.o.valid & ~read_only),
             memory.w.p.data.eq(buffer.o.p),
             memory.w.p.strobe.eq(~0),
