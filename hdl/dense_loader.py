@@ -61,6 +61,8 @@ class DenseLoader(wiring.Component):
         self._part_mask = Signal(config.lane_bits)      # G - 1
         self._beat_rows = Signal(config.pe_bits + 1)    # rows of k that one step goes on by
         self._slice_words = Signal(config.slice_words_bits)
+        self._last_word = Signal(config.slice_words_bits)     # of a slice, and the one before it
+        self._second_last = Signal(config.slice_words_bits)
         # Where the next word goes.
         self._k = Signal(config.index_bits)
         self._part = Signal(config.lane_bits)
@@ -123,6 +125,8 @@ class DenseLoader(wiring.Component):
                 self._part_mask.eq((1 << job.group_log2) - 1),
                 self._beat_rows.eq(Mux(run, rows_of[part_log2], 1)),
                 self._slice_words.eq(job.slice_words),
+                self._last_word.eq(job.slice_words - 1),
+                self._second_last.eq(job.slice_words - 2),
                 read.valid.eq(~empty),
                 read.p.address.eq(job.values),
                 read.p.row_bytes.eq(Mux(run, run_bytes, job.n_count)),
@@ -174,7 +178,7 @@ class DenseLoader(wiring.Component):
         config = self._config
         self._slice_end = slice_end = Signal()      # the next word is the slice's last
         self._split = split = Signal()
-        m.d.comb += slice_end.eq(self._word == self._slice_words - 1)
+        m.d.comb += slice_end.eq(self._word == self._last_word)
         if config.words_per_beat == 2:
             m.d.comb += split.eq(~self._parts & self._enable.all() & self._address[0] & ~slice_end)
         m.d.comb += [
@@ -191,8 +195,8 @@ class DenseLoader(wiring.Component):
         next_base = Signal.like(self._base)
         # Where two words are passed: (slice, word) twice one further, without waiting for the first step.
         m.d.comb += [
-            single.eq(self._slice_words == 1),
-            wrap_second.eq(self._word == self._slice_words - 2),
+            single.eq(self._last_word == 0),
+            wrap_second.eq(self._word == self._second_last),
             new_row.eq(self._parts | (self._finish & self._row_last)),
             last_row.eq(self._k[:config.pe_bits] | (self._beat_rows - 1)[:config.pe_bits]),
             new_local_row.eq((last_row & self._low_mask) == self._low_mask),

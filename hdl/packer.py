@@ -40,7 +40,7 @@ class Packer(wiring.Component):
 
     Throughput: a beat takes one cycle for each of its row ends, and for each row and slice in it as many
         as its fullest lane has nonzeros; no cycle is lost between beats.
-    Latency: a beat's first nonzeros come out 4 cycles after it was taken; START comes 2 cycles after the job,
+    Latency: a beat's first nonzeros come out 4 cycles after it was taken; START comes 3 cycles after the job,
         `o_done` one after the job's last beat.
     Backpressure: `i` waits while a few beats are queued; `o` has none.
     Order: kept in each lane.
@@ -79,7 +79,7 @@ class Packer(wiring.Component):
         self._sliced = Signal()                            # P_n > 1
         self._placed = Signal(_PlacedBeat(config))         # the incoming beat with places
         # The beat at work: `hinder[u][t]`, u < t, keeps tokens u and t out of one tile beat.
-        self._held = Signal()
+        # Without a beat, `pending`, `ends` and `last` are 0.
         self._tokens = Signal(data.ArrayLayout(_Placed(config), tokens))
         self._row = Signal(data.ArrayLayout(unsigned(2), tokens))
         self._pending = Signal(tokens)
@@ -91,7 +91,8 @@ class Packer(wiring.Component):
         self._hinder = [Signal(tokens, name=f"hinder_{u}") for u in range(tokens)]
         # What happens this cycle.
         self._take = Signal(tokens)
-        self._slots, self._row_end, self._finish = Signal(), Signal(), Signal()
+        self._slots, self._row_end = Signal(), Signal()
+        self._finish = Signal()                            # the beat is done with, or there is none
 
     def elaborate(self, platform):
         m = Module()
@@ -162,17 +163,17 @@ class Packer(wiring.Component):
     def _pair_stage(self, m: Module) -> None:
         tokens, queue = self._config.beat_tokens, self._queue
         beat = queue.o.p
-        m.d.comb += queue.o.ready.eq(~self._held | self._finish)
-        with m.If(queue.o.ready):
+        there = queue.o.valid
+        m.d.comb += queue.o.ready.eq(self._finish)
+        with m.If(self._finish):
             m.d.sync += [
-                self._held.eq(queue.o.valid),
                 self._tokens.eq(beat.tokens),
                 self._row.eq(beat.row),
-                self._pending.eq(beat.mask),
+                self._pending.eq(Mux(there, beat.mask, 0)),
                 self._current.eq(Cat(row == 0 for row in beat.row)),
-                self._ends.eq(beat.ends),
+                self._ends.eq(Mux(there, beat.ends, 0)),
                 self._passed.eq(0),
-                self._last.eq(beat.last),
+                self._last.eq(there & beat.last),
             ]
             for u in range(tokens):
                 for t in range(u + 1, tokens):
@@ -202,20 +203,16 @@ class Packer(wiring.Component):
             first.eq(Cat(pending[t] & ~pending[:t].any() for t in range(tokens))),
             more.eq(Cat(pending[u] & pending[t] & self._hinder[u][t]
                         for u in range(tokens) for t in range(u + 1, tokens)).any()),
-            self._slots.eq(self._held & (pending & self._current).any()),
-            self._row_end.eq(self._held & ~(pending & self._current).any() & (self._ends != 0)),
+            self._slots.eq((pending & self._current).any()),
+            self._row_end.eq(~self._slots & (self._ends != 0)),
+            # After the last row end all pending tokens are of one row; before it none may be left.
+            self._finish.eq(Mux(self._ends == 0, ~more, (self._ends == 1) & (pending == 0))),
         ]
         for t in range(tokens):
             with_first = first[t] | Cat(first[u] & self._alike[u][t] for u in range(t)).any()
             # Earlier tokens of the same row, slice and lane go before.
             blocked = Cat(pending[u] & self._alike[u][t] & self._hinder[u][t] for u in range(t)).any()
             m.d.comb += self._take[t].eq(self._slots & pending[t] & with_first & ~blocked)
-        with m.If(self._slots):
-            m.d.comb += self._finish.eq(~more & (self._ends == 0))
-        with m.Elif(self._row_end):
-            m.d.comb += self._finish.eq((pending == 0) & (self._ends == 1))
-        with m.Else():
-            m.d.comb += self._finish.eq(self._held)
 
     # ---- stages 4, 5: the tokens go to their lanes -----------------------------------------------------
 
