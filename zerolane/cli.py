@@ -5,13 +5,12 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.table import Table
-from sim.transport import TransportError
 
 from hdl.config import Config, ConfigError
+from sim.transport import TransportError
 from zerolane.config_file import config_by_preset, load_config
 from zerolane.device import Device, DeviceError
 from zerolane.formats import MatrixFileError
@@ -39,11 +38,11 @@ def main() -> None:
     """Run the command line; every error is one line, exit status 1 (wrong result) or 2 (wrong input)."""
     try:
         app(standalone_mode=False)
-    except click.exceptions.Exit as request:
+    except typer.Exit as request:
         sys.exit(request.exit_code)
-    except click.Abort:
+    except typer.Abort:
         _fail("interrupted", MISMATCH_STATUS)
-    except click.ClickException as error:
+    except typer.TyperException as error:
         _fail(error.format_message(), USAGE_STATUS)
     except (ConfigError, MatrixFileError, OperandError, WorkError) as error:
         _fail(str(error), USAGE_STATUS)
@@ -62,13 +61,13 @@ def _fail(message: str, status: int) -> None:
 
 def _configuration(preset: str | None, file: Path | None) -> Config:
     if preset is not None and file is not None:
-        raise click.UsageError("--preset and --config exclude each other")
+        raise typer.BadParameter("--preset and --config exclude each other")
     return load_config(file) if file is not None else config_by_preset(preset or "base")
 
 
 def _check_out_dtype(out_dtype: str) -> None:
     if out_dtype not in ("int32", "int8"):
-        raise click.UsageError(f"--out-dtype {out_dtype}; it must be int32 or int8")
+        raise typer.BadParameter(f"--out-dtype {out_dtype}; it must be int32 or int8")
 
 
 def _open(config: Config, simulator: str) -> Device:
@@ -126,7 +125,7 @@ def generate_command(
 
     chosen = _configuration(preset, config)
     if output.suffix not in (".v", ".sv"):
-        raise click.UsageError(f"-o {output}; it must end in .v or .sv")
+        raise typer.BadParameter(f"-o {output}; it must end in .v or .sv")
     with console.status(f"generating {chosen.name}"):
         written = generate(chosen, output)
     for path in written:
@@ -151,7 +150,7 @@ def run(kernel: Annotated[Kernel, typer.Argument(help="spmm, spmv or gemm")],
     chosen = _configuration(preset, config)
     _check_out_dtype(out_dtype)
     if seed < 0:
-        raise click.UsageError(f"--seed {seed}; it must be at least 0")
+        raise typer.BadParameter(f"--seed {seed}; it must be at least 0")
     work = prepare_work(kernel, a, b, cols, values, seed)
     with _open(chosen, simulator) as device, console.status(f"{kernel.value} on {chosen.name}"):
         outcome = run_work(device, work, out_dtype)

@@ -34,7 +34,8 @@ def run_work(device: Device, work: Work, out_dtype: str) -> Outcome:
 
     For int8 results one scale is chosen, so that the largest sum becomes 127.
     """
-    sums = golden.matmul(work.a, work.b)
+    columns = work.b.reshape(-1, 1) if work.b.ndim == 1 else work.b
+    sums = golden.matmul(work.a, columns).reshape((work.a.shape[0], *work.b.shape[1:]))
     scale = None
     expected = sums
     options: dict[str, Any] = {}
@@ -57,6 +58,8 @@ def run_work(device: Device, work: Work, out_dtype: str) -> Outcome:
         "nnz": work.nnz,
         "out_dtype": out_dtype,
         **job.as_record(),
+        "bytes_read": job.read_beats * device.config.port_bytes,
+        "bytes_written": job.write_beats * device.config.port_bytes,
         "simulator": device.simulator,
         "seconds": round(seconds, 3),
         "dropped_values": work.dropped,

@@ -1,0 +1,130 @@
+"""zerolane.cli: commands, files, exit statuses; on the model of the device that interprets descriptors."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from tests.device_model import DeviceModel
+from zerolane import cli
+
+A = sp.csr_array(np.array([[1, 0, -3, 0], [0, 0, 0, 0], [7, 2, 0, 5]], np.int8))
+
+
+@pytest.fixture(autouse=True)
+def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every simulator is the model, and the tests run in a folder of their own."""
+    def opened(name, config, *, memory_bytes, **settings):
+        return DeviceModel(config, memory_bytes)
+
+    monkeypatch.setattr("zerolane.device.open_simulator", opened)
+    monkeypatch.chdir(tmp_path)
+    sp.save_npz("a.npz", A)
+    sp.save_npz("real.npz", A.astype(np.float64) * 0.3)
+    np.save("b.npy", np.arange(8, dtype=np.int8).reshape(4, 2))
+
+
+def zerolane(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Exit status of the command line."""
+    monkeypatch.setattr("sys.argv", ["zerolane", *arguments])
+    try:
+        cli.main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def test_run_writes_operands_result_scales_and_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert zerolane(monkeypatch, "run", "spmm", "a.npz", "b.npy", "--out", "out") == 0
+    np.testing.assert_array_equal(np.load("out/c.npy"), A.toarray().astype(int) @ np.load("b.npy").astype(int))
+    assert np.load("out/c.npy").dtype == np.int32
+    np.testing.assert_array_equal(sp.load_npz("out/a.npz").toarray(), A.toarray())
+    np.testing.assert_array_equal(np.load("out/b.npy"), np.load("b.npy"))
+    record = json.loads(Path("out/run.json").read_text())
+    wanted = {"kernel", "preset", "shape", "nnz", "out_dtype", "plan", "cycles", "token_cycles",
+              "memory_cycles", "passes", "efficiency", "counters", "bytes_read", "bytes_written",
+              "simulator", "seconds", "mismatches"}
+    assert wanted <= set(record)
+    assert record["shape"] == [3, 4, 2] and record["nnz"] == 5 and record["mismatches"] == 0
+
+
+def test_an_int8_result_is_written_as_int8_with_its_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert zerolane(monkeypatch, "run", "spmm", "a.npz", "--cols", "5", "--out-dtype", "int8", "--out", "o",
+                    "--seed", "3") == 0
+    c = np.load("o/c.npy")
+    assert c.dtype == np.int8 and np.abs(c.astype(int)).max() == 127
+    assert np.load("o/scales.npz")["out"].shape == (1,)
+
+
+def test_real_values_are_quantized_and_the_error_is_told(monkeypatch: pytest.MonkeyPatch,
+                                                         capsys: pytest.CaptureFixture) -> None:
+    assert zerolane(monkeypatch, "run", "spmm", "real.npz", "b.npy", "--out", "o") == 0
+    assert "error against float64" in capsys.readouterr().out
+    assert json.loads(Path("o/run.json").read_text())["quantization_error"]["relative_frobenius"] < 0.02
+    assert np.load("o/scales.npz")["a"].shape == (3,)
+
+
+def test_spmv_and_gemm_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert zerolane(monkeypatch, "run", "spmv", "a.npz", "--out", "o") == 0
+    assert np.load("o/c.npy").shape == (3,)
+    assert zerolane(monkeypatch, "run", "gemm", "a.npz", "b.npy", "--out", "o", "--preset", "tiny") == 0
+    assert Path("o/a.npy").exists() and not Path("o/a.npz").exists()
+
+
+def test_bench_runs_a_folder_and_reports_every_matrix(monkeypatch: pytest.MonkeyPatch,
+                                                      capsys: pytest.CaptureFixture) -> None:
+    Path("m").mkdir()
+    sp.save_npz("m/one.npz", A)
+    Path("m/two.smtx").write_text("2, 3, 3\n0 2 3\n0 2 1\n")
+    assert zerolane(monkeypatch, "bench", "--matrices", "m", "--kernels", "spmm:4,spmv", "--json", "r.json") == 0
+    records = json.loads(Path("r.json").read_text())
+    assert [(record["bench_kernel"], record["matrix"]) for record in records] == [
+        ("spmm:4", "one"), ("spmm:4", "two"), ("spmv", "one"), ("spmv", "two")]
+    assert "geometric mean" in capsys.readouterr().out
+
+
+def test_a_mismatch_is_exit_status_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    original = DeviceModel.read_memory
+
+    def corrupted(self, address: int, length: int) -> bytes:
+        return bytes(byte ^ 1 for byte in original(self, address, length))
+
+    monkeypatch.setattr(DeviceModel, "read_memory", corrupted)
+    assert zerolane(monkeypatch, "run", "spmm", "a.npz", "b.npy") == 1
+    assert "differ from the golden model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments, reason", [
+    (["run", "spmx", "a.npz"], "spmx"),
+    (["run", "spmm", "missing.mtx"], "missing.mtx: no such file"),
+    (["run", "spmm", "a.npz", "b.npy", "--preset", "bass"], "did you mean 'base'"),
+    (["run", "spmm", "a.npz", "--cols", "0"], "--cols 0"),
+    (["run", "spmm", "a.npz", "--cols", "x"], "--cols"),
+    (["run", "spmm", "b.npy", "a.npz"], "2 columns and B has 3 rows"),
+    (["run", "spmm", "a.npz", "--out-dtype", "int16"], "int16"),
+    (["run", "spmm", "a.npz", "--seed", "-1"], "--seed -1"),
+    (["run", "spmm", "a.npz", "--preset", "base", "--config", "x.toml"], "exclude"),
+    (["run", "spmm", "a.npz", "--config", "x.toml"], "x.toml: cannot be read"),
+    (["run", "spmm"], "Missing argument"),
+    (["bench", "--matrices", "nowhere"], "nowhere: no such folder"),
+    (["bench", "--kernels", "spmm:0"], "spmm:0"),
+    (["generate", "-o", "x.txt"], "x.txt"),
+    (["frobnicate"], "frobnicate"),
+    (["run", "spmm", "a.npz", "--simulator"], "simulator"),
+])
+def test_wrong_usage_is_exit_status_2_one_line_and_no_result(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, arguments: list[str], reason: str) -> None:
+    if arguments[0] == "run":
+        arguments = [*arguments[:-1], "--out", "out", arguments[-1]] if arguments[-1] == "--simulator" \
+            else [*arguments, "--out", "out"]
+    assert zerolane(monkeypatch, *arguments) == 2
+    captured = capsys.readouterr()
+    assert reason in captured.err and captured.err.count("\n") == 1 and "Traceback" not in captured.err
+    assert not Path("out").exists()
+
+
+def test_doctor_lists_tools_and_ends_well(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    assert zerolane(monkeypatch, "doctor") == 0
+    assert "amaranth" in capsys.readouterr().out
