@@ -191,7 +191,7 @@ class CommandProcessor(wiring.Component):
     def _jobs(self, m: Module) -> None:
         """Payloads: the head's fields under the names that the units use."""
         head, packed = self._head, Signal()
-        m.d.comb += packed.eq(head.b_format != BFormat.DENSE.value)
+        m.d.comb += packed.eq(head.b_format != BFormat.DENSE)
         same = {
             self.o_fetch_job: ("rows",),
             self.o_router_job: ("pk_log2", "slice_words", "group_log2"),

@@ -77,9 +77,9 @@ class DescriptorCheck(wiring.Component):
         """Features that are not built, and settings that exclude each other."""
         config, i = self._config, self.i
         return [
-            ("opcode", i.opcode != Opcode.MATMUL.value),
-            ("a_format", i.a_format > AFormat.CSR32.value),
-            ("b_format", (i.b_format != BFormat.DENSE.value) & (not config.compressed_b)),
+            ("opcode", i.opcode != Opcode.MATMUL),
+            ("a_format", i.a_format > AFormat.CSR32),
+            ("b_format", (i.b_format != BFormat.DENSE) & (not config.compressed_b)),
             ("half", i.whole & i.half),
             ("reuse_tile", i.reuse_tile & ~self.i_tile_present),
             ("out_int8", i.out_int8 & (config.scale_multipliers == 0)),
@@ -100,7 +100,7 @@ class DescriptorCheck(wiring.Component):
             rows = Signal(range(config.table_rows * config.pes + 1))
             m.d.comb += rows.eq(Mux(i.whole, config.table_rows, config.table_rows // 2)
                                 << i.pk_log2[:width_of(config.pe_bits + 1)])
-            sizes.append(("k_count", (i.b_format != BFormat.DENSE.value) & (i.k_count > rows)))
+            sizes.append(("k_count", (i.b_format != BFormat.DENSE) & (i.k_count > rows)))
         return sizes
 
     def _grid(self, m: Module) -> list[tuple[str, Value]]:
@@ -110,7 +110,7 @@ class DescriptorCheck(wiring.Component):
         words, capacity = Signal(33 - config.lane_bits), Signal(range(config.pes * config.acc_words + 1))
         group_columns = Signal(range(config.lanes + 1))
         m.d.comb += [
-            packed.eq(i.b_format != BFormat.DENSE.value),
+            packed.eq(i.b_format != BFormat.DENSE),
             grouped.eq(i.group_log2 != 0),
             sliced.eq(i.pk_log2 != config.pe_bits),
             words.eq((i.n_count + (config.lanes - 1)) >> config.lane_bits),

@@ -87,8 +87,8 @@ def c_header(config: Config) -> str:
     for entry in REGISTERS:
         lines.append(_define(entry.name, entry.address, f"{entry.access.value}{': ' * bool(entry.about)}"
                                                         f"{entry.about}"))
-        for field in entry.fields:
-            lines += _field_defines(f"{entry.name}_{field.name.upper()}", field.offset, field.bits)
+        for part in entry.fields:
+            lines += _field_defines(f"{entry.name}_{part.name.upper()}", part.offset, part.bits)
     lines += ["", "/* Codes. */"]
     for prefix, kind in _ENUMS.items():
         lines += [_define(f"{prefix}_{entry.name}", entry.value) for entry in kind]
@@ -99,8 +99,8 @@ def c_header(config: Config) -> str:
         if field.bits < 32:
             lines += _field_defines(f"DESCRIPTOR_{field.name.upper()}", field.offset, field.bits)
     lines += ["", "/* Scale word. */"]
-    for part in _scale_fields():
-        lines += _field_defines(f"SCALE_{part['name'].upper()}", part["offset"], part["bits"])
+    for scale in _scale_fields():
+        lines += _field_defines(f"SCALE_{scale['name'].upper()}", scale["offset"], scale["bits"])
     return "\n".join([*lines, "", "#endif", ""])
 
 
@@ -134,8 +134,8 @@ nothing; bits that no field names read as 0.
 A job: put its descriptors and data into memory, write DESCRIPTOR and COUNT, write DOORBELL, wait for
 STATUS.done or the interrupt, look at STATUS.error, write 1 to IRQ.done. Writes to DESCRIPTOR and COUNT while
 a job runs are for the next job. COUNT has 16 bits; 0, or a DESCRIPTOR that is not a multiple of port_bytes,
-ends the job at once with ERROR.code {code} (FIELD) and ERROR.detail 255. `reuse_tile` in a job's first descriptor
-means the tile of the last job's last descriptor; there is none after reset or after a job that failed."""
+ends the job at once with ERROR.code {code} (FIELD) and ERROR.detail 255. `reuse_tile` in a job's first
+descriptor means the tile of the last job's last descriptor; there is none after reset or after a job that failed."""
 
 _PAGE_COUNTERS = """\
 Exactly one of the `COUNT_...` counters counts in each cycle of a job: the first, in the order of their
