@@ -10,13 +10,13 @@ import tempfile
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 from hdl.config import Config
 
 from .harness_top import Design, default_design, depth_for, harness_verilog
 from .host_transport import HostTransport
-from .runner import build_model, start_command, tail
+from .runner import Model, build_model, start_command, tail
 from .storage import DUMP_FILE, LOAD_FILE
 from .transport import SimulatorDied
 
@@ -28,7 +28,7 @@ _TOPLEVEL = "zerolane_bench"
 _SERVER = "sim.benches.server_bench"
 _MIN_BUILD_BYTES = {"verilator": 16 << 20, "icarus": 64 << 10}
 """Storage is never built smaller: one model then serves many memory sizes."""
-_END_SECONDS = 5.0
+_END_SECONDS = 3.0
 
 
 class CocotbTransport(HostTransport):
@@ -55,17 +55,25 @@ class CocotbTransport(HostTransport):
         self.directory = Path(tempfile.mkdtemp(prefix="zerolane-"))
         self._log = self.directory / "simulator.log"
         ours, theirs = socket.socketpair()
-        environment = {"ZEROLANE_SOCKET": str(theirs.fileno())}
-        command, environment = start_command(model, _SERVER, self.directory, extra_env=environment)
-        with open(self._log, "w") as log:
-            # A session of its own: Ctrl-C reaches the host alone, which then ends the simulator.
-            self.process = subprocess.Popen(command, cwd=self.directory, env=environment, stdout=log,
-                                            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                            pass_fds=[theirs.fileno()], start_new_session=True)
-        theirs.close()
         self._lines = ours.makefile("rwb")
+        try:
+            self.process = self._start(model, theirs.fileno())
+        except BaseException:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            raise
+        finally:
+            theirs.close()
         self._finalizer = weakref.finalize(self, _end, self.process, ours, self._lines, self.directory)
         self._request(op="settings", values=settings)
+
+    def _start(self, model: Model, their_end: int) -> subprocess.Popen:
+        command, environment = start_command(model, _SERVER, self.directory,
+                                             extra_env={"ZEROLANE_SOCKET": str(their_end)})
+        with open(self._log, "w") as log:
+            # A session of its own: Ctrl-C reaches the host alone, which then ends the simulator.
+            return subprocess.Popen(command, cwd=self.directory, env=environment, stdout=log,
+                                    stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                    pass_fds=[their_end], start_new_session=True)
 
     def close(self) -> None:
         self._finalizer()
@@ -111,7 +119,7 @@ class CocotbTransport(HostTransport):
         return bytes.fromhex("".join(lines))[::-1]
 
 
-def _end(process: subprocess.Popen, ours: socket.socket, lines: BinaryIO, directory: Path) -> None:
+def _end(process: subprocess.Popen, ours: socket.socket, lines: Any, directory: Path) -> None:
     """End the simulator, whatever state it is in, and leave nothing behind."""
     for closable in (lines, ours):
         with contextlib.suppress(OSError):

@@ -42,17 +42,20 @@ class HostPort(wiring.Component):
     cycles : cycles since reset
     """
 
-    start: In(1)
-    kind: In(HostCommand)
-    address: In(32)
-    data: In(32)
-    irq: In(1)
-    control: Out(AxiLite(REGISTER_SPACE_BITS))
-    done: Out(1)
-    result: Out(32)
-    response: Out(2)
-    timed_out: Out(1)
-    cycles: Out(48)
+    def __init__(self) -> None:
+        super().__init__({
+            "start": In(1),
+            "kind": In(HostCommand),
+            "address": In(32),
+            "data": In(32),
+            "irq": In(1),
+            "control": Out(AxiLite(REGISTER_SPACE_BITS)),
+            "done": Out(1),
+            "result": Out(32),
+            "response": Out(2),
+            "timed_out": Out(1),
+            "cycles": Out(48),
+        })
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -49,6 +49,8 @@ class _Captured(Exception):
 class _Capturing:
     """Gives the commands of cocotb's runner to us in place of executing them."""
 
+    env: dict[str, str]
+
     def _execute(self, cmds: Sequence[Sequence[str]], cwd: Any) -> None:
         raise _Captured([list(command) for command in cmds], Path(cwd), dict(self.env))
 
