@@ -135,7 +135,8 @@ A job: put its descriptors and data into memory, write DESCRIPTOR and COUNT, wri
 STATUS.done or the interrupt, look at STATUS.error, write 1 to IRQ.done. Writes to DESCRIPTOR and COUNT while
 a job runs are for the next job. COUNT has 16 bits; 0, or a DESCRIPTOR that is not a multiple of port_bytes,
 ends the job at once with ERROR.code {code} (FIELD) and ERROR.detail 255. `reuse_tile` in a job's first
-descriptor means the tile of the last job's last descriptor; there is none after reset or after a job that failed."""
+descriptor means the tile of the last job's last descriptor; there is none after reset or after a job that
+failed."""
 
 _PAGE_COUNTERS = """\
 Exactly one of the `COUNT_...` counters counts in each cycle of a job: the first, in the order of their
