@@ -38,7 +38,8 @@ def zerolane(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 def test_run_writes_operands_result_scales_and_record(monkeypatch: pytest.MonkeyPatch) -> None:
     assert zerolane(monkeypatch, "run", "spmm", "a.npz", "b.npy", "--out", "out") == 0
-    np.testing.assert_array_equal(np.load("out/c.npy"), A.toarray().astype(int) @ np.load("b.npy").astype(int))
+    expected = A.toarray().astype(int) @ np.load("b.npy").astype(int)
+    np.testing.assert_array_equal(np.load("out/c.npy"), expected)
     assert np.load("out/c.npy").dtype == np.int32
     np.testing.assert_array_equal(sp.load_npz("out/a.npz").toarray(), A.toarray())
     np.testing.assert_array_equal(np.load("out/b.npy"), np.load("b.npy"))
@@ -78,7 +79,8 @@ def test_bench_runs_a_folder_and_reports_every_matrix(monkeypatch: pytest.Monkey
     Path("m").mkdir()
     sp.save_npz("m/one.npz", A)
     Path("m/two.smtx").write_text("2, 3, 3\n0 2 3\n0 2 1\n")
-    assert zerolane(monkeypatch, "bench", "--matrices", "m", "--kernels", "spmm:4,spmv", "--json", "r.json") == 0
+    assert zerolane(monkeypatch, "bench", "--matrices", "m", "--kernels", "spmm:4,spmv",
+                    "--json", "r.json") == 0
     records = json.loads(Path("r.json").read_text())
     assert [(record["bench_kernel"], record["matrix"]) for record in records] == [
         ("spmm:4", "one"), ("spmm:4", "two"), ("spmv", "one"), ("spmv", "two")]
@@ -115,7 +117,8 @@ def test_a_mismatch_is_exit_status_1(monkeypatch: pytest.MonkeyPatch, capsys: py
     (["run", "spmm", "a.npz", "--simulator"], "simulator"),
 ])
 def test_wrong_usage_is_exit_status_2_one_line_and_no_result(
-        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, arguments: list[str], reason: str) -> None:
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, arguments: list[str],
+        reason: str) -> None:
     if arguments[0] == "run":
         arguments = [*arguments[:-1], "--out", "out", arguments[-1]] if arguments[-1] == "--simulator" \
             else [*arguments, "--out", "out"]
@@ -125,6 +128,7 @@ def test_wrong_usage_is_exit_status_2_one_line_and_no_result(
     assert not Path("out").exists()
 
 
-def test_doctor_lists_tools_and_ends_well(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_doctor_lists_tools_and_ends_well(monkeypatch: pytest.MonkeyPatch,
+                                          capsys: pytest.CaptureFixture) -> None:
     assert zerolane(monkeypatch, "doctor") == 0
     assert "amaranth" in capsys.readouterr().out
