@@ -1,5 +1,7 @@
 """The product as plain mathematics, bit for bit what the array must give; it knows no tiles and no plans."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -10,9 +12,8 @@ _BLOCK_VALUES = 1 << 22
 _EXACT_FLOAT_INNER = 1 << 38  # products are at most 2**14: below this float64 sums of them are exact
 
 
-def matmul(a: npt.NDArray[np.int8] | sp.sparray | sp.spmatrix, b: npt.NDArray[np.int8] | sp.sparray | sp.spmatrix,
-           bias: npt.ArrayLike | None = None, scale_words: npt.ArrayLike | None = None, relu: bool = False,
-           out_dtype: npt.DTypeLike = np.int32) -> npt.NDArray[np.int32] | npt.NDArray[np.int8]:
+def matmul(a: Any, b: Any, bias: npt.ArrayLike | None = None, scale_words: npt.ArrayLike | None = None,
+           relu: bool = False, out_dtype: npt.DTypeLike = np.int32) -> npt.NDArray[Any]:
     """C = A·B (M×K, K×N) + bias, wrapped to int32, then ReLU, then scaled to int8 if `out_dtype` is int8.
 
     Parameters
@@ -31,11 +32,11 @@ def matmul(a: npt.NDArray[np.int8] | sp.sparray | sp.spmatrix, b: npt.NDArray[np
         raise ValueError("int8 results need scale_words")
     result = np.empty((rows, columns), dtype)
     left = _exact(a, b)
-    by_columns = sp.csc_array(b) if sp.issparse(b) else np.asarray(b)
+    by_columns: Any = sp.csc_array(b) if sp.issparse(b) else np.asarray(b)
     block = max(1, _BLOCK_VALUES // max(1, rows, a.shape[1]))
     for start in range(0, columns, block):
         stop = min(start + block, columns)
-        right = by_columns[:, start:stop]
+        right: Any = by_columns[:, start:stop]
         if sp.issparse(right):
             right = right.astype(np.int64).toarray()  # wide first: duplicates are added up
         sums = (left @ right.astype(left.dtype)).astype(np.int64)
@@ -44,8 +45,7 @@ def matmul(a: npt.NDArray[np.int8] | sp.sparray | sp.spmatrix, b: npt.NDArray[np
     return result
 
 
-def _exact(a: npt.NDArray | sp.sparray | sp.spmatrix, b: npt.NDArray | sp.sparray | sp.spmatrix
-           ) -> npt.NDArray | sp.csr_array:
+def _exact(a: Any, b: Any) -> Any:
     """A in a type whose sums of products are exact: float64 where both are dense (fast), else int64."""
     if sp.issparse(a):
         return sp.csr_array(a.astype(np.int64))
@@ -64,10 +64,10 @@ def _finish(sums: npt.NDArray[np.int64], bias: npt.NDArray | None, scale_words: 
             relu: bool, dtype: np.dtype) -> npt.NDArray:
     if bias is not None:
         sums = sums + bias.astype(np.int64)
-    sums = sums.astype(np.int32)  # wraps
+    wrapped = sums.astype(np.int32)
     if relu:
-        sums = np.maximum(sums, 0)
-    return apply_scale(sums, scale_words) if dtype == np.int8 and scale_words is not None else sums.astype(dtype)
+        wrapped = np.maximum(wrapped, 0)
+    return apply_scale(wrapped, scale_words) if dtype == np.int8 and scale_words is not None else wrapped
 
 
 def _round_shift(values: npt.NDArray[np.int64], shift: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

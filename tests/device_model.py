@@ -103,8 +103,9 @@ class DeviceModel(Transport):
             return
         for number in range(count):
             words = self._values(address + number * DESCRIPTOR_BYTES, DESCRIPTOR_BYTES // 4, "<u4")
-            self.descriptors.append({field.name: int(words[field.word]) >> field.offset & ((1 << field.bits) - 1)
-                                     for field in DESCRIPTOR_FIELDS})
+            self.descriptors.append({
+                field.name: int(words[field.word]) >> field.offset & ((1 << field.bits) - 1)
+                for field in DESCRIPTOR_FIELDS})
             self._product(self.descriptors[-1])
         self._registers |= {set_register["STATUS"]: 0b010, set_register["COMPLETED"]: count,
                             set_register["ERROR"]: ErrorCode.NONE, set_register["CYCLES"]: 1000}
@@ -155,8 +156,9 @@ class DeviceModel(Transport):
     def _streamed(self, d: dict[str, int]) -> np.ndarray:
         if d["a_format"] == AFormat.DENSE.value:
             return self._rows(d["a_values"], d["rows"], d["k_count"], d["a_stride"]).view(np.int8)
-        return self._csr(d["rows"], d["a_columns"], d["k_start"], d["k_count"], d["a_pointers"], d["a_indices"],
-                         d["a_values"], d["a_nnz"], d["a_first"], d["a_format"] == AFormat.CSR32.value)
+        return self._csr(d["rows"], d["a_columns"], d["k_start"], d["k_count"], d["a_pointers"],
+                         d["a_indices"], d["a_values"], d["a_nnz"], d["a_first"],
+                         d["a_format"] == AFormat.CSR32.value)
 
     def _tile(self, d: dict[str, int]) -> np.ndarray:
         if d["b_format"] in (BFormat.DENSE.value, BFormat.DENSE_PACKED.value):
@@ -215,7 +217,8 @@ class DeviceModel(Transport):
             self._write(d, np.ascontiguousarray(whole, "<i4").view(np.uint8))
             return
         result = whole.reshape(groups * group, width)[:rows, :columns]
-        record = self._values(d["params_address"], rows * (d["row_bias"] + d["row_scale"]), "<u4").reshape(rows, -1)
+        numbers = d["row_bias"] + d["row_scale"]
+        record = self._values(d["params_address"], rows * numbers, "<u4").reshape(rows, numbers)
         if d["row_bias"]:
             result = result + record[:, :1].view("<i4")
         if d["relu"]:

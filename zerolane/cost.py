@@ -82,7 +82,7 @@ class Resident:
     @cached_property
     def _positions(self) -> tuple[npt.NDArray, npt.NDArray]:
         """Row k and column n of every nonzero, of all layers."""
-        found: list[tuple[npt.NDArray, npt.NDArray]] = []
+        found: list[tuple[npt.NDArray, ...]] = []
         for layer in self.operand.layers:
             matrix = layer.stored
             if layer.sparse:
@@ -97,7 +97,7 @@ class Resident:
     def packed_words(self, config: Config, slice_words: int) -> npt.NDArray[np.int64] | None:
         """Store words of each row k in each column slice (of the whole matrix): what its fullest lane needs.
 
-        Shape (inner, slices); of several layers, an upper bound. None where the table itself is too large to make.
+        Shape (inner, slices); of several layers, an upper bound. None where the table itself is too large.
         """
         cache = self.__dict__.setdefault("_packed", {})
         if (config.lanes, slice_words) not in cache:

@@ -15,9 +15,10 @@ from sim.transport import Transport, open_simulator
 from .bound import bound
 from .config_file import config_by_preset
 from .job import DeviceError, Job, finished_job, job_without_array
-from .operands import Problem, as_problem
-from .planner import Plan, make_plan
+from .plan import Plan
+from .planner import make_plan
 from .planner import plans as all_plans
+from .problem import Problem, as_problem
 from .runtime import Image, build_image, unpack_result
 
 __all__ = ["Device", "DeviceError", "expected_result"]
@@ -41,8 +42,9 @@ def _golden(problem: Problem) -> npt.NDArray:
             return row[:, None]
         return column[None, :] if column is not None else otherwise
 
-    result = golden.matmul(problem.a.stored, problem.b.stored, by_side(problem.row_bias, problem.column_bias, None),
-                           by_side(problem.row_scale, problem.column_scale, problem.scale), problem.relu,
+    bias = by_side(problem.row_bias, problem.column_bias, None)
+    words = by_side(problem.row_scale, problem.column_scale, problem.scale)
+    result = golden.matmul(problem.a.stored, problem.b.stored, bias, words, problem.relu,
                            np.int8 if problem.out_int8 else np.int32)
     return result.reshape(problem.result_shape)
 
@@ -181,15 +183,17 @@ class Device:
             transport.write_register(register(name).address, value)
 
         def fields(name: str) -> dict[str, int]:
-            value = transport.read_register(register(name).address)
-            return {part.name: value >> part.offset & ((1 << part.bits) - 1) for part in register(name).fields}
+            entry = register(name)
+            value = transport.read_register(entry.address)
+            return {part.name: value >> part.offset & ((1 << part.bits) - 1) for part in entry.fields}
 
         write("IRQ", 1)
         write("CONTROL", 1)
         write("DESCRIPTOR", image.descriptor_address)
         write("COUNT", image.descriptor_count)
         write("DOORBELL", 1)
-        transport.wait_interrupt(min(round(_TIMEOUT_FACTOR * plan.cycles) + _TIMEOUT_CYCLES, _LONGEST_CYCLES))
+        patience = round(_TIMEOUT_FACTOR * plan.cycles) + _TIMEOUT_CYCLES
+        transport.wait_interrupt(min(patience, _LONGEST_CYCLES))
         status = fields("STATUS")
         write("IRQ", 1)
         error = fields("ERROR")

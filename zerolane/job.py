@@ -8,7 +8,7 @@ from hdl.registers import COUNTERS, ErrorCode, register
 from sim.transport import Transport
 
 from .bound import Bound
-from .planner import Plan
+from .plan import Plan
 
 __all__ = ["DeviceError", "Job", "finished_job", "job_without_array", "read_counters"]
 
@@ -126,7 +126,8 @@ class Job:
 
 def read_counters(transport: Transport) -> dict[str, int]:
     """All counting registers by name, lower case and without COUNT_."""
-    names = ["CYCLES", "READ_BEATS", "WRITE_BEATS", "MAC_WORDS", *(f"COUNT_{name.upper()}" for name, _ in COUNTERS)]
+    names = ["CYCLES", "READ_BEATS", "WRITE_BEATS", "MAC_WORDS",
+             *(f"COUNT_{name.upper()}" for name, _ in COUNTERS)]
     return {name.lower().removeprefix("count_"): transport.read_register(register(name).address)
             for name in names}
 

@@ -8,9 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from .scaling import scale_words
-
-__all__ = ["INDEX16_COLUMNS", "Operand", "OperandError", "Problem", "as_operand", "as_problem"]
+__all__ = ["INDEX16_COLUMNS", "Operand", "OperandError", "as_operand"]
 
 INDEX16_COLUMNS = 1 << 16
 """Up to so many columns, indices are stored in 16 bits."""
@@ -19,7 +17,7 @@ _INT32_MAX = (1 << 31) - 1
 
 
 class OperandError(ValueError):
-    """An operand cannot be multiplied by the array; the message names it, what it is and what would be right."""
+    """An operand cannot be multiplied by the array; the message says which, why and what would be right."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +27,12 @@ class Operand:
     CSR is as the caller holds it: duplicates, any order of columns and stored zeros stay.
     """
 
-    stored: npt.NDArray[np.int8] | sp.csr_array
+    stored: Any
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.stored.shape
+        rows, columns = self.stored.shape
+        return rows, columns
 
     @property
     def sparse(self) -> bool:
@@ -75,7 +74,7 @@ class Operand:
             return (self,)
         rest = self.stored.astype(np.int64)
         rest.sum_duplicates()
-        layers = []
+        layers: list[Operand] = []
         while not layers or rest.data.any():
             part = rest.copy()
             part.data = np.clip(rest.data, -128, 127)
@@ -114,7 +113,8 @@ def as_operand(value: Any, name: str, *, row_vector: bool = True) -> Operand:
     if sp.issparse(value):
         return Operand(_sparse(value, name, row_vector))
     if isinstance(value, np.ma.MaskedArray) or not isinstance(value, np.ndarray):
-        raise OperandError(f"{name} is a {type(value).__name__}; it must be a NumPy array or a SciPy sparse matrix")
+        raise OperandError(f"{name} is a {type(value).__name__}; "
+                           "it must be a NumPy array or a SciPy sparse matrix")
     _check_type(value, name)
     array = np.asarray(value)
     if array.ndim not in (1, 2):
@@ -177,112 +177,3 @@ def _converted_csr(value: sp.sparray | sp.spmatrix, name: str) -> sp.csr_array:
         worst = matrix.data[np.argmax(np.abs(matrix.data))]
         raise OperandError(f"{name}: duplicate entries add up to {worst}, outside int8")
     return matrix.astype(np.int8)
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """C = A·B and what happens to its sums, in two dimensions.
-
-    Attributes
-    ----------
-    a, b : Operand, M×K and K×N
-    row_bias, column_bias : int32 (M,) and (N,), or None
-    row_scale, column_scale : uint32 ScaleWords (M,) and (N,), or None
-    scale : ScaleWord of all results
-    relu, out_int8 : bool
-    result_shape : what NumPy's `@` would give
-    """
-
-    a: Operand
-    b: Operand
-    result_shape: tuple[int, ...]
-    row_bias: npt.NDArray[np.int32] | None = None
-    column_bias: npt.NDArray[np.int32] | None = None
-    row_scale: npt.NDArray[np.uint32] | None = None
-    column_scale: npt.NDArray[np.uint32] | None = None
-    scale: int = 0
-    relu: bool = False
-    out_int8: bool = False
-
-    @property
-    def rows(self) -> int:
-        return self.a.shape[0]
-
-    @property
-    def inner(self) -> int:
-        return self.a.shape[1]
-
-    @property
-    def columns(self) -> int:
-        return self.b.shape[1]
-
-    @property
-    def out_bytes(self) -> int:
-        """Of one element of C."""
-        return 1 if self.out_int8 else 4
-
-    @cached_property
-    def transposed(self) -> "Problem":
-        """C^T = B^T·A^T with rows and columns of bias and scale exchanged."""
-        return Problem(self.b.transposed, self.a.transposed, self.result_shape[::-1], self.column_bias,
-                       self.row_bias, self.column_scale, self.row_scale, self.scale, self.relu, self.out_int8)
-
-
-def as_problem(a: Any, b: Any, *, bias: Any = None, scale: Any = None, relu: bool = False,
-               out_dtype: npt.DTypeLike = np.int32) -> Problem:
-    """Check everything `Device.matmul` takes; see there. Raises OperandError."""
-    left, right = as_operand(a, "a"), as_operand(b, "b", row_vector=False)
-    if left.shape[1] != right.shape[0]:
-        raise OperandError(f"shapes {a.shape} and {b.shape} do not multiply: "
-                           f"{left.shape[1]} columns of a, {right.shape[0]} rows of b")
-    result_shape = left.shape[:a.ndim - 1] + right.shape[3 - b.ndim:]
-    sides = (left.shape[0], right.shape[1])
-    dtype = np.dtype(out_dtype)
-    if dtype not in (np.int8, np.int32):
-        raise OperandError(f"out_dtype is {dtype}; it must be int32 or int8")
-    if (dtype == np.int8) != (scale is not None):
-        raise OperandError("out_dtype int8 needs a scale" if scale is None else
-                           "scale is only applied to int8 results; pass out_dtype=numpy.int8")
-    row_bias = column_bias = row_scale = column_scale = None
-    if bias is not None:
-        values = _checked_bias(bias)
-        # One number is a bias of every row: four bytes a row to fetch, not four a column and row.
-        row_bias, column_bias = _by_side(values, "bias", result_shape, sides)
-        if row_bias is None and column_bias is None:
-            row_bias = np.full(sides[0], values.ravel()[0], np.int32)
-    word = 0
-    if scale is not None:
-        try:
-            words = scale_words(scale)
-        except (TypeError, ValueError) as error:
-            raise OperandError(str(error)) from error
-        row_scale, column_scale = _by_side(words, "scale", result_shape, sides)
-        word = int(words.ravel()[0]) if row_scale is None and column_scale is None else 0
-    return Problem(left, right, result_shape, row_bias, column_bias, row_scale, column_scale, word,
-                   bool(relu), dtype == np.int8)
-
-
-def _checked_bias(bias: Any) -> npt.NDArray[np.int32]:
-    array = np.asarray(bias)
-    if array.dtype != np.int32 and type(bias) is not int:
-        raise OperandError(f"bias holds values of type {array.dtype}; they must be int32")
-    if array.size and not (-_INT32_MAX - 1 <= array.min() and array.max() <= _INT32_MAX):
-        raise OperandError(f"bias is {bias}; it must fit in int32")
-    return array.astype(np.int32)
-
-
-def _by_side(values: npt.NDArray, name: str, result_shape: tuple[int, ...], sides: tuple[int, int]
-             ) -> tuple[npt.NDArray | None, npt.NDArray | None]:
-    """`values` as one for each row or one for each column of C; both None where there is only one."""
-    rows, columns = sides
-    if values.ndim <= len(result_shape) and values.size == 1 and (result_shape == () or values.ndim <= 2):
-        return None, None
-    if len(result_shape) == 1 and values.shape == result_shape:
-        # A vector result: its elements are rows of C for matrix @ vector, columns for vector @ matrix.
-        return (values, None) if columns == 1 else (None, values)
-    if len(result_shape) == 2 and values.shape in ((columns,), (1, columns)):
-        return None, np.ascontiguousarray(values.reshape(-1))
-    if len(result_shape) == 2 and values.shape == (rows, 1):
-        return np.ascontiguousarray(values.reshape(-1)), None
-    raise OperandError(f"{name} has shape {values.shape}; for a result of shape {result_shape} it must be one "
-                       "number, one a column (N,) or (1, N), or one a row (M, 1)")

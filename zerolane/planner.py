@@ -1,120 +1,26 @@
 """Every legal way to cut a product into descriptors, what each costs, and the cheapest of them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from hdl.config import Config, log2_exact
 
 from .cost import Resident, Streamed, TileCost, by_owner, schedule_cycles
-from .operands import INDEX16_COLUMNS, OperandError, Problem
+from .operands import INDEX16_COLUMNS
+from .plan import Plan, PlanError, Tile
+from .problem import Problem
 
-__all__ = ["Plan", "PlanError", "Tile", "make_plan", "plans"]
+__all__ = ["make_plan", "plans"]
 
 _SHOWN_ALTERNATIVES = 4
 _MOST_CUTS = 12          # ways to cut K that are looked at for one split of the array
 _PACKED_DENSITY = 0.75   # above it packing a dense matrix saves nothing
 _EXACT_CUT_ENTRIES = 1 << 21
 _MOST_DESCRIPTORS = (1 << 16) - 1  # of one job
-
-
-class PlanError(OperandError):
-    """No legal plan, or a plan that was made for another product or configuration."""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """Rows k and columns n of the resident operand that one descriptor multiplies by."""
-
-    layer: int
-    k_start: int
-    k_count: int
-    n_start: int
-    n_count: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One legal way to run a product.
-
-    Attributes
-    ----------
-    shape : (M, K, N) of the product as asked for
-    transposed : B^T streams against A^T, and the result is transposed on the host
-    packed, densified : the tile is packed; a sparse resident operand is made dense on the host
-    pk_log2, group_log2, slice_words : as in the descriptor
-    whole : each tile takes both halves of the tile memory
-    k_cuts : bounds of the K tiles, from 0 to K
-    block_columns : columns of C that one descriptor makes, the last block's aside
-    layers : matrices that the resident operand is the sum of (1 but for duplicates beyond int8)
-    cycles : predicted, from doorbell to done
-    terms : cycles of each part, as if it were alone
-    """
-
-    config: Config
-    shape: tuple[int, int, int]
-    transposed: bool
-    packed: bool
-    densified: bool
-    pk_log2: int
-    group_log2: int
-    slice_words: int
-    whole: bool
-    k_cuts: tuple[int, ...]
-    block_columns: int
-    layers: int = 1
-    cycles: float = 0.0
-    terms: dict[str, float] = field(default_factory=dict, compare=False)
-    alternatives: tuple["Plan", ...] = field(default=(), compare=False, repr=False)
-
-    @property
-    def columns(self) -> int:
-        """Columns of what is made: C's, or its rows if transposed."""
-        return self.shape[0] if self.transposed else self.shape[2]
-
-    @property
-    def descriptors(self) -> int:
-        return _ceil(self.columns, self.block_columns) * (len(self.k_cuts) - 1) * self.layers
-
-    def tiles(self) -> list[Tile]:
-        """One a descriptor, in order: all parts of K of a column block follow each other."""
-        result = []
-        for n_start in range(0, self.columns, self.block_columns):
-            n_count = min(self.block_columns, self.columns - n_start)
-            for k_start, k_stop in pairwise(self.k_cuts):
-                for layer in range(self.layers):
-                    result.append(Tile(layer, k_start, k_stop - k_start, n_start, n_count))
-        return result
-
-    def label(self) -> str:
-        """The plan in one line."""
-        owners, slices = 1 << self.pk_log2, self.config.pes >> self.pk_log2
-        blocks, parts = _ceil(self.columns, self.block_columns), len(self.k_cuts) - 1
-        stream, rest = ("B^T", "A^T") if self.transposed else ("A", "B")
-        form = "packed" if self.packed else "dense, made from CSR" if self.densified else "dense"
-        text = (f"{stream} streams, {rest} rests {form}; {owners} x {slices} PEs; "
-                f"{blocks} column block{'s' * (blocks > 1)} of {min(self.block_columns, self.columns)}, "
-                f"{parts} part{'s' * (parts > 1)} of K; {'whole' if self.whole else 'half'} tile memory")
-        if self.group_log2:
-            text += f"; {1 << self.group_log2} rows a word"
-        return text if self.layers == 1 else f"{text}; resident operand as a sum of {self.layers}"
-
-    def limit(self) -> str:
-        """The part that takes longest."""
-        parts = {name: value for name, value in self.terms.items() if name != "tile loading"}
-        return max(parts, key=lambda name: parts[name])
-
-    def explain(self) -> str:
-        """The plan, its predicted cycles part by part, and the next best ones with what limits them."""
-        parts = ", ".join(f"{name} {value:,.0f}" for name, value in self.terms.items())
-        lines = [f"{self.label()}", f"  predicted {self.cycles:,.0f} cycles ({parts})"]
-        if self.alternatives:
-            lines.append("next best:")
-            lines += [f"  {plan.cycles:,.0f} cycles, limited by {plan.limit()}: {plan.label()}"
-                      for plan in self.alternatives]
-        return "\n".join(lines)
 
 
 def make_plan(problem: Problem, config: Config) -> Plan:
@@ -131,8 +37,9 @@ def plans(problem: Problem, config: Config) -> list[Plan]:
     if not problem.rows or not problem.columns:
         raise PlanError(f"a result of shape {problem.result_shape} has no elements: nothing to plan")
     if problem.out_int8 and not config.scale_multipliers:
-        raise PlanError(f"configuration {config.name!r} has scale_multipliers = 0: it cannot make int8 results")
-    found = []
+        raise PlanError(f"configuration {config.name!r} has scale_multipliers = 0: "
+                        "it cannot make int8 results")
+    found: list[Plan] = []
     for transposed in (False, True):
         row_scale, column_scale = problem.row_scale, problem.column_scale
         if (row_scale if transposed else column_scale) is None:
@@ -160,9 +67,11 @@ class _Search:
         self.layers = len(b.layers)
         self.inner, self.columns = self.resident.inner, self.resident.columns
         self.words = _ceil(self.columns, config.lanes)
-        self.column_bias = (problem.row_bias if transposed else problem.column_bias) is not None
-        self.row_parameters = 4 * (((problem.column_bias if transposed else problem.row_bias) is not None)
-                                   + ((problem.column_scale if transposed else problem.row_scale) is not None))
+        row_bias, column_bias, row_scale = problem.row_bias, problem.column_bias, problem.row_scale
+        if transposed:
+            row_bias, column_bias, row_scale = column_bias, row_bias, problem.column_scale
+        self.column_bias = column_bias is not None
+        self.row_parameters = 4 * sum(values is not None for values in (row_bias, row_scale))
 
     def run(self) -> Iterator[Plan]:
         config = self.config
@@ -296,7 +205,7 @@ class _Search:
             result.append(costs[key])
         return result
 
-    def _tile_cost(self, plan: Plan, tile: Tile, first: bool, last: bool, walk: np.ndarray | np.int64,
+    def _tile_cost(self, plan: Plan, tile: Tile, first: bool, last: bool, walk: Any,
                    lengths: np.ndarray | None) -> TileCost:
         config, streamed = self.config, self.streamed
         words = 1 if plan.group_log2 else _ceil(tile.n_count, config.lanes)
@@ -313,7 +222,8 @@ class _Search:
             slices = slice(tile.n_start // (plan.slice_words * config.lanes),
                            _ceil(tile.n_start + tile.n_count, plan.slice_words * config.lanes))
             lanes = float(np.max(walk[slices], initial=0))
-            load, load_bytes = self._packed_load(tile, lengths[tile.k_start:tile.k_start + tile.k_count, slices])
+            rows = slice(tile.k_start, tile.k_start + tile.k_count)
+            load, load_bytes = self._packed_load(tile, lengths[rows, slices])
         scaling = 1 if not (last and self.problem.out_int8) else config.lanes / config.scale_multipliers
         drain = groups * words * max(1.0, scaling) / config.chains
         return TileCost(lanes, streamed.fetch_cycles(config, tile.k_count), drain, moved / config.port_bytes,
@@ -323,10 +233,12 @@ class _Search:
         """Cycles and bytes: a chunk a cycle and a row's last chunk short, unless rows lie without a gap."""
         config = self.config
         per_row = _ceil(tile.n_count, config.port_bytes)
-        bytes_read = tile.k_count * (tile.n_count if tile.n_count == self.columns else per_row * config.port_bytes)
+        without_gap = tile.n_count == self.columns
+        bytes_read = tile.k_count * (tile.n_count if without_gap else per_row * config.port_bytes)
         if plan.group_log2:
             lane_columns = config.lanes >> plan.group_log2
-            together = min(config.port_bytes // lane_columns, config.pes) if lane_columns == tile.n_count else 1
+            run = lane_columns == tile.n_count
+            together = min(config.port_bytes // lane_columns, config.pes) if run else 1
             return tile.k_count / together, bytes_read
         split = 1.5 if plan.slice_words > 1 and plan.slice_words % 2 and config.words_per_beat == 2 else 1
         return tile.k_count * per_row * split, bytes_read
@@ -337,7 +249,8 @@ class _Search:
         operand = self.resident.operand
         if not operand.sparse:
             bytes_read = tile.k_count * tile.n_count
-            return max(tile.k_count * _ceil(tile.n_count, tokens), lengths.sum() + tile.k_count), bytes_read
+            fetch = tile.k_count * _ceil(tile.n_count, tokens)
+            return max(fetch, lengths.sum() + tile.k_count), bytes_read
         share = tile.k_count / max(1, self.inner)
         entries = operand.entries * share  # all of the rows', whatever the column block
         size = 3 if self.columns <= INDEX16_COLUMNS else 5

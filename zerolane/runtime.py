@@ -1,4 +1,4 @@
-"""From a plan to memory contents and descriptors, and from memory to a result; any `sim.transport.Transport`."""
+"""From a plan to memory contents and descriptors, and from memory to a result."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +9,9 @@ import numpy.typing as npt
 from hdl.descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Opcode
 from hdl.layouts import AFormat, BFormat
 
-from .operands import INDEX16_COLUMNS, Operand, OperandError, Problem
-from .planner import Plan, PlanError, Tile
+from .operands import INDEX16_COLUMNS, Operand, OperandError
+from .plan import Plan, PlanError, Tile
+from .problem import Problem
 
 __all__ = ["ALIGNMENT_BYTES", "Image", "LayoutError", "build_image", "pack_descriptor", "unpack_result"]
 
@@ -71,7 +72,8 @@ def pack_descriptor(values: dict[str, Any]) -> bytes:
         place = known[name]
         number = int(value.value if hasattr(value, "value") else value)
         if not 0 <= number < 1 << place.bits:
-            raise LayoutError(f"descriptor field {name} = {number}; it must be from 0 to {(1 << place.bits) - 1}")
+            raise LayoutError(f"descriptor field {name} = {number}; "
+                              f"it must be from 0 to {(1 << place.bits) - 1}")
         words[place.word] |= number << place.offset
     return np.array(words, "<u4").tobytes()
 
@@ -128,13 +130,11 @@ class _Builder:
         image.c_address = image.place(image.c_bytes)
         self.steps = (len(plan.k_cuts) - 1) * plan.layers
         if self.steps > 1:
-            self.scratch = image.place(self._raw_bytes(min(plan.block_columns, plan.columns)) * self._groups())
-        content = b"".join(pack_descriptor(self._descriptor(number, tile)) for number, tile in enumerate(tiles))
+            group_bytes = self._raw_bytes(min(plan.block_columns, plan.columns))
+            self.scratch = image.place(group_bytes * -(-self.problem.rows >> plan.group_log2))
+        content = b"".join(pack_descriptor(self._descriptor(*numbered)) for numbered in enumerate(tiles))
         image.pieces.append((image.descriptor_address, content))
         return image
-
-    def _groups(self) -> int:
-        return -(-self.problem.rows >> self.plan.group_log2)
 
     def _raw_bytes(self, n_count: int) -> int:
         """Of a row (or group) of sums as whole words."""
@@ -185,8 +185,9 @@ class _Builder:
                     "a_stride": place["stride"]}
         first, last = int(matrix.stored.indptr[0]), int(matrix.stored.indptr[-1])
         return {"a_format": AFormat.CSR16 if place["index_bytes"] == 2 else AFormat.CSR32,
-                "a_pointers": place["pointers"] + 4, "a_indices": place["indices"], "a_values": place["values"],
-                "a_nnz": last - first, "a_first": first, "a_columns": matrix.shape[1]}
+                "a_pointers": place["pointers"] + 4, "a_indices": place["indices"],
+                "a_values": place["values"], "a_nnz": last - first, "a_first": first,
+                "a_columns": matrix.shape[1]}
 
     def _b(self, tile: Tile) -> dict[str, Any]:
         matrix, place = self.layers[tile.layer], self.b_fields[tile.layer]
@@ -198,8 +199,9 @@ class _Builder:
         nnz = int(matrix.stored.indptr[tile.k_start + tile.k_count]) - first
         return {"b_format": BFormat.CSR16_PACKED if place["index_bytes"] == 2 else BFormat.CSR32_PACKED,
                 "b_pointers": place["pointers"] + 4 * (tile.k_start + 1),
-                "b_indices": place["indices"] + place["index_bytes"] * first, "b_values": place["values"] + first,
-                "b_nnz": nnz, "b_first": first, "b_columns": matrix.shape[1]}
+                "b_indices": place["indices"] + place["index_bytes"] * first,
+                "b_values": place["values"] + first, "b_nnz": nnz, "b_first": first,
+                "b_columns": matrix.shape[1]}
 
     def _earlier(self, step: int, tile: Tile) -> dict[str, Any]:
         if step:

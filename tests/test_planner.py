@@ -1,0 +1,129 @@
+"""Plans: legal, ranked, explained; the cost model's own arithmetic; descriptors packed without truncation."""
+
+import time
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from hdl.config import PRESETS
+from hdl.descriptor import DESCRIPTOR_FIELDS
+from hdl.owner import owner_value
+from zerolane.bound import bound
+from zerolane.cost import Resident, by_owner
+from zerolane.operands import OperandError, as_operand
+from zerolane.planner import make_plan, plans
+from zerolane.problem import as_problem
+from zerolane.runtime import LayoutError, build_image, pack_descriptor
+
+BASE = PRESETS["base"]
+
+
+def sparse(rows, columns, density, seed=0):
+    rng = np.random.default_rng(seed)
+    return sp.random_array((rows, columns), density=density, rng=rng, dtype=np.int8, format="csr",
+                           data_sampler=lambda size: rng.integers(1, 128, size))
+
+
+def dense(rows, columns, seed=1):
+    return np.random.default_rng(seed).integers(-128, 128, (rows, columns)).astype(np.int8)
+
+
+@pytest.mark.parametrize("pk_log2", range(5))
+@pytest.mark.parametrize("count", [0, 1, 7, 64, 1000])
+def test_sums_by_owner_follow_the_hardwares_function(pk_log2, count):
+    values = np.random.default_rng(count).integers(0, 100, (count, 3))
+    expected = np.zeros((1 << pk_log2, 3), np.int64)
+    for k in range(count):
+        expected[owner_value(k, pk_log2)] += values[k]
+    np.testing.assert_array_equal(by_owner(values, pk_log2), expected)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("slice_words", [1, 2, 4])
+def test_packed_words_are_the_fullest_lanes(transposed, slice_words):
+    matrix = sparse(40, 90, 0.3).toarray()
+    operand = as_operand(matrix.T.copy() if transposed else matrix, "b")
+    words = Resident(operand, transposed).packed_words(BASE, slice_words)
+    width = slice_words * BASE.lanes
+    for k in range(40):
+        for number in range(-(-90 // width)):
+            piece = matrix[k, number * width:(number + 1) * width]
+            lanes = [np.count_nonzero(piece[lane::BASE.lanes]) for lane in range(BASE.lanes)]
+            assert words[k, number] == max(lanes)
+
+
+@pytest.mark.parametrize("config", PRESETS.values(), ids=lambda config: config.name)
+@pytest.mark.parametrize("shape", [(50, 700, 300), (100, 3000, 7), (1, 1, 1)])
+def test_tiles_cover_everything_once(config, shape):
+    rows, inner, columns = shape
+    for plan in plans(as_problem(sparse(rows, inner, 0.1), dense(inner, columns)), config):
+        covered = np.zeros((inner, plan.columns), np.int8)
+        for tile in plan.tiles():
+            covered[tile.k_start:tile.k_start + tile.k_count, tile.n_start:tile.n_start + tile.n_count] += 1
+        assert (covered == 1).all(), plan.label()
+        assert plan.descriptors == len(plan.tiles())
+
+
+def test_the_plan_is_the_cheapest_and_explains_itself():
+    problem = as_problem(sparse(768, 768, 0.25), dense(768, 768))
+    plan = make_plan(problem, BASE)
+    assert plan.cycles == min(other.cycles for other in plans(problem, BASE))
+    text = plan.explain()
+    assert "streams" in text and "next best" in text and "limited by" in text
+
+
+def test_planning_a_large_layer_takes_no_time():
+    problem = as_problem(sparse(768, 768, 0.25), dense(768, 768))
+    before = time.process_time()
+    make_plan(problem, PRESETS["large"])
+    assert time.process_time() - before < 1.0
+
+
+def test_a_sparse_right_operand_streams_or_is_packed():
+    packed = make_plan(as_problem(dense(256, 256), sparse(256, 256, 0.1)), BASE)
+    assert packed.transposed or packed.packed
+
+
+def test_scales_a_column_need_the_transposed_product():
+    problem = as_problem(dense(20, 30), dense(30, 40), scale=np.full(40, 0.01), out_dtype=np.int8)
+    assert all(plan.transposed for plan in plans(problem, BASE))
+
+
+def test_int8_is_refused_where_nothing_can_scale():
+    problem = as_problem(dense(2, 3), dense(3, 2), scale=0.01, out_dtype=np.int8)
+    with pytest.raises(OperandError, match="scale_multipliers = 0"):
+        plans(problem, replace(BASE, scale_multipliers=0))
+
+
+def test_a_descriptor_field_is_never_cut():
+    for field in DESCRIPTOR_FIELDS:
+        words = np.frombuffer(pack_descriptor({field.name: (1 << field.bits) - 1}), "<u4")
+        assert int(words[field.word]) == ((1 << field.bits) - 1) << field.offset
+        assert np.count_nonzero(words) == 1
+        for value in (-1, 1 << field.bits):
+            with pytest.raises(LayoutError, match=f"{field.name} = {value}"):
+                pack_descriptor({field.name: value})
+
+
+def test_images_are_aligned_and_do_not_overlap():
+    problem = as_problem(sparse(50, 300, 0.1), sparse(300, 200, 0.2), bias=np.arange(200, dtype=np.int32))
+    for plan in plans(problem, PRESETS["small"]):
+        image = build_image(problem, plan, 1 << 20)
+        spans = sorted((address, address + len(content)) for address, content in image.pieces)
+        spans.append((image.c_address, image.c_address + image.c_bytes))
+        spans.sort()
+        assert all(first[1] <= second[0] for first, second in pairwise(spans))
+        assert all(address % 64 == 0 for address, _ in spans) and spans[-1][1] <= image.used_bytes
+
+
+def test_the_bound_is_section_fours():
+    a, b = as_operand(sparse(100, 2000, 0.05), "a"), as_operand(dense(2000, 128), "b")
+    found = bound(BASE, a, b)
+    size = 4 * 101 + 3 * a.entries
+    assert found.token_cycles == a.entries * 16 / 8
+    assert found.passes == 2
+    assert found.memory_cycles == (size + 2000 * 128 + 4 * 100 * 128 + min(size, 8 * 100 * 128)) / 16
+    assert found.efficiency(int(found.cycles)) == pytest.approx(1, rel=1e-3)

@@ -1,0 +1,107 @@
+"""One legal way to run a product: what is cut where, and what it is expected to cost."""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from hdl.config import Config
+
+from .operands import OperandError
+
+__all__ = ["Plan", "PlanError", "Tile"]
+
+
+class PlanError(OperandError):
+    """No legal plan, or a plan that was made for another product or configuration."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Rows k and columns n of the resident operand that one descriptor multiplies by."""
+
+    layer: int
+    k_start: int
+    k_count: int
+    n_start: int
+    n_count: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One legal way to run a product.
+
+    Attributes
+    ----------
+    shape : (M, K, N) of the product as asked for
+    transposed : B^T streams against A^T, and the result is transposed on the host
+    packed, densified : the tile is packed; a sparse resident operand is made dense on the host
+    pk_log2, group_log2, slice_words : as in the descriptor
+    whole : each tile takes both halves of the tile memory
+    k_cuts : bounds of the K tiles, from 0 to K
+    block_columns : columns of C that one descriptor makes, the last block's aside
+    layers : matrices that the resident operand is the sum of (1 but for duplicates beyond int8)
+    cycles : predicted, from doorbell to done
+    terms : cycles of each part, as if it were alone
+    """
+
+    config: Config
+    shape: tuple[int, int, int]
+    transposed: bool
+    packed: bool
+    densified: bool
+    pk_log2: int
+    group_log2: int
+    slice_words: int
+    whole: bool
+    k_cuts: tuple[int, ...]
+    block_columns: int
+    layers: int = 1
+    cycles: float = 0.0
+    terms: dict[str, float] = field(default_factory=dict, compare=False)
+    alternatives: tuple["Plan", ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def columns(self) -> int:
+        """Columns of what is made: C's, or its rows if transposed."""
+        return self.shape[0] if self.transposed else self.shape[2]
+
+    @property
+    def descriptors(self) -> int:
+        return -(-self.columns // self.block_columns) * (len(self.k_cuts) - 1) * self.layers
+
+    def tiles(self) -> list[Tile]:
+        """One a descriptor, in order: all parts of K of a column block follow each other."""
+        result = []
+        for n_start in range(0, self.columns, self.block_columns):
+            n_count = min(self.block_columns, self.columns - n_start)
+            for k_start, k_stop in pairwise(self.k_cuts):
+                for layer in range(self.layers):
+                    result.append(Tile(layer, k_start, k_stop - k_start, n_start, n_count))
+        return result
+
+    def label(self) -> str:
+        """The plan in one line."""
+        owners, slices = 1 << self.pk_log2, self.config.pes >> self.pk_log2
+        blocks, parts = -(-self.columns // self.block_columns), len(self.k_cuts) - 1
+        stream, rest = ("B^T", "A^T") if self.transposed else ("A", "B")
+        form = "packed" if self.packed else "dense, made from CSR" if self.densified else "dense"
+        text = (f"{stream} streams, {rest} rests {form}; {owners} x {slices} PEs; "
+                f"{blocks} column block{'s' * (blocks > 1)} of {min(self.block_columns, self.columns)}, "
+                f"{parts} part{'s' * (parts > 1)} of K; {'whole' if self.whole else 'half'} tile memory")
+        if self.group_log2:
+            text += f"; {1 << self.group_log2} rows a word"
+        return text if self.layers == 1 else f"{text}; resident operand as a sum of {self.layers}"
+
+    def limit(self) -> str:
+        """The part that takes longest."""
+        parts = {name: value for name, value in self.terms.items() if name != "tile loading"}
+        return max(parts, key=lambda name: parts[name])
+
+    def explain(self) -> str:
+        """The plan, its predicted cycles part by part, and the next best ones with what limits them."""
+        parts = ", ".join(f"{name} {value:,.0f}" for name, value in self.terms.items())
+        lines = [f"{self.label()}", f"  predicted {self.cycles:,.0f} cycles ({parts})"]
+        if self.alternatives:
+            lines.append("next best:")
+            lines += [f"  {plan.cycles:,.0f} cycles, limited by {plan.limit()}: {plan.label()}"
+                      for plan in self.alternatives]
+        return "\n".join(lines)
