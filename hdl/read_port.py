@@ -1,11 +1,14 @@
 """Shares the read channels of the memory port among the array's read streams."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import ID_BITS, AxiAddress, AxiRead
-from .config import Config, width_of
+from .config import MAX_BURST_BEATS, Config, width_of
 from .layouts import ReadBeat, ReadRequest
 
 __all__ = ["ReadError", "ReadPort"]
@@ -14,6 +17,16 @@ __all__ = ["ReadError", "ReadPort"]
 def ReadError() -> data.StructLayout:
     """One cycle of `valid` for a beat that came with an error response."""
     return data.StructLayout({"valid": 1, "reader": ID_BITS})
+
+
+def _above_first(bits: Signal) -> Value:
+    """The places above the lowest set bit."""
+    return Cat(bits[:number].any() for number in range(len(bits)))
+
+
+def _selected(choice: Signal, values) -> Value:
+    """The value whose bit of `choice` is set, 0 if none is."""
+    return reduce(or_, (Mux(choice[number], value, 0) for number, value in enumerate(values)))
 
 
 class ReadPort(wiring.Component):
@@ -56,43 +69,49 @@ class ReadPort(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        asked = self._ask(m)
+        self._ask(m)
         self._answer(m)
-        # Beats that were asked for and have not come; every reader bounds its own.
+        # Beats the memory was asked for that have not come; every reader bounds its own.
         outstanding = Signal(width_of(self._readers * self._config.read_buffer_beats + 1))
+        asked = Signal(width_of(MAX_BURST_BEATS + 1))
+        m.d.comb += [
+            asked.eq(Mux(self.ar.valid & self.ar.ready, self.ar.payload.length + 1, 0)),
+            self.o_idle.eq((outstanding == 0) & ~self.ar.valid),
+        ]
         m.d.sync += outstanding.eq(outstanding + asked - self.o_beats)
-        m.d.comb += self.o_idle.eq(outstanding == 0)
         return m
 
-    def _ask(self, m: Module) -> Signal:
+    def _ask(self, m: Module) -> None:
         """Round robin: the first request after the reader that was served last, or else the first of all."""
         readers = self._readers
         advance = Signal()
-        wanted, after, candidates, granted = (Signal(readers, name=name) for name in
-                                              ("wanted", "after", "candidates", "granted"))
-        preferred = Signal(readers)      # readers after the one served last
-        asked = Signal(width_of((1 << 4) + 1))
+        wanted, after, preferred = Signal(readers), Signal(readers), Signal(readers)
+        granted, later = Signal(readers), Signal(readers)
+        any_after = Signal()
         m.d.comb += [
             advance.eq(~self.ar.valid | self.ar.ready),
             wanted.eq(Cat(request.valid for request in self.i_request)),
             after.eq(wanted & preferred),
-            candidates.eq(Mux(after.any(), after, wanted)),
-            granted.eq(candidates & -candidates),
+            any_after.eq(after.any()),
+            # Both searches at once, then the choice: half the depth of logic.
+            later.eq(Mux(any_after, _above_first(after), _above_first(wanted))),
+            granted.eq(Mux(any_after, after, wanted) & ~later),
         ]
         with m.If(advance):
             m.d.sync += self.ar.valid.eq(wanted.any())
-        with m.If(advance & wanted.any()):
-            m.d.sync += preferred.eq(~(granted | (granted - 1)))
+            with m.If(wanted.any()):
+                m.d.sync += preferred.eq(later)
         for number, request in enumerate(self.i_request):
             m.d.comb += request.ready.eq(advance & granted[number])
-            with m.If(request.valid & request.ready):
-                m.d.comb += asked.eq(request.payload.beats + 1)
-                m.d.sync += [
-                    self.ar.payload.id.eq(number),
-                    self.ar.payload.address.eq(request.payload.address),
-                    self.ar.payload.length.eq(request.payload.beats),
-                ]
-        return asked
+        # One bit of `granted` at most is set: a sum of masked requests, no chain of choices.
+        with m.If(advance):
+            m.d.sync += [
+                self.ar.payload.id.eq(_selected(granted, range(readers))),
+                self.ar.payload.address.eq(
+                    _selected(granted, [request.payload.address for request in self.i_request])),
+                self.ar.payload.length.eq(
+                    _selected(granted, [request.payload.beats for request in self.i_request])),
+            ]
 
     def _answer(self, m: Module) -> None:
         # One register for the data, one valid bit a reader.

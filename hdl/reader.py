@@ -17,7 +17,7 @@ class SegmentReader(wiring.Component):
     """Asks for the bytes of one job after the other and cuts the answers, however aligned, into chunks.
 
     Throughput: one chunk a cycle, as far as beats come: one beat a cycle; one burst asked a cycle.
-    Latency: two cycles from a job to its first request, four from a beat to its first chunk. A contiguous
+    Latency: three cycles from a job to its first request, four from a beat to its first chunk. A contiguous
     job of short rows learns its length in as many cycles as its number of rows has bits.
     Backpressure: nothing is asked before `read_buffer_beats` has room for the whole answer, so beats are
     always taken; a stalled `o` stops the requests when the buffer is spoken for.
@@ -91,25 +91,25 @@ class SegmentReader(wiring.Component):
         free = Signal(range(depth + 1), init=depth)  # places of the buffer nobody has asked for
         outstanding = Signal(range(depth + 1))
 
-        same, exhausted, known, issue = Signal(), Signal(), Signal(), Signal()
-        beats = Signal(BURST_LOG2)                   # less one
+        # ---- the next burst, as far as the job is known ----
+        same, exhausted, plan, issue = Signal(), Signal(), Signal(), Signal()
+        planned_valid, planned = Signal(), Signal(ReadRequest(config))
         last_beat = last[beat_log2:]
         next_row = Signal(ADDRESS_BITS)
         m.d.comb += [
             same.eq(last_beat[BURST_LOG2:] == position[BURST_LOG2:]),
             exhausted.eq(more == 0),
-            known.eq(strided | ~same | exhausted),
-            beats.eq(Mux(same, last_beat[:BURST_LOG2], MAX_BURST_BEATS - 1) - position[:BURST_LOG2]),
-            issue.eq(asking & known & (beats < free) & (~self.o_request.valid | self.o_request.ready)),
+            plan.eq(asking & (strided | ~same | exhausted) & (~planned_valid | issue)),
             next_row.eq(row + step),
         ]
-        with m.If(self.o_request.ready):
-            m.d.sync += self.o_request.valid.eq(0)
         with m.If(issue):
+            m.d.sync += planned_valid.eq(0)
+        with m.If(plan):
             m.d.sync += [
-                self.o_request.valid.eq(1),
-                self.o_request.payload.address.eq(position << beat_log2),
-                self.o_request.payload.beats.eq(beats),
+                planned_valid.eq(1),
+                planned.address.eq(position << beat_log2),
+                planned.beats.eq(Mux(same, last_beat[:BURST_LOG2], MAX_BURST_BEATS - 1)
+                                 - position[:BURST_LOG2]),
             ]
             with m.If(~same):
                 m.d.sync += position.eq(Cat(Const(0, BURST_LOG2), position[BURST_LOG2:] + 1))
@@ -122,7 +122,7 @@ class SegmentReader(wiring.Component):
         # are on their way, so that bursts of short rows are long too.
         with m.If(~strided):
             m.d.sync += [more.eq(more >> 1), step.eq(step << 1)]
-        with m.If(Mux(strided, issue & same, more[0])):
+        with m.If(Mux(strided, plan & same, more[0])):
             m.d.sync += last.eq(last + step)
 
         with m.If(start):
@@ -134,13 +134,21 @@ class SegmentReader(wiring.Component):
                 step.eq(job.stride),
                 more.eq(job.rows - 1),
             ]
+        # ---- it is asked as soon as there is room for all of it ----
         asked = Signal(BURST_LOG2 + 1)
-        m.d.comb += asked.eq(Mux(issue, beats + 1, 0))
+        m.d.comb += [
+            issue.eq(planned_valid & (planned.beats < free) & (~self.o_request.valid | self.o_request.ready)),
+            asked.eq(Mux(issue, planned.beats + 1, 0)),
+            self.o_waiting.eq((outstanding != 0) & ~self.o.valid),
+        ]
+        with m.If(issue):
+            m.d.sync += [self.o_request.valid.eq(1), self.o_request.payload.eq(planned)]
+        with m.Elif(self.o_request.ready):
+            m.d.sync += self.o_request.valid.eq(0)
         m.d.sync += [
             free.eq(free - asked + freed),
             outstanding.eq(outstanding + asked - self.i_beat.valid),
         ]
-        m.d.comb += self.o_waiting.eq((outstanding != 0) & ~self.o.valid)
 
     # ---- chunks --------------------------------------------------------------------------------------
 
@@ -153,19 +161,19 @@ class SegmentReader(wiring.Component):
         row_offset, stride = Signal(beat_log2), Signal(beat_log2)
         chunks, chunks_left = Signal(32 - chunk_log2), Signal(32 - chunk_log2)  # of a row, less one
         tail = Signal(range(chunk_bytes + 1))        # bytes of a row's last chunk
-        rows_left = Signal(32)                       # less one
+        one_chunk, row_last = Signal(), Signal()     # a row is one chunk; this is a row's last
+        rows_left, last_row = Signal(32), Signal()   # less one
 
         # The window: two beats, so that any chunk lies in it.
         current, following = Signal(8 * port_bytes), Signal(8 * port_bytes)
         have_current, have_following = Signal(), Signal()
 
-        row_last, last, drop = Signal(), Signal(), Signal()
+        last, drop = Signal(), Signal()
         count = Signal(range(chunk_bytes + 1))
         end = Signal(range(port_bytes + chunk_bytes))  # of the chunk in the window
         crosses, emit = Signal(), Signal()
         m.d.comb += [
-            row_last.eq(chunks_left == 0),
-            last.eq(row_last & (rows_left == 0)),
+            last.eq(row_last & last_row),
             drop.eq((row_last & strided) | last),
             count.eq(Mux(row_last, tail, chunk_bytes)),
             end.eq(offset + count),
@@ -198,23 +206,27 @@ class SegmentReader(wiring.Component):
         next_row_offset = Signal(beat_log2)
         m.d.comb += next_row_offset.eq(row_offset + stride)
         with m.If(emit):
-            m.d.sync += [offset.eq(end), chunks_left.eq(chunks_left - 1)]
+            m.d.sync += [offset.eq(end), chunks_left.eq(chunks_left - 1), row_last.eq(chunks_left == 1)]
             with m.If(row_last):
                 m.d.sync += [
-                    chunks_left.eq(chunks), rows_left.eq(rows_left - 1), row_offset.eq(next_row_offset)]
+                    chunks_left.eq(chunks), row_last.eq(one_chunk),
+                    rows_left.eq(rows_left - 1), last_row.eq(rows_left == 1),
+                    row_offset.eq(next_row_offset),
+                ]
                 with m.If(strided):
                     m.d.sync += offset.eq(next_row_offset)
             with m.If(last):
                 m.d.sync += running.eq(0)
-        longest = Signal(32)
-        m.d.comb += longest.eq(job.row_bytes - 1)
+        longest, fits = Signal(32), Signal()
+        m.d.comb += [longest.eq(job.row_bytes - 1), fits.eq(job.row_bytes <= chunk_bytes)]
         with m.If(start):
             m.d.sync += [
                 running.eq(1),
                 offset.eq(job.address), row_offset.eq(job.address), stride.eq(job.stride),
                 chunks.eq(longest >> chunk_log2), chunks_left.eq(longest >> chunk_log2),
                 tail.eq(longest[:chunk_log2] + 1),
-                rows_left.eq(job.rows - 1),
+                one_chunk.eq(fits), row_last.eq(fits),
+                rows_left.eq(job.rows - 1), last_row.eq(job.rows == 1),
             ]
 
         # ---- output register: the shifted window, without what lies past the chunk ----
