@@ -108,3 +108,14 @@ def test_a_verilator_of_the_system_is_taken_if_cocotb_can_use_it(answer: str, ta
         assert (find_verilator().executable == system) == taken
     finally:
         find_verilator.cache_clear()
+
+
+def test_a_missing_simulator_skips_a_test_here_and_fails_it_in_continuous_integration(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools.shutil, "which", lambda name: None)
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="apt install iverilog"):
+        need("icarus")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="apt install iverilog"):
+        need("icarus")
