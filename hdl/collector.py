@@ -22,7 +22,7 @@ class CollectorPath(wiring.Component):
     """The collector without its readers: chunks of earlier sums and parameters come as streams.
 
     Throughput: one word a cycle and chain, together one chunk of W bytes a cycle at `o`.
-    Latency: from a chain word to its first chunk 5 cycles (int32), 13 (int8).
+    Latency: from a chain word to its first chunk 5 cycles (int32), 13 (int8; 14 if two words share it).
     Backpressure: through every stage to the chains; nothing is lost.
     Order: rows (groups) as the job counts them, whichever chain they come on.
 
@@ -99,7 +99,7 @@ class Collector(wiring.Component):
     """Writes a job's rows of C: adds earlier sums and bias, applies ReLU, scales, cuts into chunks.
 
     Throughput: one word a cycle and chain, together one chunk of W bytes a cycle at `o`.
-    Latency: from a chain word to its first chunk 5 cycles (int32), 13 (int8).
+    Latency: from a chain word to its first chunk 5 cycles (int32), 13 (int8; 14 if two words share it).
     Backpressure: through every stage to the chains; nothing is lost.
     Order: rows (groups) as the job counts them, whichever chain they come on.
 

@@ -85,7 +85,7 @@ class CollectorControl(wiring.Component):
                     m.next = "DRAIN"
             with m.State("DRAIN"):
                 # An empty chain word that ends the last group may come after the last sum.
-                with m.If(self.i_drained):
+                with m.If(self.i_drained & ~self.o_write_job.valid):
                     m.next = "IDLE"
         for offer in offers:
             with m.If(offer.valid & offer.ready):

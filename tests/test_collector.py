@@ -128,6 +128,11 @@ def test_nothing_is_lost_when_one_side_stalls_for_long(stalled):
     run_jobs(config, jobs, gap=0.8 * (stalled == "feeds"), stall=0.8 * (stalled == "output"))
 
 
+def test_a_write_job_stays_offered_until_taken_however_short_the_job():
+    config = PRESETS["base"]
+    run_jobs(config, [Job(config, rows=1, n_count=1, seed=number) for number in range(30)], stall=0.7)
+
+
 @pytest.mark.parametrize("name", ["tiny", "base"])
 def test_empty_rows_are_written_as_zeros(name):
     config = PRESETS[name]
