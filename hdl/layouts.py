@@ -153,7 +153,7 @@ class TileBeatKind(enum.Enum, shape=3):
 
     START = 0    # a packed tile begins: every PE sets its packing pointer to the start of the half
     WORDS = 1    # dense: words of one row of B
-    PARTS = 2    # dense, N < V: rows of N' bytes, at most one for each PE
+    PARTS = 2    # dense, N <= V: rows of N' bytes, at most one for each PE
     SLOTS = 3    # packed: at most one nonzero a lane, all of one row and one slice
     ROW_END = 4  # packed: every PE that owns the row closes it in its table
 
@@ -171,9 +171,10 @@ def TileBeat(config: Config) -> data.StructLayout:
     """A beat of the tile bus, heard by every PE; there is no backpressure, a store takes every beat.
 
     kind     fields that count
-    START    half, whole
+    START    half
     WORDS    half, owner; for each word x: enable[x], slice[x], address[x]; lanes of word x are bytes
              x·V..x·V+V-1 of data. Both words for one slice: address[0] even, address[1] = address[0] + 1.
+             A single word may be either, at any address.
     PARTS    half, part_log2, fold, first, address[0], part. Data is W / N' rows of N' = 1 << part_log2
              bytes, of the rows k0, k0+1, ..., all with the same upper bits of k. PE p (P_k = P here) takes
              row r = (p xor fold) - first where 0 <= r < rows, into lanes part·N'..part·N'+N'-1 of word
@@ -248,7 +249,7 @@ def ScaleWord() -> data.StructLayout:
 
 
 def Fault() -> data.StructLayout:
-    """One cycle of `valid` reports a fault by its `hdl.registers.ErrorCode`; the job still runs to its end."""
+    """One cycle of `valid` reports a fault by its `hdl.registers.ErrorCode`; the job runs to its end."""
     return data.StructLayout({"valid": 1, "code": 8})
 
 

@@ -96,8 +96,8 @@ REGISTERS = (
     Register("COMPLETED", 0x38, Access.RO, "descriptors of the running or last job that are complete"),
     Register("ERROR", 0x3C, Access.RO, "first error of the running or last job", (
         RegisterField("code", 0, 8, "ErrorCode"),
-        RegisterField("detail", 8, 8, "FIELD: number of the field in DESCRIPTOR_FIELDS; "
-                                      "READ_BUS: number of the read stream"),
+        RegisterField("detail", 8, 8, "FIELD: number of the field in DESCRIPTOR_FIELDS, 255 for the "
+                                      "registers DESCRIPTOR and COUNT; READ_BUS: number of the read stream"),
         RegisterField("descriptor", 16, 16, "number of the descriptor"))),
     Register("CYCLES", 0x50, Access.RO, "cycles from doorbell to done"),
     Register("READ_BEATS", 0x54, Access.RO, "beats read over the memory port"),
