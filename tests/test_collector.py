@@ -130,7 +130,7 @@ def test_nothing_is_lost_when_one_side_stalls_for_long(stalled):
 
 def test_a_write_job_stays_offered_until_taken_however_short_the_job():
     config = PRESETS["base"]
-    run_jobs(config, [Job(config, rows=1, n_count=1, seed=number) for number in range(30)], stall=0.7)
+    run_jobs(config, [Job(config, rows=1, n_count=1, seed=number) for number in range(20)], stall=0.93)
 
 
 @pytest.mark.parametrize("name", ["tiny", "base"])
