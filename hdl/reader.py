@@ -29,6 +29,7 @@ class SegmentReader(wiring.Component):
     ----------
     config : Config
     chunk_bytes : int, bytes of a full chunk, a power of two up to `port_bytes`
+    single_row : bool, build it for jobs of one row at most, at half the logic; `stride` is not looked at
 
     Members
     -------
@@ -40,11 +41,11 @@ class SegmentReader(wiring.Component):
     o_idle : no job, no chunk
     """
 
-    def __init__(self, config: Config, chunk_bytes: int):
+    def __init__(self, config: Config, chunk_bytes: int, *, single_row: bool = False):
         if not 1 <= chunk_bytes <= config.port_bytes or chunk_bytes & (chunk_bytes - 1):
             raise ValueError(f"chunk_bytes = {chunk_bytes}; it must be a power of two from 1 to port_bytes, "
                              f"{config.port_bytes}")
-        self._config, self._chunk_bytes = config, chunk_bytes
+        self._config, self._chunk_bytes, self._single_row = config, chunk_bytes, single_row
         super().__init__({
             "i_job": In(stream.Signature(SegmentJob())),
             "o": Out(stream.Signature(Chunk(chunk_bytes))),
@@ -66,7 +67,9 @@ class SegmentReader(wiring.Component):
             self.o_idle.eq(~active & ~self.o.valid),
         ]
         with m.If(start):
-            m.d.sync += [active.eq(1), strided.eq(job.stride != job.row_bytes)]
+            m.d.sync += active.eq(1)
+            if not self._single_row:
+                m.d.sync += strided.eq(job.stride != job.row_bytes)
         with m.Elif(done):
             m.d.sync += active.eq(0)
 
@@ -78,29 +81,18 @@ class SegmentReader(wiring.Component):
 
     # ---- requests ------------------------------------------------------------------------------------
 
-    def _ask(self, m: Module, start, strided, freed) -> None:
-        config, job = self._config, self.i_job.payload
-        beat_log2 = log2_exact(config.port_bytes)
-        depth = config.read_buffer_beats
+    def _plan(self, m: Module, start, strided, planned, planned_valid, issue) -> None:
+        """The next burst, as far as the job is known."""
+        job = self.i_job.payload
+        beat_log2 = log2_exact(self._config.port_bytes)
         asking = Signal()
         position = Signal(ADDRESS_BITS - beat_log2)  # beat to be asked next
-        row = Signal(ADDRESS_BITS)                   # strided: first byte of the row
         last = Signal(ADDRESS_BITS)                  # last byte that is known to be wanted
-        step = Signal(ADDRESS_BITS)                  # strided: from row to row; else: of the rows added next
-        more = Signal(32)                            # strided: rows after this; else: bits not yet multiplied
-        free = Signal(range(depth + 1), init=depth)  # places of the buffer nobody has asked for
-        outstanding = Signal(range(depth + 1))
-
-        # ---- the next burst, as far as the job is known ----
-        same, exhausted, plan, issue = Signal(), Signal(), Signal(), Signal()
-        planned_valid, planned = Signal(), Signal(ReadRequest(config))
         last_beat = last[beat_log2:]
-        next_row = Signal(ADDRESS_BITS)
+        same, exhausted, plan = Signal(), Signal(), Signal()
         m.d.comb += [
             same.eq(last_beat[BURST_LOG2:] == position[BURST_LOG2:]),
-            exhausted.eq(more == 0),
             plan.eq(asking & (strided | ~same | exhausted) & (~planned_valid | issue)),
-            next_row.eq(row + step),
         ]
         with m.If(issue):
             m.d.sync += planned_valid.eq(0)
@@ -115,27 +107,47 @@ class SegmentReader(wiring.Component):
                 m.d.sync += position.eq(Cat(Const(0, BURST_LOG2), position[BURST_LOG2:] + 1))
             with m.Elif(exhausted):
                 m.d.sync += asking.eq(0)
-            with m.Else():
-                m.d.sync += [position.eq(next_row[beat_log2:]), row.eq(next_row), more.eq(more - 1)]
-
-        # A contiguous run is `rows` times `row_bytes` long: multiplied bit by bit while the first bursts
-        # are on their way, so that bursts of short rows are long too.
-        with m.If(~strided):
-            m.d.sync += [more.eq(more >> 1), step.eq(step << 1)]
-        with m.If(Mux(strided, plan & same, more[0])):
-            m.d.sync += last.eq(last + step)
-
+        if self._single_row:
+            m.d.comb += exhausted.eq(1)
+        else:
+            self._next_rows(m, start, strided, plan & same, exhausted, position, last)
         with m.If(start):
             m.d.sync += [
                 asking.eq(1),
                 position.eq(job.address[beat_log2:]),
-                row.eq(job.address),
                 last.eq(job.address + job.row_bytes - 1),
-                step.eq(job.stride),
-                more.eq(job.rows - 1),
             ]
-        # ---- it is asked as soon as there is room for all of it ----
-        asked = Signal(BURST_LOG2 + 1)
+
+    def _next_rows(self, m: Module, start, strided, row_done, exhausted, position, last) -> None:
+        job = self.i_job.payload
+        row = Signal(ADDRESS_BITS)       # strided: first byte of the row
+        step = Signal(ADDRESS_BITS)      # strided: from row to row; else: bytes of the rows added next
+        more = Signal(32)                # strided: rows after this one; else: bits not yet multiplied
+        next_row = Signal(ADDRESS_BITS)
+        m.d.comb += [exhausted.eq(more == 0), next_row.eq(row + step)]
+        with m.If(strided):
+            with m.If(row_done & ~exhausted):
+                m.d.sync += [
+                    position.eq(next_row[ADDRESS_BITS - len(position):]), row.eq(next_row),
+                    last.eq(last + step), more.eq(more - 1),
+                ]
+        with m.Else():
+            # A contiguous run is `rows` times `row_bytes` long: multiplied bit by bit while the first bursts
+            # are on their way, so that bursts of short rows are long too.
+            m.d.sync += [more.eq(more >> 1), step.eq(step << 1)]
+            with m.If(more[0]):
+                m.d.sync += last.eq(last + step)
+        with m.If(start):
+            m.d.sync += [row.eq(job.address), step.eq(job.stride), more.eq(job.rows - 1)]
+
+    def _ask(self, m: Module, start, strided, freed) -> None:
+        """A planned burst is asked as soon as there is room for all of it."""
+        depth = self._config.read_buffer_beats
+        planned, planned_valid = Signal(ReadRequest(self._config)), Signal()
+        issue, asked = Signal(), Signal(BURST_LOG2 + 1)
+        free = Signal(range(depth + 1), init=depth)  # places of the buffer nobody has asked for
+        outstanding = Signal(range(depth + 1))
+        self._plan(m, start, strided, planned, planned_valid, issue)
         m.d.comb += [
             issue.eq(planned_valid & (planned.beats < free) & (~self.o_request.valid | self.o_request.ready)),
             asked.eq(Mux(issue, planned.beats + 1, 0)),
@@ -158,11 +170,9 @@ class SegmentReader(wiring.Component):
         beat_log2, chunk_log2 = log2_exact(port_bytes), log2_exact(chunk_bytes)
         running = Signal()
         offset = Signal(beat_log2)                   # of the next chunk in the window
-        row_offset, stride = Signal(beat_log2), Signal(beat_log2)
-        chunks, chunks_left = Signal(32 - chunk_log2), Signal(32 - chunk_log2)  # of a row, less one
+        chunks_left = Signal(32 - chunk_log2)        # of the row, less one
         tail = Signal(range(chunk_bytes + 1))        # bytes of a row's last chunk
-        one_chunk, row_last = Signal(), Signal()     # a row is one chunk; this is a row's last
-        rows_left, last_row = Signal(32), Signal()   # less one
+        row_last, last_row = Signal(), Signal()      # the row's last chunk, the job's last row
 
         # The window: two beats, so that any chunk lies in it.
         current, following = Signal(8 * port_bytes), Signal(8 * port_bytes)
@@ -203,35 +213,53 @@ class SegmentReader(wiring.Component):
             m.d.sync += following.eq(beats.payload)
 
         # ---- counts ----
-        next_row_offset = Signal(beat_log2)
-        m.d.comb += next_row_offset.eq(row_offset + stride)
-        with m.If(emit):
-            m.d.sync += [offset.eq(end), chunks_left.eq(chunks_left - 1), row_last.eq(chunks_left == 1)]
-            with m.If(row_last):
-                m.d.sync += [
-                    chunks_left.eq(chunks), row_last.eq(one_chunk),
-                    rows_left.eq(rows_left - 1), last_row.eq(rows_left == 1),
-                    row_offset.eq(next_row_offset),
-                ]
-                with m.If(strided):
-                    m.d.sync += offset.eq(next_row_offset)
-            with m.If(last):
-                m.d.sync += running.eq(0)
         longest, fits = Signal(32), Signal()
         m.d.comb += [longest.eq(job.row_bytes - 1), fits.eq(job.row_bytes <= chunk_bytes)]
+        with m.If(emit):
+            m.d.sync += [offset.eq(end), chunks_left.eq(chunks_left - 1), row_last.eq(chunks_left == 1)]
+            with m.If(last):
+                m.d.sync += running.eq(0)
+        if self._single_row:
+            m.d.comb += last_row.eq(1)
+        else:
+            self._count_rows(m, start, strided, emit & row_last, longest, fits, offset, chunks_left, row_last,
+                             last_row)
         with m.If(start):
             m.d.sync += [
-                running.eq(1),
-                offset.eq(job.address), row_offset.eq(job.address), stride.eq(job.stride),
-                chunks.eq(longest >> chunk_log2), chunks_left.eq(longest >> chunk_log2),
+                running.eq(1), offset.eq(job.address),
+                chunks_left.eq(longest >> chunk_log2), row_last.eq(fits),
                 tail.eq(longest[:chunk_log2] + 1),
-                one_chunk.eq(fits), row_last.eq(fits),
+            ]
+        self._output(m, emit, count, row_last, last, tail, Cat(current, following) >> (offset << 3))
+
+    def _count_rows(self, m: Module, start, strided, row_done, longest, fits, offset, chunks_left, row_last,
+                    last_row) -> None:
+        job = self.i_job.payload
+        row_offset, stride = Signal.like(offset), Signal.like(offset)
+        next_offset = Signal.like(offset)
+        chunks, one_chunk = Signal.like(chunks_left), Signal()
+        rows_left = Signal(32)           # less one
+        first_chunks = longest >> log2_exact(self._chunk_bytes)
+        m.d.comb += next_offset.eq(row_offset + stride)
+        with m.If(row_done):
+            m.d.sync += [
+                chunks_left.eq(chunks), row_last.eq(one_chunk),
+                rows_left.eq(rows_left - 1), last_row.eq(rows_left == 1),
+                row_offset.eq(next_offset),
+            ]
+            with m.If(strided):
+                m.d.sync += offset.eq(next_offset)
+        with m.If(start):
+            m.d.sync += [
+                row_offset.eq(job.address), stride.eq(job.stride),
+                chunks.eq(first_chunks), one_chunk.eq(fits),
                 rows_left.eq(job.rows - 1), last_row.eq(job.rows == 1),
             ]
 
-        # ---- output register: the shifted window, without what lies past the chunk ----
-        shifted = Signal(8 * chunk_bytes)
-        m.d.comb += shifted.eq(Cat(current, following) >> (offset << 3))
+    def _output(self, m: Module, emit, count, row_last, last, tail, shifted) -> None:
+        """The output register: the shifted window, without what lies past the chunk."""
+        window = Signal(8 * self._chunk_bytes)
+        m.d.comb += window.eq(shifted)
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(emit):
@@ -241,7 +269,7 @@ class SegmentReader(wiring.Component):
                 self.o.payload.row_last.eq(row_last),
                 self.o.payload.last.eq(last),
             ]
-            for number in range(chunk_bytes):
+            for number in range(self._chunk_bytes):
                 # Full chunks need no mask, so the comparison is with the job's constant.
                 m.d.sync += self.o.payload.data.word_select(number, 8).eq(
-                    Mux(row_last & (tail <= number), 0, shifted.word_select(number, 8)))
+                    Mux(row_last & (tail <= number), 0, window.word_select(number, 8)))

@@ -37,8 +37,8 @@ def random_job(rng: random.Random) -> dict[str, int]:
 
 def run(config: Config, chunk_bytes: int, jobs: list[dict[str, int]], *, seed: int = 0, gap: float = 0.0,
         stall: float = 0.0, latency: int = 8, request_stall: float = 0.0, processes: tuple = (),
-        log: list | None = None) -> None:
-    dut = SegmentReader(config, chunk_bytes)
+        log: list | None = None, single_row: bool = False) -> None:
+    dut = SegmentReader(config, chunk_bytes, single_row=single_row)
     memory = answer_reads(dut, config, MEMORY, seed=seed, latency=latency, gap=gap, stall=request_stall,
                           log=log)
     chunks = expected_chunks(jobs, chunk_bytes)
@@ -55,6 +55,15 @@ def test_random_jobs_give_the_bytes_of_memory(name, chunk_bytes, seed):
     jobs = [random_job(rng) for _ in range(12)]
     run(PRESETS[name], chunk_bytes, jobs, seed=seed, latency=rng.choice([1, 5, 32]),
         gap=rng.choice([0, 0.3]), stall=rng.choice([0, 0.4]), request_stall=rng.choice([0, 0.5]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_reader_for_single_rows_ignores_the_stride(seed):
+    rng = random.Random(seed)
+    jobs = [{"address": rng.randrange(4096), "row_bytes": rng.choice([0, 1, 15, 16, 17, 300, 2000]),
+             "rows": rng.choice([0, 1, 1, 1]), "stride": rng.randrange(1 << 32)} for _ in range(15)]
+    run(PRESETS["base"], 16, jobs, seed=seed, single_row=True, gap=rng.choice([0, 0.3]),
+        stall=rng.choice([0, 0.4]))
 
 
 def first_and_last(dut: Any, times: list[int]):
@@ -94,6 +103,23 @@ def test_latencies_are_short():
     assert times[0] - log[0]["cycle"] <= 8
 
 
+def test_it_says_when_it_waits_and_when_it_is_idle():
+    seen: list[tuple[int, int, int]] = []
+
+    def watch(dut: SegmentReader):
+        async def process(ctx: Any) -> None:
+            while True:
+                _, _, waiting, idle, valid = await ctx.tick().sample(dut.o_waiting, dut.o_idle, dut.o.valid)
+                seen.append((waiting, idle, valid))
+        return process
+
+    job = {"address": 0, "row_bytes": 64, "rows": 1, "stride": 0}
+    run(PRESETS["base"], 16, [job], latency=40, processes=(watch,))
+    assert seen[-1] == (0, 1, 0)
+    assert 38 <= sum(waiting for waiting, _, _ in seen) <= 44
+    assert all(not (idle and (valid or waiting)) for waiting, idle, valid in seen)
+
+
 def test_short_rows_of_one_run_make_long_bursts():
     log: list[dict[str, int]] = []
     run(PRESETS["base"], 16, [{"address": 0, "row_bytes": 8, "rows": 512, "stride": 8}], log=log)
@@ -117,6 +143,8 @@ def test_no_more_is_asked_than_there_is_room_for():
 
 
 @pytest.mark.parametrize("name", ["tiny", "base", "large"])
-def test_it_converts_to_verilog(name):
+@pytest.mark.parametrize("single_row", [False, True])
+def test_it_converts_to_verilog(name, single_row):
     config = PRESETS[name]
-    assert "module reader" in emit_verilog(SegmentReader(config, config.port_bytes), "reader")
+    dut = SegmentReader(config, config.port_bytes, single_row=single_row)
+    assert "module reader" in emit_verilog(dut, "reader")
