@@ -18,7 +18,7 @@ from .operands import INDEX16_COLUMNS, Operand
 __all__ = ["COSTS", "Costs", "Resident", "Streamed", "TileCost", "by_owner", "schedule_cycles"]
 
 _DENSE_KEYS = 1 << 24
-_LARGEST_TABLE = 1 << 26
+_LARGEST_TABLE = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,10 @@ class Streamed:
         rows, inner = operand.shape[::-1] if transposed else operand.shape
         return cls(rows, inner, operand.row_nonzeros if transposed else operand.column_nonzeros,
                    operand.entries, operand.sparse)
+
+    @property
+    def nonzeros(self) -> int:
+        return int(self.counts.sum())
 
     def bytes_of(self, k_count: int) -> int:
         """Bytes read for a tile of `k_count` columns: all of CSR, a dense matrix's own columns."""

@@ -1,5 +1,6 @@
 """Every legal way to cut a product into descriptors, what each costs, and the cheapest of them."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -21,6 +22,7 @@ _MOST_CUTS = 12          # ways to cut K that are looked at for one split of the
 _PACKED_DENSITY = 0.75   # above it packing a dense matrix saves nothing
 _EXACT_CUT_ENTRIES = 1 << 21
 _MOST_DESCRIPTORS = (1 << 16) - 1  # of one job
+_WORTH_A_LOOK = 2                  # times the best plan's cycles
 
 
 def make_plan(problem: Problem, config: Config) -> Plan:
@@ -40,10 +42,13 @@ def plans(problem: Problem, config: Config) -> list[Plan]:
         raise PlanError(f"configuration {config.name!r} has scale_multipliers = 0: "
                         "it cannot make int8 results")
     found: list[Plan] = []
-    for transposed in (False, True):
+    # The likelier orientation first: what it costs cuts the search in the other one short.
+    stream_b = problem.b.sparse and not problem.a.sparse
+    for transposed in (stream_b, not stream_b):
         row_scale, column_scale = problem.row_scale, problem.column_scale
         if (row_scale if transposed else column_scale) is None:
-            found += _Search(problem, config, transposed).run()
+            best = min((plan.cycles for plan in found), default=math.inf)
+            found += _Search(problem, config, transposed, best).run()
     found = [plan for plan in found if plan.descriptors <= _MOST_DESCRIPTORS]
     if not found:
         raise PlanError(f"M, K, N = {problem.rows}, {problem.inner}, {problem.columns} takes more than "
@@ -59,12 +64,13 @@ def _ceil(value: int, divisor: int) -> int:
 class _Search:
     """Plans of one orientation."""
 
-    def __init__(self, problem: Problem, config: Config, transposed: bool):
+    def __init__(self, problem: Problem, config: Config, transposed: bool, best: float):
         a, b = (problem.b, problem.a) if transposed else (problem.a, problem.b)
-        self.problem, self.config, self.transposed = problem, config, transposed
+        self.problem, self.config, self.transposed, self.best = problem, config, transposed, best
         self.streamed = Streamed.of(a, transposed=transposed)
         self.resident = Resident(b, transposed)
         self.layers = len(b.layers)
+        self.products = int(problem.a.column_nonzeros @ problem.b.row_nonzeros)
         self.inner, self.columns = self.resident.inner, self.resident.columns
         self.words = _ceil(self.columns, config.lanes)
         row_bias, column_bias, row_scale = problem.row_bias, problem.column_bias, problem.row_scale
@@ -105,10 +111,12 @@ class _Search:
             if slice_words:
                 blocks = _ceil(self.words, slice_words * slices)
                 slice_words = _ceil(_ceil(self.words, blocks), slices)  # blocks of one size
-                if (blocks, parts) not in seen:
-                    seen.add((blocks, parts))
-                    yield self._plan(pk_log2, group_log2, whole, slice_words,
-                                     self._even_cuts(parts, pk_log2, group_log2, capacity // slice_words))
+                cuts = self._even_cuts(parts, pk_log2, group_log2, capacity // slice_words)
+                grouped = bool(group_log2)  # partial sums of groups are fewer words
+                hopeless = not grouped and self._hopeless(blocks, len(cuts) - 1, packed=False)
+                if (blocks, parts) not in seen and not hopeless:
+                    yield self._plan(pk_log2, group_log2, whole, slice_words, cuts)
+                seen.add((blocks, parts))
                 if slice_words == min(config.acc_words, _ceil(self.words, slices)):
                     return
             parts = self._next_parts(parts, local_rows, capacity)
@@ -131,7 +139,9 @@ class _Search:
         config = self.config
         slices = config.pes >> pk_log2
         slice_words = 1 << (min(config.acc_words, _ceil(self.words, slices)) - 1).bit_length()
-        while slice_words:
+        table_rows = config.table_rows if whole else config.table_rows // 2
+        parts = max(1, _ceil(self.inner, table_rows << pk_log2))
+        while slice_words and not self._hopeless(_ceil(self.words, slice_words * slices), parts, packed=True):
             lengths = self.resident.packed_words(config, slice_words)
             cuts = None if lengths is None else self._packed_cuts(lengths, pk_log2, whole)
             if cuts is not None:
@@ -169,6 +179,26 @@ class _Search:
 
     # ---- cost ----------------------------------------------------------------------------------------
 
+    def _hopeless(self, blocks: int, parts: int, *, packed: bool) -> bool:
+        """Whether so many column blocks and parts of K cost far more than the best plan so far at least."""
+        if blocks * parts * self.layers > _MOST_DESCRIPTORS:
+            return True
+        config, streamed, operand = self.config, self.streamed, self.resident.operand
+        again = blocks * (parts if streamed.sparse else 1)
+        if packed:
+            lanes = self.products / config.total_lanes
+            load = blocks * self.inner + operand.nonzeros / config.lanes  # a cycle a row, and the slots
+            tile_bytes = blocks * 3 * operand.entries if operand.sparse else self.inner * self.columns
+        else:
+            lanes = streamed.nonzeros * self.words / config.pes
+            load = tile_bytes = self.inner * self.columns * self.layers
+            load = load / config.port_bytes
+        moved = again * streamed.bytes_of(self.inner) + tile_bytes
+        partial_sums = streamed.rows * self.words * config.lanes * 4
+        moved += streamed.rows * self.columns * self.problem.out_bytes + 2 * (parts - 1) * partial_sums
+        fetch = again * streamed.fetch_cycles(config, self.inner)
+        return max(lanes, load, fetch, moved / config.port_bytes) > _WORTH_A_LOOK * self.best
+
     def _plan(self, pk_log2: int, group_log2: int, whole: bool, slice_words: int, cuts: tuple[int, ...],
               lengths: np.ndarray | None = None) -> Plan:
         config, problem = self.config, self.problem
@@ -177,9 +207,8 @@ class _Search:
         plan = Plan(config, (problem.rows, problem.inner, problem.columns), self.transposed, packed,
                     self.resident.operand.sparse and not packed, pk_log2, group_log2, slice_words, whole,
                     cuts, block_columns, self.layers)
-        if plan.descriptors > _MOST_DESCRIPTORS:
-            return plan
         cycles, terms = schedule_cycles(self._tile_costs(plan, lengths), whole=whole, config=config)
+        self.best = min(self.best, cycles)
         return replace(plan, cycles=cycles, terms=terms)
 
     def _tile_costs(self, plan: Plan, lengths: np.ndarray | None) -> list[TileCost]:
