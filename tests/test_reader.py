@@ -116,7 +116,7 @@ def test_it_says_when_it_waits_and_when_it_is_idle():
     job = {"address": 0, "row_bytes": 64, "rows": 1, "stride": 0}
     run(PRESETS["base"], 16, [job], latency=40, processes=(watch,))
     assert seen[-1] == (0, 1, 0)
-    assert 38 <= sum(waiting for waiting, _, _ in seen) <= 44
+    assert 40 <= sum(waiting for waiting, _, _ in seen) <= 46
     assert all(not (idle and (valid or waiting)) for waiting, idle, valid in seen)
 
 
