@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from zerolane.device import Device
-from zerolane.formats import MatrixFileError, load_matrix
+from zerolane.formats import Matrix, MatrixFileError, load_matrix
 from zerolane.report import run_work
-from zerolane.work import Kernel, Operand, WorkError, pattern_work
+from zerolane.work import Kernel, WorkError, pattern_work
 from zerolane.workloads import generated_patterns
 
 __all__ = ["BenchKernel", "bench_rows", "parse_kernels", "summarise"]
@@ -46,7 +46,7 @@ def parse_kernels(text: str) -> list[BenchKernel]:
     return kernels
 
 
-def _patterns(folder: Path | None, seed: int) -> Iterator[tuple[str, Operand]]:
+def _patterns(folder: Path | None, seed: int) -> Iterator[tuple[str, Matrix]]:
     if folder is None:
         yield from generated_patterns(seed)
         return

@@ -40,7 +40,8 @@ def load_config(path: str | Path) -> Config:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from error
-    known = {field.name: field.type for field in fields(Config)}
+    known: dict[str, type] = {field.name: type(getattr(PRESETS["base"], field.name))
+                              for field in fields(Config)}
     preset = table.pop("preset", "base")
     try:
         base = config_by_preset(preset)

@@ -3,12 +3,16 @@
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.io
 import scipy.sparse as sp
 
-__all__ = ["MatrixFile", "MatrixFileError", "load_matrix"]
+__all__ = ["Matrix", "MatrixFile", "MatrixFileError", "load_matrix"]
+
+Matrix: TypeAlias = Any
+"""A csr_array or an ndarray; SciPy has no types to say so."""
 
 
 class MatrixFileError(ValueError):
@@ -28,7 +32,7 @@ class MatrixFile:
     path : Path
     """
 
-    matrix: sp.csr_array | np.ndarray
+    matrix: Matrix
     pattern: bool
     path: Path
 
@@ -51,7 +55,7 @@ def load_matrix(path: str | Path) -> MatrixFile:
     return loaded
 
 
-def _check_values(path: Path, matrix: sp.csr_array | np.ndarray) -> None:
+def _check_values(path: Path, matrix: Matrix) -> None:
     if matrix.ndim not in (1, 2):
         raise MatrixFileError(f"{path}: {matrix.ndim} dimensions; it must be a matrix or a vector")
     values = matrix.data if sp.issparse(matrix) else matrix

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from zerolane.formats import Matrix
+
 __all__ = ["Quantized", "as_int8", "quantize", "random_dense", "random_values"]
 
 _LIMIT = 127
@@ -23,12 +25,12 @@ class Quantized:
         Stored values that rounded to zero and are no longer stored.
     """
 
-    matrix: sp.csr_array | np.ndarray
+    matrix: Matrix
     scales: np.ndarray | None
     dropped: int
 
 
-def as_int8(matrix: sp.csr_array | np.ndarray, axis: int) -> Quantized:
+def as_int8(matrix: Matrix, axis: int) -> Quantized:
     """Use integer values that fit int8 as they are; quantize all others."""
     values = matrix.data if sp.issparse(matrix) else matrix
     if values.dtype.kind in "iu" and (values.size == 0 or (values.min() >= -128 and values.max() <= _LIMIT)):
@@ -36,7 +38,7 @@ def as_int8(matrix: sp.csr_array | np.ndarray, axis: int) -> Quantized:
     return quantize(matrix, axis)
 
 
-def quantize(matrix: sp.csr_array | np.ndarray, axis: int) -> Quantized:
+def quantize(matrix: Matrix, axis: int) -> Quantized:
     """Symmetric quantization, a scale of max|value| / 127 a row (axis 0) or column (axis 1).
 
     Halves round to even. Of a sparse matrix, what rounds to zero is dropped and counted.
@@ -66,7 +68,7 @@ def _quantize_sparse(matrix: sp.csr_array, axis: int) -> Quantized:
     return Quantized(kept, scales, int((~keep).sum()))
 
 
-def random_values(matrix: sp.csr_array | np.ndarray, rng: np.random.Generator) -> sp.csr_array | np.ndarray:
+def random_values(matrix: Matrix, rng: np.random.Generator) -> Matrix:
     """Random nonzero int8 values where the matrix has entries; stored zeros stay stored zeros."""
     if not sp.issparse(matrix):
         return np.where(matrix != 0, _nonzero(matrix.size, rng).reshape(matrix.shape), 0).astype(np.int8)

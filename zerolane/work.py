@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-from zerolane.formats import MatrixFile, load_matrix
+from zerolane.formats import Matrix, MatrixFile, load_matrix
 from zerolane.quantize import Quantized, as_int8, random_dense, random_values
 
 __all__ = ["Kernel", "Values", "Work", "WorkError", "make_work", "pattern_work", "prepare_work"]
 
 
 class WorkError(ValueError):
-    """Operands that do not go together, or a kernel that they do not suit."""
+    """Matrixs that do not go together, or a kernel that they do not suit."""
 
 
 class Kernel(StrEnum):
@@ -32,7 +32,6 @@ class Values(StrEnum):
     PATTERN = "pattern"
 
 
-Operand = sp.csr_array | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,8 @@ class Work:
 
     kernel: Kernel
     name: str
-    a: Operand
-    b: Operand
+    a: Matrix
+    b: Matrix
     a_scales: np.ndarray | None = None
     b_scales: np.ndarray | None = None
     dropped: int = 0
@@ -113,7 +112,7 @@ def prepare_work(kernel: Kernel, a_path: Path, b_path: Path | None, columns: int
     return Work(**{**vars(work), "reference": dense.reshape(work.a.shape[0], work.columns)})
 
 
-def pattern_work(kernel: Kernel, name: str, pattern: Operand, columns: int, seed: int) -> Work:
+def pattern_work(kernel: Kernel, name: str, pattern: Matrix, columns: int, seed: int) -> Work:
     """A benchmark's operands: random values in a pattern's places, a random dense B."""
     rng = np.random.default_rng(seed)
     a = Quantized(random_values(pattern, rng), None, 0)
@@ -139,7 +138,7 @@ def make_work(kernel: Kernel, name: str, a: Quantized, b: Quantized) -> Work:
 
 
 def _operand(file: MatrixFile, values: Values, rng: np.random.Generator,
-             axis: int) -> tuple[Quantized, Operand | None]:
+             axis: int) -> tuple[Quantized, Matrix | None]:
     """The int8 operand, and the float64 one where values were quantized."""
     # A vector on the left is one row, with one scale.
     matrix = file.matrix.reshape(1, -1) if axis == 0 and file.matrix.ndim == 1 else file.matrix
