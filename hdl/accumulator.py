@@ -1,0 +1,129 @@
+"""One lane's sums: two banks, one adds while the other drains."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .config import ACC_BITS, Config
+from .lane import PRODUCT_BITS
+
+__all__ = ["DRAIN_LATENCY_CYCLES", "PRODUCT_LAG_CYCLES", "Accumulator", "BankAccess", "Sum"]
+
+BANKS = 2
+PRODUCT_LAG_CYCLES = 2
+"""`i_product` comes so many cycles after its `i_add`."""
+DRAIN_LATENCY_CYCLES = 3
+"""`o` comes so many cycles after its `i_drain`."""
+
+
+def BankAccess(config: Config) -> data.StructLayout:
+    """A word of a bank; nothing happens without `valid`."""
+    return data.StructLayout({"valid": 1, "bank": 1, "word": config.acc_word_bits})
+
+
+def Sum() -> data.StructLayout:
+    """A sum; not `valid` means that nothing was added, which is not the same as zero."""
+    return data.StructLayout({"data": signed(ACC_BITS), "valid": 1})
+
+
+def _Step(config: Config) -> data.StructLayout:
+    """What a pipeline stage does to its bank: add to a word, or clear it."""
+    return data.StructLayout({"valid": 1, "adds": 1, "word": config.acc_word_bits})
+
+
+class Accumulator(wiring.Component):
+    """Adds products to words of one bank, reads and clears words of the other.
+
+    Throughput: one product and one drained word a cycle, to any words in any order.
+    Latency: a drained word comes 3 cycles after `i_drain`; it holds all that was added by `i_add` before
+        `i_drain`, and later additions find the word cleared.
+    Backpressure: none.
+    Overflow: sums wrap.
+
+    In one cycle the two accesses are to different banks. Three stages: read, add, write. Sums that are
+    on their way to the memory are passed to the reads that miss them, one and two cycles later.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    i_add : BankAccess
+    i_product : signed, two cycles after its `i_add`
+    i_drain : BankAccess
+    o : Sum, three cycles after its `i_drain`
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__({
+            "i_add": In(BankAccess(config)),
+            "i_product": In(signed(PRODUCT_BITS)),
+            "i_drain": In(BankAccess(config)),
+            "o": Out(Sum()),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        self._sum = Signal(signed(ACC_BITS))
+        captured = [Signal(Sum(), name=f"captured{bank}") for bank in range(BANKS)]
+        passed = [Signal(name=f"passed{bank}") for bank in range(BANKS)]        # one cycle ago: same word
+        passed_adds = [Signal(name=f"passed_adds{bank}") for bank in range(BANKS)]
+        for bank in range(BANKS):
+            self._bank(m, bank, captured[bank], passed[bank], passed_adds[bank])
+
+        # ---- read: one access of each kind ----
+        add_bank, drain_bank = Signal(), Signal()
+        read, drained = Signal(Sum()), Signal(Sum())
+        read_passed, read_passed_adds, drained_passed = Signal(), Signal(), Signal()
+        m.d.sync += [
+            add_bank.eq(self.i_add.bank),
+            drain_bank.eq(self.i_drain.bank),
+            read.eq(Mux(add_bank, captured[1], captured[0])),
+            read_passed.eq(Mux(add_bank, passed[1], passed[0])),
+            read_passed_adds.eq(Mux(add_bank, passed_adds[1], passed_adds[0])),
+            drained.eq(Mux(drain_bank, captured[1], captured[0])),
+            drained_passed.eq(Mux(drain_bank, passed[1], passed[0])),
+        ]
+
+        # ---- add ----
+        term = Signal(signed(ACC_BITS))
+        with m.If(Mux(read_passed, read_passed_adds, read.valid)):
+            m.d.comb += term.eq(Mux(read_passed, self._sum, read.data))
+        m.d.sync += [
+            self._sum.eq(term + self.i_product),
+            # Two drains of one bank are never neighbours: what was passed on is a sum.
+            self.o.data.eq(Mux(drained_passed, self._sum, drained.data)),
+            self.o.valid.eq(drained_passed | drained.valid),
+        ]
+        return m
+
+    def _bank(self, m: Module, bank: int, captured, passed: Signal, passed_adds: Signal) -> None:
+        config = self._config
+        memory = Memory(shape=ACC_BITS + 1, depth=config.acc_words, init=[])
+        m.submodules[f"bank{bank}"] = memory
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        reads, adds, writes = (Signal(_Step(config), name=f"{stage}{bank}")
+                               for stage in ("reads", "adds", "writes"))
+        added = Signal(name=f"added{bank}")
+        m.d.comb += added.eq(self.i_add.valid & (self.i_add.bank == bank))
+        m.d.sync += [
+            reads.valid.eq(added | (self.i_drain.valid & (self.i_drain.bank == bank))),
+            reads.adds.eq(added),
+            reads.word.eq(Mux(added, self.i_add.word, self.i_drain.word)),
+            adds.eq(reads),
+            writes.eq(adds),
+        ]
+        m.d.comb += [
+            read.addr.eq(reads.word),
+            write.addr.eq(writes.word),
+            write.en.eq(writes.valid),
+            write.data.eq(Cat(self._sum, writes.adds)),
+            passed.eq(adds.valid & (adds.word == reads.word)),
+            passed_adds.eq(adds.adds),
+            captured.eq(read.data),
+        ]
+        with m.If(writes.valid & (writes.word == reads.word)):
+            m.d.comb += [captured.data.eq(self._sum), captured.valid.eq(writes.adds)]

@@ -1,0 +1,102 @@
+"""A stage of a drain chain: a PE's rows are merged into those of the PEs behind it."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import Config
+from .layouts import ChainWord
+
+__all__ = ["ChainStage"]
+
+
+class ChainStage(wiring.Component):
+    """Merges two streams of sorted rows into one: equal words are added, lane by lane.
+
+    Throughput: one word a cycle, and where words of both sides meet two.
+    Latency: one cycle.
+    Backpressure: two words of room at the output, so that ready comes out of a register and the decision.
+    Overflow: sums wrap.
+    Order: rows in order, words of a row by their index; a row ends on its last word. An empty row of one
+        side costs no cycle when the other side has words.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    i_own, i_up, o : streams of ChainWord
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__({
+            "i_own": In(stream.Signature(ChainWord(config))),
+            "i_up": In(stream.Signature(ChainWord(config))),
+            "o": Out(stream.Signature(ChainWord(config))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        own, up = self.i_own.p, self.i_up.p
+        room = Signal()
+        own_done, up_done = Signal(), Signal()     # that side's row has ended, the other's goes on
+        decides, takes_own, takes_up = Signal(), Signal(), Signal()
+        own_empty, up_empty = Signal(), Signal()
+        uses_own, uses_up = Signal(), Signal()     # its word is part of the output
+        row_ends = Signal()
+
+        # ---- which side's word goes on ----
+        m.d.comb += [
+            decides.eq((own_done | self.i_own.valid) & (up_done | self.i_up.valid) & room),
+            own_empty.eq((own.valid == 0) & own.last),
+            up_empty.eq((up.valid == 0) & up.last),
+        ]
+        with m.If(own_done):
+            m.d.comb += uses_up.eq(1)
+        with m.Elif(up_done):
+            m.d.comb += uses_own.eq(1)
+        with m.Else():
+            m.d.comb += [
+                uses_own.eq(up_empty | (~own_empty & (own.word <= up.word))),
+                uses_up.eq(own_empty | (~up_empty & (up.word <= own.word))),
+            ]
+        m.d.comb += [
+            # An empty row goes along with whatever the other side has.
+            takes_own.eq(~own_done & (uses_own | own_empty)),
+            takes_up.eq(~up_done & (uses_up | up_empty)),
+            row_ends.eq((own_done | (takes_own & own.last)) & (up_done | (takes_up & up.last))),
+            self.i_own.ready.eq(decides & takes_own),
+            self.i_up.ready.eq(decides & takes_up),
+        ]
+        with m.If(decides):
+            m.d.sync += [
+                own_done.eq(~row_ends & (own_done | (takes_own & own.last))),
+                up_done.eq(~row_ends & (up_done | (takes_up & up.last))),
+            ]
+
+        # ---- the word ----
+        word = Signal(ChainWord(self._config))
+        own_lanes, up_lanes = Signal(self._config.lanes), Signal(self._config.lanes)
+        m.d.comb += [
+            own_lanes.eq(Mux(uses_own, own.valid, 0)),
+            up_lanes.eq(Mux(uses_up, up.valid, 0)),
+            word.word.eq(Mux(uses_own & ~(own_empty & uses_up), own.word, up.word)),
+            word.valid.eq(own_lanes | up_lanes),
+            word.last.eq(row_ends),
+        ]
+        for lane, total in enumerate(word.data):
+            m.d.comb += total.eq(Mux(own_lanes[lane], own.data[lane], 0) + Mux(up_lanes[lane], up.data[lane], 0))
+        self._buffer(m, decides, word, room)
+        return m
+
+    def _buffer(self, m: Module, comes: Signal, word, room: Signal) -> None:
+        """Two words: the output, and one that came when the output was held up."""
+        held_valid, held = Signal(), Signal.like(word)
+        m.d.comb += room.eq(~held_valid)
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += [self.o.valid.eq(held_valid | comes), held_valid.eq(0)]
+            m.d.sync += self.o.p.eq(Mux(held_valid, held.as_value(), word.as_value()))
+        with m.Elif(comes):
+            m.d.sync += [held_valid.eq(1), held.eq(word)]

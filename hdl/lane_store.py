@@ -1,0 +1,236 @@
+"""A PE's part of the tile: one memory a lane, and the table that finds packed rows in it."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .config import VALUE_BITS, Config, log2_exact
+from .lane import replicate
+from .layouts import TileBeat, TileBeatKind
+
+__all__ = ["LaneStore", "TableEntry"]
+
+PACK_KINDS = {"starts": TileBeatKind.START, "slots": TileBeatKind.SLOTS, "row_ends": TileBeatKind.ROW_END}
+
+
+def TableEntry(config: Config) -> data.StructLayout:
+    """Where a packed row lies: `words` store words from `start` on, of which lane j uses `counts[j]`."""
+    return data.StructLayout({
+        "start": config.store_address_bits,
+        "words": config.count_bits,
+        "counts": data.ArrayLayout(config.count_bits, config.lanes),
+    })
+
+
+class LaneStore(wiring.Component):
+    """Takes tile beats into the lanes' memories and gives out one word of every lane a cycle.
+
+    Throughput: one tile beat and one store word a cycle; one table entry a cycle.
+    Latency: a tile beat can be read 4 cycles after it came; `o_words` comes 2 cycles after `i_address`,
+        `o_table` one cycle after `i_row`.
+    Backpressure: none.
+    Overflow: a packed value past the end of the memory, or past what a row's count can hold, is dropped;
+        `o_overflow`.
+    Order: values of a lane lie in the order in which they came.
+
+    A dense word takes one half of a store word; a packed slot takes all of it, the value in its low bits,
+    the accumulator word above. No word is read while it is written: tiles are loaded into the half that no
+    token reads.
+
+    Parameters
+    ----------
+    config : Config
+    number : the PE's number
+
+    Members
+    -------
+    i_owner, i_slice : this PE's place under the running job's P_k
+    i : stream of TileBeat, always taken
+    i_enable, i_address : read a store word
+    o_words : V store words of 2 * half_word_bits, held until the next read
+    i_row_enable, i_row, o_table : read a TableEntry (only with `compressed_b`)
+    o_overflow : pulse, a packed value was dropped
+    """
+
+    def __init__(self, config: Config, number: int):
+        self._config, self._number = config, number
+        members = {
+            "i_owner": In(config.pe_bits),
+            "i_slice": In(config.pe_bits),
+            "i": In(stream.Signature(TileBeat(config), always_ready=True)),
+            "i_enable": In(1),
+            "i_address": In(config.store_address_bits),
+            "o_words": Out(data.ArrayLayout(2 * config.half_word_bits, config.lanes)),
+            "o_overflow": Out(1),
+        }
+        if config.compressed_b:
+            members |= {
+                "i_row_enable": In(1),
+                "i_row": In(config.table_address_bits),
+                "o_table": Out(TableEntry(config)),
+            }
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        self._stage_entry(m)
+        self._stage_decode(m)
+        ports = []
+        for lane in range(config.lanes):
+            memory = Memory(shape=2 * config.half_word_bits, depth=config.store_depth, init=[])
+            m.submodules[f"lane{lane}"] = memory
+            ports.append(memory.write_port(granularity=config.half_word_bits))
+            read = memory.read_port()
+            # A block RAM's output is slow: a register follows at once.
+            m.d.comb += [read.addr.eq(self.i_address), read.en.eq(self.i_enable)]
+            m.d.sync += self.o_words[lane].eq(read.data)
+        self._write_dense(m, ports)
+        if config.compressed_b:
+            self._write_packed(m, ports)
+        return m
+
+    def _stage_entry(self, m: Module) -> None:
+        self._entry_valid, self._entry = Signal(), Signal(TileBeat(self._config))
+        m.d.sync += self._entry_valid.eq(self.i.valid)
+        with m.If(self.i.valid):
+            m.d.sync += self._entry.eq(self.i.payload)
+
+    def _stage_decode(self, m: Module) -> None:
+        """Which of the beat is this PE's, and where it goes."""
+        config, entry = self._config, self._entry
+        words, lane_bits = config.words_per_beat, config.lane_bits
+        self._data, self._slots = Signal.like(entry.data), Signal.like(entry.slots)
+        self._low_enable, self._high_enable = Signal(), Signal()
+        self._low_upper, self._high_upper = Signal(), Signal()   # data comes from the beat's second word
+        self._pick, self._mask = Signal(lane_bits), Signal(lane_bits)
+        self._lanes = Signal(config.lanes)
+        self._address = Signal(config.tile_address_bits)
+        m.d.sync += [self._data.eq(entry.data), self._slots.eq(entry.slots)]
+
+        mine, high = Signal(words), Signal(words)
+        for x in range(words):
+            m.d.comb += [
+                mine[x].eq(self._entry_valid & (entry.kind == TileBeatKind.WORDS) & entry.enable[x]
+                           & (entry.owner == self.i_owner) & (entry.slice[x] == self.i_slice)),
+                high[x].eq(entry.address[x][0]),
+            ]
+        # PARTS: the row of the beat that this PE owns; negative where its row is not in the beat.
+        row = Signal(config.pe_bits + 1)
+        in_beat, parts, upper_row = Signal(), Signal(), Signal()
+        part_width = Signal(lane_bits + 1)
+        first_byte = Signal(log2_exact(config.port_bytes))
+        m.d.comb += [
+            row.eq((Const(self._number, config.pe_bits) ^ entry.fold) - entry.first),
+            in_beat.eq(~row[-1] & (row < entry.rows)),
+            parts.eq(entry.kind == TileBeatKind.PARTS),
+            part_width.eq(1 << entry.part_log2),
+            first_byte.eq(row << entry.part_log2),
+            upper_row.eq(first_byte[lane_bits:]),
+        ]
+        part_hit = Signal()
+        m.d.comb += part_hit.eq(self._entry_valid & parts & in_beat)
+        use_second = ~mine[0] if words == 2 else Const(0)
+        m.d.sync += [
+            self._address.eq(Mux(use_second, entry.address[-1], entry.address[0])
+                             | (entry.half << (config.tile_address_bits - 1))),
+            self._low_enable.eq((mine & ~high).any() | (part_hit & ~high[0])),
+            self._high_enable.eq((mine & high).any() | (part_hit & high[0])),
+            self._low_upper.eq(Mux(parts, upper_row, (mine & ~high)[-1] if words == 2 else 0)),
+            self._high_upper.eq(Mux(parts, upper_row, (mine & high)[-1] if words == 2 else 0)),
+            self._pick.eq(first_byte),
+            self._mask.eq(Mux(parts, ~(part_width - 1), 0)),
+        ]
+        for lane in range(config.lanes):
+            m.d.sync += self._lanes[lane].eq(~parts | (Const(lane, lane_bits) >> entry.part_log2 == entry.part))
+
+    def _write_dense(self, m: Module, ports) -> None:
+        config = self._config
+        lanes, half_bits = config.lanes, config.half_word_bits
+        words = []
+        for x in range(config.words_per_beat):
+            values = [self._data.word_select(x * lanes + lane, VALUE_BITS) for lane in range(lanes)]
+            words.append(replicate(m, values, self._pick, self._mask))
+        for lane, port in enumerate(ports):
+            low = Mux(self._low_upper, words[-1][lane], words[0][lane])
+            high = Mux(self._high_upper, words[-1][lane], words[0][lane])
+            m.d.comb += [
+                port.addr.eq(self._address[1:]),
+                port.data[:half_bits].eq(low),
+                port.data[half_bits:].eq(high),
+                port.en[0].eq(self._low_enable & self._lanes[lane]),
+                port.en[1].eq(self._high_enable & self._lanes[lane]),
+            ]
+
+    def _write_packed(self, m: Module, ports) -> None:
+        """Rows follow one another; within a row each lane counts for itself."""
+        config, entry = self._config, self._entry
+        address_bits, count_bits = config.store_address_bits, config.count_bits
+        hits = {name: Signal(name=name) for name in PACK_KINDS}
+        row = Signal(config.table_address_bits)
+        start_half = Signal()
+        half = Signal()                               # of the tile that is being packed
+        owned, own_slice = Signal(), Signal()
+        m.d.comb += [
+            owned.eq(entry.owner == self.i_owner),
+            own_slice.eq(entry.slice[0] == self.i_slice),
+        ]
+        kind_hit = {name: self._entry_valid & (entry.kind == kind) for name, kind in PACK_KINDS.items()}
+        m.d.sync += [
+            hits["starts"].eq(kind_hit["starts"]),
+            hits["slots"].eq(kind_hit["slots"] & owned & own_slice),
+            hits["row_ends"].eq(kind_hit["row_ends"] & owned),
+            row.eq(entry.address[0]),
+            start_half.eq(entry.half),
+        ]
+
+        start, end = Signal(address_bits + 1), Signal(address_bits + 1)  # of the open row; end: longest lane
+        length = Signal(count_bits)
+        counts = Signal(data.ArrayLayout(count_bits, config.lanes))
+        stored, dropped, longest = (Signal(config.lanes, name=name) for name in ("stored", "dropped", "longest"))
+        for lane, (port, slot) in enumerate(zip(ports, self._slots, strict=True)):
+            place = Signal(address_bits + 1, name=f"place{lane}")
+            comes = Signal(name=f"comes{lane}")
+            m.d.comb += [
+                comes.eq(hits["slots"] & slot.valid),
+                dropped[lane].eq(comes & (place[-1] | counts[lane].all())),
+                stored[lane].eq(comes & ~dropped[lane]),
+                longest[lane].eq(stored[lane] & (counts[lane] == length)),
+            ]
+            with m.If(hits["slots"]):
+                m.d.comb += [
+                    port.addr.eq(place),
+                    port.data.eq(Cat(slot.value, slot.word)),
+                    port.en.eq(stored[lane].replicate(2)),
+                ]
+            with m.If(stored[lane]):
+                m.d.sync += [place.eq(place + 1), counts[lane].eq(counts[lane] + 1)]
+            with m.If(hits["row_ends"]):
+                m.d.sync += place.eq(end)
+            with m.If(hits["starts"]):
+                m.d.sync += place.eq(start_half << (address_bits - 1))
+        m.d.sync += self.o_overflow.eq(dropped.any())
+        with m.If(longest.any()):
+            m.d.sync += [length.eq(length + 1), end.eq(end + 1)]
+        with m.If(hits["row_ends"] | hits["starts"]):
+            m.d.sync += [length.eq(0), counts.eq(0), start.eq(end)]
+        with m.If(hits["starts"]):
+            m.d.sync += [
+                half.eq(start_half),
+                start.eq(start_half << (address_bits - 1)),
+                end.eq(start_half << (address_bits - 1)),
+            ]
+
+        m.submodules.table = table = Memory(shape=TableEntry(config), depth=config.table_rows, init=[])
+        write, read = table.write_port(), table.read_port()
+        m.d.comb += [
+            write.addr.eq(row | (half << (config.table_address_bits - 1))),
+            write.data.start.eq(start),
+            write.data.words.eq(length),
+            write.data.counts.eq(counts),
+            write.en.eq(hits["row_ends"]),
+            read.addr.eq(self.i_row),
+            read.en.eq(self.i_row_enable),
+            self.o_table.eq(read.data),
+        ]

@@ -1,0 +1,203 @@
+"""The processing element: connects its queue, tile memory, lanes, accumulators and row queue."""
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from .accumulator import DRAIN_LATENCY_CYCLES, Accumulator, BankAccess
+from .config import VALUE_BITS, Config
+from .lane import Multiplier, OperandSelect
+from .lane_store import LaneStore
+from .layouts import ChainWord, Fault, PeJob, TileBeat, TokenBeat
+from .pe_front import PeFront
+from .registers import ErrorCode
+from .row_queue import RowQueue
+from .walker import Drain, MacWord, Walker
+
+__all__ = ["ProcessingElement"]
+
+STORE_CYCLES = 2
+"""From a store address to the store's output register."""
+
+
+class ProcessingElement(wiring.Component):
+    """Multiplies its own tokens with rows of its part of the tile, adds up rows of C and hands them on.
+
+    Throughput: one store word of every lane a cycle; a beat costs max(1, own tokens) cycles where a row
+        has one word; rows without own tokens close four a cycle and leave one a cycle and chain.
+    Latency: 20 cycles from a beat to the first word of a row that it closes.
+    Backpressure: `o_room` keeps four beats of room; a full row queue stops the walk, nothing behind it.
+    Overflow: sums wrap. A packed row that does not fit is cut; `o_fault`.
+    Order: rows leave in the order in which they arrive, row r of a job on chain r mod chains.
+
+    Parameters
+    ----------
+    config : Config
+    number : the PE's number, slice * P_k + owner
+
+    Members
+    -------
+    i_job : PeJob, constant while one of its tokens or words is in the PE
+    i : stream of TokenBeat, always taken
+    o_room : beats may come, as many as are on their way until the bus sees that it fell
+    i_tile : stream of TileBeat, always taken
+    o : for each chain, stream of ChainWord
+    o_active : a word is at work in the lanes
+    o_blocked : tokens or closes wait for room in the row queue
+    o_fault : PACKED_OVERFLOW
+    """
+
+    def __init__(self, config: Config, number: int):
+        if not 0 <= number < config.pes:
+            raise ValueError(f"number = {number}; it must be 0..{config.pes - 1}")
+        self._config, self._number = config, number
+        super().__init__({
+            "i_job": In(PeJob(config)),
+            "i": In(stream.Signature(TokenBeat(config), always_ready=True)),
+            "o_room": Out(1),
+            "i_tile": In(stream.Signature(TileBeat(config), always_ready=True)),
+            "o": Out(stream.Signature(ChainWord(config))).array(config.chains),
+            "o_active": Out(1),
+            "o_blocked": Out(1),
+            "o_fault": Out(Fault()),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.front = front = PeFront(config)
+        m.submodules.walker = self._walker = walker = Walker(config)
+        m.submodules.store = self._store = store = LaneStore(config, self._number)
+        m.submodules.row_queue = self._row_queue = row_queue = RowQueue(config)
+        self._place(m)
+
+        # ---- tokens ----
+        m.d.comb += [
+            front.i.valid.eq(self.i.valid),
+            front.i.p.eq(self.i.p),
+            front.i_owner.eq(self._owner),
+            front.i_group_log2.eq(self.i_job.group_log2),
+            walker.i_packed.eq(self.i_job.packed),
+            walker.i_half.eq(self.i_job.half),
+            walker.i_own_words.eq(self._own_words),
+            walker.i_group_log2.eq(self.i_job.group_log2),
+            self.o_blocked.eq(walker.o_blocked),
+            self.o_active.eq(walker.o_word.valid),
+        ]
+        m.d.sync += self.o_room.eq(front.o_room & walker.o_swept)
+        connect(m, front.o, walker.i)
+
+        # ---- tile ----
+        m.d.comb += [
+            store.i.valid.eq(self.i_tile.valid),
+            store.i.p.eq(self.i_tile.p),
+            store.i_owner.eq(self._owner),
+            store.i_slice.eq(self._slice),
+            self.o_fault.valid.eq(store.o_overflow),
+            self.o_fault.code.eq(ErrorCode.PACKED_OVERFLOW),
+        ]
+        if config.compressed_b:
+            m.d.comb += [
+                store.i_row_enable.eq(walker.o_row_enable),
+                store.i_row.eq(walker.o_row),
+                walker.i_table.eq(store.o_table),
+            ]
+
+        self._lanes(m)
+
+        # ---- rows ----
+        m.d.comb += [
+            row_queue.i_own_words.eq(self._own_words),
+            row_queue.i_touched.eq(walker.o_touched),
+            row_queue.i_empties.eq(walker.o_empties),
+            row_queue.i_last.eq(walker.o_last),
+            walker.i_room.eq(row_queue.o_room),
+            walker.i_run_room.eq(row_queue.o_run_room),
+        ]
+        for source, output in zip(row_queue.o, self.o, strict=True):
+            connect(m, source, flipped(output))
+        return m
+
+    def _place(self, m: Module) -> None:
+        """This PE's owner number, slice and words; the job is set some cycles before its first beat."""
+        config, job, number = self._config, self.i_job, self._number
+        self._owner, self._slice = Signal(config.pe_bits), Signal(config.pe_bits)
+        self._first_word = Signal(job.total_words.shape())
+        self._own_words = Signal(config.slice_words_bits)
+        left = Signal.like(self._first_word)
+        slices = [number >> pk_log2 for pk_log2 in range(config.pe_bits + 1)]
+        slice_number = Array(Const(value, config.pe_bits) for value in slices)[job.pk_log2]
+        # A sum of shifted constants: synthesis would spend a multiplier on it.
+        first_word = sum(Mux(self._slice[bit], job.slice_words << bit, 0) for bit in range(config.pe_bits))
+        m.d.sync += [
+            self._owner.eq(number & ((1 << job.pk_log2) - 1)),
+            self._slice.eq(slice_number),
+            self._first_word.eq(first_word),
+            left.eq(Mux(job.total_words > self._first_word, job.total_words - self._first_word, 0)),
+            self._own_words.eq(Mux(left < job.slice_words, left, job.slice_words)),
+        ]
+
+    def _lanes(self, m: Module) -> None:
+        """Store word, operand, product, sum: a stage each."""
+        config, walker, store = self._config, self._walker, self._store
+        m.submodules.operands = operands = OperandSelect(config)
+        word = self._later(m, walker.o_word, MacWord(config), STORE_CYCLES)
+        drain = self._later(m, walker.o_drain, Drain(config), STORE_CYCLES)
+        value = Signal.like(word.value)
+        from_part = Signal(config.lane_bits)    # upper bits of a lane's number, which tell the parts apart
+        m.d.comb += [
+            store.i_enable.eq(walker.o_word.valid),
+            store.i_address.eq(walker.o_word.address),
+            operands.i.eq(store.o_words),
+            operands.i_upper.eq(word.upper),
+            operands.i_pick.eq(word.pick),
+            operands.i_mask.eq(from_part),
+        ]
+        m.d.sync += [
+            value.eq(word.value),
+            from_part.eq(~((config.lanes >> self.i_job.group_log2) - 1)),
+        ]
+        sums = []
+        for lane in range(config.lanes):
+            m.submodules[f"multiplier{lane}"] = multiplier = Multiplier()
+            m.submodules[f"accumulator{lane}"] = accumulator = Accumulator(config)
+            add = Signal(BankAccess(config), name=f"add{lane}")
+            m.d.comb += [
+                multiplier.i_operand.eq(operands.o[lane]),
+                multiplier.i_value.eq(value),
+                add.valid.eq(word.lanes[lane]),
+                add.bank.eq(word.bank),
+                add.word.eq(self._acc_word(word, store.o_words[lane])),
+                accumulator.i_add.eq(add),
+                accumulator.i_product.eq(multiplier.o),
+                accumulator.i_drain.eq(drain.access),
+            ]
+            sums.append(accumulator.o)
+        self._finish_rows(m, drain, sums)
+
+    def _acc_word(self, word, store_word):
+        """Where a lane's product belongs: dense words are counted, a packed slot says it."""
+        config = self._config
+        if not config.compressed_b:
+            return word.word
+        return Mux(self.i_job.packed, store_word[VALUE_BITS:VALUE_BITS + config.acc_word_bits], word.word)
+
+    def _finish_rows(self, m: Module, drain, sums) -> None:
+        """Drained sums become words of the chain."""
+        drained = self._later(m, drain, Drain(self._config), DRAIN_LATENCY_CYCLES)
+        word = self._row_queue.i
+        m.d.comb += [
+            word.valid.eq(drained.push),
+            word.p.word.eq(self._first_word + drained.access.word),
+            word.p.last.eq(drained.last),
+            word.p.valid.eq(Cat(total.valid for total in sums)),
+        ]
+        for lane, total in enumerate(sums):
+            m.d.comb += word.p.data[lane].eq(total.data)
+
+    def _later(self, m: Module, source, shape, cycles: int):
+        for _ in range(cycles):
+            stage = Signal(shape)
+            m.d.sync += stage.eq(source)
+            source = stage
+        return source

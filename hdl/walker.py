@@ -1,0 +1,250 @@
+"""From tokens to store words: walks a token's row of B and closes rows of C."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .accumulator import BankAccess
+from .config import VALUE_BITS, Config, width_of
+from .lane_store import TableEntry
+from .pe_front import PeOp
+
+__all__ = ["MAX_CLOSES", "Drain", "MacWord", "Walker"]
+
+MAX_CLOSES = 4
+"""Rows that can close in one cycle: two behind the last token, two before the next one."""
+
+
+def MacWord(config: Config) -> data.StructLayout:
+    """One store word and what becomes of it; lanes that are not in `lanes` do nothing."""
+    return data.StructLayout({
+        "valid": 1,
+        "lanes": config.lanes,
+        "address": config.store_address_bits,
+        "upper": 1,                       # dense: the upper half of the store word
+        "word": config.acc_word_bits,     # dense: accumulator word (a packed slot brings its own)
+        "bank": 1,
+        "pick": config.lane_bits,         # first lane of the token's part (N < V)
+        "value": VALUE_BITS,
+    })
+
+
+def Drain(config: Config) -> data.StructLayout:
+    """One accumulator word is read and cleared."""
+    return data.StructLayout({
+        "access": BankAccess(config),
+        "push": 1,                        # the word goes to the row queue (not so in the sweep after reset)
+        "last": 1,                        # the row's last
+    })
+
+
+class Walker(wiring.Component):
+    """Issues a word a cycle, and closes rows; what is issued never waits again.
+
+    Throughput: one store word a cycle, from token to token without a gap; a token without words takes a
+        cycle; up to 4 rows close in a cycle, of which one was touched (had a token here). Touched rows
+        close at least `i_own_words` cycles apart, so that their drains follow one another.
+    Latency: 3 cycles from `i` to `o_word`; packed rows are looked up in the table meanwhile.
+    Backpressure: a touched row closes, and all behind it goes on, only when `i_room` says that its words
+        can be queued and the drain before it is over.
+    Order: kept. Closes behind a token take effect together with those before the next one.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    i : stream of PeOp
+    i_packed, i_half : of the running job
+    i_own_words : words of a row in this PE's slice
+    i_group_log2 : rows in a group, as a power of two
+    o_row_enable, o_row, i_table : table lookup, one cycle (only with `compressed_b`)
+    o_word : MacWord
+    o_drain : Drain, in step with `o_word`: it reads what was issued before and clears it for what is
+        issued from this cycle on
+    i_room : the row queue has room for a touched row
+    i_run_room : the row queue can count some more rows
+    o_touched : a touched row closes, and `i_own_words` words of it will come
+    o_empties : so many rows without own tokens close, after the touched one
+    o_last : the job's last row has closed
+    o_swept : all accumulators were cleared after reset
+    o_blocked : a close waits for room
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        members = {
+            "i": In(stream.Signature(PeOp(config))),
+            "i_packed": In(1),
+            "i_half": In(1),
+            "i_own_words": In(config.slice_words_bits),
+            "i_group_log2": In(width_of(config.lane_bits + 1)),
+            "o_word": Out(MacWord(config)),
+            "o_drain": Out(Drain(config)),
+            "i_room": In(1),
+            "i_run_room": In(1),
+            "o_touched": Out(1),
+            "o_empties": Out(range(MAX_CLOSES + 1)),
+            "o_last": Out(1),
+            "o_swept": Out(1),
+            "o_blocked": Out(1),
+        }
+        if config.compressed_b:
+            members |= {
+                "o_row_enable": Out(1),
+                "o_row": Out(config.table_address_bits),
+                "i_table": In(TableEntry(config)),
+            }
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        self._left_bits = max(config.slice_words_bits, config.count_bits)
+        self._op_valid, self._op = Signal(), Signal(PeOp(config))    # looked up
+        self._valid = Signal()                                       # at work
+        self._op_moves = Signal()
+        self._token = Signal(PeOp(config))
+        self._address = Signal(config.tile_address_bits)             # dense word, of the next word to issue
+        self._left = Signal(self._left_bits)                         # words still to issue
+        self._index = Signal(self._left_bits)                        # words that were issued
+        self._counts = Signal(data.ArrayLayout(config.count_bits, config.lanes))
+        self._lanes = Signal(config.lanes)                           # the token's lanes (N < V)
+        self._goes, self._issues, self._closes_touched = Signal(), Signal(), Signal()
+        self._bank = Signal()                                        # of the open row
+        self._drain_free = Signal()
+        self._stage_lookup(m)
+        self._stage_walk(m)
+        self._stage_issue(m)
+        self._drains(m)
+        return m
+
+    def _stage_lookup(self, m: Module) -> None:
+        """The table is read while the op is copied; then both are at the walk's entry."""
+        config = self._config
+        enters = Signal()
+        m.d.comb += [
+            enters.eq(~self._op_valid | self._op_moves),
+            self.i.ready.eq(enters),
+        ]
+        with m.If(enters):
+            m.d.sync += [self._op_valid.eq(self.i.valid), self._op.eq(self.i.p)]
+        if config.compressed_b:
+            half_base = self.i_half << (config.table_address_bits - 1)
+            m.d.comb += [
+                self.o_row_enable.eq(enters & self.i.valid & self.i.p.token & self.i_packed),
+                self.o_row.eq(self.i.p.address | half_base),
+            ]
+
+    def _stage_walk(self, m: Module) -> None:
+        config, token = self._config, self._token
+        pending = Signal(range(MAX_CLOSES + 1))    # closes behind the last token
+        closes = Signal(range(MAX_CLOSES + 1))
+        touched, closing, done, last_done = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            closes.eq(pending + Mux(self._valid, token.before, 0)),
+            closing.eq(closes != 0),
+            self._closes_touched.eq(closing & touched),
+            self._goes.eq(~(self._closes_touched & ~(self.i_room & self._drain_free))
+                          & ~(closing & ~self.i_run_room)),
+            self._issues.eq(self._goes & self._valid & (self._left != 0)),
+            done.eq(self._goes & (self._left <= 1)),
+            self._op_moves.eq(~self._valid | done),
+            self.o_touched.eq(self._goes & self._closes_touched),
+            self.o_empties.eq(Mux(self._goes, closes - touched, 0)),
+            self.o_last.eq(self._goes & last_done),
+        ]
+        with m.If(~closing):
+            m.d.comb += self.o_empties.eq(0)
+        m.d.sync += self.o_blocked.eq(~self._goes)
+        with m.If(self._goes):
+            m.d.sync += [
+                pending.eq(Mux(self._valid & done, token.after, 0)),
+                last_done.eq(self._valid & done & token.last),
+                token.before.eq(0),
+                touched.eq(self._issues | (touched & ~closing)),
+                self._bank.eq(self._bank ^ self._closes_touched),
+            ]
+        with m.If(self._issues):
+            m.d.sync += [
+                self._left.eq(self._left - 1),
+                self._index.eq(self._index + 1),
+                self._address.eq(self._address + Mux(self.i_packed, 2, 1)),
+            ]
+        with m.If(self._op_moves):
+            self._enter(m)
+
+    def _enter(self, m: Module) -> None:
+        """The looked-up op comes to work."""
+        config, op = self._config, self._op
+        shift = Signal.like(self.i_group_log2)
+        m.d.comb += shift.eq(config.lane_bits - self.i_group_log2)
+        dense_address = op.address | (self.i_half << (config.tile_address_bits - 1))
+        m.d.sync += [
+            self._valid.eq(self._op_valid),
+            self._token.eq(op),
+            self._token.part.eq(op.part << shift),      # from here on a lane's number
+            self._index.eq(0),
+            self._left.eq(Mux(op.token, self.i_own_words, 0)),
+            self._address.eq(dense_address),
+        ]
+        for lane in range(config.lanes):
+            m.d.sync += self._lanes[lane].eq((lane >> shift) == op.position)
+        if config.compressed_b:
+            with m.If(self.i_packed):
+                m.d.sync += [
+                    self._left.eq(Mux(op.token, self.i_table.words, 0)),
+                    self._address.eq(self.i_table.start << 1),
+                    self._counts.eq(self.i_table.counts),
+                ]
+
+    def _stage_issue(self, m: Module) -> None:
+        config, word = self._config, self.o_word
+        m.d.sync += [
+            word.valid.eq(self._issues),
+            word.lanes.eq(0),
+            word.address.eq(self._address >> 1),
+            word.upper.eq(self._address[0]),
+            word.word.eq(self._index),
+            word.bank.eq(self._bank ^ self._closes_touched),
+            word.pick.eq(self._token.part),
+            word.value.eq(self._token.value),
+        ]
+        lanes = self._lanes
+        if config.compressed_b:
+            packed_lanes = Cat(self._index < count for count in self._counts)
+            lanes = Mux(self.i_packed, packed_lanes, self._lanes)
+        with m.If(self._issues):
+            m.d.sync += word.lanes.eq(lanes)
+
+    def _drains(self, m: Module) -> None:
+        config, drain = self._config, self.o_drain
+        left, bank = Signal(config.slice_words_bits), Signal()
+        index = Signal(config.acc_word_bits)
+        sweep = Signal(config.acc_word_bits + 2)
+        m.d.comb += [self._drain_free.eq(left == 0), self.o_swept.eq(sweep[-1])]
+        m.d.sync += [
+            drain.access.valid.eq(~self.o_swept | self.o_touched | (left != 0)),
+            drain.push.eq(self.o_touched | (left != 0)),
+            drain.access.bank.eq(bank),
+            drain.access.word.eq(index),
+            drain.last.eq(left == 1),
+        ]
+        with m.If(left != 0):
+            m.d.sync += [left.eq(left - 1), index.eq(index + 1)]
+        with m.If(~self.o_swept):
+            m.d.sync += [
+                sweep.eq(sweep + 1),
+                drain.access.bank.eq(sweep[-2]),
+                drain.access.word.eq(sweep[:-2]),
+            ]
+        with m.Elif(self.o_touched):
+            m.d.sync += [
+                left.eq(self.i_own_words - 1),
+                index.eq(1),
+                bank.eq(self._bank),
+                drain.access.bank.eq(self._bank),
+                drain.access.word.eq(0),
+                drain.last.eq(self.i_own_words == 1),
+            ]

@@ -1,0 +1,155 @@
+"""hdl.pe: a PE as a function of its tile and tokens."""
+
+import random
+
+import pytest
+
+from hdl.config import PRESETS, Config
+from hdl.emit import emit_verilog
+from hdl.pe import ProcessingElement
+from tests.pe_model import Job, expected_rows, run_pe
+
+TINY, BASE = PRESETS["tiny"], PRESETS["base"]
+
+
+def random_job(config: Config, rng: random.Random, *, rows: int = 25, **fields) -> Job:
+    """A job with short and long rows and runs of empty ones."""
+    n_count, packed = fields["n_count"], fields.get("packed", False)
+    fields.setdefault("half", rng.randint(0, 1))
+    k_count = 12 << fields["pk_log2"]
+    zeros = rng.choice((0.1, 0.5, 0.9)) if packed else 0
+    b = [[(column, rng.randint(-128, 127)) for column in range(n_count) if rng.random() >= zeros]
+         for _ in range(k_count)]
+    if packed:
+        b[1] = []
+        b[2] = b[2] + b[2][:1]
+    a = []
+    while len(a) < rows:
+        if rng.random() < 0.15:
+            a += [[] for _ in range(rng.randint(1, 9))]
+        length = rng.choice((1, 1, 2, 3, 9, 20))
+        a.append([(rng.randrange(k_count), rng.randint(-128, 127)) for _ in range(length)])
+    return Job(a=a, b=b, **fields)
+
+
+def check(config: Config, number: int, jobs: list[Job], **options):
+    run = run_pe(config, number, jobs, **options)
+    for index, job in enumerate(jobs):
+        assert run.rows[index] == expected_rows(config, number, job), f"job {index}"
+    return run
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("name", "number", "pk_log2", "slice_words", "n_count"), [
+    ("tiny", 0, 1, 1, 4), ("tiny", 1, 1, 3, 12), ("tiny", 1, 0, 2, 13), ("tiny", 1, 0, 4, 8),
+    ("base", 5, 3, 1, 8), ("base", 3, 2, 2, 20), ("base", 6, 1, 3, 80), ("base", 2, 0, 4, 150),
+])
+def test_dense_rows_are_summed(name, number, pk_log2, slice_words, n_count, seed) -> None:
+    config, rng = PRESETS[name], random.Random(seed)
+    jobs = [random_job(config, rng, n_count=n_count, pk_log2=pk_log2, slice_words=slice_words)
+            for _ in range(2)]
+    check(config, number, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0, 0.3, 0.7)[seed])
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("name", "number", "group_log2"), [
+    ("tiny", 1, 1), ("tiny", 0, 2), ("base", 6, 1), ("base", 3, 2), ("base", 4, 3),
+])
+def test_narrow_rows_share_words_in_groups(name, number, group_log2, seed) -> None:
+    config, rng = PRESETS[name], random.Random(seed)
+    width = config.lanes >> group_log2
+    jobs = [random_job(config, rng, rows=30 + job, n_count=rng.randint(width // 2 + 1, width), pk_log2=config.pe_bits,
+                       slice_words=1, group_log2=group_log2) for job in range(2)]
+    check(config, number, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0.4, 0.8)[seed])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("number", "pk_log2", "slice_words", "n_count"), [
+    (5, 3, 1, 8), (5, 3, 16, 128), (3, 2, 2, 20), (6, 1, 4, 100), (2, 0, 4, 150), (7, 0, 2, 100),
+])
+def test_packed_rows_are_summed(number, pk_log2, slice_words, n_count, seed) -> None:
+    rng = random.Random(seed)
+    jobs = [random_job(BASE, rng, n_count=n_count, pk_log2=pk_log2, slice_words=slice_words, packed=True)
+            for _ in range(2)]
+    run = check(BASE, number, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0, 0.3, 0.7)[seed])
+    assert run.faults == 0
+
+
+def test_jobs_of_all_kinds_follow_one_another() -> None:
+    rng = random.Random(7)
+    jobs = [
+        random_job(BASE, rng, rows=7, n_count=8, pk_log2=3, slice_words=1),
+        random_job(BASE, rng, rows=7, n_count=2, pk_log2=3, slice_words=1, group_log2=2),
+        random_job(BASE, rng, rows=5, n_count=60, pk_log2=1, slice_words=2, packed=True),
+        random_job(BASE, rng, rows=3, n_count=60, pk_log2=2, slice_words=4),
+        Job(a=[[]], b=[], n_count=8, pk_log2=3),
+        random_job(BASE, rng, rows=7, n_count=8, pk_log2=3, slice_words=1),
+    ]
+    check(BASE, 2, jobs, gap=0.1, stall=0.2)
+
+
+def test_a_tile_stays_for_the_next_job() -> None:
+    rng = random.Random(3)
+    first = random_job(BASE, rng, n_count=30, pk_log2=2, slice_words=2, packed=True, half=1)
+    second = Job(a=first.a[::-1], b=first.b, n_count=30, pk_log2=2, slice_words=2, packed=True, half=1, load=False)
+    check(BASE, 5, [first, second])
+
+
+def test_a_packed_tile_that_does_not_fit_is_a_fault() -> None:
+    b = [[(column, 1) for column in range(256)] for _ in range(40)]
+    run = run_pe(BASE, 0, [Job(a=[[]], b=b, n_count=256, pk_log2=0, slice_words=32, packed=True, half=0)])
+    assert run.faults == 40 * 32 * 8 - 1024 * 8 or run.faults > 0
+
+
+def own_k(config: Config, number: int, pk_log2: int, count: int) -> list[int]:
+    from hdl.owner import owner_value
+    return [k for k in range(count << pk_log2) if owner_value(k, pk_log2) == number][:count]
+
+
+@pytest.mark.parametrize("name", ["tiny", "base"])
+def test_rows_of_one_token_and_one_word_take_a_cycle(name) -> None:
+    config = PRESETS[name]
+    pk_log2, number = config.pe_bits, 1
+    ks = own_k(config, number, pk_log2, 8)
+    rng = random.Random(1)
+    b = [[(column, rng.randint(-128, 127)) for column in range(config.lanes)] for _ in range(8 << pk_log2)]
+    a = [[(rng.choice(ks), rng.randint(-128, 127))] for _ in range(200)]
+    run = check(config, number, [Job(a=a, b=b, n_count=config.lanes, pk_log2=pk_log2)], fill=1.0)
+    assert run.active == 200
+    assert run.cycles[0] <= 200 + 25
+
+
+def test_long_rows_take_a_cycle_a_word() -> None:
+    ks = own_k(BASE, 3, 2, 8)
+    rng = random.Random(1)
+    b = [[(column, rng.randint(-128, 127)) for column in range(64)] for _ in range(32)]
+    a = [[(rng.choice(ks), rng.randint(-128, 127)) for _ in range(1 + index % 5)] for index in range(100)]
+    run = check(BASE, 3, [Job(a=a, b=b, n_count=64, pk_log2=2, slice_words=2)], fill=1.0)
+    words = 2 * sum(map(len, a))
+    assert run.active == words
+    assert run.cycles[0] <= words + 30
+
+
+def test_short_packed_rows_take_a_cycle_a_token() -> None:
+    ks = own_k(BASE, 3, 2, 8)
+    rng = random.Random(1)
+    b = [[(rng.randrange(64), rng.randint(-128, 127))] for _ in range(32)]
+    a = [[(rng.choice(ks), rng.randint(-128, 127)) for _ in range(8)] for _ in range(40)]
+    run = check(BASE, 3, [Job(a=a, b=b, n_count=64, pk_log2=2, slice_words=8, packed=True)], fill=1.0)
+    assert run.active == 320
+    assert run.cycles[0] <= 320 + 40
+
+
+def test_empty_rows_leave_one_a_cycle_and_chain() -> None:
+    run = check(BASE, 0, [Job(a=[[]] * 400, b=[], n_count=8, pk_log2=3)])
+    assert run.cycles[0] <= 200 + 25
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "base", "large"])
+def test_it_converts_to_verilog(name) -> None:
+    assert "module" in emit_verilog(ProcessingElement(PRESETS[name], 1), "pe")
+
+
+def test_a_number_past_the_array_is_refused() -> None:
+    with pytest.raises(ValueError, match="number = 8"):
+        ProcessingElement(BASE, 8)
