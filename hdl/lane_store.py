@@ -131,7 +131,7 @@ class LaneStore(wiring.Component):
         ]
         part_hit = Signal()
         m.d.comb += part_hit.eq(self._entry_valid & parts & in_beat)
-        use_second = ~mine[0] if words == 2 else Const(0)
+        use_second = (mine[-1] & ~mine[0]) if words == 2 else Const(0)
         m.d.sync += [
             self._address.eq(Mux(use_second, entry.address[-1], entry.address[0])
                              | (entry.half << (config.tile_address_bits - 1))),
