@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .beat_cutter import BeatCutter
 from .config import Config, log2_exact
-from .fetch_layouts import Cut, TokenChunk
+from .fetch_layouts import Cut
 from .layouts import Fault, FetchFormat, FetchJob, RawBeat, ReadBeat, ReadRequest
 from .queue import Queue
 from .reader import SegmentReader
@@ -70,19 +70,17 @@ class Fetch(wiring.Component):
         self._readers = [SegmentReader(config, size) for size in chunk_bytes]
         self._join, self._rows = TokenJoin(config), RowPointers(config)
         cutter, beats = RowCutter(config), BeatCutter(config)
-        chunks, cuts = Queue(TokenChunk(config), QUEUE_DEPTH), Queue(Cut(config), QUEUE_DEPTH)
+        cuts = Queue(Cut(config), QUEUE_DEPTH)
         m.submodules.pointer_reader, m.submodules.index_reader, m.submodules.value_reader = self._readers
         m.submodules.join, m.submodules.rows = self._join, self._rows
-        m.submodules.cutter, m.submodules.beats = cutter, beats
-        m.submodules.chunks, m.submodules.cuts = chunks, cuts
+        m.submodules.cutter, m.submodules.cuts, m.submodules.beats = cutter, cuts, beats
         for reader, request, beat in zip(self._readers, self.o_request, self.i_beat, strict=True):
             connect(m, reader.o_request, flipped(request))
             connect(m, flipped(beat), reader.i_beat)
         connect(m, self._readers[POINTERS].o, self._rows.i)
         connect(m, self._readers[INDICES].o, self._join.i_indices)
         connect(m, self._readers[VALUES].o, self._join.i_values)
-        connect(m, self._join.o, chunks.i)
-        connect(m, chunks.o, beats.i)
+        connect(m, self._join.o, beats.i)
         connect(m, self._rows.o, cutter.i)
         connect(m, cutter.o, cuts.i)
         connect(m, cuts.o, beats.i_cut)
@@ -92,8 +90,7 @@ class Fetch(wiring.Component):
         self._report_stage(m)
         parts = [*self._readers, self._join, self._rows, cutter, beats]
         m.d.comb += [
-            self.o_idle.eq(~waiting & Cat(part.o_idle for part in parts).all()
-                           & (chunks.level == 0) & (cuts.level == 0)),
+            self.o_idle.eq(~waiting & Cat(part.o_idle for part in parts).all() & (cuts.level == 0)),
             self.o_waiting.eq(Cat(reader.o_waiting for reader in self._readers).any() & ~self.o.valid),
         ]
         return m
