@@ -27,8 +27,8 @@ class Fetch(wiring.Component):
 
     Throughput: one beat a cycle; a chunk of T entries with more than two row ends makes a beat for every
         two. With int32 indices a beat in two cycles.
-    Latency: two cycles from a job to the readers' first requests of a free unit plus those of the reader;
-        four cycles from a chunk of values and indices to its beat, seven from one of row pointers.
+    Latency: two cycles from a job to the jobs of the readers; four from a chunk of values and indices to its
+        beat, eight from one of row pointers.
     Backpressure: `o`. Everything the readers have asked for finds room in them.
     Order: kept. The next job is taken when every part has begun this one; a part that is done with it
         goes on at once.
@@ -67,7 +67,9 @@ class Fetch(wiring.Component):
         config = self._config
         m = Module()
         chunk_bytes = (pointer_chunk_bytes(config), 2 * config.beat_tokens, config.beat_tokens)
-        self._readers = [SegmentReader(config, size) for size in chunk_bytes]
+        # Row pointers and indices lie in one piece; only dense rows may have gaps.
+        self._readers = [SegmentReader(config, size, single_row=number != VALUES)
+                         for number, size in enumerate(chunk_bytes)]
         self._join, self._rows = TokenJoin(config), RowPointers(config)
         cutter, beats = RowCutter(config), BeatCutter(config)
         cuts = Queue(Cut(config), QUEUE_DEPTH)

@@ -2,15 +2,19 @@
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .config import Config, log2_exact
 from .fetch_layouts import RowEndPair, RowJob, gap_bits, position_bits
 from .layouts import ROW_ENDS, Chunk
+from .queue import Queue
 
 __all__ = ["RowPointers", "pointer_chunk_bytes"]
 
 POINTER_BYTES = 4
+QUEUE_DEPTH = 8
+QUEUE_MARGIN = 5
+"""Places that pairs in the pipeline, and one taken before `room` falls, can still need."""
 
 
 def pointer_chunk_bytes(config: Config) -> int:
@@ -22,8 +26,9 @@ class RowPointers(wiring.Component):
     """Says how many token chunks lie between row ends, whatever the row pointers are.
 
     Throughput: one chunk of pointers, one or two, a cycle; dense: two row ends a cycle.
-    Latency: three cycles from a chunk of pointers; dense: one from the job.
-    Backpressure: the whole pipeline waits while `o` is stalled.
+    Latency: four cycles from a chunk of pointers; dense: two from the job.
+    Backpressure: the pipeline never stalls; pointers are taken while the queue behind it has room for
+        everything on its way.
     Order: kept.
 
     Row ends never decrease and never pass the last entry: a pointer that does is replaced by the nearest
@@ -54,54 +59,54 @@ class RowPointers(wiring.Component):
         })
 
     def elaborate(self, platform):
-        config = self._config
         m = Module()
-        job = Signal(RowJob(config))
+        m.submodules.queue = self._queue = queue = Queue(RowEndPair(self._config), QUEUE_DEPTH)
+        connect(m, queue.o, flipped(self.o))
+        job = Signal(RowJob(self._config))
         active, open_input = Signal(), Signal()
-        start, advance = Signal(), Signal()
+        start, room = Signal(), Signal()
+        ends = queue.i.p.ends
         m.d.comb += [
-            self.o_idle.eq(~active),
+            self.o_idle.eq(~active & (queue.level == 0)),
             self.i_job.ready.eq(~active),
             start.eq(self.i_job.valid & self.i_job.ready),
-            self.i.ready.eq(open_input & advance),
+            self.i.ready.eq(open_input & room),
         ]
+        m.d.sync += room.eq(queue.level <= QUEUE_DEPTH - QUEUE_MARGIN)
         with m.If(start):
             m.d.sync += [job.eq(self.i_job.p), active.eq(1), open_input.eq(~self.i_job.p.dense)]
         with m.If(self.i.valid & self.i.ready & self.i.p.last):
             m.d.sync += open_input.eq(0)
-        with m.If(self.o.valid & self.o.ready & (self.o.p.ends[0].final | self.o.p.ends[1].final)):
+        with m.If(queue.i.valid & queue.i.ready & (ends[0].final | ends[1].final)):
             m.d.sync += active.eq(0)
 
-        relative = self._relative(m, job, open_input, advance)
-        ordered = self._order(m, job, start, advance, relative)
-        placed = self._place(m, job, advance, ordered)
-        m.d.comb += advance.eq(~placed.valid | self.o.ready)
+        relative = self._relative(m, job)
+        ordered = self._order(m, job, start, relative)
+        placed = self._place(m, job, ordered)
         self._output(m, job, active, start, placed)
         return m
 
-    def _relative(self, m: Module, job, open_input, advance):
+    def _relative(self, m: Module, job):
         """Stage 1: entry numbers instead of pointers; one bit more, so that nothing overflows."""
         both = pointer_chunk_bytes(self._config) == ROW_ENDS * POINTER_BYTES
         chunk = self.i.p
         relative = Signal(data.StructLayout({
             "valid": 1, "second": 1, "last": 1, "falls": 1, "entry": data.ArrayLayout(signed(33), ROW_ENDS)}))
-        pointers = [chunk.data[32 * number:32 * number + 32].as_signed() if both or not number else None
-                    for number in range(ROW_ENDS)]
-        with m.If(advance):
+        pointers = [chunk.data[at:at + 32].as_signed() for at in range(0, 64 if both else 32, 32)]
+        m.d.sync += [
+            relative.valid.eq(self.i.valid & self.i.ready),
+            relative.last.eq(chunk.last),
+            relative.entry[0].eq(pointers[0] - job.first.as_signed()),
+        ]
+        if both:
             m.d.sync += [
-                relative.valid.eq(self.i.valid & open_input),
-                relative.last.eq(chunk.last),
-                relative.entry[0].eq(pointers[0] - job.first.as_signed()),
+                relative.second.eq(chunk.count > POINTER_BYTES),
+                relative.falls.eq(pointers[1] < pointers[0]),
+                relative.entry[1].eq(pointers[1] - job.first.as_signed()),
             ]
-            if both:
-                m.d.sync += [
-                    relative.second.eq(chunk.count > POINTER_BYTES),
-                    relative.falls.eq(pointers[1] < pointers[0]),
-                    relative.entry[1].eq(pointers[1] - job.first.as_signed()),
-                ]
         return relative
 
-    def _order(self, m: Module, job, start, advance, relative):
+    def _order(self, m: Module, job, start, relative):
         """Stage 2: never below the row end before; past the end or not."""
         ordered = Signal(data.StructLayout({
             "valid": 1, "second": 1, "last": 1, "falls": 1, "entry": data.ArrayLayout(32, ROW_ENDS),
@@ -124,25 +129,24 @@ class RowPointers(wiring.Component):
                 raised[number].eq(Mux(low[number], highest, entry[number])),
                 beyond[number].eq(passed | (entry[number] > job.nnz)),
             ]
-        with m.If(advance):
+        m.d.sync += [
+            ordered.valid.eq(relative.valid),
+            ordered.second.eq(relative.second),
+            ordered.last.eq(relative.last),
+            ordered.falls.eq(low[0] | (relative.second & (relative.falls | low[1]))),
+            ordered.entry.eq(raised),
+            ordered.beyond.eq(beyond),
+        ]
+        with m.If(relative.valid):
             m.d.sync += [
-                ordered.valid.eq(relative.valid),
-                ordered.second.eq(relative.second),
-                ordered.last.eq(relative.last),
-                ordered.falls.eq(low[0] | (relative.second & (relative.falls | low[1]))),
-                ordered.entry.eq(raised),
-                ordered.beyond.eq(beyond),
+                highest.eq(Mux(relative.second, raised[1], raised[0])),
+                passed.eq(Mux(relative.second, beyond[1], beyond[0])),
             ]
-            with m.If(relative.valid):
-                m.d.sync += [
-                    highest.eq(Mux(relative.second, raised[1], raised[0])),
-                    passed.eq(Mux(relative.second, beyond[1], beyond[0])),
-                ]
         with m.If(start):
             m.d.sync += [highest.eq(0), passed.eq(0)]
         return ordered
 
-    def _place(self, m: Module, job, advance, ordered):
+    def _place(self, m: Module, job, ordered):
         """Stage 3: never past the last entry; chunks and positions."""
         config = self._config
         shift = log2_exact(config.beat_tokens)
@@ -162,27 +166,27 @@ class RowPointers(wiring.Component):
                 whole.eq(rest == 0),
                 wrong[number].eq(ordered.beyond[number] | (is_last & (entry[number] != job.nnz))),
             ]
-            with m.If(advance):
-                m.d.sync += [
-                    placed.chunks[number].eq((entry[number] >> shift) + (~whole | zero)),
-                    placed.position[number].eq(Mux(whole & ~zero, config.beat_tokens, rest)),
-                ]
-        with m.If(advance):
-            m.d.sync += [placed.valid.eq(ordered.valid), placed.second.eq(ordered.second),
-                         placed.last.eq(ordered.last)]
-        m.d.sync += self.o_fault.eq(advance & ordered.valid & (
-            ordered.falls | wrong[0] | (ordered.second & wrong[1])))
+            m.d.sync += [
+                placed.chunks[number].eq((entry[number] >> shift) + (~whole | zero)),
+                placed.position[number].eq(Mux(whole & ~zero, config.beat_tokens, rest)),
+            ]
+        m.d.sync += [
+            placed.valid.eq(ordered.valid),
+            placed.second.eq(ordered.second),
+            placed.last.eq(ordered.last),
+            self.o_fault.eq(ordered.valid & (ordered.falls | wrong[0] | (ordered.second & wrong[1]))),
+        ]
         return placed
 
     def _output(self, m: Module, job, active, start, placed) -> None:
-        """Distances between row ends; dense rows are all alike."""
-        config = self._config
+        """Stage 4: distances between row ends, into the queue; dense rows are all alike."""
+        config, output = self._config, self._queue.i
         before = Signal(gap_bits(config))   # chunks up to the row end before
         rows_left = Signal(32)
-        ends = self.o.p.ends
-        m.d.comb += self.o.p.alone.eq(job.alone)
+        ends = output.p.ends
+        m.d.comb += output.p.alone.eq(job.alone)
         with m.If(job.dense):
-            m.d.comb += self.o.valid.eq(active)
+            m.d.comb += output.valid.eq(active)
             for number, end in enumerate(ends):
                 m.d.comb += [
                     end.valid.eq(rows_left > number),
@@ -192,7 +196,7 @@ class RowPointers(wiring.Component):
                 ]
         with m.Else():
             m.d.comb += [
-                self.o.valid.eq(placed.valid),
+                output.valid.eq(placed.valid),
                 ends[0].valid.eq(1),
                 ends[1].valid.eq(placed.second),
                 ends[0].final.eq(placed.last & ~placed.second),
@@ -202,7 +206,7 @@ class RowPointers(wiring.Component):
                 ends[0].position.eq(placed.position[0]),
                 ends[1].position.eq(placed.position[1]),
             ]
-        with m.If(self.o.valid & self.o.ready):
+        with m.If(output.valid & output.ready):
             m.d.sync += [
                 before.eq(Mux(placed.second, placed.chunks[1], placed.chunks[0])),
                 rows_left.eq(rows_left - ROW_ENDS),
