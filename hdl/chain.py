@@ -87,7 +87,8 @@ class ChainStage(wiring.Component):
             word.last.eq(row_ends),
         ]
         for lane, total in enumerate(word.data):
-            m.d.comb += total.eq(Mux(own_lanes[lane], own.data[lane], 0) + Mux(up_lanes[lane], up.data[lane], 0))
+            m.d.comb += total.eq(Mux(own_lanes[lane], own.data[lane], 0)
+                                 + Mux(up_lanes[lane], up.data[lane], 0))
         self._buffer(m, decides, word, room)
         return m
 

@@ -143,7 +143,8 @@ class LaneStore(wiring.Component):
             self._mask.eq(Mux(parts, ~(part_width - 1), 0)),
         ]
         for lane in range(config.lanes):
-            m.d.sync += self._lanes[lane].eq(~parts | (Const(lane, lane_bits) >> entry.part_log2 == entry.part))
+            its_part = Const(lane, lane_bits) >> entry.part_log2
+            m.d.sync += self._lanes[lane].eq(~parts | (its_part == entry.part))
 
     def _write_dense(self, m: Module, ports) -> None:
         config = self._config
@@ -188,7 +189,7 @@ class LaneStore(wiring.Component):
         start, end = Signal(address_bits + 1), Signal(address_bits + 1)  # of the open row; end: longest lane
         length = Signal(count_bits)
         counts = Signal(data.ArrayLayout(count_bits, config.lanes))
-        stored, dropped, longest = (Signal(config.lanes, name=name) for name in ("stored", "dropped", "longest"))
+        stored, dropped, longest = Signal(config.lanes), Signal(config.lanes), Signal(config.lanes)
         for lane, (port, slot) in enumerate(zip(ports, self._slots, strict=True)):
             place = Signal(address_bits + 1, name=f"place{lane}")
             comes = Signal(name=f"comes{lane}")

@@ -110,13 +110,14 @@ class PeFront(wiring.Component):
         config = self._config
         valid, head = Signal(), Signal(self._Beat())
         lowest, rest, final = Signal(config.beat_tokens), Signal(config.beat_tokens), Signal()
-        moves, ends_later = Signal(), Signal(ROW_ENDS)
+        moves, ends_later, after = Signal(), Signal(ROW_ENDS), Signal(range(ROW_ENDS + 1))
         ended = Cat(end.valid for end in head.ends)
         m.d.comb += [
             moves.eq(~op_valid | self.o.ready),
             rest.eq(head.mask & (head.mask - 1)),
             lowest.eq(head.mask & ~rest),
             final.eq(rest == 0),
+            after.eq(sum(ended[number] & ends_later[number] for number in range(ROW_ENDS))),
             queue.o.ready.eq(~valid | (moves & final)),
         ]
         for number, end in enumerate(head.ends):
@@ -131,7 +132,7 @@ class PeFront(wiring.Component):
                 op_valid.eq(valid),
                 op.before.eq(sum(ended[number] & ~ends_later[number] for number in range(ROW_ENDS))),
                 op.token.eq(head.mask.any()),
-                op.after.eq(Mux(final, sum(ended[number] & ends_later[number] for number in range(ROW_ENDS)), 0)),
+                op.after.eq(Mux(final, after, 0)),
                 op.last.eq(head.last & final),
             ]
             for name in ("address", "part", "value"):
@@ -149,7 +150,7 @@ class PeFront(wiring.Component):
     def _group(self, m: Module, op_valid: Signal, op) -> None:
         """From row ends to closes: a group closes with its last row."""
         config = self._config
-        phase, row_mask = Signal(config.lane_bits), Signal(config.lane_bits)  # rows of the open group that ended
+        phase, row_mask = Signal(config.lane_bits), Signal(config.lane_bits)  # phase: rows that ended
         at_token, at_end = Signal(config.lane_bits + 1), Signal(config.lane_bits + 1)
         m.d.comb += [
             row_mask.eq((1 << self.i_group_log2) - 1),

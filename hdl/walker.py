@@ -138,7 +138,7 @@ class Walker(wiring.Component):
             ]
 
     def _stage_walk(self, m: Module) -> None:
-        config, token = self._config, self._token
+        token = self._token
         pending = Signal(range(MAX_CLOSES + 1))    # closes behind the last token
         closes = Signal(range(MAX_CLOSES + 1))
         touched, closing, done, last_done = Signal(), Signal(), Signal(), Signal()

@@ -21,9 +21,10 @@ Row = list[tuple[int, int, tuple[int, ...]]]
 
 @dataclass
 class Job:
-    """A product of one tile: `a` rows of (k, value), `b` rows of (column, value); dense rows have every column.
+    """A product of one tile.
 
-    n_count: columns of the block; slice_words: words of a full slice; half: where the tile lies.
+    a: rows of (k, value); b: rows of (column, value), where dense with every column; n_count: columns of the
+    block; slice_words: words of a full slice; half: where the tile lies; load: send the tile's beats.
     """
 
     a: Sequence[Sequence[tuple[int, int]]]
@@ -157,7 +158,7 @@ def token_beats(config: Config, job: Job, rng: random.Random, fill: float = 0.8)
                 continue
             while place < config.beat_tokens and rng.random() > fill:
                 place += 1
-            if place >= config.beat_tokens or rng.random() < 0.05:
+            if place >= config.beat_tokens or rng.random() < 0.05 * (fill < 1):
                 break
             k, value = items.pop(0)
             local = k >> job.pk_log2

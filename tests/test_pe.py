@@ -1,11 +1,13 @@
 """hdl.pe: a PE as a function of its tile and tokens."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from hdl.config import PRESETS, Config
 from hdl.emit import emit_verilog
+from hdl.owner import owner_value
 from hdl.pe import ProcessingElement
 from tests.pe_model import Job, expected_rows, run_pe
 
@@ -39,7 +41,7 @@ def check(config: Config, number: int, jobs: list[Job], **options):
     return run
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("name", "number", "pk_log2", "slice_words", "n_count"), [
     ("tiny", 0, 1, 1, 4), ("tiny", 1, 1, 3, 12), ("tiny", 1, 0, 2, 13), ("tiny", 1, 0, 4, 8),
     ("base", 5, 3, 1, 8), ("base", 3, 2, 2, 20), ("base", 6, 1, 3, 80), ("base", 2, 0, 4, 150),
@@ -48,22 +50,22 @@ def test_dense_rows_are_summed(name, number, pk_log2, slice_words, n_count, seed
     config, rng = PRESETS[name], random.Random(seed)
     jobs = [random_job(config, rng, n_count=n_count, pk_log2=pk_log2, slice_words=slice_words)
             for _ in range(2)]
-    check(config, number, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0, 0.3, 0.7)[seed])
+    check(config, number, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0.3, 0.7)[seed])
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(("name", "number", "group_log2"), [
     ("tiny", 1, 1), ("tiny", 0, 2), ("base", 6, 1), ("base", 3, 2), ("base", 4, 3),
 ])
 def test_narrow_rows_share_words_in_groups(name, number, group_log2, seed) -> None:
     config, rng = PRESETS[name], random.Random(seed)
     width = config.lanes >> group_log2
-    jobs = [random_job(config, rng, rows=30 + job, n_count=rng.randint(width // 2 + 1, width), pk_log2=config.pe_bits,
-                       slice_words=1, group_log2=group_log2) for job in range(2)]
-    check(config, number, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0.4, 0.8)[seed])
+    jobs = [random_job(config, rng, rows=30 + job, n_count=rng.randint(width // 2 + 1, width),
+                       pk_log2=config.pe_bits, slice_words=1, group_log2=group_log2) for job in range(2)]
+    check(config, number, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0.6)[seed])
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("number", "pk_log2", "slice_words", "n_count"), [
     (5, 3, 1, 8), (5, 3, 16, 128), (3, 2, 2, 20), (6, 1, 4, 100), (2, 0, 4, 150), (7, 0, 2, 100),
 ])
@@ -71,7 +73,7 @@ def test_packed_rows_are_summed(number, pk_log2, slice_words, n_count, seed) -> 
     rng = random.Random(seed)
     jobs = [random_job(BASE, rng, n_count=n_count, pk_log2=pk_log2, slice_words=slice_words, packed=True)
             for _ in range(2)]
-    run = check(BASE, number, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0, 0.3, 0.7)[seed])
+    run = check(BASE, number, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0.3, 0.7)[seed])
     assert run.faults == 0
 
 
@@ -91,7 +93,7 @@ def test_jobs_of_all_kinds_follow_one_another() -> None:
 def test_a_tile_stays_for_the_next_job() -> None:
     rng = random.Random(3)
     first = random_job(BASE, rng, n_count=30, pk_log2=2, slice_words=2, packed=True, half=1)
-    second = Job(a=first.a[::-1], b=first.b, n_count=30, pk_log2=2, slice_words=2, packed=True, half=1, load=False)
+    second = replace(first, a=first.a[::-1], load=False)
     check(BASE, 5, [first, second])
 
 
@@ -102,7 +104,6 @@ def test_a_packed_tile_that_does_not_fit_is_a_fault() -> None:
 
 
 def own_k(config: Config, number: int, pk_log2: int, count: int) -> list[int]:
-    from hdl.owner import owner_value
     return [k for k in range(count << pk_log2) if owner_value(k, pk_log2) == number][:count]
 
 

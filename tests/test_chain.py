@@ -1,0 +1,139 @@
+"""hdl.chain: rows of two sides become one row."""
+
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from hdl.chain import ChainStage
+from hdl.config import PRESETS, Config
+from hdl.emit import emit_verilog
+from tests.harness import run_block
+
+
+def random_row(config: Config, rng: random.Random, words: int) -> list[tuple]:
+    """(word, valid, data) in increasing order; no words: an empty row."""
+    kind = rng.random()
+    if kind < 0.3:
+        return []
+    chosen = sorted(rng.sample(range(words), rng.randint(1, words)))
+    return [(word, rng.choice((0, rng.getrandbits(config.lanes), (1 << config.lanes) - 1)),
+             [rng.randint(-(1 << 31), (1 << 31) - 1) for _ in range(config.lanes)]) for word in chosen]
+
+
+def as_words(config: Config, rows: list[list[tuple]]) -> list[dict]:
+    items = []
+    for row in rows:
+        for word, valid, values in row or [(0, 0, [5] * config.lanes)]:
+            items.append({"word": word, "valid": valid, "data": values, "last": 0})
+        items[-1]["last"] = 1
+    return items
+
+
+def wrap(value: int) -> int:
+    return (value + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
+def merged(config: Config, own: list[tuple], up: list[tuple]) -> dict[tuple[int, int], int]:
+    sums: dict[tuple[int, int], int] = {}
+    for word, valid, values in own + up:
+        for lane in range(config.lanes):
+            if valid >> lane & 1:
+                sums[word, lane] = wrap(sums.get((word, lane), 0) + values[lane])
+    return sums
+
+
+def read_rows(items: list[dict]) -> list[list[dict]]:
+    rows: list[list[dict]] = [[]]
+    for item in items:
+        rows[-1].append(item)
+        if item["last"]:
+            rows.append([])
+    return rows[:-1]
+
+
+def word_count(own: list[tuple], up: list[tuple]) -> int:
+    """Words of the merged row. A last word without valid lanes goes along with the other side's next word."""
+    sides, count = [own or [(0, 0, [])], up or [(0, 0, [])]], 0
+    while any(sides):
+        count += 1
+        open_sides = [side for side in sides if side]
+        ends = [side for side in open_sides if len(side) == 1 and side[0][1] == 0]
+        others = [side for side in open_sides if side not in ends]
+        least = min((side[0][0] for side in others), default=0)
+        sides = [side[1:] if side and (side in ends or side[0][0] == least) else side for side in sides]
+    return count
+
+
+@pytest.mark.parametrize(("gap", "stall"), [(0, 0), (0.3, 0), (0, 0.5), (0.4, 0.4)])
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_are_merged_word_by_word(seed: int, gap: float, stall: float) -> None:
+    config, rng = PRESETS["tiny"], random.Random(seed)
+    words = rng.choice((1, 3, 8))
+    sides = [[random_row(config, rng, words) for _ in range(60)] for _ in range(2)]
+    expected = [merged(config, own, up) for own, up in zip(*sides, strict=True)]
+    total = sum(word_count(own, up) for own, up in zip(*sides, strict=True))
+    result = run_block(ChainStage(config),
+                       {"i_own": as_words(config, sides[0]), "i_up": as_words(config, sides[1])},
+                       {"o": total}, seed=seed, gap=gap, stall=stall)
+    rows = read_rows(result["o"])
+    assert len(rows) == 60
+    for row, sums in zip(rows, expected, strict=True):
+        order = [item["word"] for item in row if item["valid"]]
+        assert order == sorted(set(order))
+        assert {(item["word"], lane): item["data"][lane] for item in row for lane in range(config.lanes)
+                if item["valid"] >> lane & 1} == sums
+
+
+def cycles_for(own: list[list[tuple]], up: list[list[tuple]], count: int) -> int:
+    config, dut = PRESETS["tiny"], ChainStage(PRESETS["tiny"])
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    taken = []
+
+    def feed(port, rows):
+        async def process(ctx):
+            for item in as_words(config, rows):
+                ctx.set(port.payload, item)
+                ctx.set(port.valid, 1)
+                await ctx.tick().until(port.ready)
+            ctx.set(port.valid, 0)
+        return process
+
+    async def take(ctx):
+        ctx.set(dut.o.ready, 1)
+        cycle = 0
+        while len(taken) < count:
+            _, _, valid = await ctx.tick().sample(dut.o.valid)
+            cycle += 1
+            if valid:
+                taken.append(cycle)
+            assert cycle < 1000
+
+    simulator.add_testbench(feed(dut.i_own, own), background=True)
+    simulator.add_testbench(feed(dut.i_up, up), background=True)
+    simulator.add_testbench(take)
+    simulator.run()
+    return taken[-1]
+
+
+def test_equal_words_pass_one_a_cycle() -> None:
+    rows = [[(word, 15, [1, 2, 3, 4]) for word in range(5)] for _ in range(20)]
+    assert cycles_for(rows, rows, 100) <= 100 + 2
+
+
+def test_an_empty_row_costs_no_cycle_beside_words() -> None:
+    rows = [[(word, 15, [1, 2, 3, 4]) for word in range(5)] for _ in range(20)]
+    assert cycles_for([[]] * 20, rows, 100) <= 100 + 2
+    assert cycles_for(rows, [[]] * 20, 100) <= 100 + 2
+
+
+def test_slices_pass_in_order_one_word_a_cycle() -> None:
+    own = [[(word, 15, [1, 2, 3, 4]) for word in range(2)] for _ in range(20)]
+    up = [[(word, 15, [1, 2, 3, 4]) for word in range(2, 5)] for _ in range(20)]
+    assert cycles_for(own, up, 100) <= 100 + 2
+
+
+@pytest.mark.parametrize("name", ["tiny", "base", "large"])
+def test_it_converts_to_verilog(name: str) -> None:
+    assert "module" in emit_verilog(ChainStage(PRESETS[name]), "stage")

@@ -1,0 +1,164 @@
+"""hdl.lane_store: what tile beats leave in the lanes' memories."""
+
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from hdl.config import PRESETS, Config
+from hdl.emit import emit_verilog
+from hdl.lane_store import LaneStore
+from hdl.layouts import TileBeatKind
+from hdl.owner import owner_value
+from tests.pe_model import Job, tile_beats
+
+
+def signed(value: int, bits: int = 8) -> int:
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def run(config: Config, number: int, job: Job, beats: list[dict], words: list[int], rows: list[int],
+        gap: float = 0.0) -> tuple[list[list[int]], list[dict], int]:
+    """Send the beats; read store words and table rows; count overflows."""
+    rng = random.Random(1)
+    dut = LaneStore(config, number)
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    read, entries, overflows = [], [], [0]
+
+    async def bench(ctx):
+        ctx.set(dut.i_owner, number & ((1 << job.pk_log2) - 1))
+        ctx.set(dut.i_slice, number >> job.pk_log2)
+
+        async def step():
+            await ctx.tick()
+            overflows[0] += ctx.get(dut.o_overflow)
+        for beat in beats:
+            while rng.random() < gap:
+                await step()
+            ctx.set(dut.i.payload, beat)
+            ctx.set(dut.i.valid, 1)
+            await step()
+            ctx.set(dut.i.valid, 0)
+        for _ in range(3):
+            await step()
+        for address in words:
+            ctx.set(dut.i_enable, 1)
+            ctx.set(dut.i_address, address)
+            await ctx.tick()
+            ctx.set(dut.i_enable, 0)
+            await ctx.tick()
+            read.append([ctx.get(dut.o_words[lane]) for lane in range(config.lanes)])
+        for row in rows:
+            ctx.set(dut.i_row_enable, 1)
+            ctx.set(dut.i_row, row)
+            await ctx.tick()
+            entries.append({"start": ctx.get(dut.o_table.start), "words": ctx.get(dut.o_table.words),
+                            "counts": [ctx.get(count) for count in dut.o_table.counts]})
+
+    simulator.add_testbench(bench)
+    simulator.run()
+    return read, entries, overflows[0]
+
+
+@pytest.mark.parametrize("half", [0, 1])
+@pytest.mark.parametrize(("name", "number", "pk_log2", "slice_words", "n_count"), [
+    ("tiny", 1, 0, 2, 16), ("base", 6, 1, 3, 96), ("base", 7, 2, 2, 32), ("base", 3, 3, 1, 8),
+])
+def test_dense_words_go_to_their_halves(name, number, pk_log2, slice_words, n_count, half) -> None:
+    config, rng = PRESETS[name], random.Random(half)
+    b = [[(column, rng.randint(-128, 127)) for column in range(n_count)] for _ in range(40)]
+    job = Job(a=[], b=b, n_count=n_count, pk_log2=pk_log2, slice_words=slice_words, half=half)
+    owner, first = number & ((1 << pk_log2) - 1), (number >> pk_log2) * slice_words
+    dense = {}
+    for k, row in enumerate(b):
+        if owner_value(k, pk_log2) == owner:
+            for word in range(slice_words):
+                place = (first + word) * config.lanes
+                address = half * config.lane_values // 2 + (k >> pk_log2) * slice_words + word
+                dense[address] = [value for _, value in row[place:place + config.lanes]]
+    stored, _, _ = run(config, number, job, tile_beats(config, job, rng), sorted({a // 2 for a in dense}), [])
+    by_word = dict(zip(sorted({a // 2 for a in dense}), stored, strict=True))
+    for address, values in dense.items():
+        shift = address % 2 * config.half_word_bits
+        assert [signed(word >> shift) for word in by_word[address // 2]] == values
+
+
+@pytest.mark.parametrize(("name", "number", "group_log2"), [("tiny", 1, 1), ("base", 2, 1), ("base", 5, 3)])
+def test_parts_of_words_go_to_their_lanes(name, number, group_log2) -> None:
+    config, rng = PRESETS[name], random.Random(2)
+    width, groups = config.lanes >> group_log2, 1 << group_log2
+    b = [[(column, rng.randint(-128, 127)) for column in range(width)] for _ in range(100)]
+    job = Job(a=[], b=b, n_count=width, pk_log2=config.pe_bits, half=1, group_log2=group_log2)
+    own = [k for k in range(100) if owner_value(k, job.pk_log2) == number]
+    base = config.lane_values // 2
+    places = {k: divmod(k >> job.pk_log2, groups) for k in own}
+    addresses = sorted({(base + word) // 2 for word, _ in places.values()})
+    stored, _, _ = run(config, number, job, tile_beats(config, job, rng), addresses, [])
+    by_word = dict(zip(addresses, stored, strict=True))
+    for k, (word, part) in places.items():
+        shift = (base + word) % 2 * config.half_word_bits
+        lanes = by_word[(base + word) // 2][part * width:(part + 1) * width]
+        assert [signed(lane >> shift) for lane in lanes] == [value for _, value in b[k]]
+
+
+@pytest.mark.parametrize("half", [0, 1])
+@pytest.mark.parametrize(("number", "pk_log2", "slice_words"), [(5, 3, 4), (6, 1, 2), (1, 0, 4)])
+def test_packed_rows_follow_one_another(number, pk_log2, slice_words, half) -> None:
+    config, rng = PRESETS["base"], random.Random(half)
+    n_count = slice_words * config.lanes * (config.pes >> pk_log2)
+    b = [[(column, rng.choice((-128, 1, 127))) for column in range(n_count) if rng.random() < 0.3]
+         for _ in range(40)]
+    b[3] = []
+    job = Job(a=[], b=b, n_count=n_count, pk_log2=pk_log2, slice_words=slice_words, packed=True, half=half)
+    owner, first = number & ((1 << pk_log2) - 1), (number >> pk_log2) * slice_words
+    rows = []
+    for k, row in enumerate(b):
+        if owner_value(k, pk_log2) == owner:
+            lanes = [[] for _ in range(config.lanes)]
+            for column, value in row:
+                word, lane = divmod(column, config.lanes)
+                if first <= word < first + slice_words:
+                    lanes[lane].append((value, word - first))
+            rows.append(lanes)
+    start, base = half * config.store_depth // 2, half * config.table_rows // 2
+    total = sum(max(map(len, lanes)) for lanes in rows)
+    stored, entries, overflows = run(config, number, job, tile_beats(config, job, rng),
+                                     list(range(start, start + total)),
+                                     [base + k for k in range(len(rows))], 0.2)
+    assert overflows == 0
+    place = start
+    for lanes, entry in zip(rows, entries, strict=True):
+        counts = [len(lane) for lane in lanes]
+        assert entry == {"start": place, "words": max(counts), "counts": counts}
+        for lane, slots in enumerate(lanes):
+            for index, (value, word) in enumerate(slots):
+                slot = stored[place - start + index][lane]
+                assert (signed(slot), slot >> 8) == (value, word)
+        place += entry["words"]
+
+
+def test_values_past_a_count_or_the_memory_are_dropped_and_reported() -> None:
+    config = PRESETS["base"]
+    job = Job(a=[], b=[], n_count=8, pk_log2=3, packed=True, half=1)
+    slot = {"valid": 1, "value": 5, "word": 0}
+    none = {"valid": 0, "value": 0, "word": 0}
+    beat = {"kind": TileBeatKind.SLOTS, "owner": 2, "slots": [slot, *[none] * 7]}
+    most = (1 << config.count_bits) - 1
+    beats = [{"kind": TileBeatKind.START, "half": 1}, *[beat] * (most + 2),
+             {"kind": TileBeatKind.ROW_END, "owner": 2}]
+    rows = -(-config.store_depth // 2 // most)
+    for row in range(1, rows):
+        beats += [*[beat] * most, {"kind": TileBeatKind.ROW_END, "owner": 2, "address": [row, 0]}]
+    first = config.table_rows // 2
+    _, entries, overflows = run(config, 2, job, beats, [], [first, first + rows - 1])
+    fits = config.store_depth // 2 - (rows - 1) * most
+    assert entries[0]["counts"] == [most] + [0] * 7
+    assert entries[1]["words"] == fits
+    assert overflows == 2 + most - fits
+
+
+@pytest.mark.parametrize("name", ["tiny", "base"])
+def test_it_converts_to_verilog(name: str) -> None:
+    assert "module" in emit_verilog(LaneStore(PRESETS[name], 1), "store")

@@ -1,0 +1,102 @@
+"""hdl.pe_front: beats become tokens of one's own, with the closes around them."""
+
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from hdl.config import PRESETS
+from hdl.emit import emit_verilog
+from hdl.owner import owner_value
+from hdl.pe_front import PeFront
+from tests.pe_model import Job, token_beats
+
+
+def random_job(rng: random.Random, pk_log2: int, group_log2: int) -> Job:
+    lengths = [rng.choice((0, 0, 1, 2, 9)) for _ in range(60)]
+    a = [[(rng.randrange(64), rng.randint(1, 99)) for _ in range(length)] for length in lengths]
+    return Job(a=a, b=[], n_count=1, pk_log2=pk_log2, group_log2=group_log2)
+
+
+def expected_events(job: Job, owner: int) -> list[tuple]:
+    """("token", address, part, value, position) and ("close",), in order."""
+    groups, events = 1 << job.group_log2, []
+    rows = [*job.a, *([[]] * (-len(job.a) % groups))]
+    for number, row in enumerate(rows):
+        for k, value in row:
+            local = k >> job.pk_log2
+            if owner_value(k, job.pk_log2) == owner:
+                events.append(("token", local >> job.group_log2, local % groups, value, number % groups))
+        if number % groups == groups - 1:
+            events.append(("close",))
+    return events
+
+
+def run(name: str, job: Job, owner: int, seed: int, stall: float, fill: float = 0.8) -> tuple[list, int]:
+    """Events, and the cycles with an op."""
+    config, rng = PRESETS[name], random.Random(seed)
+    dut = PeFront(config)
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    events, ops, finished = [], [0], []
+    beats = token_beats(config, job, rng, fill)
+
+    async def feed(ctx):
+        ctx.set(dut.i_owner, owner)
+        ctx.set(dut.i_group_log2, job.group_log2)
+        rooms = [0, 0, 0]
+        for beat in beats:
+            while True:
+                # Three registers: the PE's, the bus's, the beat's.
+                rooms = [*rooms[1:], ctx.get(dut.o_room)]
+                if rooms[0]:
+                    break
+                ctx.set(dut.i.valid, 0)
+                await ctx.tick()
+            ctx.set(dut.i.payload, beat)
+            ctx.set(dut.i.valid, 1)
+            await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+
+    async def take(ctx):
+        while not finished:
+            ctx.set(dut.o.ready, int(rng.random() >= stall))
+            _, _, valid, ready, op = await ctx.tick().sample(dut.o.valid, dut.o.ready, dut.o.payload)
+            if valid and ready:
+                ops[0] += 1
+                events.extend([("close",)] * op.before)
+                if op.token:
+                    value = op.value if op.value < 128 else op.value - 256
+                    events.append(("token", op.address, op.part, value, op.position))
+                events.extend([("close",)] * op.after)
+                if op.last:
+                    finished.append(True)
+
+    simulator.add_testbench(feed, background=True)
+    simulator.add_testbench(take)
+    simulator.run()
+    return events, ops[0]
+
+
+@pytest.mark.parametrize(("name", "pk_log2", "owner", "group_log2"), [
+    ("tiny", 1, 1, 0), ("tiny", 1, 0, 2), ("base", 0, 0, 0),
+    ("base", 3, 5, 0), ("base", 3, 2, 1), ("base", 3, 7, 3),
+])
+@pytest.mark.parametrize("seed", range(4))
+def test_own_tokens_and_closes_come_in_order(name, pk_log2, owner, group_log2, seed) -> None:
+    job = random_job(random.Random(seed), pk_log2, group_log2)
+    events, _ = run(name, job, owner, seed, stall=(0, 0.3, 0.6, 0.9)[seed])
+    assert events == expected_events(job, owner)
+
+
+def test_a_beat_costs_its_own_tokens() -> None:
+    rng = random.Random(1)
+    job = Job(a=[[(rng.randrange(64), 3)] for _ in range(300)], b=[], n_count=1, pk_log2=0)
+    events, ops = run("base", job, 0, 1, stall=0, fill=1.0)
+    assert ops == 300
+    assert events == expected_events(job, 0)
+
+
+@pytest.mark.parametrize("name", ["tiny", "base"])
+def test_it_converts_to_verilog(name: str) -> None:
+    assert "module" in emit_verilog(PeFront(PRESETS[name]), "front")
