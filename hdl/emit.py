@@ -1,6 +1,7 @@
 """Verilog from a component, with port names made of its members' paths."""
 
 import os
+import re
 
 from amaranth.back import verilog
 from amaranth.hdl import Const, Elaboratable, Value, ValueCastable
@@ -25,4 +26,23 @@ def emit_verilog(component: wiring.Component | Elaboratable, name: str) -> str:
             continue
         direction = PortDirection.Input if member.flow == wiring.In else PortDirection.Output
         ports["__".join(str(part) for part in path)] = (Value.cast(value), direction)
-    return verilog.convert(component, name=name, ports=ports, emit_src=False, strip_internal_attrs=True)
+    text = verilog.convert(component, name=name, ports=ports, emit_src=False, strip_internal_attrs=True)
+    return _INITIAL.sub(_as_loop, text)
+
+
+_INITIAL = re.compile(r"^( *)initial begin\n((?: *[^\n]+\[\d+\] = \d+'h0+;\n)+) *end\n", re.MULTILINE)
+_FIRST = re.compile(r" *(?P<memory>[^\n]+)\[0\] = (?P<zero>\d+'h0+);\n")
+
+
+def _as_loop(block: re.Match) -> str:
+    """A memory's zeros as a loop: written out, they are most of the text, and of a simulator's build."""
+    indent, body = block.groups()
+    first = _FIRST.match(body)
+    words = body.count("\n")
+    if first is None or words < 2:
+        return block[0]
+    memory, zero = first["memory"], first["zero"]
+    label = "clear_" + re.sub(r"\W", "", memory)
+    return (f"{indent}initial begin : {label}\n{indent}  integer word;\n"
+            f"{indent}  for (word = 0; word < {words}; word = word + 1) {memory}[word] = {zero};\n"
+            f"{indent}end\n")
