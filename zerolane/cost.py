@@ -15,7 +15,8 @@ from hdl.descriptor import DESCRIPTOR_BYTES
 
 from .operands import INDEX16_COLUMNS, Operand
 
-__all__ = ["COSTS", "Costs", "Resident", "Streamed", "TileCost", "by_owner", "schedule_cycles"]
+__all__ = ["COSTS", "Costs", "Resident", "Streamed", "TileCost", "beats_cycles", "by_owner",
+           "schedule_cycles"]
 
 _DENSE_KEYS = 1 << 24
 _LARGEST_TABLE = 1 << 23
@@ -28,9 +29,15 @@ class Costs:
     start: int = 130       # doorbell to first token and last sum to done
     hand_over: int = 50    # from the last token of one descriptor to the first of the next
     exposed_load: int = 40  # a tile that cannot load while another computes starts its reads anew
+    round_trip: int = 45   # from a read request to its beat, queues included
 
 
 COSTS = Costs()
+
+
+def beats_cycles(config: Config, beats: float) -> float:
+    """Cycles one read stream needs for so many beats: no faster than its buffer over a round trip."""
+    return beats * max(1.0, COSTS.round_trip / config.read_buffer_beats)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +70,8 @@ class Streamed:
         """Cycles the A fetch needs at T values and two row ends a cycle."""
         tokens = config.beat_tokens
         if not self.sparse:
-            return self.rows * max(1, -(-k_count // tokens))
+            return max(self.rows * max(1, -(-k_count // tokens)),
+                       beats_cycles(config, self.rows * k_count / config.port_bytes))
         wide = 1 if self.inner <= INDEX16_COLUMNS or 4 * tokens <= config.port_bytes else 2
         return max(wide * self.entries / tokens, self.rows / 2)
 

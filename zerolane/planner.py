@@ -10,7 +10,7 @@ import numpy as np
 
 from hdl.config import Config, log2_exact
 
-from .cost import Resident, Streamed, TileCost, by_owner, schedule_cycles
+from .cost import Resident, Streamed, TileCost, beats_cycles, by_owner, schedule_cycles
 from .operands import INDEX16_COLUMNS
 from .plan import Plan, PlanError, Tile
 from .problem import Problem
@@ -261,16 +261,21 @@ class _Search:
     def _dense_load(self, plan: Plan, tile: Tile) -> tuple[float, float]:
         """Cycles and bytes: a chunk a cycle and a row's last chunk short, unless rows lie without a gap."""
         config = self.config
-        per_row = _ceil(tile.n_count, config.port_bytes)
+        width = config.port_bytes
+        per_row: float = _ceil(tile.n_count, width)
         without_gap = tile.n_count == self.columns
-        bytes_read = tile.k_count * (tile.n_count if without_gap else per_row * config.port_bytes)
+        beats = tile.k_count * tile.n_count / width if without_gap else tile.k_count * per_row
+        if not without_gap and self.columns % width:
+            # Rows begin anywhere in a beat: on average nearly one more is touched.
+            beats = tile.k_count * (tile.n_count + width - 1) / width
+        bytes_read = beats * width
         if plan.group_log2:
             lane_columns = config.lanes >> plan.group_log2
             run = lane_columns == tile.n_count
             together = min(config.port_bytes // lane_columns, config.pes) if run else 1
-            return tile.k_count / together, bytes_read
+            return max(tile.k_count / together, beats_cycles(config, beats)), bytes_read
         split = 1.5 if plan.slice_words > 1 and plan.slice_words % 2 and config.words_per_beat == 2 else 1
-        return tile.k_count * per_row * split, bytes_read
+        return max(tile.k_count * per_row * split, beats_cycles(config, beats)), bytes_read
 
     def _packed_load(self, tile: Tile, lengths: np.ndarray) -> tuple[float, float]:
         """Cycles and bytes: the packer sends one word a slice and cycle, and one row end a cycle."""
