@@ -12,7 +12,7 @@ from .queue import Queue
 __all__ = ["RowPointers", "pointer_chunk_bytes"]
 
 POINTER_BYTES = 4
-QUEUE_DEPTH = 8
+QUEUE_DEPTH = 16
 QUEUE_MARGIN = 5
 """Places that pairs in the pipeline, and one taken before `room` falls, can still need."""
 

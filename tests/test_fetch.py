@@ -163,6 +163,15 @@ def test_one_beat_a_cycle_where_no_chunk_has_more_than_two_row_ends(length: int)
     assert cycles[-1] - cycles[0] + 1 <= len(cycles) + 2
 
 
+@pytest.mark.parametrize("average", [1, 2, 4])
+def test_no_cycle_is_lost_on_random_short_rows(average: int):
+    config, memory, rng = PRESETS["base"], Memory(0), random.Random(5)
+    lengths = [int(rng.expovariate(1 / average) + 0.5) for _ in range(1000 // average)]
+    case = csr_case(memory, *random_csr(rng, lengths, 100), columns=100, wide=False, align=64)
+    cycles = check_fetch(config, memory, [case], latency=16)
+    assert cycles[-1] - cycles[0] + 1 <= len(cycles) + 2
+
+
 def test_dense_rows_come_one_beat_a_cycle():
     config, memory = PRESETS["base"], Memory(0)
     rng = random.Random(0)
