@@ -1,9 +1,10 @@
-"""Verilog for somebody's own chip, with the register map as JSON and as a C header."""
+"""Verilog for somebody's own chip, with the register map as JSON and C header, and lint waivers."""
 
 from pathlib import Path
 
 from hdl.config import Config
 from hdl.emit import emit_verilog
+from hdl.lint import waiver_file
 from hdl.pins import FlatTop
 from zerolane.register_map import c_header, json_map
 
@@ -11,7 +12,7 @@ __all__ = ["generate"]
 
 
 def generate(config: Config, output: Path) -> list[Path]:
-    """Write `output` (Verilog, top module `zerolane`), and beside it `<stem>.json` and `<stem>.h`.
+    """Write `output` (Verilog, top module `zerolane`), and beside it its .json, .h and .vlt.
 
     Returns the paths written. Raises OSError where they cannot be.
     """
@@ -20,6 +21,7 @@ def generate(config: Config, output: Path) -> list[Path]:
         output: banner + emit_verilog(FlatTop(config), "zerolane"),
         output.with_suffix(".json"): json_map(config),
         output.with_suffix(".h"): c_header(config),
+        output.with_suffix(".vlt"): waiver_file(),
     }
     output.parent.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
