@@ -13,7 +13,7 @@ __all__ = ["DRAIN_LATENCY_CYCLES", "PRODUCT_LAG_CYCLES", "Accumulator", "BankAcc
 BANKS = 2
 PRODUCT_LAG_CYCLES = 2
 """`i_product` comes so many cycles after its `i_add`."""
-DRAIN_LATENCY_CYCLES = 3
+DRAIN_LATENCY_CYCLES = 2
 """`o` comes so many cycles after its `i_drain`."""
 
 
@@ -36,13 +36,13 @@ class Accumulator(wiring.Component):
     """Adds products to words of one bank, reads and clears words of the other.
 
     Throughput: one product and one drained word a cycle, to any words in any order.
-    Latency: a drained word comes 3 cycles after `i_drain`; it holds all that was added by `i_add` before
+    Latency: a drained word comes 2 cycles after `i_drain`; it holds all that was added by `i_add` before
         `i_drain`, and later additions find the word cleared.
     Backpressure: none.
     Overflow: sums wrap.
 
-    In one cycle the two accesses are to different banks. Three stages: read, add, write. Sums that are
-    on their way to the memory are passed to the reads that miss them, one and two cycles later.
+    In one cycle the two accesses are to different banks. Two stages: read, then add and write. A read that
+    comes one cycle too early for a sum gets it from the register behind the adder.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Accumulator(wiring.Component):
     i_add : BankAccess
     i_product : signed, two cycles after its `i_add`
     i_drain : BankAccess
-    o : Sum, three cycles after its `i_drain`
+    o : Sum, two cycles after its `i_drain`; behind a multiplexer, not a register
     """
 
     def __init__(self, config: Config):
@@ -67,12 +67,13 @@ class Accumulator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        self._sum = Signal(signed(ACC_BITS))
-        captured = [Signal(Sum(), name=f"captured{bank}") for bank in range(BANKS)]
+        total = Signal(signed(ACC_BITS))
+        past_total = Signal(signed(ACC_BITS))
+        stored = [Signal(Sum(), name=f"stored{bank}") for bank in range(BANKS)]
         passed = [Signal(name=f"passed{bank}") for bank in range(BANKS)]        # one cycle ago: same word
         passed_adds = [Signal(name=f"passed_adds{bank}") for bank in range(BANKS)]
         for bank in range(BANKS):
-            self._bank(m, bank, captured[bank], passed[bank], passed_adds[bank])
+            self._bank(m, bank, total, stored[bank], passed[bank], passed_adds[bank])
 
         # ---- read: one access of each kind ----
         add_bank, drain_bank = Signal(), Signal()
@@ -81,49 +82,46 @@ class Accumulator(wiring.Component):
         m.d.sync += [
             add_bank.eq(self.i_add.bank),
             drain_bank.eq(self.i_drain.bank),
-            read.eq(Mux(add_bank, captured[1], captured[0])),
+            read.eq(Mux(add_bank, stored[1], stored[0])),
             read_passed.eq(Mux(add_bank, passed[1], passed[0])),
             read_passed_adds.eq(Mux(add_bank, passed_adds[1], passed_adds[0])),
-            drained.eq(Mux(drain_bank, captured[1], captured[0])),
+            drained.eq(Mux(drain_bank, stored[1], stored[0])),
             drained_passed.eq(Mux(drain_bank, passed[1], passed[0])),
         ]
 
-        # ---- add ----
+        # ---- add and write ----
         term = Signal(signed(ACC_BITS))
         with m.If(Mux(read_passed, read_passed_adds, read.valid)):
-            m.d.comb += term.eq(Mux(read_passed, self._sum, read.data))
-        m.d.sync += [
-            self._sum.eq(term + self.i_product),
+            m.d.comb += term.eq(Mux(read_passed, past_total, read.data))
+        m.d.sync += past_total.eq(total)
+        m.d.comb += [
+            total.eq(term + self.i_product),
             # Two drains of one bank are never neighbours: what was passed on is a sum.
-            self.o.data.eq(Mux(drained_passed, self._sum, drained.data)),
+            self.o.data.eq(Mux(drained_passed, past_total, drained.data)),
             self.o.valid.eq(drained_passed | drained.valid),
         ]
         return m
 
-    def _bank(self, m: Module, bank: int, captured, passed: Signal, passed_adds: Signal) -> None:
+    def _bank(self, m: Module, bank: int, total: Signal, stored, passed: Signal, passed_adds: Signal) -> None:
         config = self._config
         memory = Memory(shape=ACC_BITS + 1, depth=config.acc_words, init=[])
         m.submodules[f"bank{bank}"] = memory
         write, read = memory.write_port(), memory.read_port(domain="comb")
-        reads, adds, writes = (Signal(_Step(config), name=f"{stage}{bank}")
-                               for stage in ("reads", "adds", "writes"))
+        reads, writes = (Signal(_Step(config), name=f"{stage}{bank}") for stage in ("reads", "writes"))
         added = Signal(name=f"added{bank}")
         m.d.comb += added.eq(self.i_add.valid & (self.i_add.bank == bank))
         m.d.sync += [
             reads.valid.eq(added | (self.i_drain.valid & (self.i_drain.bank == bank))),
             reads.adds.eq(added),
             reads.word.eq(Mux(added, self.i_add.word, self.i_drain.word)),
-            adds.eq(reads),
-            writes.eq(adds),
+            writes.eq(reads),
         ]
         m.d.comb += [
             read.addr.eq(reads.word),
             write.addr.eq(writes.word),
             write.en.eq(writes.valid),
-            write.data.eq(Cat(self._sum, writes.adds)),
-            passed.eq(adds.valid & (adds.word == reads.word)),
-            passed_adds.eq(adds.adds),
-            captured.eq(read.data),
+            write.data.eq(Cat(total, writes.adds)),
+            passed.eq(writes.valid & (writes.word == reads.word)),
+            passed_adds.eq(writes.adds),
+            stored.eq(read.data),
         ]
-        with m.If(writes.valid & (writes.word == reads.word)):
-            m.d.comb += [captured.data.eq(self._sum), captured.valid.eq(writes.adds)]

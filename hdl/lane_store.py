@@ -104,6 +104,7 @@ class LaneStore(wiring.Component):
         self._data, self._slots = Signal.like(entry.data), Signal.like(entry.slots)
         self._low_enable, self._high_enable = Signal(), Signal()
         self._low_upper, self._high_upper = Signal(), Signal()   # data comes from the beat's second word
+        self._parts = Signal()
         self._pick, self._mask = Signal(lane_bits), Signal(lane_bits)
         self._lanes = Signal(config.lanes)
         self._address = Signal(config.tile_address_bits)
@@ -138,7 +139,8 @@ class LaneStore(wiring.Component):
             self._low_enable.eq((mine & ~high).any() | (part_hit & ~high[0])),
             self._high_enable.eq((mine & high).any() | (part_hit & high[0])),
             self._low_upper.eq(Mux(parts, upper_row, (mine & ~high)[-1] if words == 2 else 0)),
-            self._high_upper.eq(Mux(parts, upper_row, (mine & high)[-1] if words == 2 else 0)),
+            self._high_upper.eq((mine & high)[-1] if words == 2 else 0),
+            self._parts.eq(parts),
             self._pick.eq(first_byte),
             self._mask.eq(Mux(parts, ~(part_width - 1), 0)),
         ]
@@ -149,13 +151,13 @@ class LaneStore(wiring.Component):
     def _write_dense(self, m: Module, ports) -> None:
         config = self._config
         lanes, half_bits = config.lanes, config.half_word_bits
-        words = []
-        for x in range(config.words_per_beat):
-            values = [self._data.word_select(x * lanes + lane, VALUE_BITS) for lane in range(lanes)]
-            words.append(replicate(m, values, self._pick, self._mask))
-        for lane, port in enumerate(ports):
-            low = Mux(self._low_upper, words[-1][lane], words[0][lane])
-            high = Mux(self._high_upper, words[-1][lane], words[0][lane])
+        words = [[self._data.word_select(x * lanes + lane, VALUE_BITS) for lane in range(lanes)]
+                 for x in (0, config.words_per_beat - 1)]
+        low_values = [Mux(self._low_upper, second, first) for first, second in zip(*words, strict=True)]
+        low_values = replicate(m, low_values, self._pick, self._mask)
+        for lane, (port, low) in enumerate(zip(ports, low_values, strict=True)):
+            # A row of PARTS is the same in both halves: the addressed one is written.
+            high = Mux(self._parts, low, Mux(self._high_upper, words[1][lane], words[0][lane]))
             m.d.comb += [
                 port.addr.eq(self._address[1:]),
                 port.data[:half_bits].eq(low),
@@ -191,9 +193,10 @@ class LaneStore(wiring.Component):
         counts = Signal(data.ArrayLayout(count_bits, config.lanes))
         stored, dropped, longest = Signal(config.lanes), Signal(config.lanes), Signal(config.lanes)
         for lane, (port, slot) in enumerate(zip(ports, self._slots, strict=True)):
-            place = Signal(address_bits + 1, name=f"place{lane}")
+            place = Signal(address_bits + 1, name=f"place{lane}")   # past the memory: the top bit
             comes = Signal(name=f"comes{lane}")
             m.d.comb += [
+                place.eq(start + counts[lane]),
                 comes.eq(hits["slots"] & slot.valid),
                 dropped[lane].eq(comes & (place[-1] | counts[lane].all())),
                 stored[lane].eq(comes & ~dropped[lane]),
@@ -206,11 +209,7 @@ class LaneStore(wiring.Component):
                     port.en.eq(stored[lane].replicate(2)),
                 ]
             with m.If(stored[lane]):
-                m.d.sync += [place.eq(place + 1), counts[lane].eq(counts[lane] + 1)]
-            with m.If(hits["row_ends"]):
-                m.d.sync += place.eq(end)
-            with m.If(hits["starts"]):
-                m.d.sync += place.eq(start_half << (address_bits - 1))
+                m.d.sync += counts[lane].eq(counts[lane] + 1)
         m.d.sync += self.o_overflow.eq(dropped.any())
         with m.If(longest.any()):
             m.d.sync += [length.eq(length + 1), end.eq(end + 1)]
