@@ -12,11 +12,11 @@ from amaranth.lib.wiring import In, Out, connect
 
 import hdl
 from hdl.config import Config
-from hdl.emit import emit_verilog
 
 from .cache import cache_directory, write_atomically
 from .host_port import HostCommand, HostPort
 from .memory import VIOLATIONS, MemoryModel
+from .plain_verilog import emit_plain_verilog
 
 __all__ = ["Design", "HarnessTop", "default_design", "depth_for", "harness_verilog"]
 
@@ -95,7 +95,8 @@ def harness_verilog(config: Config, depth_words: int, design: Design = default_d
     The array's own is kept in the cache directory, under a hash of the sources it is made from.
     """
     def make() -> str:
-        return emit_verilog(HarnessTop(config, depth_words, external=True, design=design), "zerolane_harness")
+        harness = HarnessTop(config, depth_words, external=True, design=design)
+        return emit_plain_verilog(harness, "zerolane_harness")
 
     if design is not default_design:
         return make()
