@@ -1,7 +1,10 @@
 """sim.transport: memory, registers, interrupt and time are the same on every simulator."""
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -183,6 +186,30 @@ def test_a_forgotten_transport_ends_its_process(simulator: str) -> None:
     directory, process = transport.directory, transport.process
     del transport
     assert not directory.exists() and process.returncode == 0
+
+
+@pytest.mark.parametrize("simulator", COCOTB_SIMULATORS)
+def test_a_simulator_ends_with_its_host_even_within_a_command(simulator: str, tmp_path: Path) -> None:
+    opened(simulator).close()  # so that the model is built
+    script = tmp_path / "host.py"
+    script.write_text(
+        "from tests.test_sim_transport import opened\n"
+        f"transport = opened({simulator!r})\n"
+        "print(transport.process.pid, transport.directory, flush=True)\n"
+        "transport.run_cycles(2**31 - 1)\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    host = subprocess.Popen([sys.executable, script], env=environment, stdout=subprocess.PIPE, text=True)
+    process, directory = host.stdout.readline().split()
+    time.sleep(0.5)
+    host.kill()
+    host.wait()
+    host.stdout.close()
+    shutil.rmtree(directory)
+    for _ in range(100):
+        if not Path(f"/proc/{process}").exists():
+            return
+        time.sleep(0.1)
+    pytest.fail(f"process {process} still runs")
 
 
 def test_a_closed_amaranth_transport_says_so() -> None:

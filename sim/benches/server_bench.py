@@ -3,9 +3,12 @@
 Between commands this waits in `readline`, which holds the whole simulator: time stands still.
 """
 
+import contextlib
+import fcntl
 import json
 import os
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import cocotb
@@ -13,6 +16,20 @@ from cocotb.triggers import Timer, ValueChange
 
 OUTPUTS = ("result", "response", "timed_out", "cycles", "violation")
 INPUTS = ("start", "kind", "address", "data", "load", "dump", "dump_first", "dump_last")
+
+
+@contextlib.contextmanager
+def leaving_with_the_host(connection: socket.socket) -> Iterator[None]:
+    """Have the operating system end this process if the host hangs up within a command.
+
+    SIGIO says that something came over the connection; as the host sends nothing before it has its answer,
+    that can only be its end. Python would not see it: it gets no turn while the simulator runs.
+    """
+    flags = fcntl.fcntl(connection, fcntl.F_GETFL)
+    fcntl.fcntl(connection, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(connection, fcntl.F_SETFL, flags | os.O_ASYNC)
+    yield
+    fcntl.fcntl(connection, fcntl.F_SETFL, flags)
 
 
 async def run(dut: Any, request: dict[str, int], start: int) -> dict[str, int]:
@@ -57,6 +74,7 @@ async def serve(dut: Any) -> None:
                 await pulse(dut.dump)
             case "run":
                 start ^= 1
-                answer = await run(dut, request, start)
+                with leaving_with_the_host(connection):
+                    answer = await run(dut, request, start)
         lines.write(json.dumps(answer).encode() + b"\n")
         lines.flush()
