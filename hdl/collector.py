@@ -14,6 +14,7 @@ from .finisher import Finisher
 from .layouts import ChainWord, Chunk, CollectorJob, ReadBeat, ReadRequest, SegmentJob
 from .merger import Merger
 from .reader import SegmentReader
+from .shared import add_shared
 
 __all__ = ["Collector", "CollectorPath"]
 
@@ -33,6 +34,7 @@ class CollectorPath(wiring.Component):
     Members
     -------
     i_job : stream of CollectorJob, taken when the job before has left
+    i_settled : everything written so far has arrived in memory; a job with `accumulate` waits for it
     i : for each chain, stream of ChainWord; row (group) r comes on chain r mod chains
     i_earlier : stream of Chunk of W bytes, earlier sums as `o_earlier_job` asks
     i_parameters : stream of Chunk of min(8, W) bytes, as `o_parameter_job` asks
@@ -46,6 +48,7 @@ class CollectorPath(wiring.Component):
         self._config = config
         super().__init__({
             "i_job": In(stream.Signature(CollectorJob(config))),
+            "i_settled": In(1, init=1),
             "i": In(stream.Signature(ChainWord(config))).array(config.chains),
             "i_earlier": In(stream.Signature(Chunk(config.port_bytes))),
             "i_parameters": In(stream.Signature(Chunk(record_bytes(config)))),
@@ -74,7 +77,8 @@ class CollectorPath(wiring.Component):
 
         for chain in range(config.chains):
             m.submodules[f"densifier_{chain}"] = densifier = Densifier(config, chain)
-            m.submodules[f"finisher_{chain}"] = finisher = Finisher(config)
+            finisher = Finisher(config)
+            add_shared(m, f"finisher_{chain}", finisher, "finisher", platform)
             m.submodules[f"emitter_{chain}"] = emitter = Emitter(config)
             wiring.connect(m, wiring.flipped(self.i[chain]), densifier.i)
             wiring.connect(m, densifier.o, finisher.i)
@@ -87,6 +91,7 @@ class CollectorPath(wiring.Component):
         for block in planned:
             m.d.comb += [block.i_plan.eq(control.o_plan), block.i_start.eq(control.o_start)]
         m.d.comb += [
+            control.i_settled.eq(self.i_settled),
             control.i_drained.eq(drained.all()),
             control.i_finished.eq(self.o.valid & self.o.ready & self.o.p.last),
             self.o_drained.eq(control.o_drained),
@@ -110,6 +115,7 @@ class Collector(wiring.Component):
     Members
     -------
     i_job : stream of CollectorJob, taken when the job before has left
+    i_settled : everything written so far has arrived in memory; a job with `accumulate` waits for it
     i : for each chain, stream of ChainWord; row (group) r comes on chain r mod chains
     o_request, i_beat : two read streams: 0 earlier sums, 1 parameter records
     o_write_job : stream of SegmentJob, offered before the job's first chunk
@@ -122,6 +128,7 @@ class Collector(wiring.Component):
         self._config = config
         super().__init__({
             "i_job": In(stream.Signature(CollectorJob(config))),
+            "i_settled": In(1, init=1),
             "i": In(stream.Signature(ChainWord(config))).array(config.chains),
             "o_request": Out(stream.Signature(ReadRequest(config))).array(2),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(2),
@@ -149,5 +156,6 @@ class Collector(wiring.Component):
             wiring.connect(m, wiring.flipped(self.i[chain]), path.i[chain])
         wiring.connect(m, path.o_write_job, wiring.flipped(self.o_write_job))
         wiring.connect(m, path.o, wiring.flipped(self.o))
-        m.d.comb += [self.o_drained.eq(path.o_drained), self.o_idle.eq(path.o_idle)]
+        m.d.comb += [path.i_settled.eq(self.i_settled), self.o_drained.eq(path.o_drained),
+                     self.o_idle.eq(path.o_idle)]
         return m

@@ -26,6 +26,7 @@ class CollectorControl(wiring.Component):
     Members
     -------
     i_job : stream of CollectorJob
+    i_settled : everything written so far has arrived in memory
     i_finished : 1, pulse: the job's last chunk was taken
     i_drained : 1, level: every chain gave the job's last word
     o_drained : 1, pulse: the same, once a job
@@ -40,6 +41,7 @@ class CollectorControl(wiring.Component):
         self._config = config
         super().__init__({
             "i_job": In(stream.Signature(CollectorJob(config))),
+            "i_settled": In(1, init=1),
             "i_finished": In(1),
             "i_drained": In(1),
             "o_start": Out(1),
@@ -61,9 +63,13 @@ class CollectorControl(wiring.Component):
             m.d.sync += waiting.eq(0)
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += [self.i_job.ready.eq(1), self.o_idle.eq(1)]
+                # Earlier sums may be what the job before has written: read them when they are there.
+                m.d.comb += [
+                    self.i_job.ready.eq(~self.i_job.p.accumulate | self.i_settled),
+                    self.o_idle.eq(1),
+                ]
                 m.d.sync += job.eq(self.i_job.p)
-                with m.If(self.i_job.valid):
+                with m.If(self.i_job.valid & self.i_job.ready):
                     m.next = "SIZES"
             with m.State("SIZES"):
                 m.next = "COUNTS"

@@ -23,6 +23,7 @@ from .layouts import (
 from .pe import ProcessingElement
 from .registers import ErrorCode
 from .router import Router
+from .shared import add_shared
 from .tile_loader import TileLoader
 from .token_bus import TokenBus
 
@@ -53,6 +54,7 @@ class Core(wiring.Component):
     i_fetch_job, i_router_job, i_tile_job, i_collector_job : job streams, one element a descriptor each
     i_pe_job : PeJob of the descriptor that has the array
     i_open : opens the token bus for it
+    i_settled : everything written so far has arrived in memory
     o_last, o_tile_done, o_drained : one-cycle events, see TokenBus, TileLoader, Collector
     o_collector_idle : the collector has no job
     o_request, i_beat : read streams: A_READERS, then the tile loader's, then COLLECTOR_READERS
@@ -73,6 +75,7 @@ class Core(wiring.Component):
             "i_collector_job": In(stream.Signature(CollectorJob(config))),
             "i_pe_job": In(PeJob(config)),
             "i_open": In(1),
+            "i_settled": In(1),
             "o_last": Out(1),
             "o_tile_done": Out(1),
             "o_drained": Out(1),
@@ -91,14 +94,16 @@ class Core(wiring.Component):
     def elaborate(self, platform):
         config = self._config
         m = Module()
-        m.submodules.fetch = fetch = Fetch(config)
+        fetch = Fetch(config)
+        add_shared(m, "fetch", fetch, "fetch", platform)
         m.submodules.router = router = Router(config)
         m.submodules.token_bus = token_bus = TokenBus(config)
         m.submodules.tile_loader = loader = TileLoader(config)
         m.submodules.collector = collector = Collector(config)
         elements = [ProcessingElement(config, number) for number in range(config.pes)]
         for number, element in enumerate(elements):
-            m.submodules[f"pe{number}"] = element
+            add_shared(m, f"pe{number}", element, "pe", platform)
+            m.d.comb += element.i_number.eq(number)
 
         # ---- jobs ----
         connect(m, flipped(self.i_fetch_job), fetch.i_job)
@@ -129,14 +134,16 @@ class Core(wiring.Component):
         for chain in range(config.chains):
             upstream = elements[-1].o[chain]
             for number in reversed(range(config.pes - 1)):
-                m.submodules[f"chain{chain}_stage{number}"] = stage = ChainStage(config)
+                stage = ChainStage(config)
+                add_shared(m, f"chain{chain}_stage{number}", stage, "chain_stage", platform)
                 connect(m, elements[number].o[chain], stage.i_own)
                 connect(m, upstream, stage.i_up)
                 upstream = stage.o
             connect(m, upstream, collector.i[chain])
         connect(m, collector.o_write_job, flipped(self.o_write_job))
         connect(m, collector.o, flipped(self.o_write))
-        m.d.comb += [self.o_drained.eq(collector.o_drained), self.o_collector_idle.eq(collector.o_idle)]
+        m.d.comb += [collector.i_settled.eq(self.i_settled), self.o_drained.eq(collector.o_drained),
+                     self.o_collector_idle.eq(collector.o_idle)]
 
         # ---- memory, events ----
         requests = [*fetch.o_request, *loader.o_request, *collector.o_request]

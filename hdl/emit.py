@@ -4,29 +4,37 @@ import os
 import re
 
 from amaranth.back import verilog
-from amaranth.hdl import Const, Elaboratable, Value, ValueCastable
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
+
+from .shared import ModuleLibrary, flat_ports
 
 __all__ = ["emit_verilog"]
 
 
-def emit_verilog(component: wiring.Component | Elaboratable, name: str) -> str:
+def emit_verilog(component: wiring.Component, name: str) -> str:
     """One self-contained Verilog text whose top module is `name`.
 
     Amaranth's own Yosys prints it, so that the text does not depend on what else is installed. Members that
-    are constant (`ready` of a stream that is always taken) have no port.
+    are constant (`ready` of a stream that is always taken) have no port. Blocks that were added with
+    `hdl.shared.add_shared` are printed once, after the module that uses them.
     """
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
-    ports = {}
-    for path, member, value in component.signature.flatten(component):
-        if isinstance(value, ValueCastable):
-            value = value.as_value()
-        if isinstance(value, Const):
-            continue
-        direction = PortDirection.Input if member.flow == wiring.In else PortDirection.Output
-        ports["__".join(str(part) for part in path)] = (Value.cast(value), direction)
-    text = verilog.convert(component, name=name, ports=ports, emit_src=False, strip_internal_attrs=True)
+    library = ModuleLibrary(name)
+    texts = [_print(component, name, library)]
+    printed = 0
+    while printed < len(library.kinds):
+        kind, shared = list(library.kinds.items())[printed]
+        texts.append(_print(shared, f"{name}_{kind}", library))
+        printed += 1
+    return "\n".join(texts)
+
+
+def _print(component: wiring.Component, name: str, library: ModuleLibrary) -> str:
+    ports = {port: (value, PortDirection.Input if is_input else PortDirection.Output)
+             for port, is_input, value in flat_ports(component)}
+    text = verilog.convert(component, name=name, platform=library, ports=ports, emit_src=False,
+                           strip_internal_attrs=True)
     return _INITIAL.sub(_as_loop, text)
 
 

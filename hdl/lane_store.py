@@ -41,10 +41,11 @@ class LaneStore(wiring.Component):
     Parameters
     ----------
     config : Config
-    number : the PE's number
+    number : what `i_number` is where nothing drives it
 
     Members
     -------
+    i_number : the PE's number, constant
     i_owner, i_slice : this PE's place under the running job's P_k
     i : stream of TileBeat, always taken
     i_enable, i_address : read a store word
@@ -53,9 +54,10 @@ class LaneStore(wiring.Component):
     o_overflow : pulse, a packed value was dropped
     """
 
-    def __init__(self, config: Config, number: int):
-        self._config, self._number = config, number
+    def __init__(self, config: Config, number: int = 0):
+        self._config = config
         members = {
+            "i_number": In(config.pe_bits, init=number),
             "i_owner": In(config.pe_bits),
             "i_slice": In(config.pe_bits),
             "i": In(stream.Signature(TileBeat(config), always_ready=True)),
@@ -123,7 +125,7 @@ class LaneStore(wiring.Component):
         part_width = Signal(lane_bits + 1)
         first_byte = Signal(log2_exact(config.port_bytes))
         m.d.comb += [
-            row.eq((Const(self._number, config.pe_bits) ^ entry.fold) - entry.first),
+            row.eq((self.i_number ^ entry.fold) - entry.first),
             in_beat.eq(~row[-1] & (row < entry.rows)),
             parts.eq(entry.kind == TileBeatKind.PARTS),
             part_width.eq(1 << entry.part_log2),

@@ -1,6 +1,6 @@
 """The processing element: connects its queue, tile memory, lanes, accumulators and row queue."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -37,6 +37,7 @@ class ProcessingElement(wiring.Component):
 
     Members
     -------
+    i_number : the PE's number, constant; by a port, so that all PEs are one module
     i_job : PeJob, constant while one of its tokens or words is in the PE
     i : stream of TokenBeat, always taken
     o_room : beats may come, as many as are on their way until the bus sees that it fell
@@ -50,8 +51,9 @@ class ProcessingElement(wiring.Component):
     def __init__(self, config: Config, number: int):
         if not 0 <= number < config.pes:
             raise ValueError(f"number = {number}; it must be 0..{config.pes - 1}")
-        self._config, self._number = config, number
+        self._config = config
         super().__init__({
+            "i_number": In(config.pe_bits, init=number),
             "i_job": In(PeJob(config)),
             "i": In(stream.Signature(TokenBeat(config), always_ready=True)),
             "o_room": Out(1),
@@ -67,8 +69,9 @@ class ProcessingElement(wiring.Component):
         config = self._config
         m.submodules.front = front = PeFront(config)
         m.submodules.walker = self._walker = walker = Walker(config)
-        m.submodules.store = self._store = store = LaneStore(config, self._number)
+        m.submodules.store = self._store = store = LaneStore(config)
         m.submodules.row_queue = self._row_queue = row_queue = RowQueue(config)
+        m.d.comb += store.i_number.eq(self.i_number)
         self._place(m)
 
         # ---- tokens ----
@@ -120,18 +123,16 @@ class ProcessingElement(wiring.Component):
 
     def _place(self, m: Module) -> None:
         """This PE's owner number, slice and words; the job is set some cycles before its first beat."""
-        config, job, number = self._config, self.i_job, self._number
+        config, job, number = self._config, self.i_job, self.i_number
         self._owner, self._slice = Signal(config.pe_bits), Signal(config.pe_bits)
         self._first_word = Signal(job.total_words.shape())
         self._own_words = Signal(config.slice_words_bits)
         left = Signal.like(self._first_word)
-        slices = [number >> pk_log2 for pk_log2 in range(config.pe_bits + 1)]
-        slice_number = Array(Const(value, config.pe_bits) for value in slices)[job.pk_log2]
         # A sum of shifted constants: synthesis would spend a multiplier on it.
         first_word = sum(Mux(self._slice[bit], job.slice_words << bit, 0) for bit in range(config.pe_bits))
         m.d.sync += [
             self._owner.eq(number & ((1 << job.pk_log2) - 1)),
-            self._slice.eq(slice_number),
+            self._slice.eq(number >> job.pk_log2),
             self._first_word.eq(first_word),
             left.eq(Mux(job.total_words > self._first_word, job.total_words - self._first_word, 0)),
             self._own_words.eq(Mux(left < job.slice_words, left, job.slice_words)),

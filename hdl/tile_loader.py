@@ -1,5 +1,7 @@
 """From matrices in memory to tile beats: the dense path and the packed path, one job at a time."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -10,6 +12,7 @@ from .fetch import Fetch
 from .layouts import BFormat, Fault, FetchFormat, ReadBeat, ReadRequest, TileBeat, TileJob
 from .packer import Packer
 from .reader import SegmentReader
+from .shared import add_shared
 
 __all__ = ["TileLoader"]
 
@@ -78,7 +81,7 @@ class TileLoader(wiring.Component):
         with m.Elif(self.o_done):
             m.d.sync += busy.eq(0)
         if config.compressed_b:
-            self._both_paths(m, dense, reader, busy, taken)
+            self._both_paths(m, platform, dense, reader, busy, taken)
         else:
             # A job of another format is refused before it comes here.
             m.d.comb += [
@@ -91,9 +94,10 @@ class TileLoader(wiring.Component):
             ]
         return m
 
-    def _both_paths(self, m: Module, dense: DenseLoader, reader: SegmentReader, busy: Signal,
+    def _both_paths(self, m: Module, platform: Any, dense: DenseLoader, reader: SegmentReader, busy: Signal,
                     taken: Signal) -> None:
-        m.submodules.fetch = fetch = Fetch(self._config)
+        fetch = Fetch(self._config)
+        add_shared(m, "fetch", fetch, "fetch", platform)
         m.submodules.packer = packer = Packer(self._config)
         connect(m, fetch.o, packer.i)
         for number in range(PACKED_STREAMS):

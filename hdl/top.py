@@ -73,6 +73,7 @@ class Top(wiring.Component):
         m.d.comb += [
             core.i_pe_job.eq(command.o_pe_job),
             core.i_open.eq(command.o_open),
+            core.i_settled.eq(writer.o_idle),
             command.i_last.eq(core.o_last),
             command.i_tile_done.eq(core.o_tile_done),
             command.i_drained.eq(core.o_drained),
