@@ -177,6 +177,9 @@ def start_command(model: Model, test_module: str, test_directory: Path, *,
         except _Captured as captured:
             (command,), _, environment = captured.args
     environment.update(extra_env)
+    # The module that runs there is found in the same place as this one, installed or not.
+    paths = [str(Path(__file__).resolve().parent.parent), environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     return command, environment
 
 
