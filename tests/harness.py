@@ -9,22 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from amaranth.hdl import Const
-from amaranth.lib import data, enum
 from amaranth.sim import Simulator
 
+from sim.models.payload import as_python
+
 __all__ = ["as_python", "run_block"]
-
-
-def as_python(value: Any) -> Any:
-    """A simulated payload as plain dicts, lists and ints."""
-    if isinstance(value, data.Const):
-        layout = value.shape()
-        if isinstance(layout, data.ArrayLayout):
-            return [as_python(value[index]) for index in range(layout.length)]
-        return {name: as_python(value[name]) for name, _ in layout}
-    if isinstance(value, enum.Enum):
-        return value
-    return value
 
 
 def run_block(dut: Any, feeds: Mapping[str, Sequence[Any]], expect: Mapping[str, int], *, seed: int = 0,
