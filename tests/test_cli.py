@@ -114,6 +114,7 @@ def test_a_mismatch_is_exit_status_1(monkeypatch: pytest.MonkeyPatch, capsys: py
     (["bench", "--kernels", "spmm:0"], "spmm:0"),
     (["generate", "-o", "x.txt"], "x.txt"),
     (["frobnicate"], "frobnicate"),
+    (["run", "spmm", "a.npz", "--simulator", "modelsim"], "--simulator modelsim"),
     (["run", "spmm", "a.npz", "--simulator"], "simulator"),
 ])
 def test_wrong_usage_is_exit_status_2_one_line_and_no_result(
@@ -126,6 +127,17 @@ def test_wrong_usage_is_exit_status_2_one_line_and_no_result(
     captured = capsys.readouterr()
     assert reason in captured.err and captured.err.count("\n") == 1 and "Traceback" not in captured.err
     assert not Path("out").exists()
+
+
+def test_an_unforeseen_error_is_one_line_and_exit_status_1(monkeypatch: pytest.MonkeyPatch,
+                                                           capsys: pytest.CaptureFixture) -> None:
+    def broken(*arguments, **options):
+        raise RuntimeError("of all things")
+
+    monkeypatch.setattr("zerolane.device.build_image", broken)
+    assert zerolane(monkeypatch, "run", "spmm", "a.npz", "b.npy") == 1
+    captured = capsys.readouterr()
+    assert "RuntimeError: of all things" in captured.err and "Traceback" not in captured.err
 
 
 def test_doctor_lists_tools_and_ends_well(monkeypatch: pytest.MonkeyPatch,

@@ -1,6 +1,7 @@
 """The command line: demo, doctor, generate, run, bench."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hdl.config import Config, ConfigError
-from sim.transport import TransportError
+from sim.transport import SIMULATORS, ToolMissing, TransportError
 from zerolane.config_file import config_by_preset, load_config
 from zerolane.device import Device, DeviceError
 from zerolane.formats import MatrixFileError
@@ -44,7 +45,7 @@ def main() -> None:
         _fail("interrupted", MISMATCH_STATUS)
     except typer.TyperException as error:
         _fail(error.format_message(), USAGE_STATUS)
-    except (ConfigError, MatrixFileError, OperandError, WorkError) as error:
+    except (ConfigError, MatrixFileError, OperandError, WorkError, ToolMissing) as error:
         _fail(str(error), USAGE_STATUS)
     except (DeviceError, TransportError) as error:
         _fail(str(error), MISMATCH_STATUS)
@@ -52,6 +53,11 @@ def main() -> None:
         _fail(f"{error.filename or 'file'}: {error.strerror or error}", USAGE_STATUS)
     except MemoryError as error:
         _fail(f"not enough memory on this machine: {error}", USAGE_STATUS)
+    except Exception as error:
+        if os.environ.get("ZEROLANE_TRACEBACK"):
+            raise
+        _fail(f"internal error, {type(error).__name__}: {error} (ZEROLANE_TRACEBACK=1 shows where)",
+              MISMATCH_STATUS)
 
 
 def _fail(message: str, status: int) -> None:
@@ -71,6 +77,9 @@ def _check_out_dtype(out_dtype: str) -> None:
 
 
 def _open(config: Config, simulator: str) -> Device:
+    if simulator not in ("auto", *SIMULATORS):
+        raise typer.BadParameter(f"--simulator {simulator}; it must be auto, {', '.join(SIMULATORS)}")
+
     def tell(text: str) -> None:
         errors.print(f"zerolane: {text}", markup=False, style="dim")
 
