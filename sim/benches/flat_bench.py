@@ -34,7 +34,7 @@ def pauses(seed: int) -> Callable[[], Iterator[bool]]:
 
 async def run_job(dut: Any, name: str, pause: Callable[[], Iterator[bool]] | None) -> None:
     job = json.loads(Path(os.environ["ZEROLANE_JOB"]).read_text())
-    cocotb.start_soon(Clock(dut.clk, CLOCK_NS, unit="ns").start())
+    Clock(dut.clk, CLOCK_NS, unit="ns").start()
     image = Path(job["image"]).read_bytes()
     memory = AxiRam(AxiBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst, size=len(image))
     control = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
