@@ -6,15 +6,7 @@ from typing import Any
 
 from hdl.config import Config
 
-__all__ = ["answer_reads", "segment_bytes"]
-
-
-def segment_bytes(memory: bytes, job: dict[str, int]) -> list[bytes]:
-    """The rows of a segment job as a plain list of byte strings."""
-    if not job["row_bytes"]:
-        return []
-    return [memory[start:start + job["row_bytes"]]
-            for start in (job["address"] + row * job["stride"] for row in range(job["rows"]))]
+__all__ = ["answer_reads", "take_writes"]
 
 
 def answer_reads(dut: Any, config: Config, memory: bytes, *, seed: int, latency: int = 8, gap: float = 0.0,

@@ -10,7 +10,7 @@ from hdl.collector import Collector, CollectorPath
 from hdl.collector_layouts import record_bytes
 from hdl.config import PRESETS
 from hdl.emit import emit_verilog
-from tests.collector_model import EARLIER_ADDRESS, PARAMETER_ADDRESS, Job, chunks, write
+from sim.models.collector import EARLIER_ADDRESS, PARAMETER_ADDRESS, Job, chunks, write
 from tests.harness import run_block
 from tests.memory_model import answer_reads
 

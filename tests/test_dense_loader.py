@@ -11,8 +11,8 @@ from hdl.dense_loader import DenseLoader
 from hdl.emit import emit_verilog
 from hdl.layouts import BFormat
 from hdl.owner import owner_value
+from sim.models.tile import TileModel, expected_dense
 from tests.harness import as_python, run_block
-from tests.tile_model import TileModel, expected_dense
 
 
 def job_fields(config: Config, **fields: int) -> dict[str, Any]:

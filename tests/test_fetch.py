@@ -9,7 +9,8 @@ from hdl.config import PRESETS
 from hdl.emit import emit_verilog
 from hdl.fetch import Fetch
 from hdl.registers import ErrorCode
-from tests.fetch_model import Memory, check_fetch, csr_case, dense_case, random_csr
+from sim.models.fetch import Memory, csr_case, dense_case, random_csr
+from tests.fetch_model import check_fetch
 
 ROW_KINDS = {
     "short": lambda rng: [rng.randrange(4) for _ in range(40)],

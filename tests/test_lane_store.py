@@ -10,7 +10,7 @@ from hdl.emit import emit_verilog
 from hdl.lane_store import LaneStore
 from hdl.layouts import TileBeatKind
 from hdl.owner import owner_value
-from tests.pe_model import Job, tile_beats
+from sim.models.pe import Job, tile_beats
 
 
 def signed(value: int, bits: int = 8) -> int:

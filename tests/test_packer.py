@@ -10,8 +10,8 @@ from hdl.config import PRESETS, Config
 from hdl.emit import emit_verilog
 from hdl.layouts import BFormat, TileBeatKind
 from hdl.packer import Packer
+from sim.models.tile import TileModel, expected_packed
 from tests.harness import as_python, run_block
-from tests.tile_model import TileModel, expected_packed
 
 PACKING = [name for name, config in PRESETS.items() if config.compressed_b]
 Row = list[tuple[int, int]]

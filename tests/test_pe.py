@@ -9,29 +9,10 @@ from hdl.config import PRESETS, Config
 from hdl.emit import emit_verilog
 from hdl.owner import owner_value
 from hdl.pe import ProcessingElement
-from tests.pe_model import Job, expected_rows, run_pe
+from sim.models.pe import Job, expected_rows, random_job
+from tests.pe_model import run_pe
 
 TINY, BASE = PRESETS["tiny"], PRESETS["base"]
-
-
-def random_job(config: Config, rng: random.Random, *, rows: int = 25, **fields) -> Job:
-    """A job with short and long rows and runs of empty ones."""
-    n_count, packed = fields["n_count"], fields.get("packed", False)
-    fields.setdefault("half", rng.randint(0, 1))
-    k_count = 12 << fields["pk_log2"]
-    zeros = rng.choice((0.1, 0.5, 0.9)) if packed else 0
-    b = [[(column, rng.randint(-128, 127)) for column in range(n_count) if rng.random() >= zeros]
-         for _ in range(k_count)]
-    if packed:
-        b[1] = []
-        b[2] = b[2] + b[2][:1]
-    a = []
-    while len(a) < rows:
-        if rng.random() < 0.15:
-            a += [[] for _ in range(rng.randint(1, 9))]
-        length = rng.choice((1, 1, 2, 3, 9, 20))
-        a.append([(rng.randrange(k_count), rng.randint(-128, 127)) for _ in range(length)])
-    return Job(a=a, b=b, **fields)
 
 
 def check(config: Config, number: int, jobs: list[Job], **options):

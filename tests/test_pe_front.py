@@ -9,7 +9,7 @@ from hdl.config import PRESETS
 from hdl.emit import emit_verilog
 from hdl.owner import owner_value
 from hdl.pe_front import PeFront
-from tests.pe_model import Job, token_beats
+from sim.models.pe import Job, token_beats
 
 
 def random_job(rng: random.Random, pk_log2: int, group_log2: int) -> Job:

@@ -8,31 +8,15 @@ import pytest
 from hdl.config import PRESETS, Config
 from hdl.emit import emit_verilog
 from hdl.reader import SegmentReader
+from sim.models.segments import chunks_of_rows, random_segment, segment_bytes
 from tests.harness import run_block
-from tests.memory_model import answer_reads, segment_bytes
+from tests.memory_model import answer_reads
 
 MEMORY = random.Random(1).randbytes(1 << 16)
 
 
 def expected_chunks(jobs: list[dict[str, int]], chunk_bytes: int) -> list[dict[str, int]]:
-    chunks = []
-    for job in jobs:
-        rows = segment_bytes(MEMORY, job)
-        for row in rows:
-            for start in range(0, len(row), chunk_bytes):
-                piece = row[start:start + chunk_bytes]
-                chunks.append({"data": int.from_bytes(piece, "little"), "count": len(piece),
-                               "row_last": int(start + chunk_bytes >= len(row)), "last": 0})
-        if rows:
-            chunks[-1]["last"] = 1
-    return chunks
-
-
-def random_job(rng: random.Random) -> dict[str, int]:
-    row_bytes = rng.choice([0, 1, 2, 3, 4, 7, 8, 12, 16, 17, 31, 64, 100, 300, 1000])
-    rows = min(rng.choice([0, 1, 1, 2, 3, 5, 17, 64, 100]), 1 + 2000 // max(row_bytes, 1))
-    stride = rng.choice([row_bytes, row_bytes, 0, row_bytes + rng.randrange(1, 70), 64])
-    return {"address": rng.randrange(4096), "row_bytes": row_bytes, "rows": rows, "stride": stride}
+    return [chunk for job in jobs for chunk in chunks_of_rows(segment_bytes(MEMORY, job), [chunk_bytes])]
 
 
 def run(config: Config, chunk_bytes: int, jobs: list[dict[str, int]], *, seed: int = 0, gap: float = 0.0,
@@ -52,7 +36,7 @@ def run(config: Config, chunk_bytes: int, jobs: list[dict[str, int]], *, seed: i
 @pytest.mark.parametrize("seed", range(3))
 def test_random_jobs_give_the_bytes_of_memory(name, chunk_bytes, seed):
     rng = random.Random(f"{name} {chunk_bytes} {seed}")
-    jobs = [random_job(rng) for _ in range(12)]
+    jobs = [random_segment(rng) for _ in range(12)]
     run(PRESETS[name], chunk_bytes, jobs, seed=seed, latency=rng.choice([1, 5, 32]),
         gap=rng.choice([0, 0.3]), stall=rng.choice([0, 0.4]), request_stall=rng.choice([0, 0.5]))
 

@@ -6,7 +6,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from hdl.scaler import SCALER_STAGES, Scaler
-from tests.collector_model import scale_int8
+from sim.models.collector import scale_int8
 
 EDGES = [0, 1, -1, 127, 128, -128, -129, (1 << 17) - 1, 1 << 17, -(1 << 17), -(1 << 17) - 1, (1 << 31) - 1,
          -(1 << 31), (1 << 30) + 1]

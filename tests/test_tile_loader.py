@@ -11,11 +11,11 @@ from hdl.emit import emit_verilog
 from hdl.layouts import BFormat
 from hdl.registers import ErrorCode
 from hdl.tile_loader import TileLoader
+from sim.models.tile import TileModel, expected_dense, expected_packed
 from tests.harness import as_python, run_block
 from tests.memory_model import answer_reads
 from tests.test_dense_loader import narrow_job, wide_job
 from tests.test_packer import job_fields, random_rows
-from tests.tile_model import TileModel, expected_dense, expected_packed
 
 PACKING = [name for name, config in PRESETS.items() if config.compressed_b]
 

@@ -8,6 +8,7 @@ import pytest
 from hdl.config import PRESETS, Config
 from hdl.emit import emit_verilog
 from hdl.writer import SegmentWriter
+from sim.models.segments import chunks_of_rows
 from tests.harness import run_block
 from tests.memory_model import take_writes
 
@@ -17,18 +18,8 @@ UNTOUCHED = 0xA5
 
 def chunks_of(job: dict[str, int], rng: random.Random, sizes: list[int]) -> tuple[list[dict], list[bytes]]:
     """A job's chunks, their sizes chosen from `sizes`, and its rows as bytes."""
-    chunks, rows = [], []
-    for number in range(job["rows"] if job["row_bytes"] else 0):
-        row = rng.randbytes(job["row_bytes"])
-        rows.append(row)
-        start = 0
-        while start < len(row):
-            piece = row[start:start + rng.choice(sizes)]
-            start += len(piece)
-            row_last = int(start == len(row))
-            chunks.append({"data": int.from_bytes(piece, "little"), "count": len(piece), "row_last": row_last,
-                           "last": int(row_last and number == job["rows"] - 1)})
-    return chunks, rows
+    rows = [rng.randbytes(job["row_bytes"]) for _ in range(job["rows"] if job["row_bytes"] else 0)]
+    return chunks_of_rows(rows, sizes, rng), rows
 
 
 def run(config: Config, jobs: list[dict[str, int]], sizes: list[int], *, seed: int = 0, gap: float = 0.0,

@@ -1,0 +1,225 @@
+"""What a PE hears and what it must answer: loader, router and PE in plain Python."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hdl.config import Config
+from hdl.layouts import TileBeatKind
+from hdl.owner import owner_value
+
+__all__ = ["Job", "Row", "expected_rows", "random_job", "tile_beats", "token_beats"]
+
+Row = list[tuple[int, int, tuple[int, ...]]]
+"""Words of a row of one PE: index, valid, data (0 where not valid); an empty row has none."""
+
+
+@dataclass
+class Job:
+    """A product of one tile.
+
+    a: rows of (k, value); b: rows of (column, value), where dense with every column; n_count: columns of the
+    block; slice_words: words of a full slice; half: where the tile lies; load: send the tile's beats.
+    """
+
+    a: Sequence[Sequence[tuple[int, int]]]
+    b: Sequence[Sequence[tuple[int, int]]]
+    n_count: int
+    pk_log2: int = 0
+    slice_words: int = 1
+    packed: bool = False
+    half: int = 0
+    group_log2: int = 0
+    load: bool = True
+
+    def total_words(self, config: Config) -> int:
+        return -(-self.n_count // config.lanes)
+
+    def pe_job(self, config: Config) -> dict[str, int]:
+        return {"pk_log2": self.pk_log2, "slice_words": self.slice_words,
+                "total_words": self.total_words(config), "packed": int(self.packed), "half": self.half,
+                "group_log2": self.group_log2}
+
+
+def _pack_bytes(values: Sequence[int]) -> int:
+    return int.from_bytes(bytes(value & 255 for value in values), "little")
+
+
+def tile_beats(config: Config, job: Job, rng: random.Random) -> list[dict[str, Any]]:
+    """Beats of the tile bus for all PEs, as a loader would send them."""
+    if job.packed:
+        return _packed_beats(config, job, rng)
+    if job.group_log2:
+        return _part_beats(config, job, rng)
+    return _word_beats(config, job)
+
+
+def _word_beats(config: Config, job: Job) -> list[dict[str, Any]]:
+    lanes, beats = config.lanes, []
+    for k, row in enumerate(job.b):
+        values = [0] * (job.total_words(config) * lanes)
+        for column, value in row:
+            values[column] = value
+        words = []
+        for word in range(job.total_words(config)):
+            slice_number, index = divmod(word, job.slice_words)
+            words.append((slice_number, (k >> job.pk_log2) * job.slice_words + index,
+                          values[word * lanes:(word + 1) * lanes]))
+        while words:
+            beat = {"kind": TileBeatKind.WORDS, "half": job.half, "owner": owner_value(k, job.pk_log2),
+                    "enable": 1, "slice": [words[0][0]], "address": [words[0][1]]}
+            content = words.pop(0)[2]
+            if config.words_per_beat == 2:
+                beat["slice"].append(0)
+                beat["address"].append(0)
+                fits = words and (words[0][0] != beat["slice"][0] or beat["address"][0] % 2 == 0)
+                if fits:
+                    beat["enable"], beat["slice"][1], beat["address"][1] = 3, words[0][0], words[0][1]
+                    content = content + words.pop(0)[2]
+                elif k % 2:  # the second word alone
+                    beat["enable"] = 2
+                    beat["slice"].reverse()
+                    beat["address"].reverse()
+                    content = [99] * lanes + content
+            beats.append(beat | {"data": _pack_bytes(content)})
+    return beats
+
+
+def _part_beats(config: Config, job: Job, rng: random.Random) -> list[dict[str, Any]]:
+    assert 1 << job.pk_log2 == config.pes
+    part_log2 = config.lane_bits - job.group_log2
+    width, beats, k = 1 << part_log2, [], 0
+    while k < len(job.b):
+        local = k >> job.pk_log2
+        most = min(config.port_bytes // width, config.pes - k % config.pes, len(job.b) - k)
+        rows = rng.randint(1, most)
+        content = [77] * config.port_bytes
+        for offset in range(rows):
+            content[offset * width:(offset + 1) * width] = [0] * width
+            for column, value in job.b[k + offset]:
+                content[offset * width + column] = value
+        beats.append({
+            "kind": TileBeatKind.PARTS, "half": job.half, "part_log2": part_log2,
+            "fold": owner_value(local, job.pk_log2), "first": k % config.pes, "rows": rows,
+            "address": [local >> job.group_log2] + [0] * (config.words_per_beat - 1),
+            "part": local % (1 << job.group_log2), "data": _pack_bytes(content),
+        })
+        k += rows
+    return beats
+
+
+def _packed_beats(config: Config, job: Job, rng: random.Random) -> list[dict[str, Any]]:
+    beats: list[dict[str, Any]] = [{"kind": TileBeatKind.START, "half": job.half}]
+    other = [0] * (config.words_per_beat - 1)
+    for k, row in enumerate(job.b):
+        owner = owner_value(k, job.pk_log2)
+        for slice_number in range(config.pes >> job.pk_log2):
+            pending: list[list[tuple[int, int]]] = [[] for _ in range(config.lanes)]
+            for column, value in row:
+                word, lane = divmod(column, config.lanes)
+                if word // job.slice_words == slice_number:
+                    pending[lane].append((word % job.slice_words, value))
+            while any(pending):
+                slots = [{"valid": 0, "value": 0, "word": 0}] * config.lanes
+                for lane, queue in enumerate(pending):
+                    if queue and rng.random() < 0.7:
+                        word, value = queue.pop(0)
+                        slots[lane] = {"valid": 1, "value": value, "word": word}
+                beats.append({"kind": TileBeatKind.SLOTS, "owner": owner, "slots": slots,
+                              "slice": [slice_number, *other]})
+        beats.append({"kind": TileBeatKind.ROW_END, "owner": owner,
+                      "address": [k >> job.pk_log2, *other]})
+    return beats
+
+
+def token_beats(config: Config, job: Job, rng: random.Random, fill: float = 0.8) -> list[dict[str, Any]]:
+    """Beats of the token bus: random cuts, masked places, up to two row ends a beat; padded to groups."""
+    groups = 1 << job.group_log2
+    items: list[tuple[int, int] | None] = []
+    for row in job.a:
+        items += [*row, None]
+    items += [None] * (-len(job.a) % groups)
+    beats = []
+    while items:
+        tokens = [{"owner": rng.randrange(config.pes), "address": 0, "part": 0, "value": 1}
+                  for _ in range(config.beat_tokens)]
+        mask, ends, place = 0, [], 0
+        while items:
+            if items[0] is None:
+                if len(ends) == 2:
+                    break
+                ends.append({"valid": 1, "position": place})
+                items.pop(0)
+                continue
+            while place < config.beat_tokens and rng.random() > fill:
+                place += 1
+            if place >= config.beat_tokens or rng.random() < 0.05 * (fill < 1):
+                break
+            k, value = items.pop(0)
+            local = k >> job.pk_log2
+            address = local if job.packed else (local >> job.group_log2) * job.slice_words
+            tokens[place] = {"owner": owner_value(k, job.pk_log2), "value": value,
+                             "address": address, "part": local % groups}
+            mask |= 1 << place
+            place += 1
+        ends += [{"valid": 0, "position": 0}] * (2 - len(ends))
+        beats.append({"tokens": tokens, "mask": mask, "ends": ends, "last": int(not items)})
+    return beats
+
+
+def expected_rows(config: Config, number: int, job: Job) -> list[Row]:
+    """The rows (groups) that PE `number` must hand on for this job."""
+    lanes, groups = config.lanes, 1 << job.group_log2
+    width = lanes // groups
+    owner, slice_number = number & ((1 << job.pk_log2) - 1), number >> job.pk_log2
+    first = slice_number * job.slice_words
+    own_words = max(0, min(job.slice_words, job.total_words(config) - first))
+    rows: list[Row] = []
+    for start in range(0, len(job.a), groups):
+        sums: dict[tuple[int, int], int] = {}
+        touched = False
+        for position, row in enumerate(job.a[start:start + groups]):
+            for k, value in row:
+                if owner_value(k, job.pk_log2) != owner:
+                    continue
+                own = [(column, weight) for column, weight in job.b[k]
+                       if first <= column // lanes < first + own_words]
+                if not job.packed:
+                    touched |= own_words > 0
+                    present = {column: weight for column, weight in own}
+                    if groups > 1:
+                        own = [(position * width + column, present.get(column, 0)) for column in range(width)]
+                    else:
+                        own = [(column, present.get(column, 0))
+                               for column in range(first * lanes, (first + own_words) * lanes)]
+                touched |= bool(own)
+                for column, weight in own:
+                    place = divmod(column, lanes)
+                    sums[place] = sums.get(place, 0) + value * weight
+        words = []
+        for word in range(first, first + own_words) if touched else ():
+            valid = sum(((word, lane) in sums) << lane for lane in range(lanes))
+            words.append((word, valid, tuple(sums.get((word, lane), 0) for lane in range(lanes))))
+        rows.append(words)
+    return rows
+
+
+def random_job(config: Config, rng: random.Random, *, rows: int = 25, **fields) -> Job:
+    """A job with short and long rows and runs of empty ones."""
+    n_count, packed = fields["n_count"], fields.get("packed", False)
+    fields.setdefault("half", rng.randint(0, 1))
+    k_count = 12 << fields["pk_log2"]
+    zeros = rng.choice((0.1, 0.5, 0.9)) if packed else 0
+    b = [[(column, rng.randint(-128, 127)) for column in range(n_count) if rng.random() >= zeros]
+         for _ in range(k_count)]
+    if packed:
+        b[1] = []
+        b[2] = b[2] + b[2][:1]
+    a = []
+    while len(a) < rows:
+        if rng.random() < 0.15:
+            a += [[] for _ in range(rng.randint(1, 9))]
+        length = rng.choice((1, 1, 2, 3, 9, 20))
+        a.append([(rng.randrange(k_count), rng.randint(-128, 127)) for _ in range(length)])
+    return Job(a=a, b=b, **fields)
