@@ -8,12 +8,18 @@ from amaranth.lib import data, wiring
 from hdl.block_queue import BlockQueue
 from hdl.chain import ChainStage
 from hdl.config import PRESETS
+from hdl.fetch import Fetch
 from hdl.queue import Queue
+from hdl.read_port import ReadPort
+from hdl.reader import SegmentReader
 from hdl.router import Router
+from hdl.token_bus import TokenBus
+from hdl.writer import SegmentWriter
 
-__all__ = ["BLOCKS", "SMALL", "TINY"]
+__all__ = ["BLOCKS", "READERS", "SMALL", "TINY"]
 
 TINY, SMALL = PRESETS["tiny"], PRESETS["small"]
+READERS = 3
 
 _PAIR = data.StructLayout({"a": 8, "b": data.ArrayLayout(4, 2)})
 
@@ -22,4 +28,9 @@ BLOCKS: MappingProxyType[str, Callable[[], wiring.Component]] = MappingProxyType
     "block_queue": lambda: BlockQueue(_PAIR, 4),
     "router": lambda: Router(TINY),
     "chain": lambda: ChainStage(TINY),
+    "token_bus": lambda: TokenBus(TINY),
+    "reader": lambda: SegmentReader(TINY, TINY.port_bytes),
+    "read_port": lambda: ReadPort(TINY, READERS),
+    "writer": lambda: SegmentWriter(TINY),
+    "fetch": lambda: Fetch(TINY),
 })

@@ -70,7 +70,7 @@ class Block:
             if member.flow == wiring.In and not isinstance(value, Const):
                 self.pin(".".join(map(str, path))).value = value.init
         self.pins.rst.value = 1
-        cocotb.start_soon(Clock(self.pins.clk, CLOCK_NS, unit="ns").start())
+        Clock(self.pins.clk, CLOCK_NS, unit="ns").start()
         await self.cycles(2)
         self.pins.rst.value = 0
 
