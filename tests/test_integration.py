@@ -73,7 +73,7 @@ DENSITY = st.sampled_from([0.0, 0.03, 0.2, 0.6, 1.0])
 
 
 @on("tiny", "small")
-@settings(DRAWN, max_examples=400)
+@settings(DRAWN, max_examples=150)
 @given(st.data())
 def test_drawn_products_equal_the_golden_model(device: Device, data: st.DataObject) -> None:
     rows, inner, columns = data.draw(st.tuples(SIDE, SIDE, SIDE), label="shape")
