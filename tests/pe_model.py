@@ -9,7 +9,7 @@ from amaranth.sim import Simulator
 
 from hdl.config import Config
 from hdl.pe import ProcessingElement
-from sim.models.pe import Job, Row, tile_beats, token_beats
+from sim.models.pe import Job, Row, take_rows, tile_beats, token_beats
 from tests.harness import as_python
 
 __all__ = ["PeRun", "run_pe"]
@@ -68,19 +68,7 @@ def run_pe(config: Config, number: int, jobs: Sequence[Job], *, seed: int = 0, g
         """Rows of a job, alternating from chain 0; None while some are missing."""
         if sum(word["last"] for words in chains for word in words) < rows:
             return None
-        result: list[Row] = []
-        for index in range(rows):
-            row: Row = []
-            while True:
-                word = chains[index % config.chains].pop(0)
-                lanes = tuple(value if word["valid"] >> lane & 1 else 0
-                              for lane, value in enumerate(word["data"]))
-                row.append((word["word"], word["valid"], lanes))
-                if word["last"]:
-                    break
-            result.append([] if row == [(0, 0, (0,) * config.lanes)] else row)
-        assert not any(chains), "more words than rows"
-        return result
+        return take_rows(config, chains, rows)
 
     async def bench(ctx: Any) -> None:
         for job in jobs:

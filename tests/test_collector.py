@@ -10,7 +10,7 @@ from hdl.collector import Collector, CollectorPath
 from hdl.collector_layouts import record_bytes
 from hdl.config import PRESETS
 from hdl.emit import emit_verilog
-from sim.models.collector import EARLIER_ADDRESS, PARAMETER_ADDRESS, Job, chunks, write
+from sim.models.collector import EARLIER_ADDRESS, PARAMETER_ADDRESS, Job, chunks, random_job, write
 from tests.harness import run_block
 from tests.memory_model import answer_reads
 
@@ -85,20 +85,6 @@ def run_jobs(config, jobs, *, seed=0, gap=0.0, stall=0.0):
         assert read_job["rows"] * read_job["row_bytes"] == len(job.parameter_bytes())
     assert len(drained) == len(jobs) and drained[-1] and not any(drained[:-1])
     return cycles
-
-
-def random_job(config, seed, **fixed):
-    rng = random.Random(f"flags {seed}")
-    group_log2 = rng.randrange(config.lane_bits + 1)
-    most = config.lanes >> group_log2 if group_log2 else 4 * config.lanes
-    values = {
-        "rows": rng.randrange(1, 14), "n_count": rng.choice([rng.randrange(1, most + 1), most]),
-        "group_log2": group_log2, "gap_bytes": rng.choice([0, 0, 5, 64]),
-        "density": rng.choice([0.2, 0.8, 1.0]), "repeat_earlier": rng.random() < 0.3,
-        "out_int8": config.scale_multipliers > 0 and rng.random() < 0.5, "out_raw": rng.random() < 0.2,
-        **{name: rng.random() < 0.5 for name in ("accumulate", "relu", "row_bias", "row_scale")},
-    }
-    return Job(config, **(values | fixed), seed=seed)
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -9,25 +9,9 @@ from hdl.config import PRESETS
 from hdl.counters import Counters
 from hdl.emit import emit_verilog
 from hdl.registers import COUNTERS
+from sim.models.counters import count, draw
 
 CONFIG = PRESETS["tiny"]
-
-
-def cause(inputs: dict[str, int]) -> str:
-    """The name of the counter that a cycle with these inputs belongs to."""
-    order = (
-        ("busy", inputs["i_active"]), ("wait_tile", inputs["i_token_waits"] and not inputs["i_open"]),
-        ("wait_collector", inputs["i_blocked"]), ("wait_memory", inputs["i_fetch_waiting"]),
-        ("wait_a", inputs["i_tokens_due"]), ("drain", inputs["i_draining"]), ("command", 1))
-    return next(name for name, holds in order if holds)
-
-
-def draw(rng: random.Random) -> dict[str, int]:
-    def wide() -> int:
-        return rng.getrandbits(CONFIG.pes) & rng.getrandbits(CONFIG.pes)
-    names = ("i_token_waits", "i_open", "i_fetch_waiting", "i_tokens_due", "i_draining", "i_read_beat",
-             "i_write_beat")
-    return {"i_active": wide(), "i_blocked": wide()} | {name: int(rng.random() < 0.4) for name in names}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -40,21 +24,17 @@ def test_every_cycle_of_a_job_is_counted_once_and_jobs_do_not_mix(seed: int) -> 
             model = {name: 0 for name, _ in dut.o.shape()}
             ctx.set(dut.i_start, 1)
             for cycle in range(length + 1):
-                inputs = draw(rng)
+                inputs = draw(CONFIG, rng)
                 for name, value in inputs.items():
                     ctx.set(getattr(dut, name), value)
                 if cycle:
-                    model["cycles"] += 1
-                    model["read_beats"] += inputs["i_read_beat"]
-                    model["write_beats"] += inputs["i_write_beat"]
-                    model["mac_words"] += inputs["i_active"].bit_count()
-                    model[f"count_{cause(inputs)}"] += 1
+                    count(model, inputs)
                 await ctx.tick()
                 ctx.set(dut.i_start, 0)
                 ctx.set(dut.i_running, cycle < length)
             idle = rng.randrange(3, 6)
             for _ in range(idle):
-                for name, value in draw(rng).items():
+                for name, value in draw(CONFIG, rng).items():
                     ctx.set(getattr(dut, name), value)
                 await ctx.tick()
             found = {name: ctx.get(dut.o[name]) for name in model}

@@ -9,16 +9,10 @@ import pytest
 from hdl.config import PRESETS, Config
 from hdl.dense_loader import DenseLoader
 from hdl.emit import emit_verilog
-from hdl.layouts import BFormat
 from hdl.owner import owner_value
 from sim.models.tile import TileModel, expected_dense
+from sim.models.tile_jobs import job_fields, narrow_job, wide_job
 from tests.harness import as_python, run_block
-
-
-def job_fields(config: Config, **fields: int) -> dict[str, Any]:
-    job = dict.fromkeys(("k_count", "n_start", "n_count", "pointers", "indices", "values", "stride", "nnz",
-                         "first", "columns", "pk_log2", "slice_words", "group_log2", "half", "whole"), 0)
-    return {"format": BFormat.DENSE, **job, **fields}
 
 
 def chunks_of(read: Mapping[str, int], memory: bytes, width: int) -> list[dict[str, int]]:
@@ -94,28 +88,6 @@ def check(config: Config, jobs: Sequence[dict[str, Any]], seed: int, gap: float 
         model = TileModel(config, job).take_all(beat for _, beat in beats)
         assert model.dense == expected_dense(config, job, rows), job
     return [[cycle for cycle, _ in beats] for beats in result]
-
-
-def wide_job(config: Config, rng: random.Random, pk_log2: int) -> dict[str, Any]:
-    """Rows of at least V columns over 1 << pk_log2 owners."""
-    slices = config.pes >> pk_log2
-    slice_words = rng.randint(1, min(5, config.acc_words))
-    least = (slices - 1) * slice_words * config.lanes if rng.random() < 0.7 else 0
-    n_count = rng.randint(max(least, config.lanes), slices * slice_words * config.lanes)
-    k_count = rng.randint(1, max(1, min(24, 16000 // n_count, config.lane_values // slice_words)))
-    stride = n_count + rng.choice((0, 0, rng.randint(1, 9)))
-    return job_fields(config, pk_log2=pk_log2, slice_words=slice_words, n_count=n_count, k_count=k_count,
-                      stride=stride, values=rng.randint(0, 300), half=rng.randint(0, 1))
-
-
-def narrow_job(config: Config, rng: random.Random, group_log2: int) -> dict[str, Any]:
-    """Rows of at most V / 2 columns, G of them in a word."""
-    width = config.lanes >> group_log2
-    n_count = width if rng.random() < 0.6 else rng.randint(width // 2 + 1, width)
-    stride = n_count + (0 if rng.random() < 0.7 else rng.randint(1, 5))
-    return job_fields(config, pk_log2=config.pe_bits, slice_words=1, group_log2=group_log2, n_count=n_count,
-                      k_count=rng.randint(1, 150), stride=stride, values=rng.randint(0, 300),
-                      half=rng.randint(0, 1))
 
 
 def splits() -> list[Any]:

@@ -1,68 +1,20 @@
 """Packer: every nonzero of B reaches its lane, in order, and rows close one after another."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from hdl.config import PRESETS, Config
 from hdl.emit import emit_verilog
-from hdl.layouts import BFormat, TileBeatKind
+from hdl.layouts import TileBeatKind
 from hdl.packer import Packer
 from sim.models.tile import TileModel, expected_packed
+from sim.models.tile_jobs import Row, compressed_beats, job_fields, random_rows, random_work, raw_beat
 from tests.harness import as_python, run_block
 
 PACKING = [name for name, config in PRESETS.items() if config.compressed_b]
-Row = list[tuple[int, int]]
-
-
-def job_fields(config: Config, **fields: int) -> dict[str, Any]:
-    job = dict.fromkeys(("k_count", "n_start", "n_count", "pointers", "indices", "values", "stride", "nnz",
-                         "first", "columns", "pk_log2", "slice_words", "group_log2", "half", "whole"), 0)
-    return {"format": BFormat.CSR16_PACKED, **job, **fields}
-
-
-def raw_beat(config: Config, tokens: Mapping[int, tuple[int, int]], ends: Sequence[int]) -> dict[str, Any]:
-    """A RawBeat of tokens by their place in the beat, and row ends by their position."""
-    return {
-        "tokens": [dict(zip(("index", "value"), tokens.get(t, (0, 0)), strict=True))
-                   for t in range(config.beat_tokens)],
-        "mask": sum(1 << t for t in tokens),
-        "ends": [{"valid": int(e < len(ends)), "position": ends[e] if e < len(ends) else 0}
-                 for e in range(2)],
-        "last": 0,
-    }
-
-
-def compressed_beats(config: Config, rows: Sequence[Row], rng: random.Random,
-                     holes: float = 0.0) -> list[dict[str, Any]]:
-    """Beats as a fetch of compressed rows makes them: full, or cut after the second row end."""
-    beats: list[dict[str, Any]] = []
-    tokens: dict[int, tuple[int, int]] = {}
-    ends: list[int] = []
-    place = 0
-
-    def flush() -> None:
-        nonlocal tokens, ends, place
-        if tokens or ends:
-            beats.append(raw_beat(config, tokens, ends))
-        tokens, ends, place = {}, [], 0
-
-    for row in rows:
-        for token in row:
-            while place < config.beat_tokens and rng.random() < holes:
-                place += 1
-            if place == config.beat_tokens:
-                flush()
-            tokens[place] = token
-            place += 1
-        if len(ends) == 2:
-            flush()
-        ends.append(place)
-    flush()
-    beats[-1]["last"] = 1
-    return beats
 
 
 def dense_beats(config: Config, rows: Sequence[Row], n_count: int) -> list[dict[str, Any]]:
@@ -77,11 +29,6 @@ def dense_beats(config: Config, rows: Sequence[Row], n_count: int) -> list[dict[
                 beats.append(raw_beat(config, tokens, [min(width, n_count - start)] if ended else []))
     beats[-1]["last"] = 1
     return beats
-
-
-def random_rows(rng: random.Random, k_count: int, n_count: int, density: float) -> list[Row]:
-    return [[(column, rng.choice((-128, -1, 1, 127, rng.randint(2, 126)))) for column in range(n_count)
-             if rng.random() < density] for _ in range(k_count)]
 
 
 def pack(config: Config, work: Sequence[tuple[dict[str, Any], list[Row], list[dict[str, Any]]]], *,
@@ -113,24 +60,6 @@ def pack(config: Config, work: Sequence[tuple[dict[str, Any], list[Row], list[di
         assert model.packed == expected_packed(config, job, rows), job
         assert sum(beat["kind"] == TileBeatKind.ROW_END for _, beat in beats) == len(rows)
     return done
-
-
-def random_work(config: Config, rng: random.Random, pk_log2: int) -> tuple[dict, list[Row], list[dict]]:
-    slices = config.pes >> pk_log2
-    most = min(config.acc_words, 8)
-    slice_words = rng.randint(1, most) if slices == 1 else 1 << rng.randrange(most.bit_length())
-    n_count = rng.randint(1, slices * slice_words * config.lanes)
-    k_count = rng.randint(1, 20)
-    job = job_fields(config, pk_log2=pk_log2, slice_words=slice_words, n_count=n_count, k_count=k_count,
-                     half=rng.randint(0, 1))
-    rows = random_rows(rng, k_count, n_count, rng.choice((0.02, 0.25, 0.9)))
-    for row in rows:
-        if row and rng.random() < 0.2:
-            row += [rng.choice(row), rng.choice(row)]      # duplicates, and columns out of order
-    if rng.random() < 0.3:
-        rows = [[row, []][rng.random() < 0.7] for row in rows]
-    rows = [row[:2 * config.acc_words] for row in rows]
-    return job, rows, compressed_beats(config, rows, rng, holes=rng.choice((0, 0.3)))
 
 
 @pytest.mark.parametrize(("preset", "pk_log2"), [

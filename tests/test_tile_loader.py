@@ -12,66 +12,11 @@ from hdl.layouts import BFormat
 from hdl.registers import ErrorCode
 from hdl.tile_loader import TileLoader
 from sim.models.tile import TileModel, expected_dense, expected_packed
+from sim.models.tile_jobs import Image, dense_case, job_fields, narrow_job, packed_case, wide_job
 from tests.harness import as_python, run_block
 from tests.memory_model import answer_reads
-from tests.test_dense_loader import narrow_job, wide_job
-from tests.test_packer import job_fields, random_rows
 
 PACKING = [name for name, config in PRESETS.items() if config.compressed_b]
-
-
-class Image:
-    """Memory that is filled piece by piece, at odd addresses too."""
-
-    def __init__(self, rng: random.Random):
-        self._rng, self.bytes = rng, bytearray(rng.randbytes(5))
-
-    def put(self, content: bytes, align: int = 1) -> int:
-        self.bytes += self._rng.randbytes(self._rng.randint(0, 20))
-        self.bytes += bytes(-len(self.bytes) % align)
-        address = len(self.bytes)
-        self.bytes += content
-        return address
-
-
-def dense_case(image: Image, job: dict[str, Any], rng: random.Random) -> tuple[dict, list[list[int]]]:
-    content = rng.randbytes(job["k_count"] * job["stride"] + job["n_count"])
-    rows = [[byte - 256 if byte & 128 else byte for byte in content[start:start + job["n_count"]]]
-            for start in (k * job["stride"] for k in range(job["k_count"]))]
-    return {**job, "values": image.put(content)}, rows
-
-
-def packed_case(config: Config, image: Image, rng: random.Random,
-                form: BFormat, pk_log2: int) -> tuple[dict[str, Any], list[list[tuple[int, int]]]]:
-    """A tile out of the middle of a larger B: the job, and the tile's rows of (column, value)."""
-    slices = config.pes >> pk_log2
-    slice_words = 1 << rng.randrange(3) if slices > 1 else rng.randint(1, 7)
-    n_count = rng.randint(1, slices * slice_words * config.lanes)
-    n_start, k_start, k_count = rng.randint(0, 9), rng.randint(0, 3), rng.randint(1, 20)
-    columns = n_start + n_count + rng.randint(0, 9)
-    matrix = random_rows(rng, k_start + k_count + 2, columns, rng.choice((0, 0.1, 0.3, 0.9)))
-    matrix = [row if rng.random() < 0.7 else [] for row in matrix]
-    job = job_fields(config, format=form, k_count=k_count, n_start=n_start, n_count=n_count, pk_log2=pk_log2,
-                     slice_words=slice_words, columns=columns, half=rng.randint(0, 1))
-    if form == BFormat.DENSE_PACKED:
-        content = bytearray(len(matrix) * columns)
-        for k, row in enumerate(matrix):
-            for column, value in row:
-                content[k * columns + column] = value & 255
-        job |= {"values": image.put(bytes(content)) + k_start * columns + n_start, "stride": columns}
-    else:
-        size = 2 if form == BFormat.CSR16_PACKED else 4
-        pointers = [sum(map(len, matrix[:k])) for k in range(len(matrix) + 1)]
-        first = pointers[k_start]
-        job |= {
-            "pointers": image.put(b"".join(p.to_bytes(4, "little") for p in pointers), 4) + 4 * (k_start + 1),
-            "indices": first * size + image.put(
-                b"".join(column.to_bytes(size, "little") for row in matrix for column, _ in row), size),
-            "values": image.put(bytes(value & 255 for row in matrix for _, value in row)) + first,
-            "nnz": pointers[k_start + k_count] - first, "first": first,
-        }
-    return job, [[(column - n_start, value) for column, value in row
-                  if n_start <= column < n_start + n_count] for row in matrix[k_start:k_start + k_count]]
 
 
 def load(config: Config, jobs: list[dict[str, Any]], memory: bytes, *, seed: int = 0, gap: float = 0.0,

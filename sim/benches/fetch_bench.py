@@ -22,10 +22,9 @@ async def fetch(block: Block, memory: Memory, cases: list[Case]) -> None:
         block.run(answer_reads(block, TINY, image, request=f"o_request.{number}", beat=f"i_beat.{number}"))
     block.source("i_job", [case.job for case in cases])
     sink = block.sink("o")
-    wanted, end = [case.events for case in cases if case.job["rows"]], block.cycle + 3000
-    while sum(beat["last"] for beat in sink.items) < len(wanted) or not block.get("o_idle"):
-        assert block.cycle < end, f"{len(sink.items)} beats, and no end"
-        await block.cycles()
+    wanted = [case.events for case in cases if case.job["rows"]]
+    await block.until(lambda: sum(beat["last"] for beat in sink.items) == len(wanted) and block.get("o_idle"),
+                      "all jobs done")
     await block.cycles(40)
     assert events_of(TINY, sink.items) == wanted
     assert {fault["code"] for _, fault in faults} == set().union(*(case.faults for case in cases))

@@ -4,7 +4,7 @@ Everything is read right after a rising edge (the values before it) and driven a
 """
 
 import random
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 import cocotb
@@ -87,6 +87,13 @@ class Block:
         for _ in range(count):
             await FallingEdge(self.pins.clk)
 
+    async def until(self, condition: Callable[[], Any], what: str, timeout_cycles: int = 3000) -> None:
+        """To the first falling edge at which it holds; AssertionError if that is not soon."""
+        end = self.cycle + timeout_cycles
+        while not condition():
+            assert self.cycle < end, f"not after {timeout_cycles} cycles: {what}"
+            await self.cycles()
+
     # ---- agents ----
 
     def run(self, agent: Coroutine) -> None:
@@ -121,7 +128,7 @@ class Block:
         end = self.cycle + timeout_cycles
         while (any(len(self.sinks[path].items) < count for path, count in expect.items())
                or not all(source.done for source in self.sources.values())):
-            assert self.cycle < end, f"after {timeout_cycles} cycles: {self._state(expect)}"
+            assert self.cycle < end, f"no end after {timeout_cycles} cycles: {self._state(expect)}"
             await self.cycles()
         await self.cycles(settle_cycles)
         for path, count in expect.items():
@@ -193,6 +200,7 @@ class Sink:
     ----------
     items : what came, in order
     cycles : when each came
+    allowance : elements that it takes in all; None: no limit
     """
 
     def __init__(self, block: Block, path: str, stall: float):
@@ -201,6 +209,7 @@ class Sink:
         self._rng = random.Random(f"{block.seed} sink {path}")
         self.items: list[Any] = []
         self.cycles: list[int] = []
+        self.allowance: int | None = None
         block.run(self._take())
 
     async def _take(self) -> None:
@@ -210,7 +219,8 @@ class Sink:
         ready = None if always_ready else block.pin(f"{path}.ready")
         held: int | None = None
         while True:
-            takes = always_ready or self._rng.random() >= self._stall
+            may = self.allowance is None or len(self.items) < self.allowance
+            takes = always_ready or (may and self._rng.random() >= self._stall)
             if ready is not None:
                 ready.value = int(takes)
             await block.sample()

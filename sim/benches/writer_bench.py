@@ -29,10 +29,7 @@ async def write(block: Block, jobs: list[dict[str, int]], sizes: list[int], erro
     block.source("i_job", jobs)
     block.source("i", chunks)
     await block.finish()
-    for _ in range(400):
-        if block.get("o_idle"):
-            break
-        await block.cycles()
+    await block.until(lambda: block.get("o_idle"), "idle")
     await block.cycles(30)
     assert block.get("o_idle")
     assert memory == wanted

@@ -192,6 +192,21 @@ class Job:
                               + -(-(self.row_bytes - (self.words - 1) * whole) // port))
 
 
+def random_job(config: Config, seed: object, **fixed: object) -> Job:
+    """A job of every kind that the configuration can do."""
+    rng = random.Random(f"flags {seed}")
+    group_log2 = rng.randrange(config.lane_bits + 1)
+    most = config.lanes >> group_log2 if group_log2 else 4 * config.lanes
+    values = {
+        "rows": rng.randrange(1, 14), "n_count": rng.choice([rng.randrange(1, most + 1), most]),
+        "group_log2": group_log2, "gap_bytes": rng.choice([0, 0, 5, 64]),
+        "density": rng.choice([0.2, 0.8, 1.0]), "repeat_earlier": rng.random() < 0.3,
+        "out_int8": config.scale_multipliers > 0 and rng.random() < 0.5, "out_raw": rng.random() < 0.2,
+        **{name: rng.random() < 0.5 for name in ("accumulate", "relu", "row_bias", "row_scale")},
+    }
+    return Job(config, **(values | fixed), seed=seed)
+
+
 def chunks(content: bytes, size: int) -> list[dict]:
     """One contiguous segment as a reader hands it on."""
     parts = [content[at:at + size] for at in range(0, len(content), size)]

@@ -9,7 +9,7 @@ from hdl.config import Config
 from hdl.layouts import TileBeatKind
 from hdl.owner import owner_value
 
-__all__ = ["Job", "Row", "expected_rows", "random_job", "tile_beats", "token_beats"]
+__all__ = ["Job", "Row", "expected_rows", "random_job", "take_rows", "tile_beats", "token_beats"]
 
 Row = list[tuple[int, int, tuple[int, ...]]]
 """Words of a row of one PE: index, valid, data (0 where not valid); an empty row has none."""
@@ -203,6 +203,23 @@ def expected_rows(config: Config, number: int, job: Job) -> list[Row]:
             words.append((word, valid, tuple(sums.get((word, lane), 0) for lane in range(lanes))))
         rows.append(words)
     return rows
+
+
+def take_rows(config: Config, chains: Sequence[list[dict[str, Any]]], rows: int) -> list[Row]:
+    """The rows of a job out of its chain words, which are removed; rows alternate from chain 0 on."""
+    result: list[Row] = []
+    for index in range(rows):
+        row: Row = []
+        while True:
+            word = chains[index % config.chains].pop(0)
+            lanes = tuple(value if word["valid"] >> lane & 1 else 0
+                          for lane, value in enumerate(word["data"]))
+            row.append((word["word"], word["valid"], lanes))
+            if word["last"]:
+                break
+        result.append([] if row == [(0, 0, (0,) * config.lanes)] else row)
+    assert not any(chains), "more words than rows"
+    return result
 
 
 def random_job(config: Config, rng: random.Random, *, rows: int = 25, **fields) -> Job:
