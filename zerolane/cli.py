@@ -3,8 +3,9 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,6 +19,9 @@ from zerolane.formats import MatrixFileError
 from zerolane.operands import OperandError
 from zerolane.work import Kernel, Values, WorkError
 
+if TYPE_CHECKING:
+    from zerolane.bench import BenchKernel
+
 __all__ = ["app", "main"]
 
 MISMATCH_STATUS = 1
@@ -25,7 +29,14 @@ USAGE_STATUS = 2
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Sparse and dense matrix products on simulated processing-element arrays.")
-console = Console(highlight=False)
+_PIPED_WIDTH = 200  # a table that is piped or kept in a file is not cut to 80 columns
+
+
+def _width() -> int | None:
+    return None if sys.stdout.isatty() or os.environ.get("COLUMNS") else _PIPED_WIDTH
+
+
+console = Console(highlight=False, width=_width())
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Preset = Annotated[str | None, typer.Option(help="tiny, small, base or large; base if nothing is said")]
@@ -194,33 +205,80 @@ def _print_record(record: dict[str, Any]) -> None:
 def bench(matrices: Annotated[
               Path | None, typer.Option(help="folder of matrix files; else made by seed")] = None,
           kernels: Annotated[
-              str, typer.Option(help="comma-separated: spmm:32 (32 columns of B), spmv, gemm:64")
+              str, typer.Option(help="comma-separated: spmm:32 (32 columns of B), spmv, gemm:64; gemm alone, "
+                                     "without --matrices: dense layers from 64x64x64 to 512x768x768")
           ] = "spmm:128,spmm:32,spmm:8,spmv",
+          plans: Annotated[
+              bool, typer.Option("--plans", help="measure the other legal plans beside each chosen one")
+          ] = False,
+          plans_within: Annotated[
+              float, typer.Option(help="only plans predicted to take at most so many times the best's cycles")
+          ] = 1.25,
+          sweep: Annotated[
+              bool, typer.Option("--sweep", help="in place of kernels: one layer, 0 to 99 % zeros, dense and "
+                                                 "sparse forms")] = False,
+          plot: Annotated[Path | None, typer.Option(help="with --sweep: write a .png or .svg")] = None,
           out_dtype: OutDtype = "int32", seed: Annotated[int, typer.Option(help="of random values")] = 0,
           preset: Preset = None, config: ConfigFile = None, simulator: Simulator = "auto",
           json_file: JsonFile = None) -> None:
     """Efficiency on a folder of matrices, or on a set of its own; random values in the files' patterns."""
-    from zerolane.bench import bench_rows, parse_kernels, summarise
+    from zerolane.bench import parse_kernels
 
     chosen = _configuration(preset, config)
     _check_out_dtype(out_dtype)
+    if seed < 0:
+        raise typer.BadParameter(f"--seed {seed}; it must be at least 0")
+    if not plans_within >= 1:
+        raise typer.BadParameter(f"--plans-within {plans_within}; it must be at least 1")
+    if sweep and (matrices is not None or plans):
+        raise typer.BadParameter("--sweep excludes --matrices and --plans")
+    if plot is not None and not sweep:
+        raise typer.BadParameter("--plot goes with --sweep")
     wanted = parse_kernels(kernels)
-    records = []
+
+    def progress(text: str) -> None:
+        errors.print(f"... {text}", markup=False, style="dim")
+
     with _open(chosen, simulator) as device:
-        table = Table("kernel", "matrix", "shape", "nnz", "cycles", "bound", "efficiency", "wrong")
-        for record in bench_rows(device, matrices, wanted, out_dtype, seed,
-                                 lambda text: errors.print(f"... {text}", markup=False, style="dim")):
-            records.append(record)
-            table.add_row(record["bench_kernel"], record["matrix"],
-                          "x".join(str(size) for size in record["shape"]), f"{record['nnz']:,}",
-                          f"{record['cycles']:,}",
-                          f"{max(record['token_cycles'], record['memory_cycles']):,.0f}",
-                          f"{record['efficiency']:.3f}", str(record["mismatches"]))
-    console.print(table)
-    for line in summarise(records):
-        console.print(line)
+        if sweep:
+            records = _sweep(device, out_dtype, seed, progress, plot)
+        else:
+            records = _bench(device, matrices, wanted, out_dtype, seed, progress,
+                             plans_within if plans else None)
     if json_file is not None:
         json_file.write_text(json.dumps(records, indent=2) + "\n")
     wrong = sum(record["mismatches"] for record in records)
     if wrong:
         _fail(f"{wrong} results differ from the golden model", MISMATCH_STATUS)
+
+
+def _bench(device: Device, matrices: Path | None, kernels: "list[BenchKernel]", out_dtype: str, seed: int,
+           progress: Callable[[str], None], plans_within: float | None) -> list[dict[str, Any]]:
+    from zerolane.bench import bench_rows, summarise
+    from zerolane.bench_plans import summarise_plans
+    from zerolane.bench_tables import bench_table, plans_table
+
+    records = list(bench_rows(device, matrices, kernels, out_dtype, seed, progress, plans_within))
+    console.print(bench_table(records))
+    lines = summarise(records)
+    if plans_within is not None:
+        console.print(plans_table(records))
+        lines += summarise_plans(records)
+    for line in lines:
+        console.print(line, markup=False)
+    return records
+
+
+def _sweep(device: Device, out_dtype: str, seed: int, progress: Callable[[str], None],
+           plot: Path | None) -> list[dict[str, Any]]:
+    from zerolane.bench_tables import bench_table, sweep_table
+    from zerolane.sweep import plot_sweep, summarise_sweep, sweep_rows
+
+    records = list(sweep_rows(device, out_dtype, seed, progress))
+    console.print(bench_table(records))
+    console.print(sweep_table(records))
+    for line in summarise_sweep(records):
+        console.print(line, markup=False)
+    if plot is not None:
+        plot_sweep(records, plot)
+    return records

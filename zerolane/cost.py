@@ -1,7 +1,7 @@
 """What a plan costs in cycles: for each tile the slowest of lanes, fetch, drain and port, then their overlap.
 
-The counts are exact where that is cheap (tokens of each owner, packed words of each row); queues are taken
-to be deep enough, which holds within a few percent. `COSTS` are the array's fixed costs.
+The counts are exact where that is cheap (tokens of each owner, packed words of each row); what finite token
+queues add is estimated from samples of A (`queues`). `COSTS` are the array's fixed costs.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,14 @@ from hdl.config import Config
 from hdl.descriptor import DESCRIPTOR_BYTES
 
 from .operands import INDEX16_COLUMNS, Operand
+from .queues import TokenStream, csr_beats
 
 __all__ = ["COSTS", "Costs", "Resident", "Streamed", "TileCost", "beats_cycles", "by_owner",
-           "schedule_cycles"]
+           "owners",           "schedule_cycles"]
 
 _DENSE_KEYS = 1 << 24
 _LARGEST_TABLE = 1 << 23
+_DENSE_SAMPLE = 1 << 20  # values of a dense matrix, from its first row on, whose order is looked at
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,37 @@ class Streamed:
     rows: int
     inner: int
     counts: npt.NDArray[np.int64]  # nonzeros of each column k
-    entries: int
-    sparse: bool
+    operand: Operand
+    transposed: bool
 
     @classmethod
     def of(cls, operand: Operand, *, transposed: bool) -> "Streamed":
         rows, inner = operand.shape[::-1] if transposed else operand.shape
         return cls(rows, inner, operand.row_nonzeros if transposed else operand.column_nonzeros,
-                   operand.entries, operand.sparse)
+                   operand, transposed)
+
+    @property
+    def entries(self) -> int:
+        return self.operand.entries
+
+    @property
+    def sparse(self) -> bool:
+        return self.operand.sparse
+
+    def stretch(self, config: Config, pk_log2: int, words: npt.NDArray[np.int64]) -> float:
+        """`TokenStream.stretch` of this operand; `words` as there."""
+        return self._stream(config.beat_tokens).stretch(
+            config, owners(self.inner, pk_log2), 1 << pk_log2, words)
+
+    def _stream(self, beat_tokens: int) -> TokenStream:
+        cache = self.__dict__.setdefault("_streams", {})
+        if beat_tokens not in cache:
+            stored = (self.operand.transposed if self.transposed else self.operand).stored
+            cache[beat_tokens] = (
+                TokenStream.of_csr(stored.indptr, stored.indices, stored.data != 0, beat_tokens)
+                if self.sparse else
+                TokenStream.of_dense(stored[:max(1, _DENSE_SAMPLE // max(1, self.inner))], beat_tokens))
+        return cache[beat_tokens]
 
     @property
     def nonzeros(self) -> int:
@@ -116,6 +141,36 @@ class Resident:
             cache[config.lanes, slice_words] = self._count_packed(config.lanes, slice_words)
         return cache[config.lanes, slice_words]
 
+    def packer_cycles(self, config: Config, slice_words: int) -> npt.NDArray[np.int64]:
+        """Cycles in which the packer makes slots of each row k in each column slice, (inner, slices).
+
+        It takes beats of T values one after the other, each in as many cycles as its fullest lane has values.
+        """
+        cache = self.__dict__.setdefault("_packer", {})
+        if slice_words not in cache:
+            slices = max(1, -(-self.columns // (config.lanes * slice_words)))
+            k, n = self._positions
+            order = np.argsort(k, kind="stable")
+            k, n = k[order], n[order]
+            beats = self._beats(k, n, config.beat_tokens)
+            new = (np.diff(k, prepend=-1) != 0) | (np.diff(beats, prepend=-1) != 0)
+            group = (np.cumsum(new) - 1) * slices + n // (config.lanes * slice_words)
+            keys, counts = np.unique(group * config.lanes + n % config.lanes, return_counts=True)
+            first = np.flatnonzero(np.diff(keys // config.lanes, prepend=-1))
+            group = keys[first] // config.lanes
+            cycles = np.zeros((self.inner, slices), np.int64)
+            if len(first):
+                np.add.at(cycles, (k[new][group // slices], group % slices),
+                          np.maximum.reduceat(counts, first))
+            cache[slice_words] = cycles
+        return cache[slice_words]
+
+    def _beats(self, k: npt.NDArray, n: npt.NDArray, beat_tokens: int) -> npt.NDArray[np.int64]:
+        """The beat in which the tile loader reads each nonzero; `k` is in order."""
+        if not self.operand.sparse:
+            return n // beat_tokens
+        return csr_beats(np.bincount(k, minlength=self.inner), beat_tokens)
+
     def _count_packed(self, lanes: int, slice_words: int) -> npt.NDArray[np.int64] | None:
         slices = max(1, -(-self.columns // (lanes * slice_words)))
         if self.inner * slices > _LARGEST_TABLE:
@@ -133,19 +188,29 @@ class Resident:
 
 def by_owner(values: npt.NDArray, pk_log2: int) -> npt.NDArray:
     """Sums of `values` (first axis: tile-local k) over the rows that each of 1 << pk_log2 owners has."""
-    owners = 1 << pk_log2
-    if owners == 1:
+    count = 1 << pk_log2
+    if count == 1:
         return values.sum(axis=0, keepdims=True)
-    local_rows = -(-len(values) // owners)
-    padding = [(0, local_rows * owners - len(values))] + [(0, 0)] * (values.ndim - 1)
-    groups = np.pad(values, padding).reshape(local_rows, owners, *values.shape[1:])
+    local_rows = -(-len(values) // count)
+    padding = [(0, local_rows * count - len(values))] + [(0, 0)] * (values.ndim - 1)
+    groups = np.pad(values, padding).reshape(local_rows, count, *values.shape[1:])
+    return groups[np.arange(local_rows)[:, None], _rows_by_owner(local_rows, pk_log2)].sum(axis=0)
+
+
+def owners(rows: int, pk_log2: int) -> npt.NDArray[np.int64]:
+    """The owner of each tile-local row, (rows,): xor with a row's fold is its own inverse."""
+    return _rows_by_owner(-(-rows // (1 << pk_log2)), pk_log2).ravel()[:rows]
+
+
+def _rows_by_owner(local_rows: int, pk_log2: int) -> npt.NDArray[np.int64]:
+    """For each local row and owner, which of the group's 1 << pk_log2 rows it owns."""
+    count = 1 << pk_log2
     local = np.arange(local_rows)
     folded = np.zeros(local_rows, np.int64)
-    while local.any():
-        folded ^= local & (owners - 1)
+    while pk_log2 and local.any():
+        folded ^= local & (count - 1)
         local = local >> pk_log2
-    places = np.arange(owners)[None, :] ^ folded[:, None]
-    return groups[np.arange(local_rows)[:, None], places].sum(axis=0)
+    return np.arange(count)[None, :] ^ folded[:, None]
 
 
 @dataclass(frozen=True)

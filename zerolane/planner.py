@@ -23,6 +23,7 @@ _PACKED_DENSITY = 0.75   # above it packing a dense matrix saves nothing
 _EXACT_CUT_ENTRIES = 1 << 21
 _MOST_DESCRIPTORS = (1 << 16) - 1  # of one job
 _WORTH_A_LOOK = 2                  # times the best plan's cycles
+_LARGEST_STRETCH = 2               # of the lanes' cycles by uneven tokens, where something else limits
 
 
 def make_plan(problem: Problem, config: Config) -> Plan:
@@ -42,17 +43,26 @@ def plans(problem: Problem, config: Config) -> list[Plan]:
         raise PlanError(f"configuration {config.name!r} has scale_multipliers = 0: "
                         "it cannot make int8 results")
     found: list[Plan] = []
+    searches = {}
     # The likelier orientation first: what it costs cuts the search in the other one short.
     stream_b = problem.b.sparse and not problem.a.sparse
     for transposed in (stream_b, not stream_b):
         row_scale, column_scale = problem.row_scale, problem.column_scale
         if (row_scale if transposed else column_scale) is None:
             best = min((plan.cycles for plan in found), default=math.inf)
-            found += _Search(problem, config, transposed, best).run()
+            searches[transposed] = _Search(problem, config, transposed, best)
+            found += searches[transposed].run()
     found = [plan for plan in found if plan.descriptors <= _MOST_DESCRIPTORS]
     if not found:
         raise PlanError(f"M, K, N = {problem.rows}, {problem.inner}, {problem.columns} takes more than "
                         f"{_MOST_DESCRIPTORS} descriptors on {config.name!r}: cut it in several products")
+    found.sort(key=lambda plan: (plan.cycles, plan.pk_log2))
+    best = math.inf
+    for number, plan in enumerate(found):
+        if plan.cycles > best:
+            break
+        found[number] = searches[plan.transposed].refined(plan)
+        best = min(best, found[number].cycles)
     found.sort(key=lambda plan: (plan.cycles, plan.transposed, plan.packed, -plan.pk_log2))
     return list(dict.fromkeys(found))
 
@@ -69,6 +79,7 @@ class _Search:
         self.problem, self.config, self.transposed, self.best = problem, config, transposed, best
         self.streamed = Streamed.of(a, transposed=transposed)
         self.resident = Resident(b, transposed)
+        self.stretches: dict[tuple[int, int, bool], float] = {}
         self.layers = len(b.layers)
         self.products = int(problem.a.column_nonzeros @ problem.b.row_nonzeros)
         self.inner, self.columns = self.resident.inner, self.resident.columns
@@ -107,19 +118,28 @@ class _Search:
         parts = 1
         for _ in range(_MOST_CUTS):
             local_rows = max(1, _ceil(_ceil(self.inner, parts), 1 << pk_log2 + group_log2))
-            slice_words = min(config.acc_words, capacity // local_rows, _ceil(self.words, slices))
-            if slice_words:
-                blocks = _ceil(self.words, slice_words * slices)
-                slice_words = _ceil(_ceil(self.words, blocks), slices)  # blocks of one size
-                cuts = self._even_cuts(parts, pk_log2, group_log2, capacity // slice_words)
-                grouped = bool(group_log2)  # partial sums of groups are fewer words
-                hopeless = not grouped and self._hopeless(blocks, len(cuts) - 1, packed=False)
-                if (blocks, parts) not in seen and not hopeless:
-                    yield self._plan(pk_log2, group_log2, whole, slice_words, cuts)
-                seen.add((blocks, parts))
-                if slice_words == min(config.acc_words, _ceil(self.words, slices)):
+            most_words = min(config.acc_words, capacity // local_rows, _ceil(self.words, slices))
+            if most_words:
+                for slice_words in self._slice_words(most_words, slices, only_largest=whole or parts > 1):
+                    blocks = _ceil(self.words, slice_words * slices)
+                    cuts = self._even_cuts(parts, pk_log2, group_log2, capacity // slice_words)
+                    grouped = bool(group_log2)  # partial sums of groups are fewer words
+                    hopeless = not grouped and self._hopeless(blocks, len(cuts) - 1, packed=False)
+                    if (blocks, parts) not in seen and not hopeless:
+                        yield self._plan(pk_log2, group_log2, whole, slice_words, cuts)
+                    seen.add((blocks, parts))
+                if most_words == min(config.acc_words, _ceil(self.words, slices)):
                     return
             parts = self._next_parts(parts, local_rows, capacity)
+
+    def _slice_words(self, most: int, slices: int, *, only_largest: bool) -> Iterator[int]:
+        """Words of a slice for as few column blocks of one size as fit, for twice and for four times as many.
+
+        Smaller blocks read A more often, but all tiles but the first load while another computes.
+        """
+        fewest = _ceil(self.words, most * slices)
+        for blocks in (fewest,) if only_largest else (fewest, 2 * fewest, 4 * fewest):
+            yield _ceil(_ceil(self.words, blocks), slices)
 
     def _next_parts(self, parts: int, local_rows: int, capacity: int) -> int:
         """One more, but no fewer than make one word a slice fit."""
@@ -211,8 +231,11 @@ class _Search:
         self.best = min(self.best, cycles)
         return replace(plan, cycles=cycles, terms=terms)
 
-    def _tile_costs(self, plan: Plan, lengths: np.ndarray | None) -> list[TileCost]:
-        """Costs of all tiles; those of full column blocks with equal parts of K are made once."""
+    def _tile_costs(self, plan: Plan, lengths: np.ndarray | None, *, exact: bool = False) -> list[TileCost]:
+        """Costs of all tiles; those of full column blocks with equal parts of K are made once.
+
+        Unless `exact`, the packer is taken to be as fast as its best case.
+        """
         walks = {}
         for k_start, k_stop in pairwise(plan.k_cuts):
             counts = self.streamed.counts[k_start:k_stop]
@@ -230,12 +253,33 @@ class _Search:
             key = (step, tile.n_count, tile.n_start if lengths is not None else 0)
             if key not in costs:
                 costs[key] = self._tile_cost(plan, tile, step == 0, step == steps - 1, walks[tile.k_start],
-                                             lengths)
+                                             lengths, exact)
             result.append(costs[key])
         return result
 
+    def refined(self, plan: Plan) -> Plan:
+        """The same plan with a closer look, which can only add cycles: at what the packer needs, and at lanes
+        that wait for each other where the token queues do not even it out."""
+        lengths = self.resident.packed_words(self.config, plan.slice_words) if plan.packed else None
+        costs = self._tile_costs(plan, lengths, exact=True)
+        stretch = self._stretch(plan, costs, lengths)
+        costs = [replace(cost, lanes=cost.lanes * stretch) for cost in costs]
+        cycles, terms = schedule_cycles(costs, whole=plan.whole, config=self.config)
+        return replace(plan, cycles=cycles, terms=terms)
+
+    def _stretch(self, plan: Plan, costs: list[TileCost], lengths: np.ndarray | None) -> float:
+        others = sum(max(cost.fetch, cost.drain, cost.port) for cost in costs)
+        hidden = _LARGEST_STRETCH * sum(cost.lanes for cost in costs) < others
+        if hidden or (lengths is None and plan.pk_log2 == 0):  # or every PE takes every token
+            return 1.0
+        key = plan.pk_log2, min(plan.slice_words, self.words), plan.packed
+        if key not in self.stretches:
+            words = np.full((self.inner, 1), key[1]) if lengths is None else np.maximum(lengths, 1)
+            self.stretches[key] = self.streamed.stretch(self.config, plan.pk_log2, words)
+        return self.stretches[key]
+
     def _tile_cost(self, plan: Plan, tile: Tile, first: bool, last: bool, walk: Any,
-                   lengths: np.ndarray | None) -> TileCost:
+                   lengths: np.ndarray | None, exact: bool) -> TileCost:
         config, streamed = self.config, self.streamed
         words = 1 if plan.group_log2 else _ceil(tile.n_count, config.lanes)
         groups = _ceil(streamed.rows, 1 << plan.group_log2)
@@ -252,7 +296,8 @@ class _Search:
                            _ceil(tile.n_start + tile.n_count, plan.slice_words * config.lanes))
             lanes = float(np.max(walk[slices], initial=0))
             rows = slice(tile.k_start, tile.k_start + tile.k_count)
-            load, load_bytes = self._packed_load(tile, lengths[rows, slices])
+            slots = self.resident.packer_cycles(config, plan.slice_words) if exact else lengths
+            load, load_bytes = self._packed_load(tile, slots[rows, slices].sum() + tile.k_count)
         scaling = 1 if not (last and self.problem.out_int8) else config.lanes / config.scale_multipliers
         drain = groups * words * max(1.0, scaling) / config.chains
         return TileCost(lanes, streamed.fetch_cycles(config, tile.k_count), drain, moved / config.port_bytes,
@@ -274,18 +319,21 @@ class _Search:
             run = lane_columns == tile.n_count
             together = min(config.port_bytes // lane_columns, config.pes) if run else 1
             return max(tile.k_count / together, beats_cycles(config, beats)), bytes_read
+        if (without_gap and tile.n_count == config.lanes and config.words_per_beat == 2
+                and plan.pk_log2 == config.pe_bits):
+            per_row = 0.5  # rows of one word: two in a beat
         split = 1.5 if plan.slice_words > 1 and plan.slice_words % 2 and config.words_per_beat == 2 else 1
         return max(tile.k_count * per_row * split, beats_cycles(config, beats)), bytes_read
 
-    def _packed_load(self, tile: Tile, lengths: np.ndarray) -> tuple[float, float]:
-        """Cycles and bytes: the packer sends one word a slice and cycle, and one row end a cycle."""
+    def _packed_load(self, tile: Tile, packer: float) -> tuple[float, float]:
+        """Cycles and bytes; `packer`: what it needs for this tile's slots and row ends."""
         tokens = self.config.beat_tokens
         operand = self.resident.operand
         if not operand.sparse:
             bytes_read = tile.k_count * tile.n_count
             fetch = tile.k_count * _ceil(tile.n_count, tokens)
-            return max(fetch, lengths.sum() + tile.k_count), bytes_read
+            return max(fetch, packer), bytes_read
         share = tile.k_count / max(1, self.inner)
         entries = operand.entries * share  # all of the rows', whatever the column block
         size = 3 if self.columns <= INDEX16_COLUMNS else 5
-        return max(entries / tokens, lengths.sum() + tile.k_count), entries * size + 4 * tile.k_count
+        return max(entries / tokens, packer), entries * size + 4 * tile.k_count

@@ -13,7 +13,7 @@ from sim import golden
 from zerolane.device import Device, expected_result
 from zerolane.work import Work
 
-__all__ = ["Outcome", "run_work", "write_outcome"]
+__all__ = ["Outcome", "Request", "run_request", "run_work", "write_outcome"]
 
 
 @dataclass(frozen=True)
@@ -29,25 +29,47 @@ class Outcome:
         return self.record["mismatches"]
 
 
-def run_work(device: Device, work: Work, out_dtype: str) -> Outcome:
-    """Run one kernel on the device and compare every element with the golden model.
+class Request:
+    """A kernel with its options and the result it must give, for any number of runs.
 
     For int8 results one scale is chosen, so that the largest sum becomes 127.
+
+    Attributes
+    ----------
+    options : of `Device.matmul`
+    expected : ndarray, by the golden model
+    scale : of int8 results, else None
     """
-    columns = work.b.reshape(-1, 1) if work.b.ndim == 1 else work.b
-    sums = golden.matmul(work.a, columns).reshape((work.a.shape[0], *work.b.shape[1:]))
-    scale = None
-    expected = sums
-    options: dict[str, Any] = {}
-    if out_dtype == "int8":
-        largest = int(np.abs(sums.astype(np.int64)).max(initial=0))
-        scale = 127 / largest if largest else 1.0
-        options = {"scale": scale, "out_dtype": np.int8}
-        expected = expected_result(work.a, work.b, **options)
+
+    def __init__(self, work: Work, out_dtype: str):
+        self.work, self.out_dtype = work, out_dtype
+        columns = work.b.reshape(-1, 1) if work.b.ndim == 1 else work.b
+        self.sums = golden.matmul(work.a, columns).reshape((work.a.shape[0], *work.b.shape[1:]))
+        self.scale: float | None = None
+        self.expected = self.sums
+        self.options: dict[str, Any] = {}
+        if out_dtype == "int8":
+            largest = int(np.abs(self.sums.astype(np.int64)).max(initial=0))
+            self.scale = 127 / largest if largest else 1.0
+            self.options = {"scale": self.scale, "out_dtype": np.int8}
+            self.expected = expected_result(work.a, work.b, **self.options)
+
+    def mismatches(self, c: np.ndarray) -> int:
+        """Elements of a result that are not the golden model's."""
+        return int((c != self.expected).sum()) if c.shape == self.expected.shape else self.expected.size
+
+
+def run_work(device: Device, work: Work, out_dtype: str) -> Outcome:
+    """Run one kernel on the device and compare every element with the golden model."""
+    return run_request(device, Request(work, out_dtype))
+
+
+def run_request(device: Device, request: Request) -> Outcome:
+    """As `run_work`, of a request that may be used again."""
+    work = request.work
     began = time.perf_counter()
-    c = device.matmul(work.a, work.b, **options)
+    c = device.matmul(work.a, work.b, **request.options)
     seconds = time.perf_counter() - began
-    mismatches = int((c != expected).sum()) if c.shape == expected.shape else expected.size
     job = device.last_job
     assert job is not None
     record = {
@@ -56,17 +78,17 @@ def run_work(device: Device, work: Work, out_dtype: str) -> Outcome:
         "preset": device.config.name,
         "shape": [work.a.shape[0], work.a.shape[1], work.columns],
         "nnz": work.nnz,
-        "out_dtype": out_dtype,
+        "out_dtype": request.out_dtype,
         **job.as_record(),
         "bytes_read": job.read_beats * device.config.port_bytes,
         "bytes_written": job.write_beats * device.config.port_bytes,
         "simulator": device.simulator,
         "seconds": round(seconds, 3),
         "dropped_values": work.dropped,
-        "quantization_error": work.quantization_error(sums),
-        "mismatches": mismatches,
+        "quantization_error": work.quantization_error(request.sums),
+        "mismatches": request.mismatches(c),
     }
-    return Outcome(c, scale, record)
+    return Outcome(c, request.scale, record)
 
 
 def write_outcome(folder: Path, work: Work, outcome: Outcome) -> None:

@@ -5,7 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.sparse as sp
 
-__all__ = ["generated_patterns"]
+__all__ = ["LAYER_SHAPES", "generated_patterns", "layer_patterns", "random_pattern"]
+
+LAYER_SHAPES = (
+    (64, 64, 64), (128, 128, 128), (256, 256, 256), (512, 64, 512), (512, 512, 64), (512, 512, 512),
+    (128, 768, 768), (512, 768, 768),
+)
+"""M, K, N of dense products in transformer layers: projections, and of 512 tokens the attention's scores and
+values with heads of 64."""
 
 
 def generated_patterns(seed: int = 0) -> Iterator[tuple[str, sp.csr_array]]:
@@ -19,6 +26,19 @@ def generated_patterns(seed: int = 0) -> Iterator[tuple[str, sp.csr_array]]:
     yield "pruned_layer_75_768x768", _pruned(768, 768, 0.75, rng)
     yield "pruned_layer_90_1024x512", _pruned(1024, 512, 0.90, rng)
     yield "empty_rows_4096", _by_row_lengths(np.where(rng.random(4096) < 0.8, 0, 12), 2048, rng)
+
+
+def layer_patterns() -> Iterator[tuple[str, np.ndarray, int]]:
+    """Name, full pattern and columns of B of every dense layer shape."""
+    for rows, inner, columns in LAYER_SHAPES:
+        yield f"{rows}x{inner}x{columns}", np.ones((rows, inner), np.int8), columns
+
+
+def random_pattern(shape: tuple[int, int], zeros: float, rng: np.random.Generator) -> np.ndarray:
+    """Int8 ones, dense, and exactly the share `zeros` of zeros, anywhere."""
+    pattern = np.ones(shape[0] * shape[1], np.int8)
+    pattern[:round(zeros * pattern.size)] = 0
+    return rng.permutation(pattern).reshape(shape)
 
 
 def _from_rows(columns_of: list[np.ndarray], columns: int) -> sp.csr_array:
