@@ -13,6 +13,7 @@ from hdl.config import PRESETS
 from tests.products import draw_matrix, draw_options, run_checked
 from tests.simulators import need
 from zerolane.device import Device
+from zerolane.plan import Plan
 
 pytestmark = pytest.mark.verilator
 
@@ -154,6 +155,26 @@ def test_the_same_job_twice_takes_the_same_cycles(device: Device) -> None:
         jobs.append(device.last_job.as_record())
         run_checked(device, *other)
     assert jobs[0] == jobs[1]
+
+
+@on("tiny", "small", "base")
+def test_counters_account_for_every_cycle_and_word(device: Device) -> None:
+    """Also after a job that was much longer."""
+    run_checked(device, np.ones((60, 50), np.int8), np.ones((50, 40), np.int8))
+    a = _rows_of([2, 0, 3], 10)
+    a.data[0] = 0
+    run_checked(device, a, np.ones((10, 37), np.int8), plan=_first_dense(device, a, 37))
+    job = device.last_job
+    assert job.mac_words == 4 * -(-37 // device.config.lanes)
+    assert sum(job.counters.values()) == job.cycles
+    assert job.counters["busy"] <= job.mac_words
+    assert job.write_beats * device.config.port_bytes >= 3 * 37 * 4
+
+
+def _first_dense(device: Device, a: sp.csr_array, columns: int) -> Plan:
+    """The best plan that streams A against a dense tile."""
+    plans = device.plans(a, np.ones((a.shape[1], columns), np.int8))
+    return next(plan for plan in plans if not plan.packed and not plan.transposed)
 
 
 def test_every_preset_is_covered() -> None:
