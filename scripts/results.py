@@ -1,0 +1,277 @@
+"""Measures what docs/results.md shows and writes the page: every figure from a record, none typed.
+
+    scripts/results.py FOLDER [--run] [--matrices DIR]
+
+FOLDER holds the records (NAME.json); `--run` makes those that are missing, with the commands the page names.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from hdl.registers import COUNTERS  # noqa: E402
+from zerolane.bench_plans import CHOICE_TOLERANCE  # noqa: E402
+from zerolane.bench_tables import COUNTER_HEADS  # noqa: E402
+from zerolane.sweep import FORMS, ZEROS, speedups  # noqa: E402
+
+Record = dict[str, Any]
+
+PICTURE = "sweep.png"
+RUNS = {
+    "wide": "--matrices {matrices} --kernels spmm:128 --plans --plans-within 1.05",
+    "narrow": "--matrices {matrices} --kernels spmm:32,spmm:8,spmv --plans --plans-within 1.1",
+    "int8": "--matrices {matrices} --kernels spmm:128,spmm:32,spmm:8,spmv --out-dtype int8",
+    "gemm": "--kernels gemm",
+    "gemm8": "--kernels gemm --out-dtype int8",
+    "sweep": "--sweep --plot {folder}/" + PICTURE,
+}
+"""Name of the record to what follows `zerolane bench --preset large`."""
+
+LOW = 0.9
+MATRIX_KERNELS = ("spmm:128", "spmm:32", "spmm:8", "spmv")
+FLOORS = {"spmm:128": (0.92, 0.70, 0.55), "spmm:32": (0.94, 0.80, 0.55), "spmm:8": (0.95, 0.80, 0.55),
+          "spmv": (0.92, 0.70, None)}
+"""Geometric mean and worst where B fits the tile memory, worst where it does not."""
+CAUSES = {
+    "wait_tile": "tokens wait for the first tile, or while the array passes from one descriptor to the next",
+    "wait_collector": "finished rows wait for the memory port",
+    "wait_memory": "the A fetch waits for memory",
+    "wait_a": "tokens are on their way from the A fetch",
+    "drain": "the last sums move to memory",
+    "command": "descriptors are read and checked",
+}
+
+
+def command(name: str, matrices: str, folder: str) -> str:
+    arguments = RUNS[name].format(matrices=matrices, folder=folder)
+    return f"zerolane bench --preset large {arguments} --json {folder}/{name}.json"
+
+
+def measure(folder: Path, matrices: Path) -> None:
+    """Run the commands whose record is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in RUNS:
+        if not (folder / f"{name}.json").exists():
+            words = command(name, str(matrices), str(folder)).split()
+            print(" ".join(words), flush=True)
+            subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=True)
+
+
+# ---- pieces of Markdown ------------------------------------------------------------------------------
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]], left: int = 1) -> str:
+    heads = list(heads)
+    lines = ["| " + " | ".join(heads) + " |",
+             "|" + "|".join("---" if number < left else "---:" for number in range(len(heads))) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    return float(np.exp(np.log(list(values)).mean()))
+
+
+def shares(record: Record) -> list[str]:
+    return [f"{100 * record['counters'][name] / max(1, record['cycles']):.1f}" for name, _ in COUNTERS]
+
+
+def product_row(record: Record) -> list[str]:
+    bound = max(record["token_cycles"], record["memory_cycles"])
+    limit = "lanes" if record["token_cycles"] >= record["memory_cycles"] else "memory"
+    return [record["matrix"], "x".join(map(str, record["shape"])), f"{record['nnz']:,}",
+            str(record["passes"]), f"{record['cycles']:,}", f"{bound:,.0f}", limit,
+            f"{record['efficiency']:.3f}", *shares(record)]
+
+
+PRODUCT_HEADS = ("matrix", "M x K x N", "nonzeros", "passes", "cycles", "bound", "limit", "efficiency",
+                 *(f"{head} %" for head in COUNTER_HEADS))
+
+
+def products(records: list[Record]) -> str:
+    return table(PRODUCT_HEADS, map(product_row, records), left=2)
+
+
+def where_cycles_go(record: Record) -> str:
+    """For a product under LOW: what the cycles beyond the bound are, from counters and the plan."""
+    cycles, counters = record["cycles"], record["counters"]
+    moved = record["read_beats"] + record["write_beats"]
+    bound = max(record["token_cycles"], record["memory_cycles"])
+    parts = []
+    extra_beats = moved - record["memory_cycles"]
+    if record["memory_cycles"] >= record["token_cycles"] and extra_beats > 0.02 * cycles:
+        parts.append(f"{extra_beats:,.0f} beats moved beyond the bound's (A and partial sums again for each "
+                     "tile, rows cut at beats)")
+    lanes_beyond = counters["busy"] - record["token_cycles"]
+    if record["memory_cycles"] < record["token_cycles"] and lanes_beyond > 0.02 * cycles:
+        parts.append(f"{lanes_beyond:,.0f} busy cycles beyond the bound's (PEs with fewer tokens wait for "
+                     "the others, or all for the port)")
+    for name, text in CAUSES.items():
+        if counters[name] > 0.02 * cycles:
+            parts.append(f"{counters[name]:,}: {text}")
+    return (f"- {record['bench_kernel']} {record['matrix']}, {record['out_dtype']}: "
+            f"{record['efficiency']:.3f}, {cycles - bound:,.0f} cycles over the bound. "
+            f"{'; '.join(parts)}. Plan: {record['plan']}.")
+
+
+def low_ones(records: list[Record]) -> str:
+    low = [where_cycles_go(record) for record in records if record["efficiency"] < LOW]
+    return "\n".join(low or [f"None is under {LOW}."]) + "\n"
+
+
+# ---- sections ------------------------------------------------------------------------------------------
+
+
+def floors_section(records: list[Record]) -> str:
+    rows = []
+    for kernel in MATRIX_KERNELS:
+        own = [record for record in records if record["bench_kernel"] == kernel]
+        fits = [record["efficiency"] for record in own if record["passes"] == 1]
+        others = [record["efficiency"] for record in own if record["passes"] > 1]
+        mean, worst, worst_other = FLOORS[kernel]
+        rows.append([kernel, f"{len(fits)} / {len(others)}",
+                     f"{geometric_mean(fits):.3f} ({mean})" if fits else "-",
+                     f"{min(fits):.3f} ({worst})" if fits else "-",
+                     f"{min(others):.3f} ({worst_other})" if others else "-"])
+    return table(("kernel", "products where B fits / does not", "geometric mean where B fits",
+                  "worst where B fits", "worst where it does not"), rows)
+
+
+def matrices_section(records: list[Record]) -> str:
+    parts = []
+    for kernel in MATRIX_KERNELS:
+        parts.append(f"### {kernel}\n\n{products([r for r in records if r['bench_kernel'] == kernel])}")
+    return "\n".join(parts)
+
+
+def plans_section(records: list[Record]) -> str:
+    measured = sum(len(record["plans"]) for record in records)
+    good = sum(record["choice_excess"] <= CHOICE_TOLERANCE for record in records)
+    ratios = [entry["predicted_cycles"] / entry["cycles"] for record in records for entry in record["plans"]]
+    rows = []
+    for record in records:
+        best = min(record["plans"], key=lambda entry: entry["cycles"])
+        rows.append([record["bench_kernel"], record["matrix"],
+                     f"{len(record['plans'])} of {record['legal_plans']}", f"{record['predicted_cycles']:,}",
+                     f"{record['cycles']:,}", f"{best['cycles']:,}", f"{100 * record['choice_excess']:.1f}"])
+    return (f"{good} of {len(records)} choices are within {CHOICE_TOLERANCE:.0%} of the best of the measured "
+            f"plans ({measured} in all). Predictions are {min(ratios):.2f} to {max(ratios):.2f} of what was "
+            "measured. `zerolane bench --plans` prints every plan with its cycles.\n\n"
+            + table(("kernel", "matrix", "plans measured", "predicted", "chosen", "best", "over best %"),
+                    rows, left=2))
+
+
+def gemm_section(records: list[Record]) -> str:
+    large = [r["efficiency"] for r in records if np.prod(r["shape"], dtype=float) >= 256**3]
+    every = [record["efficiency"] for record in records]
+    return (f"Geometric mean from 256x256x256 up {geometric_mean(large):.3f} (floor 0.97), worst of all "
+            f"{min(every):.3f} (floor 0.80).\n\n{products(records)}")
+
+
+def sweep_section(records: list[Record]) -> str:
+    times = speedups(records)
+    cycles = {(record["form"], record["zeros"]): record["cycles"] for record in records}
+    rows = [[f"{zeros:.1%}", f"{cycles['dense', 0.0]:,}",
+             *(f"{cycles[form, zeros]:,} ({times[form, zeros]:.2f})" for form in FORMS[1:])]
+            for zeros in ZEROS]
+    least = min(times["CSR", zeros] for zeros in ZEROS if zeros >= 0.125)
+    checks = [
+        ("CSR over dense, least from 12.5 % zeros on", f"{least:.2f}", "1"),
+        ("CSR over dense at 75 %", f"{times['CSR', 0.75]:.2f}", "3.7"),
+        ("dense with zeros over CSR at 75 %, cycles",
+         f"{cycles['dense with zeros', 0.75] / cycles['CSR', 0.75]:.3f}", "0.95 to 1.05"),
+        ("CSR x CSR over dense at 75 %", f"{times['CSR x CSR', 0.75]:.2f}", "7"),
+    ]
+    return (table(("zeros", *FORMS), rows) + "\nIn brackets: times fewer cycles than dense.\n\n"
+            + table(("figure", "measured", "asked"), checks)
+            + f"\n![Speedup over dense by share of zeros]({PICTURE})\n")
+
+
+def page(records: dict[str, list[Record]], matrices: str) -> str:
+    """The page's text."""
+    whole = sorted(records["wide"] + records["narrow"],
+                   key=lambda record: MATRIX_KERNELS.index(record["bench_kernel"]))
+    wrong = sum(record["mismatches"] for part in records.values() for record in part)
+    count = sum(len(part) for part in records.values())
+    commands = "\n".join("    " + command(name, matrices, "records") for name in RUNS)
+    return f"""# Measured results
+
+Made by `scripts/results.py records --run`, which runs
+
+{commands}
+
+and writes this page from the records; nothing in it is typed by hand. Preset `large` (16 PEs of 8 lanes, a
+port of 16 bytes, 256 KiB of tile memory), simulated, memory latency 32 cycles. {count} products, {wrong}
+wrong elements against the golden model. Cycles count from doorbell to done; no machine makes them others.
+
+*Efficiency* is the bound over the cycles; the bound is the larger of the lanes' cycles (nonzeros times words
+of a row of C, over PEs) and the memory's (each operand once, over the port's width; for each further *pass*,
+where B does not fit, A or partial sums once more). The last seven columns are the array's own counters and
+add up to 100 %: *busy*, then what no PE worked for: waiting for the *tile*, the *collector*, *memory*, *A*,
+*drain* of the last sums, *command* reading.
+
+## Matrices, int32 out
+
+Floors are in brackets.
+
+{floors_section(whole)}
+{matrices_section(whole)}
+### Under {LOW}: where the cycles go
+
+{low_ones(whole)}
+## Matrices, int8 out
+
+{floors_section(records["int8"])}
+{matrices_section(records["int8"])}
+### Under {LOW}: where the cycles go, int8
+
+{low_ones(records["int8"])}
+## Plans
+
+{plans_section(whole)}
+## Dense layers
+
+int32 out:
+
+{gemm_section(records["gemm"])}
+int8 out:
+
+{gemm_section(records["gemm8"])}
+## One layer, 0 to 99 % zeros
+
+768x768 times 768x128, int32 out.
+
+{sweep_section(records["sweep"])}"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--run", action="store_true", help="make records that are missing")
+    parser.add_argument("--matrices", type=Path, default=ROOT.parent / "shared" / "matrices")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results.md")
+    options = parser.parse_args()
+    folder = options.folder.resolve()
+    if options.run:
+        measure(folder, options.matrices.resolve())
+    missing = [name for name in RUNS if not (folder / f"{name}.json").exists()]
+    if missing:
+        sys.exit(f"results.py: {folder}: no record {', '.join(missing)}; --run makes it")
+    records = {name: json.loads((folder / f"{name}.json").read_text()) for name in RUNS}
+    options.output.write_text(page(records, "../shared/matrices"))
+    if (folder / PICTURE).exists():
+        shutil.copyfile(folder / PICTURE, options.output.parent / PICTURE)
+
+
+if __name__ == "__main__":
+    main()
