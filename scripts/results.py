@@ -156,7 +156,7 @@ def matrices_section(records: list[Record]) -> str:
 def plans_section(records: list[Record]) -> str:
     measured = sum(len(record["plans"]) for record in records)
     good = sum(record["choice_excess"] <= CHOICE_TOLERANCE for record in records)
-    ratios = [entry["predicted_cycles"] / entry["cycles"] for record in records for entry in record["plans"]]
+    ratios = [record["predicted_cycles"] / record["cycles"] for record in records]
     rows = []
     for record in records:
         best = min(record["plans"], key=lambda entry: entry["cycles"])
@@ -164,8 +164,9 @@ def plans_section(records: list[Record]) -> str:
                      f"{len(record['plans'])} of {record['legal_plans']}", f"{record['predicted_cycles']:,}",
                      f"{record['cycles']:,}", f"{best['cycles']:,}", f"{100 * record['choice_excess']:.1f}"])
     return (f"{good} of {len(records)} choices are within {CHOICE_TOLERANCE:.0%} of the best of the measured "
-            f"plans ({measured} in all). Predictions are {min(ratios):.2f} to {max(ratios):.2f} of what was "
-            "measured. `zerolane bench --plans` prints every plan with its cycles.\n\n"
+            f"plans ({measured} in all). What was predicted for the choice is {min(ratios):.2f} to "
+            f"{max(ratios):.2f} of what was measured. `zerolane bench --plans` prints every plan with "
+            "its cycles.\n\n"
             + table(("kernel", "matrix", "plans measured", "predicted", "chosen", "best", "over best %"),
                     rows, left=2))
 

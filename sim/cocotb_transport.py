@@ -39,7 +39,7 @@ class CocotbTransport(HostTransport):
     simulator : "verilator" or "icarus"
     config, memory_bytes : as HostTransport
     settings : inputs of MemoryModel
-    design : makes the array
+    design : makes the array; its `sources`, if any, are Verilog files that it needs
     report : is told before something takes long
 
     Raises ToolMissing, BuildFailed, SimulatorDied.
@@ -50,7 +50,7 @@ class CocotbTransport(HostTransport):
         super().__init__(config, memory_bytes)
         self.simulator = simulator
         depth_words = depth_for(config, max(memory_bytes, _MIN_BUILD_BYTES[simulator]))
-        model = build_model(simulator, _SOURCES, _TOPLEVEL, report=report,
+        model = build_model(simulator, (*_SOURCES, *getattr(design, "sources", ())), _TOPLEVEL, report=report,
                             generated={"harness.v": harness_verilog(config, depth_words, design)})
         self.directory = Path(tempfile.mkdtemp(prefix="zerolane-"))
         self._log = self.directory / "simulator.log"

@@ -52,7 +52,7 @@ def summarise_plans(records: list[dict[str, Any]]) -> list[str]:
              f"{len(records) - len(poor)} of {len(records)} products ({len(plans)} plans measured)"]
     lines += [f"  {record['bench_kernel']} {record['matrix']}: {record['choice_excess']:.1%} slower than "
               f"{min(record['plans'], key=lambda entry: entry['cycles'])['plan']}" for record in poor]
-    ratios = [entry["predicted_cycles"] / entry["cycles"] for entry in plans]
+    ratios = [record["predicted_cycles"] / record["cycles"] for record in records if record["cycles"]]
     if ratios:
-        lines.append(f"predicted over measured cycles: {min(ratios):.3f} to {max(ratios):.3f}")
+        lines.append(f"predicted over measured cycles of the choices: {min(ratios):.3f} to {max(ratios):.3f}")
     return lines

@@ -87,14 +87,14 @@ def _check_out_dtype(out_dtype: str) -> None:
         raise typer.BadParameter(f"--out-dtype {out_dtype}; it must be int32 or int8")
 
 
-def _open(config: Config, simulator: str) -> Device:
+def _open(config: Config, simulator: str, *, trace: bool = False) -> Device:
     if simulator not in ("auto", *SIMULATORS):
         raise typer.BadParameter(f"--simulator {simulator}; it must be auto, {', '.join(SIMULATORS)}")
 
     def tell(text: str) -> None:
         errors.print(f"zerolane: {text}", markup=False, style="dim")
 
-    return Device(config=config, simulator=simulator, progress=tell)
+    return Device(config=config, simulator=simulator, progress=tell, trace=trace)
 
 
 @app.command()
@@ -218,6 +218,9 @@ def bench(matrices: Annotated[
               bool, typer.Option("--sweep", help="in place of kernels: one layer, 0 to 99 % zeros, dense and "
                                                  "sparse forms")] = False,
           plot: Annotated[Path | None, typer.Option(help="with --sweep: write a .png or .svg")] = None,
+          timeline: Annotated[
+              Path | None, typer.Option(help="write what each part does over time, for Perfetto or "
+                                             "chrome://tracing; a few times slower")] = None,
           out_dtype: OutDtype = "int32", seed: Annotated[int, typer.Option(help="of random values")] = 0,
           preset: Preset = None, config: ConfigFile = None, simulator: Simulator = "auto",
           json_file: JsonFile = None) -> None:
@@ -234,17 +237,23 @@ def bench(matrices: Annotated[
         raise typer.BadParameter("--sweep excludes --matrices and --plans")
     if plot is not None and not sweep:
         raise typer.BadParameter("--plot goes with --sweep")
+    if timeline is not None:
+        if sweep or plans:
+            raise typer.BadParameter("--timeline excludes --sweep and --plans")
+        if simulator == "amaranth":
+            raise typer.BadParameter("--timeline needs --simulator verilator or icarus")
+        simulator = "verilator" if simulator == "auto" else simulator
     wanted = parse_kernels(kernels)
 
     def progress(text: str) -> None:
         errors.print(f"... {text}", markup=False, style="dim")
 
-    with _open(chosen, simulator) as device:
+    with _open(chosen, simulator, trace=timeline is not None) as device:
         if sweep:
             records = _sweep(device, out_dtype, seed, progress, plot)
         else:
             records = _bench(device, matrices, wanted, out_dtype, seed, progress,
-                             plans_within if plans else None)
+                             plans_within if plans else None, timeline)
     if json_file is not None:
         json_file.write_text(json.dumps(records, indent=2) + "\n")
     wrong = sum(record["mismatches"] for record in records)
@@ -253,12 +262,18 @@ def bench(matrices: Annotated[
 
 
 def _bench(device: Device, matrices: Path | None, kernels: "list[BenchKernel]", out_dtype: str, seed: int,
-           progress: Callable[[str], None], plans_within: float | None) -> list[dict[str, Any]]:
+           progress: Callable[[str], None], plans_within: float | None,
+           timeline: Path | None) -> list[dict[str, Any]]:
     from zerolane.bench import bench_rows, summarise
     from zerolane.bench_plans import summarise_plans
     from zerolane.bench_tables import bench_table, plans_table
+    from zerolane.timeline import write_timeline
 
-    records = list(bench_rows(device, matrices, kernels, out_dtype, seed, progress, plans_within))
+    records, jobs = [], []
+    for record in bench_rows(device, matrices, kernels, out_dtype, seed, progress, plans_within):
+        records.append(record)
+        if timeline is not None and record["cycles"]:
+            jobs.append((f"{record['bench_kernel']} {record['matrix']}", device.activity()))
     console.print(bench_table(records))
     lines = summarise(records)
     if plans_within is not None:
@@ -266,6 +281,8 @@ def _bench(device: Device, matrices: Path | None, kernels: "list[BenchKernel]", 
         lines += summarise_plans(records)
     for line in lines:
         console.print(line, markup=False)
+    if timeline is not None:
+        write_timeline(timeline, jobs)
     return records
 
 

@@ -10,6 +10,7 @@ from hdl.config import Config
 from hdl.descriptor import DESCRIPTOR_FIELDS
 from hdl.registers import config_values, register
 from sim import golden
+from sim.trace import TRACE_FILE, TracedTop, traced_activities
 from sim.transport import Transport, open_simulator
 
 from .bound import bound
@@ -20,6 +21,7 @@ from .planner import make_plan
 from .planner import plans as all_plans
 from .problem import Problem, as_problem
 from .runtime import Image, build_image, unpack_result
+from .timeline import Activity, read_trace
 
 __all__ = ["Device", "DeviceError", "expected_result"]
 
@@ -60,6 +62,7 @@ class Device:
     memory_bytes : of the simulated array; None lets it grow with what jobs need, up to 2 GiB
     latency_cycles, gaps, seed : of the simulated memory
     progress : is told in words what takes long
+    trace : simulate with a probe that `activity` reads; Verilator or Icarus only, somewhat slower
 
     Attributes
     ----------
@@ -68,13 +71,16 @@ class Device:
 
     def __init__(self, config: Config | str = "base", simulator: str | Transport = "auto", *,
                  memory_bytes: int | None = None, latency_cycles: int = 32, gaps: float = 0.0, seed: int = 0,
-                 progress: Callable[[str], None] | None = None):
+                 progress: Callable[[str], None] | None = None, trace: bool = False):
         self.config = config_by_preset(config) if isinstance(config, str) else config
         self.last_job: Job | None = None
         self._name = simulator if isinstance(simulator, str) else ""
         self._memory_bytes = memory_bytes
         self._settings: dict[str, Any] = {"latency_cycles": latency_cycles, "gaps": gaps, "seed": seed,
                                           "report": progress}
+        self._traced = trace
+        if trace:
+            self._settings["design"] = TracedTop
         self._transport: Transport | None = None
         if not isinstance(simulator, str):
             self._use(simulator)
@@ -176,6 +182,14 @@ class Device:
     def explain(self) -> str:
         """The last job's plan, measurements and counters in words."""
         return self.last_job.explain() if self.last_job else "No job has run."
+
+    def activity(self) -> Activity:
+        """What each part of the array did in each cycle of the last job, of a device made with `trace`."""
+        directory = getattr(self._transport, "directory", None)
+        if not self._traced or directory is None or self.last_job is None or self.last_job.plan is None:
+            raise DeviceError("there is no trace: it takes a device made with trace=True, Verilator or "
+                              "Icarus, and a job")
+        return read_trace(directory / TRACE_FILE, traced_activities(self.config))
 
     def _run(self, transport: Transport, image: Image, plan: Plan) -> None:
         """Ring the doorbell, wait for the interrupt, and see how the job ended."""
