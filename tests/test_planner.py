@@ -127,3 +127,13 @@ def test_the_bound_is_section_fours():
     assert found.passes == 2
     assert found.memory_cycles == (size + 2000 * 128 + 4 * 100 * 128 + min(size, 8 * 100 * 128)) / 16
     assert found.efficiency(int(found.cycles)) == pytest.approx(1, rel=1e-3)
+
+
+def test_the_lanes_do_not_wait_for_a_large_tile_that_can_come_in_parts() -> None:
+    a = sp.random_array((512, 512), density=0.2, format="csr", dtype=np.int8, rng=np.random.default_rng(0),
+                        data_sampler=lambda size: np.ones(size, np.int8))
+    found = plans(as_problem(a, np.ones((512, 128), np.int8)), PRESETS["large"])
+    best, one_tile = found[0], min((plan for plan in found if plan.descriptors == 1), key=lambda p: p.cycles)
+    assert best.descriptors > 1 and not best.whole
+    assert best.cycles < one_tile.cycles - 1000
+    assert best.terms["exposed loading"] <= one_tile.terms["exposed loading"] / 2

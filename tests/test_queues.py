@@ -7,7 +7,8 @@ import pytest
 import scipy.sparse as sp
 
 from hdl.config import PRESETS
-from zerolane.cost import by_owner, owners
+from zerolane.cost import Resident, by_owner, owners
+from zerolane.operands import as_operand
 from zerolane.queues import TokenStream, _run, csr_beats
 
 CONFIG = PRESETS["large"]
@@ -73,3 +74,25 @@ def test_owners_are_those_of_the_sums_by_owner(pk_log2: int) -> None:
     values = np.random.default_rng(0).integers(0, 100, 77)
     sums = np.bincount(owners(77, pk_log2), weights=values, minlength=1 << pk_log2)
     np.testing.assert_array_equal(by_owner(values, pk_log2), sums)
+
+
+@pytest.mark.parametrize("slice_words", [1, 4])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_the_packer_needs_a_cycle_for_each_value_of_a_beats_fullest_lane(
+        sparse: bool, slice_words: int) -> None:
+    matrix = (np.random.default_rng(4).random((12, 64)) < 0.6).astype(np.int8)
+    operand = as_operand(sp.csr_array(matrix) if sparse else matrix, "b")
+    cycles = Resident(operand, False).packer_cycles(CONFIG, slice_words)
+    width = slice_words * CONFIG.lanes
+    expected = np.zeros((12, 64 // width), int)
+    place = 0
+    for row, values in enumerate(matrix):
+        columns = np.flatnonzero(values)
+        beats = (place + np.arange(len(columns))) // CONFIG.beat_tokens if sparse else (
+            columns // CONFIG.beat_tokens)
+        place += max(len(columns), CONFIG.beat_tokens // 2)
+        for beat in np.unique(beats):
+            for part in range(64 // width):
+                of_part = columns[(beats == beat) & (columns // width == part)]
+                expected[row, part] += np.bincount(of_part % CONFIG.lanes, minlength=1).max()
+    np.testing.assert_array_equal(cycles, expected)
