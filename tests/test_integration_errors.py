@@ -1,0 +1,137 @@
+"""Faults in descriptors, operands and memory on the array's RTL: reported, and over with their job.
+
+What the A fetch meets may be reported with the number of the next descriptor, whose A it fetches ahead.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from hdl.descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS
+from hdl.registers import ErrorCode
+from tests.products import draw_matrix, run_checked
+from tests.simulators import need
+from zerolane import device as device_module
+from zerolane.device import Device, DeviceError
+from zerolane.runtime import Image, build_image
+
+pytestmark = pytest.mark.verilator
+
+OUTSIDE = 0xF000_0000
+K_CUTS = (0, 11, 20, 40)
+FIELDS = {field.name: field for field in DESCRIPTOR_FIELDS}
+
+
+@pytest.fixture(scope="module", params=[("tiny", 0.0), ("small", 0.0), ("small", 0.4)], ids=str)
+def device(request: pytest.FixtureRequest) -> Iterator[Device]:
+    """One simulator process for all jobs of a preset."""
+    need("verilator")
+    preset, gaps = request.param
+    with Device(preset, simulator="verilator", gaps=gaps) as opened:
+        yield opened
+
+
+def read_field(image: Image, number: int, name: str) -> int:
+    content = dict(image.pieces)[image.descriptor_address]
+    start = number * DESCRIPTOR_BYTES + 4 * FIELDS[name].word
+    word = int.from_bytes(content[start:start + 4], "little")
+    return word >> FIELDS[name].offset & ((1 << FIELDS[name].bits) - 1)
+
+
+def write_field(image: Image, number: int, name: str, value: int) -> None:
+    field, start = FIELDS[name], number * DESCRIPTOR_BYTES + 4 * FIELDS[name].word
+    content = bytearray(dict(image.pieces)[image.descriptor_address])
+    word = int.from_bytes(content[start:start + 4], "little") & ~(((1 << field.bits) - 1) << field.offset)
+    content[start:start + 4] = (word | value << field.offset).to_bytes(4, "little")
+    image.pieces.append((image.descriptor_address, bytes(content)))
+
+
+def write_at(image: Image, number: int, name: str, offset: int, content: bytes) -> None:
+    """Put bytes at `offset` from the address in a descriptor's field."""
+    image.pieces.append((read_field(image, number, name) + offset, content))
+
+
+def operands(form: str) -> tuple[Any, Any]:
+    rng = np.random.default_rng(9)
+    return draw_matrix(rng, 12, 40, 0.5, form), draw_matrix(rng, 40, 18, 0.9, "dense")
+
+
+def run_spoiled(device: Device, monkeypatch: pytest.MonkeyPatch, a: Any, b: Any,
+                spoil: Callable[[Image], None], **options: Any) -> DeviceError:
+    """The error of a job of three descriptors that `spoil` changed in memory."""
+    def build(*arguments: Any) -> Image:
+        image = build_image(*arguments)
+        spoil(image)
+        return image
+
+    plan = next(plan for plan in device.plans(a, b, **options) if not plan.transposed and not plan.packed)
+    with monkeypatch.context() as patch:
+        patch.setattr(device_module, "build_image", build)
+        with pytest.raises(DeviceError) as caught:
+            device.matmul(a, b, plan=replace(plan, k_cuts=K_CUTS), **options)
+    run_checked(device, a, b, **options)
+    return caught.value
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("field, value, code, detail", [
+    ("opcode", 99, ErrorCode.OPCODE, None),
+    ("n_count", 0, ErrorCode.FIELD, "n_count"),
+    ("pk_log2", 9, ErrorCode.FIELD, "pk_log2"),
+    ("a_values", OUTSIDE, ErrorCode.READ_BUS, None),
+    ("b_values", OUTSIDE, ErrorCode.READ_BUS, None),
+    ("c_address", OUTSIDE, ErrorCode.WRITE_BUS, None),
+])
+@pytest.mark.parametrize("form", ["csr", "dense"])
+def test_a_bad_field_is_reported_with_its_descriptor(
+        device: Device, monkeypatch: pytest.MonkeyPatch, form: str, number: int, field: str, value: int,
+        code: ErrorCode, detail: str | None) -> None:
+    error = run_spoiled(device, monkeypatch, *operands(form),
+                        lambda image: write_field(image, number, field, value))
+    assert (error.code, error.field) == (code, detail)
+    # A write's answer, too, may come while the next descriptor is at work.
+    ahead = field in ("a_values", "c_address")
+    assert error.descriptor in ((number, min(number + 1, 2)) if ahead else (number,))
+
+
+def test_earlier_sums_and_parameters_outside_the_memory_are_reported(device: Device,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    bias = np.arange(12, dtype=np.int32)[:, None]
+    for field, number in (("cin_address", 1), ("params_address", 2)):
+        error = run_spoiled(device, monkeypatch, *operands("csr"),
+                            lambda image: write_field(image, number, field, OUTSIDE), bias=bias)
+        assert (error.code, error.descriptor) == (ErrorCode.READ_BUS, number)
+
+
+@pytest.mark.parametrize("offset, pointer", [(0, 1000), (4, 0), (44, 7)], ids=str)
+def test_bad_row_pointers_are_reported(device: Device, monkeypatch: pytest.MonkeyPatch, offset: int,
+                                       pointer: int) -> None:
+    error = run_spoiled(device, monkeypatch, *operands("csr"), lambda image: write_at(
+        image, 0, "a_pointers", offset, pointer.to_bytes(4, "little")))
+    assert error.code is ErrorCode.ROW_POINTER and error.descriptor in (0, 1)
+
+
+@pytest.mark.parametrize("place", [0, 17, -1])
+def test_bad_column_indices_are_reported(device: Device, monkeypatch: pytest.MonkeyPatch,
+                                         place: int) -> None:
+    a, b = operands("csr")
+    offset = 2 * (place % a.nnz)
+    error = run_spoiled(device, monkeypatch, a, b, lambda image: write_at(
+        image, 0, "a_indices", offset, (40).to_bytes(2, "little")))
+    assert error.code is ErrorCode.COLUMN_INDEX and error.descriptor in (0, 1)
+
+
+def test_a_packed_tile_that_does_not_fit_is_reported(device: Device) -> None:
+    if not device.config.compressed_b:
+        pytest.skip("has no packed tile")
+    a, b = np.ones((5, 400), np.int8), np.ones((400, 120), np.int8)
+    small = sp.csr_array(b)
+    plan = next(plan for plan in device.plans(a, small) if plan.packed and not plan.transposed)
+    with pytest.raises(DeviceError) as caught:
+        device.matmul(a, small, plan=replace(plan, k_cuts=(0, 400)))
+    assert caught.value.code is ErrorCode.PACKED_OVERFLOW
+    run_checked(device, a, b)
