@@ -27,14 +27,15 @@ def test_runs_are_from_a_bits_rise_to_its_fall_or_the_jobs_end(tmp_path: Path) -
     assert activity.cycles == 10
 
 
-def test_a_trace_has_a_named_row_for_each_track_and_an_event_for_each_run(tmp_path: Path) -> None:
+def test_a_trace_has_a_named_row_for_each_activity_and_an_event_for_each_run(tmp_path: Path) -> None:
     write_timeline(tmp_path / "t.json", [("first", written(tmp_path)), ("second", written(tmp_path))])
     events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
     rows = [event["args"]["name"] for event in events if event["name"] == "thread_name" and event["pid"] == 2]
-    assert rows == ["PE 0", "PE 1", *(f"part {number}" for number in range(7))]
+    assert rows == ["PE 0: multiply", "PE 1: multiply", "PE 1: wait for room for a row",
+                    *(f"part {number}: works" for number in range(7))]
     runs = [event for event in events if event["ph"] == "X" and event["pid"] == 1]
     assert {(event["tid"], event["ts"], event["dur"]) for event in runs} == {
-        (0, 0, 4), (1, 3, 1), (1, 8, 2), (8, 3, 5)}
+        (0, 0, 4), (1, 3, 1), (1, 8, 2), (9, 3, 5)}
 
 
 def test_too_many_runs_are_merged_and_their_active_cycles_kept(tmp_path: Path) -> None:

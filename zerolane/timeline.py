@@ -58,28 +58,30 @@ def read_trace(path: Path, names: list[tuple[str, str]]) -> Activity:
 
 def trace_events(activity: Activity, process: int, title: str,
                  most: int = _MOST_EVENTS) -> list[dict[str, Any]]:
-    """Events of one job, shown as one process with a row a track.
+    """Events of one job, shown as one process with a row for each activity, those of a track side by side.
 
-    Where there are more than `most` runs, those with short gaps between them become one event, whose
-    argument `active` still counts the cycles that were not gaps.
+    (A row of its own each: events of one row may not overlap.) Where there are more than `most` runs, those
+    with short gaps between them become one event, whose argument `active` still counts the cycles that were
+    not gaps.
     """
     tracks = list(dict.fromkeys(track for track, _ in activity.names))
+    order = sorted(range(len(activity.names)), key=lambda number: tracks.index(activity.names[number][0]))
     events: list[dict[str, Any]] = [{"ph": "M", "name": "process_name", "pid": process, "tid": 0,
                                      "args": {"name": title}}]
-    for number, track in enumerate(tracks):
+    for place, number in enumerate(order):
         events += [{"ph": "M", "name": name, "pid": process, "tid": number, "args": arguments}
-                   for name, arguments in (("thread_name", {"name": track}),
-                                           ("thread_sort_index", {"sort_index": number}))]
+                   for name, arguments in (("thread_name", {"name": ": ".join(activity.names[number])}),
+                                           ("thread_sort_index", {"sort_index": place}))]
     runs = [activity.intervals(number) for number in range(len(activity.names))]
     gap = 0
     merged = _merged(runs, gap)
     while sum(len(first) for first, _, _ in merged) > most and gap < activity.cycles:
         gap = max(1, 2 * gap)
         merged = _merged(runs, gap)
-    for (track, name), (first, last, active) in zip(activity.names, merged, strict=True):
+    for number, (first, last, active) in enumerate(merged):
         spans = zip(first.tolist(), last.tolist(), active.tolist(), strict=True)
-        events += [{"ph": "X", "name": name, "pid": process, "tid": tracks.index(track), "ts": start,
-                    "dur": stop - start, "args": {"active": cycles}} for start, stop, cycles in spans]
+        events += [{"ph": "X", "name": activity.names[number][1], "pid": process, "tid": number,
+                    "ts": start, "dur": stop - start, "args": {"active": cycles}} for start, stop, cycles in spans]
     return events
 
 
