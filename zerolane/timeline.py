@@ -81,7 +81,8 @@ def trace_events(activity: Activity, process: int, title: str,
     for number, (first, last, active) in enumerate(merged):
         spans = zip(first.tolist(), last.tolist(), active.tolist(), strict=True)
         events += [{"ph": "X", "name": activity.names[number][1], "pid": process, "tid": number,
-                    "ts": start, "dur": stop - start, "args": {"active": cycles}} for start, stop, cycles in spans]
+                    "ts": start, "dur": stop - start, "args": {"active": cycles}}
+                   for start, stop, cycles in spans]
     return events
 
 
