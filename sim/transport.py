@@ -12,7 +12,7 @@ from hdl.config import Config
 
 __all__ = [
     "SIMULATORS", "BusError", "ProtocolError", "SimulationStats", "SimulatorDied", "ToolMissing", "Transport",
-    "TransportError", "TransportTimeout", "open_simulator",
+    "TransportError", "TransportTimeout", "fastest_simulator", "open_simulator",
 ]
 
 SIMULATORS = ("verilator", "icarus", "amaranth")
@@ -161,7 +161,7 @@ def open_simulator(name: str, config: Config, *, memory_bytes: int, latency_cycl
         "limit_words": memory_bytes // config.port_bytes,
     }
     if name == "auto":
-        name = _choose(report)
+        name = fastest_simulator(report)
     if name == "amaranth":
         from .amaranth_transport import AmaranthTransport
 
@@ -173,7 +173,8 @@ def open_simulator(name: str, config: Config, *, memory_bytes: int, latency_cycl
     raise ValueError(f"simulator {name!r}; it must be auto, {', '.join(SIMULATORS)}")
 
 
-def _choose(report: Callable[[str], None]) -> str:
+def fastest_simulator(report: Callable[[str], None] = lambda text: None) -> str:
+    """What `auto` is here; `report` is told why, if it is a slow one."""
     from .tools import check_tools
 
     try:

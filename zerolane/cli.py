@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hdl.config import Config, ConfigError
-from sim.transport import SIMULATORS, ToolMissing, TransportError
+from sim.transport import SIMULATORS, ToolMissing, TransportError, fastest_simulator
 from zerolane.config_file import config_by_preset, load_config
 from zerolane.device import Device, DeviceError
 from zerolane.formats import MatrixFileError
@@ -26,6 +26,7 @@ __all__ = ["app", "main"]
 
 MISMATCH_STATUS = 1
 USAGE_STATUS = 2
+_SLOW_DEMO_IMAGES = 32
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Sparse and dense matrix products on simulated processing-element arrays.")
@@ -104,7 +105,12 @@ def demo(preset: Preset = None, config: ConfigFile = None, simulator: Simulator 
 
     chosen = _configuration(preset, config)
     with _open(chosen, simulator) as device:
-        result = run_demo(device, lambda text: console.print(f"[dim]...[/] {text}"))
+        images = None
+        if "amaranth" in (simulator, fastest_simulator()) and simulator in ("auto", "amaranth"):
+            images = _SLOW_DEMO_IMAGES
+            console.print(f"Amaranth's own simulator is slow: {images} of the digits are run instead of 450 "
+                          "(a C++ compiler lets Verilator run: apt-get install g++ make)")
+        result = run_demo(device, lambda text: console.print(f"[dim]...[/] {text}"), images)
         name = device.simulator
     table = Table(title=f"cycles on preset {chosen.name}: {chosen.pes} PEs x {chosen.lanes} lanes, {name}")
     for column in ("layer", "cycles", "efficiency", "wrong results"):

@@ -1,7 +1,7 @@
 """The main job: a pruned int8 network on scikit-learn's digits, every layer on the simulated array."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -34,6 +34,10 @@ class Network:
     images: np.ndarray
     labels: np.ndarray
     calibration: np.ndarray
+
+    def with_images(self, count: int | None) -> "Network":
+        """The same network with the first `count` of its images."""
+        return replace(self, images=np.ascontiguousarray(self.images[:, :count]), labels=self.labels[:count])
 
     def float_accuracy(self) -> float:
         hidden = np.maximum(self.weights[0] @ (self.images / _PIXEL_MAX) + self.biases[0][:, None], 0)
@@ -102,13 +106,14 @@ def train_network() -> tuple[Network, Network]:
     return dense, snapshot()
 
 
-def run_demo(device: Device, progress: Callable[[str], None] = lambda text: None) -> DemoResult:
+def run_demo(device: Device, progress: Callable[[str], None] = lambda text: None,
+             images: int | None = None) -> DemoResult:
     """Train, prune, quantize and run both networks on `device`, checking every result.
 
-    `progress` is told each step before it starts.
+    `progress` is told each step before it starts; `images` runs only so many of the unseen digits.
     """
     progress("training a 64-64-10 perceptron on 1,347 digits, pruning 75 % of its weights")
-    dense, pruned = train_network()
+    dense, pruned = (network.with_images(images) for network in train_network())
     dense_accuracy, dense_layers = _infer(device, dense, False, progress)
     pruned_accuracy, pruned_layers = _infer(device, pruned, True, progress)
     return DemoResult(dense.float_accuracy(), dense_accuracy, pruned_accuracy, dense_layers, pruned_layers)
