@@ -3,7 +3,8 @@
 import os
 import re
 
-from amaranth.back import verilog
+from amaranth._toolchain.yosys import find_yosys
+from amaranth.back import rtlil
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 
@@ -11,31 +12,43 @@ from .shared import ModuleLibrary, flat_ports
 
 __all__ = ["emit_verilog"]
 
+_MIN_YOSYS = (0, 40)
+_PASSES = (
+    "proc",
+    "memory_collect",
+    "write_verilog -noattr",
+)
+
 
 def emit_verilog(component: wiring.Component, name: str) -> str:
     """One self-contained Verilog text whose top module is `name`.
 
     Amaranth's own Yosys prints it, so that the text does not depend on what else is installed. Members that
     are constant (`ready` of a stream that is always taken) have no port. Blocks that were added with
-    `hdl.shared.add_shared` are printed once, after the module that uses them.
+    `hdl.shared.add_shared` are printed once, as modules of their own.
+
+    Combinational logic is printed as assignments, none as `always @*`. Icarus runs such a block only when an
+    input changes: what hangs on registers that keep their initial value stays unknown, and spreads. And a
+    block as a whole seems to depend on everything it reads: loops that no bit goes through make Icarus glitch
+    without end and cost Verilator more than half of its speed.
     """
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
     library = ModuleLibrary(name)
-    texts = [_print(component, name, library)]
-    printed = 0
-    while printed < len(library.kinds):
-        kind, shared = list(library.kinds.items())[printed]
-        texts.append(_print(shared, f"{name}_{kind}", library))
-        printed += 1
-    return "\n".join(texts)
+    texts = [_intermediate(component, name, library)]
+    # Shared blocks may ask for further ones while they are elaborated.
+    while len(texts) <= len(library.kinds):
+        kind, shared = list(library.kinds.items())[len(texts) - 1]
+        texts.append(_intermediate(shared, f"{name}_{kind}", library))
+    script = [f"read_rtlil <<rtlil\n{text}\nrtlil" for text in texts]
+    yosys = find_yosys(lambda version: version >= _MIN_YOSYS)
+    printed = yosys.run(["-q", "-"], "\n".join([*script, *_PASSES, ""]), ignore_warnings=True)
+    return _INITIAL.sub(_as_loop, printed)
 
 
-def _print(component: wiring.Component, name: str, library: ModuleLibrary) -> str:
+def _intermediate(component: wiring.Component, name: str, library: ModuleLibrary) -> str:
     ports = {port: (value, PortDirection.Input if is_input else PortDirection.Output)
              for port, is_input, value in flat_ports(component)}
-    text = verilog.convert(component, name=name, platform=library, ports=ports, emit_src=False,
-                           strip_internal_attrs=True)
-    return _INITIAL.sub(_as_loop, text)
+    return rtlil.convert(component, name=name, platform=library, ports=ports, emit_src=False)
 
 
 _INITIAL = re.compile(r"^( *)initial begin\n((?: *[^\n]+\[\d+\] = \d+'h0+;\n)+) *end\n", re.MULTILINE)

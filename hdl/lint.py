@@ -7,7 +7,7 @@ LINT_WAIVERS = {
     "PROCASSINIT": "registers have initial values beside their reset, for FPGAs",
     "WIDTHEXPAND": "the printer of the Verilog relies on the language's own extension of operands",
     "WIDTHTRUNC": "the printer writes `! vector` for `vector == 0`",
-    "CASEINCOMPLETE": "values that are assigned before a case are not repeated in a default",
+    "CASEOVERLAP": "selections that exclude each other are printed as one bit each",
     "CMPCONST": "comparisons of general code that a configuration makes constant",
     "DECLFILENAME": "the file is named by its user",
 }

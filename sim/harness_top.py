@@ -12,11 +12,11 @@ from amaranth.lib.wiring import In, Out, connect
 
 import hdl
 from hdl.config import Config
+from hdl.emit import emit_verilog
 
 from .cache import cache_directory, write_atomically
 from .host_port import HostCommand, HostPort
 from .memory import VIOLATIONS, MemoryModel
-from .plain_verilog import emit_plain_verilog
 
 __all__ = ["Design", "HarnessTop", "default_design", "depth_for", "harness_verilog"]
 
@@ -96,7 +96,7 @@ def harness_verilog(config: Config, depth_words: int, design: Design = default_d
     """
     def make() -> str:
         harness = HarnessTop(config, depth_words, external=True, design=design)
-        return emit_plain_verilog(harness, "zerolane_harness")
+        return emit_verilog(harness, "zerolane_harness")
 
     if design is not default_design:
         return make()

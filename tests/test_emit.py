@@ -1,11 +1,12 @@
 """hdl.emit: port names, and memories that are cleared in a loop."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl.emit import emit_verilog
+from hdl.shared import add_shared
 
 
 class Store(wiring.Component):
@@ -33,6 +34,49 @@ def test_zeros_are_a_loop_and_other_contents_are_kept() -> None:
     assert "word < 16" in emit_verilog(Store([]), "store")
     text = emit_verilog(Store([0, 5]), "store")
     assert "word < 16" not in text and "8'h05" in text
+
+
+class Chooser(wiring.Component):
+    select: In(2)
+    o: Out(8)
+
+    def elaborate(self, platform):
+        m = Module()
+        count = Signal(8)
+        with m.Switch(self.select):
+            with m.Case(1):
+                m.d.comb += self.o.eq(count)
+            with m.Case(2):
+                m.d.sync += count.eq(count + 1)
+        return m
+
+
+class Pair(wiring.Component):
+    select: In(2)
+    o: Out(8).array(2)
+
+    def elaborate(self, platform):
+        m = Module()
+        for number in range(2):
+            chooser = Chooser()
+            add_shared(m, f"chooser{number}", chooser, "chooser", platform)
+            m.d.comb += [chooser.select.eq(self.select), self.o[number].eq(chooser.o)]
+        return m
+
+
+def test_combinational_logic_is_assignments() -> None:
+    text = emit_verilog(Chooser(), "chooser")
+    assert "always @*" not in text and "always @(posedge clk)" in text
+
+
+def test_registers_keep_their_names() -> None:
+    assert "reg [7:0] count = 8'h00;" in emit_verilog(Chooser(), "chooser")
+
+
+def test_equal_blocks_are_printed_once() -> None:
+    text = emit_verilog(Pair(), "pair")
+    assert text.count("module pair_chooser(") == 1
+    assert "pair_chooser chooser0 (" in text and "pair_chooser chooser1 (" in text
 
 
 def test_the_same_component_gives_the_same_text() -> None:

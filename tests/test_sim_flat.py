@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from hdl.config import PRESETS
+from hdl.emit import emit_verilog
 from hdl.pins import FlatTop
 from hdl.registers import config_values, register
-from sim.plain_verilog import emit_plain_verilog
 from sim.runner import run_bench
 from tests.dense_job import dense_job
 from tests.simulators import COCOTB_SIMULATORS, need
@@ -29,7 +29,7 @@ def test_a_dense_product_comes_out_right_with_and_without_pauses(simulator: str,
                   (register("COMPLETED").address, 1),
                   *((register(name).address, value) for name, value in config_values(config).items())],
     }))
-    ran = run_bench("sim.benches.flat_bench", emit_plain_verilog(FlatTop(config), "zerolane"), "zerolane",
+    ran = run_bench("sim.benches.flat_bench", emit_verilog(FlatTop(config), "zerolane"), "zerolane",
                     simulator=simulator, test_directory=tmp_path,
                     extra_env={"ZEROLANE_JOB": str(tmp_path / "job.json")})
     assert ran == ["straight", "with_pauses"]
