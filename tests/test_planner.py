@@ -11,8 +11,10 @@ import scipy.sparse as sp
 from hdl.config import PRESETS
 from hdl.descriptor import DESCRIPTOR_FIELDS
 from hdl.owner import owner_value
+from tests.device_model import DeviceModel
 from zerolane.bound import bound
 from zerolane.cost import Resident, by_owner
+from zerolane.device import Device
 from zerolane.operands import OperandError, as_operand
 from zerolane.planner import make_plan, plans
 from zerolane.problem import as_problem
@@ -137,3 +139,16 @@ def test_the_lanes_do_not_wait_for_a_large_tile_that_can_come_in_parts() -> None
     assert best.descriptors > 1 and not best.whole
     assert best.cycles < one_tile.cycles - 1000
     assert best.terms["exposed loading"] <= one_tile.terms["exposed loading"] / 2
+
+
+@pytest.mark.parametrize("columns", [4, 7])
+def test_a_tall_operand_rests_in_narrow_blocks_rather_than_in_parts_with_partial_sums(columns):
+    config = PRESETS["tiny"]
+    a, b = sparse(300, 1500, 0.002), dense(1500, columns)
+    found = plans(as_problem(a, b), config)
+    narrow = [plan for plan in found if plan.group_log2]
+    assert found[0] == narrow[0]
+    with Device(config, DeviceModel(config)) as device:
+        for plan in narrow:
+            assert len(plan.k_cuts) == 2 and plan.descriptors == -(-columns // plan.block_columns)
+            np.testing.assert_array_equal(device.matmul(a, b, plan=plan), a.astype(int) @ b.astype(int))

@@ -100,6 +100,8 @@ class _Search:
                 if pk_log2 == config.pe_bits and self.columns <= config.lanes // 2:
                     columns = 1 << (self.columns - 1).bit_length()
                     yield from self._dense(pk_log2, config.lane_bits - log2_exact(columns), whole)
+                if pk_log2 == config.pe_bits:
+                    yield from self._narrow(whole)
                 if config.compressed_b and self._may_pack():
                     yield from self._packed(pk_log2, whole)
 
@@ -131,6 +133,17 @@ class _Search:
                 if most_words == min(config.acc_words, _ceil(self.words, slices)):
                     return
             parts = self._next_parts(parts, local_rows, capacity)
+
+    def _narrow(self, whole: bool) -> Iterator[Plan]:
+        """Column blocks of less than a word, in group mode, where a tall operand fits in one part only so:
+        A is read for each block, but no partial sums go to memory and back."""
+        config = self.config
+        rows = (config.lane_values if whole else config.lane_values // 2) << config.pe_bits
+        group_log2 = max(0, _ceil(self.inner, rows) - 1).bit_length()
+        narrow = config.lanes >> group_log2
+        if 0 < group_log2 and 0 < narrow < self.columns and not self._hopeless(
+                _ceil(self.columns, narrow), 1, packed=False):
+            yield self._plan(config.pe_bits, group_log2, whole, 1, (0, self.inner))
 
     def _slice_words(self, most: int, slices: int, *, only_largest: bool) -> Iterator[int]:
         """Words of a slice for as few column blocks of one size as fit, for twice and for four times as many.
@@ -222,7 +235,8 @@ class _Search:
     def _plan(self, pk_log2: int, group_log2: int, whole: bool, slice_words: int, cuts: tuple[int, ...],
               lengths: np.ndarray | None = None) -> Plan:
         config, problem = self.config, self.problem
-        block_columns = slice_words * (config.pes >> pk_log2) * config.lanes
+        block_columns = config.lanes >> group_log2 if group_log2 else (
+            slice_words * (config.pes >> pk_log2) * config.lanes)
         packed = lengths is not None
         plan = Plan(config, (problem.rows, problem.inner, problem.columns), self.transposed, packed,
                     self.resident.operand.sparse and not packed, pk_log2, group_log2, slice_words, whole,
@@ -284,7 +298,10 @@ class _Search:
         words = 1 if plan.group_log2 else _ceil(tile.n_count, config.lanes)
         groups = _ceil(streamed.rows, 1 << plan.group_log2)
         raw_bytes = groups * words * config.lanes * 4
-        out = streamed.rows * tile.n_count * self.problem.out_bytes if last else raw_bytes
+        row_bytes = tile.n_count * self.problem.out_bytes
+        if plan.group_log2 and tile.n_count < self.columns:
+            row_bytes = _ceil(row_bytes, config.port_bytes) * config.port_bytes  # rows lie apart
+        out = streamed.rows * row_bytes if last else raw_bytes
         moved = streamed.bytes_of(tile.k_count) + out + (self.row_parameters * streamed.rows if last else 0)
         if not first or self.column_bias:
             moved += raw_bytes
@@ -318,7 +335,7 @@ class _Search:
         bytes_read = beats * width
         if plan.group_log2:
             lane_columns = config.lanes >> plan.group_log2
-            run = lane_columns == tile.n_count
+            run = lane_columns == tile.n_count and without_gap
             together = min(config.port_bytes // lane_columns, config.pes) if run else 1
             return max(tile.k_count / together, beats_cycles(config, beats)), bytes_read
         if (without_gap and tile.n_count == config.lanes and config.words_per_beat == 2

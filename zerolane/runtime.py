@@ -167,8 +167,9 @@ class _Builder:
         padded = np.zeros(-(-problem.columns // lanes) * lanes, np.int32)
         padded[:problem.columns] = problem.column_bias
         if plan.group_log2:
-            # Each row of a group has its own lanes of the one word.
-            padded = np.tile(padded[:lanes >> plan.group_log2], 1 << plan.group_log2)
+            # A word a column block: each row of a group has its own lanes of it.
+            blocks = padded.reshape(-1, lanes >> plan.group_log2)
+            padded = np.tile(blocks, (1, 1 << plan.group_log2))
         self.bias = self.image.put(padded)
 
     def _descriptor(self, number: int, tile: Tile) -> dict[str, Any]:
@@ -207,7 +208,8 @@ class _Builder:
         if step:
             return {"accumulate": 1, "cin_address": self.scratch, "cin_stride": self._raw_bytes(tile.n_count)}
         if self.problem.column_bias is not None:
-            return {"accumulate": 1, "cin_address": self.bias + 4 * tile.n_start, "cin_stride": 0}
+            return {"accumulate": 1, "cin_stride": 0,
+                    "cin_address": self.bias + 4 * (tile.n_start << self.plan.group_log2)}
         return {}
 
     def _partial(self, tile: Tile) -> dict[str, Any]:
