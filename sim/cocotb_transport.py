@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import socket
@@ -55,25 +56,29 @@ class CocotbTransport(HostTransport):
         self.directory = Path(tempfile.mkdtemp(prefix="zerolane-"))
         self._log = self.directory / "simulator.log"
         ours, theirs = socket.socketpair()
+        their_lifeline, lifeline = os.pipe()
         self._lines = ours.makefile("rwb")
         try:
-            self.process = self._start(model, theirs.fileno())
+            self.process = self._start(model, theirs.fileno(), their_lifeline)
         except BaseException:
+            os.close(lifeline)
             shutil.rmtree(self.directory, ignore_errors=True)
             raise
         finally:
             theirs.close()
-        self._finalizer = weakref.finalize(self, _end, self.process, ours, self._lines, self.directory)
+            os.close(their_lifeline)
+        self._finalizer = weakref.finalize(self, _end, self.process, ours, self._lines, lifeline,
+                                           self.directory)
         self._request(op="settings", values=settings)
 
-    def _start(self, model: Model, their_end: int) -> subprocess.Popen:
-        command, environment = start_command(model, _SERVER, self.directory,
-                                             extra_env={"ZEROLANE_SOCKET": str(their_end)})
+    def _start(self, model: Model, their_end: int, their_lifeline: int) -> subprocess.Popen:
+        command, environment = start_command(model, _SERVER, self.directory, extra_env={
+            "ZEROLANE_SOCKET": str(their_end), "ZEROLANE_LIFELINE": str(their_lifeline)})
         with open(self._log, "w") as log:
             # A session of its own: Ctrl-C reaches the host alone, which then ends the simulator.
             return subprocess.Popen(command, cwd=self.directory, env=environment, stdout=log,
                                     stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                    pass_fds=[their_end], start_new_session=True)
+                                    pass_fds=[their_end, their_lifeline], start_new_session=True)
 
     def close(self) -> None:
         self._finalizer()
@@ -119,7 +124,8 @@ class CocotbTransport(HostTransport):
         return bytes.fromhex("".join(lines))[::-1]
 
 
-def _end(process: subprocess.Popen, ours: socket.socket, lines: Any, directory: Path) -> None:
+def _end(process: subprocess.Popen, ours: socket.socket, lines: Any, lifeline: int,
+         directory: Path) -> None:
     """End the simulator, whatever state it is in, and leave nothing behind."""
     for closable in (lines, ours):
         with contextlib.suppress(OSError):
@@ -129,4 +135,5 @@ def _end(process: subprocess.Popen, ours: socket.socket, lines: Any, directory: 
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    os.close(lifeline)
     shutil.rmtree(directory, ignore_errors=True)

@@ -3,12 +3,10 @@
 Between commands this waits in `readline`, which holds the whole simulator: time stands still.
 """
 
-import contextlib
 import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import cocotb
@@ -18,18 +16,14 @@ OUTPUTS = ("result", "response", "timed_out", "cycles", "violation")
 INPUTS = ("start", "kind", "address", "data", "load", "dump", "dump_first", "dump_last")
 
 
-@contextlib.contextmanager
-def leaving_with_the_host(connection: socket.socket) -> Iterator[None]:
-    """Have the operating system end this process if the host hangs up within a command.
+def leave_with_the_host(lifeline: int) -> None:
+    """Have the operating system end this process if the host is no more.
 
-    SIGIO says that something came over the connection; as the host sends nothing before it has its answer,
-    that can only be its end. Python would not see it: it gets no turn while the simulator runs.
+    The host holds the other end of this pipe and never writes to it: SIGIO can only say that it is gone.
+    Python would not see it: it gets no turn while the simulator runs.
     """
-    flags = fcntl.fcntl(connection, fcntl.F_GETFL)
-    fcntl.fcntl(connection, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(connection, fcntl.F_SETFL, flags | os.O_ASYNC)
-    yield
-    fcntl.fcntl(connection, fcntl.F_SETFL, flags)
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 async def run(dut: Any, request: dict[str, int], start: int) -> dict[str, int]:
@@ -52,6 +46,7 @@ async def pulse(pin: Any) -> None:
 
 @cocotb.test()
 async def serve(dut: Any) -> None:
+    leave_with_the_host(int(os.environ["ZEROLANE_LIFELINE"]))
     connection = socket.socket(fileno=int(os.environ["ZEROLANE_SOCKET"]))
     lines = connection.makefile("rwb")
     for name in INPUTS:
@@ -74,7 +69,6 @@ async def serve(dut: Any) -> None:
                 await pulse(dut.dump)
             case "run":
                 start ^= 1
-                with leaving_with_the_host(connection):
-                    answer = await run(dut, request, start)
+                answer = await run(dut, request, start)
         lines.write(json.dumps(answer).encode() + b"\n")
         lines.flush()
