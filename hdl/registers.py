@@ -98,7 +98,8 @@ REGISTERS = (
         RegisterField("code", 0, 8, "ErrorCode"),
         RegisterField("detail", 8, 8, "FIELD: number of the field in DESCRIPTOR_FIELDS, 255 for the "
                                       "registers DESCRIPTOR and COUNT; READ_BUS: number of the read stream"),
-        RegisterField("descriptor", 16, 16, "number of the descriptor"))),
+        RegisterField("descriptor", 16, 16, "number of the descriptor; of a fault that the A fetch met, "
+                                            "which reads ahead, it may be one too high"))),
     Register("CYCLES", 0x50, Access.RO, "cycles from doorbell to done"),
     Register("READ_BEATS", 0x54, Access.RO, "beats read over the memory port"),
     Register("WRITE_BEATS", 0x58, Access.RO, "beats written over the memory port"),
