@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 __all__ = ["FENCE", "KINDS", "Cell", "Owners", "area_by_block", "instance_paths", "mark_source", "merged",
-           "placed_cells"]
+           "netlist_cells", "placed_cells"]
 
 FENCE = "(fence)"
 """What is not of the design itself: see synth.fence."""
@@ -17,13 +17,17 @@ FENCE = "(fence)"
 _MARK = "@"
 _MODULE = re.compile(r"^module \\(\S+)$", re.MULTILINE)
 _INSTANCE = re.compile(r"^  cell \\(\S+) \\(\S+)$", re.MULTILINE)
-_SITES = {
-    "luts": re.compile(r"TRELLIS_COMB|ICESTORM_LC|LUT[1-4]|ALU"),
-    "registers": re.compile(r"TRELLIS_FF|DFF[A-Z]*"),
-    "dsps": re.compile(r"MULT18X18D?|ICESTORM_DSP|MULT9X9"),
-    "brams": re.compile(r"DP16KD|ICESTORM_RAM|(SDP|DP|SP)X?9?B"),
-}
-KINDS = tuple(_SITES)
+_COSTS = (
+    # placed cells, and those of a netlist: CCU2C and the distributed RAMs take more than one LUT's place
+    ("luts", 1, re.compile(r"TRELLIS_COMB|ICESTORM_LC|LUT[1-4]|ALU|SB_LUT4")),
+    ("luts", 2, re.compile(r"CCU2C")),
+    ("luts", 4, re.compile(r"RAM16SDP4")),
+    ("luts", 6, re.compile(r"TRELLIS_DPR16X4")),
+    ("registers", 1, re.compile(r"TRELLIS_FF|(SB_)?DFF[A-Z]*")),
+    ("dsps", 1, re.compile(r"MULT18X18D?|ICESTORM_DSP|MULT9X9|SB_MAC16")),
+    ("brams", 1, re.compile(r"DP16KD|ICESTORM_RAM|SB_RAM40_4K|(SDP|DP|SP)X?9?B")),
+)
+KINDS = ("luts", "registers", "dsps", "brams")
 
 
 def mark_source(module: str) -> str:
@@ -53,7 +57,7 @@ def instance_paths(texts: Iterable[str], top: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Cell:
-    """A placed cell."""
+    """A cell of a placed design, or of a netlist, where it has no site."""
 
     name: str
     kind: str
@@ -123,14 +127,25 @@ def placed_cells(design: Path, top: str) -> Iterator[Cell]:
                        cell.get("parameters", {}).get("DFF_ENABLE") == "1")
 
 
+def netlist_cells(design: Path, top: str) -> Iterator[Cell]:
+    """Cells of Yosys's netlist, in JSON."""
+    for name, cell in json.loads(design.read_text())["modules"][top]["cells"].items():
+        yield Cell(name, cell["type"], "", cell["attributes"].get("src", ""))
+
+
 def area_by_block(cells: Iterable[Cell], owners: Owners) -> dict[str, dict[str, int]]:
-    """Path to {"luts", "registers", "dsps", "brams"}, each cell counted once, where it is."""
+    """Path to {"luts", "registers", "dsps", "brams"}, each cell counted once, where it is.
+
+    A netlist's LUTs are those of its LUTs, carries and distributed RAMs; what placing packs together or adds
+    comes on top.
+    """
     area: dict[str, Counter[str]] = defaultdict(Counter)
     for cell in cells:
         counts = area[owners.of(cell.name, cell.source) or FENCE]
         counts["registers"] += cell.has_register
-        for kind, pattern in _SITES.items():
-            counts[kind] += pattern.fullmatch(cell.kind) is not None
+        for kind, cost, pattern in _COSTS:
+            if pattern.fullmatch(cell.kind):
+                counts[kind] += cost
     return {path: {kind: counts[kind] for kind in KINDS} for path, counts in sorted(area.items())
             if counts.total()}
 

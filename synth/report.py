@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from .area import Owners, area_by_block, placed_cells
+from .area import Owners, area_by_block, netlist_cells, placed_cells
 from .blocks import ARRAY
 from .flow import Netlist, Placed, Progress, Request, place, read_paths, synthesize
 from .readings import Path, cells_by_type, read_timing, read_use, registers_of, used_of, why_not
@@ -38,8 +38,11 @@ def build(request: Request, seeds: Sequence[int], progress: Progress,
 def estimate(request: Request, progress: Progress) -> Record:
     """Synthesis only: cells by type and what they take, without a place and a clock."""
     netlist = synthesize(request, progress)
-    return _head(request, netlist) | {"cells": cells_by_type(netlist.stat),
-                                      "synthesis_log": str(netlist.folder)}
+    owners = Owners(read_paths(netlist.folder))
+    return _head(request, netlist) | {
+        "cells": cells_by_type(netlist.stat), "synthesis_log": str(netlist.folder),
+        "area": area_by_block(netlist_cells(netlist.design, TOP), owners),
+    }
 
 
 def _head(request: Request, netlist: Netlist) -> Record:
@@ -68,7 +71,8 @@ def _record(request: Request, netlist: Netlist, placed: Placed, progress: Progre
         "short": any(count > available for count, available in use.values() if available),
         "reason": None if placed.failure is None else why_not(target, use, placed.failure),
         "critical_path": critical_path(timing.path, owners) if timing else [],
-        "area": area_by_block(placed_cells(placed.design, TOP), owners) if fits else {},
+        "area": area_by_block(placed_cells(placed.design, TOP) if fits else
+                              netlist_cells(netlist.design, TOP), owners),
         "log": str(placed.folder), "synthesis_log": str(netlist.folder),
         "bitstream": str(placed.bitstream) if fits else None,
     }

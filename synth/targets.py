@@ -13,7 +13,7 @@ class TargetError(ValueError):
 
 @dataclass(frozen=True)
 class Resources:
-    """What a part holds, or a design uses: logic cells of one LUT4, registers, multipliers of 16 or more bits,
+    """What a part holds, or a design uses: cells of one LUT4, registers, multipliers of 16 or more bits,
     block RAMs."""
 
     luts: int

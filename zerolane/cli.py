@@ -322,7 +322,7 @@ def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, 
           block: Annotated[str, typer.Option(help="one block alone: pe, fetch, chain_stage, ...")] = "array",
           no_place: Annotated[
               bool, typer.Option("--no-place", help="synthesis only: cells in seconds, no clock")] = False,
-          depth: Annotated[int, typer.Option(help="levels of blocks in the area table")] = 2,
+          depth: Annotated[int, typer.Option(help="levels of blocks in the area table")] = 3,
           picture: Annotated[
               Path | None, typer.Option(help="write a .png or .svg of the placed design")] = None,
           out: Annotated[Path | None, typer.Option(help="folder for bitstream, reports and logs")] = None,

@@ -88,7 +88,7 @@ def run_synth(config: Config, options: SynthOptions, console: Console,
             record = build(request, options.seeds, progress,
                            lambda one: errors.print(_seed_line(one), markup=False, style="dim"))
     if not options.place:
-        _print_cells(record, console)
+        _print_cells(record, options.depth, console)
         return record, None
     _print_record(record, options.depth, console)
     if options.out is not None:
@@ -96,7 +96,7 @@ def run_synth(config: Config, options: SynthOptions, console: Console,
     if options.picture is not None and record["fits"]:
         from synth.picture import draw
 
-        draw(record, options.picture, options.depth + 1)
+        draw(record, options.picture, options.depth)
         console.print(f"picture: {options.picture}", markup=False)
     return record, _missed(record, options.freq_mhz)
 
@@ -121,9 +121,10 @@ def _title(record: Record) -> str:
     return f"{record['preset']} ({record['block']}) on {record['part']}, speed {record['speed']}"
 
 
-def _print_cells(record: Record, console: Console) -> None:
+def _print_cells(record: Record, depth: int, console: Console) -> None:
     console.print(f"{_title(record)}: after synthesis", markup=False)
     console.print("cells: " + ", ".join(f"{kind} {count:,}" for kind, count in record["cells"].items()))
+    _print_area(record, depth, console)
     console.print(f"log: {record['synthesis_log']}", markup=False)
 
 
@@ -142,7 +143,7 @@ def _print_record(record: Record, depth: int, console: Console) -> None:
         console.print(f"Fmax {record['fmax_mhz']} MHz, seed {record['seed']}"
                       + (f" of {record['seeds']}" if len(record["seeds"]) > 1 else ""), markup=False)
         _print_path(record, console)
-        _print_area(record, depth, console)
+    _print_area(record, depth, console)
     if record["block"] == ARRAY and "peak_gmacs" in record:
         per_dsp = f", {record['gmacs_per_dsp']} per DSP" if record["gmacs_per_dsp"] else ""
         console.print(f"peak {record['peak_gmacs']} int8 GMAC/s: {record['gmacs_per_klut']} per kLUT"
