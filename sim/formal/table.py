@@ -1,11 +1,12 @@
 """All proofs."""
 
-from . import axi, queues, tokens
+from . import axi, collecting, lanes, queues, tokens
 from .bench import Proof
 
 __all__ = ["PROOFS", "chosen"]
 
-PROOFS: tuple[Proof, ...] = (*queues.PROOFS, *tokens.PROOFS, *axi.PROOFS)
+PROOFS: tuple[Proof, ...] = (*queues.PROOFS, *tokens.PROOFS, *axi.PROOFS,
+                              *collecting.PROOFS, *lanes.PROOFS)
 
 
 def chosen(names: list[str]) -> list[Proof]:
