@@ -74,8 +74,10 @@ class BurstLog(wiring.Component):
         for number in sorted(range(len(self._bursts)), key=lambda number: -self._bursts[number]):
             starts[number] = start
             start += self._bursts[number]
-        places = [Signal(width_of(most), name=f"{name}_{number}") for number, most in enumerate(self._bursts)]
-        place, following = Signal(range(depth), name=f"{name}_place"), Signal(range(depth), name=f"{name}_next")
+        places = [Signal(width_of(most), name=f"{name}_{number}")
+                  for number, most in enumerate(self._bursts)]
+        place = Signal(range(depth), name=f"{name}_place")
+        following = Signal(range(depth), name=f"{name}_next")
         m.d.comb += [
             place.eq(Array(Const(starts[number], range(depth)) | places[number]
                            for number in range(len(places)))[stream]),

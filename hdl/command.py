@@ -1,7 +1,7 @@
 """The command processor: descriptors in, jobs for every unit out, in order and overlapped."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .axi import ID_BITS
@@ -190,7 +190,8 @@ class CommandProcessor(wiring.Component):
             alone.eq(~self._owned & self._idle),
             bad_fields.eq(checked & (reader.o.payload.error | self._check.o.valid)),
             bad_extents.eq(checked & extents.o_done & extents.o.valid),
-            self._refused.eq(Mux(self._started, self.o_hold & bad_extents, (bad_fields | bad_extents) & alone)),
+            self._refused.eq(Mux(self._started, self.o_hold & bad_extents,
+                                 (bad_fields | bad_extents) & alone)),
             self._begin.eq(~self._started & checked & ~bad_fields & ~bad_extents & (extents.o_done | alone)),
         ]
         for job in (self.o_fetch_job, self.o_router_job, self.o_collector_job):

@@ -11,7 +11,6 @@ from .guard import BLOCK_BITS, EVERYWHERE, Windows
 from .registers import (
     REGISTER_SPACE_BITS,
     REGISTERS,
-    WATCHDOG_CYCLES,
     Access,
     config_values,
     register,
@@ -68,7 +67,7 @@ class ControlPort(wiring.Component):
             "o_count": Out(COUNT_BITS),
             "o_abort": Out(1),
             "o_reset": Out(1),
-            "o_watchdog": Out(32, init=WATCHDOG_CYCLES),
+            "o_watchdog": Out(32, init=register("WATCHDOG").reset),
             "o_windows": Out(Windows(), init=EVERYWHERE),
             "i_status": In(JobStatus()),
             "i_finished": In(1),

@@ -70,7 +70,7 @@ class Core(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
-        # A stream of one piece asks for full bursts but for the first and the last, one of short rows for beats.
+        # A stream of one piece asks for full bursts but for the first and the last; of short rows for beats.
         pieces = 1 << (config.read_buffer_beats // MAX_BURST_BEATS + 1).bit_length()
         rows = config.read_buffer_beats
         fetch = (pieces, pieces, rows)

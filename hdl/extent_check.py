@@ -1,4 +1,4 @@
-"""Whether every array that a descriptor names lies in its memory window, worked out while it still comes in."""
+"""Whether every array that a descriptor names lies in its memory window, worked out while it comes in."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import ADDRESS_BITS, Config
+from .config import ADDRESS_BITS, Config, width_of
 from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Descriptor, field_number
 from .guard import BLOCK_BITS, Window, Windows
 from .layouts import AFormat, BFormat
@@ -20,12 +20,13 @@ DIGIT_BITS = 4
 FACTOR_BITS = 16
 """One factor of a product that fits in the address space is shorter than this."""
 
+_FIELD_BITS = width_of(len(DESCRIPTOR_FIELDS))
 _FIELDS = {field.name: field for field in DESCRIPTOR_FIELDS}
 
 
 @dataclass
 class _Array:
-    """`count` + 1 rows, `stride` bytes apart, the last of `units` << `shift` bytes, from `name`'s value on."""
+    """`count` + 1 rows of `units` << `shift` bytes, `stride` bytes apart, from the value of `name` on."""
 
     name: str          # the field that is to blame
     words: str         # the field that comes last of those that matter
@@ -40,7 +41,8 @@ class _Array:
 
 def _Item() -> data.StructLayout:
     """An array at work."""
-    return data.StructLayout({"base": ADDRESS_BITS, "field": 5, "write": 1, "tile": 1, "wrong": 1, "overlaps": 1})
+    return data.StructLayout({"base": ADDRESS_BITS, "field": _FIELD_BITS, "write": 1, "tile": 1, "wrong": 1,
+                              "overlaps": 1})
 
 
 def _Part() -> data.StructLayout:
@@ -55,12 +57,12 @@ def _End() -> data.StructLayout:
 
 
 class ExtentCheck(wiring.Component):
-    """Finds the first array of a descriptor that is not wholly inside its window, and a tile that is too long.
+    """Finds the first array of a descriptor that is not wholly inside its window, or a tile that is too long.
 
     Reads of A, B, earlier sums and parameters belong in the window `read`, C in `write`. An array that wraps
     around the end of the address space is outside. Rows of C may not overlap. A dense tile must fit in its
-    half of the tile memory, or in all of it (packed ones are only known when they are packed). Arrays that the
-    descriptor does not use are not looked at.
+    half of the tile memory, or in all of it (packed ones are only known when they are packed). Arrays that
+    the descriptor does not use are not looked at.
 
     Throughput: an array a cycle; one with several rows takes a cycle for every four bits of its number of
         rows or of their distance, as long as they have come in; arrays are looked at as soon as their fields
@@ -163,7 +165,7 @@ class ExtentCheck(wiring.Component):
         """Loads one array after the other; the return value is 1 when all had their turn."""
         arrays, item = self._arrays(m), self._item
         number, there, takes = Signal(range(len(arrays) + 1)), Signal(), Signal()
-        used, field, write, tile = Signal(), Signal(5), Signal(), Signal()
+        used, field, write, tile = Signal(), Signal(_FIELD_BITS), Signal(), Signal()
         base, units, shift = Signal(ADDRESS_BITS), Signal(32), Signal(2)
         count, stride, large = Signal(32), Signal(32), Signal()
         words_per_beat = self._config.port_bytes // 4
@@ -195,7 +197,7 @@ class ExtentCheck(wiring.Component):
             m.d.sync += number.eq(0)
         return number == len(arrays)
 
-    # ---- stage 2: a digit of the product, and where the array would end with one row ----------------------
+    # ---- stage 2: a digit of the product, and where the array would end with one row -------------------
 
     def _multiply(self, m: Module) -> tuple[data.View, Signal]:
         digits, factor, item = self._digits, self._factor, self._item
@@ -225,7 +227,7 @@ class ExtentCheck(wiring.Component):
             ]
         return part, valid
 
-    # ---- stage 3: the last byte ---------------------------------------------------------------------------
+    # ---- stage 3: the last byte ------------------------------------------------------------------------
 
     def _add(self, m: Module, part, part_valid: Signal) -> tuple[data.View, Signal]:
         end, valid = Signal(_End()), Signal()
@@ -241,7 +243,7 @@ class ExtentCheck(wiring.Component):
         ]
         return end, valid
 
-    # ---- stage 4: is it inside ------------------------------------------------------------------------------
+    # ---- stage 4: is it inside -------------------------------------------------------------------------
 
     def _compare(self, m: Module, end, end_valid: Signal) -> None:
         config, item, error = self._config, end.item, self.o.error

@@ -54,7 +54,7 @@ class Finisher(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         lanes = self._config.lanes
-        self._wraps: list[Signal] = []
+        self._wraps = []
         self._bank_taken, self._bank_ready = Signal(), Signal()
         self._bank = Signal(data.ArrayLayout(
             data.StructLayout({"bias": 32, "scale": ScaleWord()}), lanes))

@@ -32,7 +32,7 @@ EVERYWHERE = {name: {"base": 0, "last": (1 << BLOCK_BITS) - 1} for name in ("rea
 
 
 def Blocked() -> data.StructLayout:
-    """Offers that the guard holds back since they lie outside of their window: of which read stream, where."""
+    """Offers that are held back since they lie outside of their window; of which read stream, where."""
     return data.StructLayout({"read": 1, "write": 1, "id": ID_BITS, "address": ADDRESS_BITS})
 
 

@@ -6,5 +6,5 @@ __all__ = ["sum_wraps"]
 
 
 def sum_wraps(one: Value, other: Value, total: Value) -> Value:
-    """1 where `total`, as wide as its terms, is not `one` + `other`: the signs of both terms differ from its."""
+    """1 where `total`, as wide as its terms, is not `one` + `other`: both terms have the other sign."""
     return (one[-1] == other[-1]) & (total[-1] != one[-1])

@@ -73,8 +73,8 @@ def add_shared(m: Module, name: str, component: wiring.Component, kind: str, pla
 def add_resettable(m: Module, parts: dict[str, Any], reset: Value, platform: Any) -> None:
     """Add submodules whose registers `reset` sets back as the domain's own reset does; memories keep theirs.
 
-    In a Verilog print shared blocks have a reset port, so there the parts get a domain of their own on the same
-    clock. In Amaranth's simulator a clock that is passed on comes too late for its neighbours.
+    In a Verilog print shared blocks have a reset port, so there the parts get a domain of their own on the
+    same clock. In Amaranth's simulator a clock that is passed on comes too late for its neighbours.
     """
     if isinstance(platform, ModuleLibrary):
         m.domains += ClockDomain("resettable", local=True)

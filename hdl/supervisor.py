@@ -17,9 +17,9 @@ class Supervisor(wiring.Component):
 
     A job that ends by itself costs nothing here. A fault, an abort, a soft reset or a watchdog that has
     seen nothing move for `i_watchdog` cycles closes the memory port; when all transfers are complete the
-    array is reset, and the job is over. Should the memory not complete them within `i_watchdog` cycles without
-    any movement, the job is over all the same; then the array stays closed until they are complete, and a job
-    started meanwhile waits for that, watched by the watchdog as any other.
+    array is reset, and the job is over. Should nothing move for as many cycles before they are, the job is
+    over all the same; then the array stays closed until they are complete, and a job started meanwhile waits
+    for that, watched by the watchdog as any other.
 
     Throughput: one job at a time.
     Latency: none from `i_start` to `o_start` and from `i_finished` to `o_finished` of a good job; a stop

@@ -25,7 +25,7 @@ __all__ = ["Top"]
 class Top(wiring.Component):
     """Control port, command processor, core, memory ports, guard, supervisor, counters; connections only.
 
-    What works on a job is reset after a fault; what a host sees, and what stands at the memory's pins, is not.
+    What works on a job is reset after a fault; what a host sees, and what stands at the memory's pins, not.
 
     Throughput, Latency: those of its parts.
     Backpressure: on every AXI channel but R and B, which are always taken.
