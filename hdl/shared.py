@@ -6,11 +6,22 @@ need be, for its reader and for a simulator that compiles it.
 
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, ResetSignal, Value, ValueCastable
+from amaranth.hdl import (
+    ClockDomain,
+    ClockSignal,
+    Const,
+    DomainRenamer,
+    Instance,
+    Module,
+    ResetInserter,
+    ResetSignal,
+    Value,
+    ValueCastable,
+)
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-__all__ = ["ModuleLibrary", "add_shared", "flat_ports"]
+__all__ = ["ModuleLibrary", "add_resettable", "add_shared", "flat_ports"]
 
 
 def flat_ports(component: wiring.Component) -> list[tuple[str, bool, Value]]:
@@ -30,11 +41,13 @@ class ModuleLibrary:
     Attributes
     ----------
     name : of the top module; kinds' modules are called `<name>_<kind>`
+    family : of the parts that the print is for ("ecp5", "ice40", "gowin"), None for any
     kinds : kind to a component that stands for all of that kind
     """
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, family: str | None = None):
         self.name = name
+        self.family = family
         self.kinds: dict[str, wiring.Component] = {}
 
     def instance(self, component: wiring.Component, kind: str) -> Instance:
@@ -57,3 +70,20 @@ def add_shared(m: Module, name: str, component: wiring.Component, kind: str, pla
         m.submodules[name] = platform.instance(component, kind)
     else:
         m.submodules[name] = component
+
+
+def add_resettable(m: Module, parts: dict[str, Any], reset: Value, platform: Any) -> None:
+    """Add submodules whose registers `reset` sets back as the domain's own reset does; memories keep theirs.
+
+    In a Verilog print shared blocks have a reset port, so there the parts get a domain of their own on the
+    same clock. In Amaranth's simulator a clock that is passed on comes too late for its neighbours.
+    """
+    if isinstance(platform, ModuleLibrary):
+        m.domains += ClockDomain("resettable", local=True)
+        m.d.comb += [ClockSignal("resettable").eq(ClockSignal()),
+                     ResetSignal("resettable").eq(ResetSignal() | reset)]
+    for name, part in parts.items():
+        if isinstance(platform, ModuleLibrary):
+            m.submodules[name] = DomainRenamer("resettable")(part)
+        else:
+            m.submodules[name] = ResetInserter(reset)(part)
