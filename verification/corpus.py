@@ -18,6 +18,7 @@ from hdl.layouts import AFormat, BFormat
 from hdl.registers import COUNTERS, REGISTERS, Access, ErrorCode, config_values, register
 from sim.host_port import HostCommand
 from sim.memory import gap_threshold
+from sim.memory_faults import CHANNELS, MemoryFaults
 from tests.products import draw_matrix, draw_options
 from zerolane import runtime
 from zerolane.device import Device, expected_result
@@ -98,8 +99,8 @@ class Session:
         np.testing.assert_array_equal(runtime.unpack_result(problem, plan, image, content),
                                       expected_result(a, b, **options), strict=True, err_msg=plan.label())
 
-    def move(self, image: runtime.Image) -> int:
-        """Put a job somewhere else, its strides and row pointers, too; what its addresses begin at."""
+    def move(self, image: runtime.Image, spread: bool = True) -> int:
+        """Put a job somewhere else, its strides (`spread`) and row pointers, too; where it begins."""
         rng = self.rng
         base = (int(rng.integers(0, 48)) * STORAGE_BYTES
                 + int(rng.integers(0, STORAGE_BYTES // MEMORY_BYTES)) * MEMORY_BYTES)
@@ -119,7 +120,7 @@ class Session:
             image.pieces = [(address, add_to_words(address, content, shifted, first))
                             for address, content in image.pieces]
         for name in ("a_stride", "b_stride", "c_stride", "cin_stride"):
-            more = int(rng.integers(0, 3)) * STORAGE_BYTES
+            more = int(rng.integers(0, 3)) * STORAGE_BYTES * spread
             for fields in descriptors:
                 rows = fields["k_count"] if name == "b_stride" else fields["rows"]
                 if fields[name] and rows * more < 1 << 30 and not is_run(fields, name):
@@ -147,14 +148,28 @@ class Session:
         for address, content in image.pieces:
             self.recorder.write_memory((address + base) % STORAGE_BYTES, content)
 
-    def run(self, image: runtime.Image, count: int | None = None, base: int = 0, look: bool = True) -> int:
-        """Put the image into memory and run its descriptors; the ERROR register."""
+    def start(self, image: runtime.Image, count: int | None = None, base: int = 0) -> None:
+        """Put the image into memory and ring the doorbell."""
         self.put(image, base)
         self.write("IRQ", 1)
         self.write("CONTROL", 1)
         self.write("DESCRIPTOR", image.descriptor_address + base)
         self.write("COUNT", image.descriptor_count if count is None else count)
         self.write("DOORBELL", 1)
+
+    def run_for(self, image: runtime.Image, cycles: int) -> None:
+        """Start it, and abort what is not done by then."""
+        self.start(image)
+        self.recorder.run_cycles(cycles)
+        if self.read("STATUS") & 1:
+            self.write("CONTROL", 0b011)
+            self.recorder.wait_interrupt(PATIENCE_CYCLES)
+        for name in ("ERROR", "ERROR_ADDRESS", "COMPLETED", "MAC_WORDS", "READ_BEATS"):
+            self.read(name)
+
+    def run(self, image: runtime.Image, count: int | None = None, base: int = 0, look: bool = True) -> int:
+        """Put the image into memory and run its descriptors; the ERROR register."""
+        self.start(image, count, base)
         self.recorder.wait_interrupt(PATIENCE_CYCLES)
         error = self.read("ERROR")
         if look:
@@ -551,11 +566,120 @@ def packed_overflow(session: Session) -> None:
     session.product(*(session.matrix(9, 9, 0.5, "csr") for _ in range(2)))
 
 
+# ---- windows, slow and broken memories, aborts -----------------------------------------------------------
+
+
+def windows(session: Session) -> None:
+    """Each array one block outside its window, at either end; and windows that just fit, anywhere."""
+    bias = np.arange(6, dtype=np.int32)[:, None]
+    for form, b_form in (("csr", "dense"), ("dense", "csr" if session.config.compressed_b else "dense")):
+        a, b = session.matrix(6, 40, 0.5, form), session.matrix(40, 18, 0.5, b_form)
+        plan = session.plan(a, b, k_cuts=(0, 20, 40), packed=b_form == "csr", bias=bias)
+        for name in ADDRESSES:
+            if not field_of(session.image(a, b, plan, bias=bias), 1, name):
+                continue
+            for register_name, step in (("LAST", -1), ("BASE", 64)):
+                kind = "WRITE" if name == "c_address" else "READ"
+                image = session.image(a, b, plan, bias=bias)
+                base = session.move(image, spread=False)
+                address = field_of(image, 1, name) // 64 * 64
+                session.write(f"{kind}_{register_name}", address + step)
+                session.run(image, base=base, look=False)
+                session.write(f"{kind}_{register_name}", 0xFFFF_FFFF if register_name == "LAST" else 0)
+        session.product(a, b, plan=plan, bias=bias)
+        for number in range(6):
+            image = session.image(a, b, plan, bias=bias)
+            base = session.move(image, spread=False)
+            end = base + MEMORY_BYTES - 1
+            for kind in ("READ", "WRITE"):
+                session.write(f"{kind}_BASE", base)
+                session.write(f"{kind}_LAST", end)
+            if number % 2:
+                # The descriptors themselves.
+                session.write("READ_BASE", base + 64)
+            session.run(image, base=base, look=number < 2)
+            for kind in ("READ", "WRITE"):
+                session.write(f"{kind}_BASE", 0)
+                session.write(f"{kind}_LAST", 0xFFFF_FFFF)
+    # Sizes whose arrays wrap around the end of memory.
+    image = session.image(a, b, plan, bias=bias)
+    for name in ("rows", "a_stride", "c_stride", "cin_stride", "b_stride"):
+        for bit in (20, 24, 28, 31):
+            image = session.image(a, b, plan, bias=bias)
+            session.run_for(edited(image, 1, **{name: 1 << bit}), 900)
+    session.product(a, b)
+
+
+def broken_memory(session: Session) -> None:
+    """An error on single beats, by number; channels that stop, for the watchdog to see."""
+    bias = np.arange(9, dtype=np.int32)[:, None]
+    a, b = session.matrix(9, 40, 0.5, "csr"), session.matrix(40, 18, 0.9, "dense")
+    plan = session.plan(a, b, k_cuts=(0, 11, 20, 40), bias=bias)
+    faults = [MemoryFaults(read_errors=True, first=beat, last=beat) for beat in (0, 5, 17, 30, 55, 80, 120)]
+    faults += [MemoryFaults(write_errors=True, first=beat, last=beat) for beat in (0, 9, 40)]
+    faults += [MemoryFaults(frozen=(channel,), first=moves) for channel in CHANNELS for moves in (0, 45, 150)]
+    session.write("WATCHDOG", 400)
+    for number, fault in enumerate(faults):
+        session.any_memory()
+        image = session.image(a, b, plan, bias=bias)
+        session.recorder.inject(fault)
+        session.run(image, look=number % 5 == 0)
+        session.read("ERROR_ADDRESS")
+        session.read("STATUS")
+        session.recorder.inject(None)
+        if number % 5 == 0:
+            session.product(a, b, bias=bias)
+    for cycles in (1, 130, 1 << 9, 1 << 20, 0):
+        session.write("WATCHDOG", cycles)
+        session.memory(latency=200)
+        session.run(session.image(a, b, plan, bias=bias), look=False)
+    session.write("WATCHDOG", register("WATCHDOG").reset)
+    session.memory()
+    session.product(a, b, bias=bias)
+
+
+def stops(session: Session) -> None:
+    """Abort and soft reset in many cycles of a job; the next one is right."""
+    a, b = session.matrix(12, 40, 0.5, "csr"), session.matrix(40, 18, 0.5, "csr")
+    for control in (0b011, 0b101):
+        session.write("CONTROL", control)
+        session.recorder.run_cycles(20)
+        session.look()
+        for number, cycles in enumerate((1, 9, 33, 60, 91, 140, 177, 230, 320)):
+            session.any_memory()
+            image = session.image(a, b, session.plan(a, b, k_cuts=(0, 11, 20, 40)))
+            session.start(image)
+            session.recorder.run_cycles(cycles)
+            session.write("CONTROL", control)
+            if control & 2:
+                session.recorder.wait_interrupt(PATIENCE_CYCLES)
+            session.recorder.run_cycles(150)
+            session.look()
+            if number % 3 == 0:
+                session.product(a, b)
+
+
+def endless(session: Session) -> None:
+    """Sizes far beyond what can be simulated: looked at for a while, then aborted."""
+    a, b = session.matrix(2, 8, 0.7, "dense"), session.matrix(8, 1, 0.9, "dense")
+    c, d = session.matrix(4, 20, 0.7, "csr"), session.matrix(20, 9, 0.7, "csr")
+    session.memory(latency=3)
+    for bit in range(8, 29):
+        image = session.image(a, b, session.plan(a, b))
+        session.run_for(edited(image, 0, rows=1 << bit | 1, a_stride=0, c_stride=4), 700)
+    for bit in range(12, 29, 2):
+        for name in ("a_nnz", "rows", *(("b_nnz",) if session.config.compressed_b else ())):
+            image = session.image(c, d, session.plan(c, d, packed=session.config.compressed_b))
+            session.run_for(edited(image, 0, c_address=0, c_stride=64, **{name: 1 << bit}), 500)
+    session.memory()
+    session.product(c, d)
+
+
 # ---- all -----------------------------------------------------------------------------------------------
 
 JOBS: tuple[Callable[[Session], None], ...] = (
     finishes, registers, doorbells, row_lengths, cuts, reuse, wide_indices, extremes, alignments, plans,
-    bad_fields, bus_errors, bad_csr, packed_overflow)
+    windows, bad_fields, stops, endless, bus_errors, bad_csr, broken_memory, packed_overflow)
 
 
 def corpus(session: Session, random_jobs: int = RANDOM_JOBS,

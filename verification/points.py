@@ -17,14 +17,17 @@ from hdl.config import MAX_BURST_BEATS, Config
 from hdl.control import ControlPort
 from hdl.core import Core
 from hdl.counters import Counters
-from hdl.descriptor_check import DescriptorCheck
+from hdl.descriptor_check import DescriptorCheck, field_number
+from hdl.extent_check import ExtentCheck
 from hdl.fetch import Fetch
+from hdl.guard import MemoryGuard
 from hdl.layouts import AFormat, BFormat
 from hdl.packer import Packer
 from hdl.pe import ProcessingElement
 from hdl.read_port import ReadPort
 from hdl.registers import COUNTERS, ErrorCode
 from hdl.row_queue import RowQueue
+from hdl.supervisor import Supervisor
 from hdl.token_bus import TokenBus
 from hdl.writer import SegmentWriter
 
@@ -59,12 +62,46 @@ def _jobs(command: CommandProcessor, m: Module) -> Points:
                     & (router.p.group_log2 == group))
     points["tile_overlaps"] = ("a tile is asked for while another descriptor computes",
                                command.o_tile_job.valid & command.o_tile_job.ready & command.o_open)
-    for code in ErrorCode:
-        if code is not ErrorCode.NONE and (config.compressed_b or code is not ErrorCode.PACKED_OVERFLOW):
-            points[f"error_{code.name.lower()}"] = (
-                f"a job ends with {code.name}",
-                command.o_finished & (command.o_status.error.code == code.value))
     return points
+
+
+def _supervisor(supervisor: Supervisor, m: Module) -> Points:
+    status = supervisor.o_status
+    points: Points = {f"error_{code.name.lower()}": (f"a job ends with {code.name}", supervisor.o_finished
+                                                     & (status.error.code == code.value))
+                      for code in ErrorCode if code not in (ErrorCode.NONE, ErrorCode.BLOCKED)}
+    return points | {
+        "overflow": ("an addition wraps", supervisor.i_overflow & status.busy),
+        "abort_while_busy": ("a job is aborted", supervisor.i_abort & status.busy),
+        "abort_while_idle": ("an abort without a job", supervisor.i_abort & ~status.busy),
+        "reset_while_busy": ("a soft reset during a job", supervisor.i_reset & status.busy),
+        "reset_while_idle": ("a soft reset without a job", supervisor.i_reset & ~status.busy),
+        "reset_done": ("a soft reset is over", supervisor.o_cleared),
+        "stopped_while_outstanding": ("a job is stopped while transfers are outstanding",
+                                      supervisor.o_close & ~supervisor.i_quiet),
+        "closing_after_done": ("the job is over, its transfers are not", status.closing & ~status.busy),
+    }
+
+
+def _guard(guard: MemoryGuard, m: Module) -> Points:
+    port, memory = guard.port, guard.memory
+    return {
+        "guard_holds": ("an address waits while a job is being stopped",
+                        (port.ar.valid | port.aw.valid) & (guard.i_hold | guard.i_close)
+                        & ~(memory.ar.valid | memory.aw.valid)),
+        "guard_finishes_write": ("data of a stopped job's burst still moves",
+                                 guard.i_close & memory.w.valid & memory.w.ready),
+        "guard_takes_reads": ("answers come for a stopped job", guard.i_close & memory.r.valid),
+    }
+
+
+def _extents(check: ExtentCheck, m: Module) -> Points:
+    names = ["a_pointers", "a_indices", "a_values", "b_values", "c_address", "cin_address", "params_address"]
+    if check._config.compressed_b:
+        names += ["b_pointers", "b_indices"]
+    return {f"outside_{name}": (f"a descriptor is refused since {name} leads outside its window",
+                                check.o_done & check.o.valid & (check.o.error.code == ErrorCode.OUTSIDE)
+                                & (check.o.error.detail == field_number(name))) for name in names}
 
 
 def _token_bus(bus: TokenBus, m: Module) -> Points:
@@ -181,8 +218,6 @@ def _writer(writer: SegmentWriter, m: Module) -> Points:
 
 
 def _check(check: DescriptorCheck, m: Module) -> Points:
-    from hdl.descriptor_check import field_number
-
     config = check._config
     names = ["opcode", "a_format", "half", "reuse_tile", "out_raw", "rows", "k_count", "n_count",
              "slice_words", "pk_log2", "group_log2"]
@@ -237,7 +272,7 @@ BLOCKS: dict[type, Callable[[Any, Module], Points]] = {
     CommandProcessor: _jobs, TokenBus: _token_bus, RowQueue: _row_queue, ProcessingElement: _pe,
     ChainStage: _chain, Collector: _collector, ReadPort: _read_port, SegmentWriter: _writer,
     DescriptorCheck: _check, Counters: _counters, ControlPort: _control, Fetch: _fetch, Packer: _packer,
-    Core: _core,
+    Core: _core, Supervisor: _supervisor, MemoryGuard: _guard, ExtentCheck: _extents,
 }
 
 
