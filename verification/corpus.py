@@ -278,11 +278,15 @@ def doorbells(session: Session) -> None:
         session.recorder.set_knobs(strobe=strobe)
         session.write("DOORBELL", 0)
         session.recorder.set_knobs(strobe=15)
-        for _ in range(4):
+        for _ in range(2):
             session.write("DOORBELL", 1)
             session.write("DESCRIPTOR", 0x7C00)
             session.read("COMPLETED")
             assert session.read("STATUS") & 1
+        # Windows cannot be changed now.
+        for name in ("READ_BASE", "READ_LAST", "WRITE_BASE", "WRITE_LAST"):
+            session.access(HostCommand.WRITE, register(name).address, 0x1234_5678)
+            session.read(name)
         session.recorder.run_cycles(2000)
         assert session.read("STATUS") == 0b010 and session.read("ERROR") == 0
         session.look()
@@ -431,7 +435,9 @@ def reuse(session: Session) -> None:
             descriptor = bytes(content_of(edited(image, 0, whole=whole, half=0)))
             assert image.descriptor_count == 1
             places = [image.c_address, *(image.place(image.c_bytes) for _ in range(3))]
-            image.descriptor_address = image.place(len(places) * DESCRIPTOR_BYTES)
+            # Descriptors may begin at any beat.
+            beat = int(session.rng.integers(1, 16)) * session.config.port_bytes
+            image.descriptor_address = image.place(len(places) * DESCRIPTOR_BYTES + beat) + beat
             image.descriptor_count = len(places)
             image.pieces.append((image.descriptor_address, descriptor * len(places)))
             for number, place in enumerate(places):
@@ -477,7 +483,8 @@ def bad_fields(session: Session) -> None:
         {"k_count": 0}, {"k_count": 0x8000_0000}, {"n_count": 0}, {"n_count": 10_000}, {"slice_words": 0},
         {"slice_words": 200}, {"c_address": 2}, {"cin_address": 1, "accumulate": 1},
         {"params_address": 2, "row_bias": 1}, {"a_pointers": 2}, {"a_indices": 1}, {"reuse_tile": 1},
-        {"relu": 1, "out_raw": 1}, {"row_scale": 1, "out_raw": 1}]
+        {"relu": 1, "out_raw": 1}, {"row_scale": 1, "out_raw": 1}, {"k_count": 0, "b_format": 1},
+        {"group_log2": 1, "pk_log2": config.pe_bits, "b_format": 1, "slice_words": 1}]
     for number, values in enumerate(bad):
         session.any_memory()
         image = session.image(a, b, session.plan(a, b, k_cuts=(0, 7, 13, 20)))
@@ -629,6 +636,26 @@ def broken_memory(session: Session) -> None:
         session.recorder.inject(None)
         if number % 5 == 0:
             session.product(a, b, bias=bias)
+    # A job that waits until the memory has ended what another left: aborted, timed out, and run.
+    session.write("WATCHDOG", 300)
+    for way in (0, 1, 2):
+        session.memory()
+        session.recorder.inject(MemoryFaults(frozen=("r",), first=40))
+        session.run(session.image(a, b, plan, bias=bias), look=False)
+        image = session.image(a, b, plan, bias=bias)
+        session.start(image)
+        session.read("STATUS")
+        if way == 0:
+            session.write("CONTROL", 0b011)
+        if way == 2:
+            session.recorder.inject(None)
+        session.recorder.wait_interrupt(PATIENCE_CYCLES)
+        session.look()
+        session.write("CONTROL", 0b101)
+        session.recorder.inject(None)
+        session.recorder.run_cycles(500)
+        session.look()
+        session.product(a, b, bias=bias)
     for cycles in (1, 130, 1 << 9, 1 << 20, 0):
         session.write("WATCHDOG", cycles)
         session.memory(latency=200)

@@ -12,12 +12,11 @@ from hdl.top import Top
 
 from .campaign import VerilogDesign, play_once, record
 from .mutants import block_of
-from .points import POINT_PREFIX, points_in_hardware
-from .system import ARRAY, array_sources
+from .points import POINT_PREFIX, point_verilog, points_in_hardware
+from .system import ARRAY
 
-__all__ = ["Branch", "Coverage", "measure"]
+__all__ = ["Branch", "Coverage", "branch_table", "measure"]
 
-_HERE = Path(__file__).parent
 _OPTIONS = ("--coverage-line", "--coverage-user")
 _RECORD = re.compile(r"^C '(.*)' (\d+)$")
 _PRINTER = "dump_module$"  # a trick of Yosys's printer for Icarus, no branch of the design
@@ -25,7 +24,14 @@ _PRINTER = "dump_module$"  # a trick of Yosys's printer for Icarus, no branch of
 
 @dataclass(frozen=True)
 class Branch:
-    """A branch of the printed RTL: one side of an `if`, or an item of a `case`."""
+    """A branch of the printed RTL: one side of an `if` or of a `? :`, or an item of a `case`.
+
+    Attributes
+    ----------
+    line : of the printed Verilog
+    kind : as Verilator names it: if, else, elsif, case, cond_then, cond_else
+    text : the line, and the one below it
+    """
 
     module: str
     line: int
@@ -70,10 +76,11 @@ def measure(config: Config, directory: Path, *, random_jobs: int, report: Callab
     recording = directory / "recording.jsonl"
     record(config, VerilogDesign(plain, mutants=False), recording, random_jobs=random_jobs, report=report)
     report("playing the recording on the model that counts branches and points")
-    counting = VerilogDesign(directory / "branches.v", mutants=False, more=(_HERE / "cover.v",))
+    points = directory / "points.v"
+    points.write_text(point_verilog(coverage.meanings))
+    counting = VerilogDesign(directory / "branches.v", mutants=False, more=(points,))
     play_once(config, counting, recording, directory, extra_options=_OPTIONS)
     _read_counts(directory / "play" / "coverage.dat", text, coverage)
-    assert array_sources()
     return coverage
 
 
@@ -92,12 +99,21 @@ def _read_counts(path: Path, text: str, coverage: Coverage) -> None:
         keys = dict(part.split("\x02", 1) for part in match[1].split("\x01") if "\x02" in part)
         count = int(match[2])
         if keys.get("page", "").startswith("v_user"):
-            name = keys["h"].rpartition(POINT_PREFIX)[2]
-            coverage.points[name] = coverage.points.get(name, 0) + count
+            coverage.points[keys["page"].partition(POINT_PREFIX)[2]] += count
         elif Path(keys["f"]).name == "branches.v":
             number = int(keys["l"])
             source = lines[number - 1].strip()
             if _PRINTER in source:
                 continue
-            branch = Branch(modules[number - 1], number, keys.get("o", ""), source)
+            # What it does tells a branch better than a condition that has no name of its own.
+            text = source if source.startswith("assign") else f"{source} {lines[number].strip()}"
+            branch = Branch(modules[number - 1], number, keys.get("o", ""), text)
             coverage.branches[branch] = coverage.branches.get(branch, 0) + count
+
+
+def branch_table(coverage: Coverage) -> str:
+    """Markdown: branches of each block."""
+    rows = [(block, *numbers) for block, numbers in coverage.by_block().items()]
+    rows.append(("all", sum(row[1] for row in rows), sum(row[2] for row in rows)))
+    lines = ["| block | branches taken | of |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {block} | {taken} | {total} |" for block, taken, total in rows)])

@@ -17,8 +17,10 @@ from .yosys import run_yosys
 __all__ = ["Mutant", "block_of", "make_mutants", "read_array"]
 
 LEAST_IN_A_BLOCK = 4
-_CLOCKS = re.compile(r"-port \\?(CLK|RD_CLK|WR_CLK) ")
-_SPARE = 2  # candidates listed for each mutant: those of clocks are left out
+_LEFT_OUT = re.compile(r"-port \\?(CLK|RD_CLK|WR_CLK|RD_SRST|RD_ARST) ")
+"""Clocks, and resets of read ports, which these memories do not have: Yosys prints no Verilog with them."""
+
+_SPARE = 2  # candidates listed for each mutant
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def make_mutants(config: Config, count: int, seed: int, directory: Path) -> list
     mutants: list[Mutant] = []
     for number, block in enumerate(names):
         lines = (directory / f"block{number}.txt").read_text().splitlines()
-        kept = [line for line in lines if line.startswith("mutate") and not _CLOCKS.search(line)]
+        kept = [line for line in lines if line.startswith("mutate") and not _LEFT_OUT.search(line)]
         for line in kept[:shares[block]]:
             mutants.append(_mutant(len(mutants) + 1, block, line))
     commands = "\n".join(mutant.apply() for mutant in mutants)

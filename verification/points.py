@@ -4,7 +4,7 @@ A point belongs to a block's class and is a condition on its members, or on thos
 counted in every instance. `with points_in_hardware():` adds them to every block that is elaborated inside.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,9 +31,11 @@ from hdl.supervisor import Supervisor
 from hdl.token_bus import TokenBus
 from hdl.writer import SegmentWriter
 
-__all__ = ["POINT_PREFIX", "Point", "point_names", "points_in_hardware"]
+__all__ = ["POINT_PREFIX", "Point", "point_names", "point_verilog",
+           "points_in_hardware"]
 
-POINT_PREFIX = "cover__"
+POINT_PREFIX = "zerolane_cover_"
+"""Each point is a Verilog module of its own: Verilator counts all instances of a module together."""
 
 Point = tuple[str, Any]
 """What it means, and when it is hit."""
@@ -295,10 +297,19 @@ def _with_points(original: Any, points: Callable[[Any, Module], Points], found: 
         for name, (about, condition) in points(self, m).items():
             if found is not None:
                 found[name] = about
-            m.submodules[f"{POINT_PREFIX}{name}"] = Instance(
-                "zerolane_cover", i_clk=ClockSignal(), i_rst=ResetSignal(), i_hit=Value.cast(condition).any())
+            m.submodules[f"cover_{name}"] = Instance(
+                f"{POINT_PREFIX}{name}", i_clk=ClockSignal(), i_rst=ResetSignal(), i_hit=Value.cast(condition).any())
         return m
     return elaborate
+
+
+def point_verilog(names: Iterable[str]) -> str:
+    """The modules of points: counted in each cycle in which they are hit."""
+    text = """module {module} (input wire clk, input wire rst, input wire hit);
+    cover property (@(posedge clk) hit && !rst);
+endmodule
+"""
+    return "".join(text.format(module=POINT_PREFIX + name) for name in names)
 
 
 def point_names(config: Config) -> dict[str, str]:
