@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from .runner import Model, build_model, start_command, tail
 from .storage import DUMP_FILE, LOAD_FILE
 from .transport import SimulatorDied
 
-__all__ = ["CocotbTransport"]
+__all__ = ["CocotbTransport", "build_system"]
 
 _HERE = Path(__file__).parent
 _SOURCES = (_HERE / "bench.v", _HERE / "storage.v", _HERE / "bench.vlt")
@@ -30,6 +30,16 @@ _SERVER = "sim.benches.server_bench"
 _MIN_BUILD_BYTES = {"verilator": 16 << 20, "icarus": 64 << 10}
 """Storage is never built smaller: one model then serves many memory sizes."""
 _END_SECONDS = 3.0
+
+
+def build_system(simulator: str, config: Config, memory_bytes: int, design: Design = default_design, *,
+                 extra_options: Sequence[str] = (),
+                 report: Callable[[str], None] | None = None) -> Model:
+    """The model of bench.v around an array; parameters as CocotbTransport, and options of Verilator."""
+    depth_words = depth_for(config, max(memory_bytes, _MIN_BUILD_BYTES[simulator]))
+    return build_model(simulator, (*_SOURCES, *getattr(design, "sources", ())), _TOPLEVEL, report=report,
+                       generated={"harness.v": harness_verilog(config, depth_words, design)},
+                       extra_options=extra_options)
 
 
 class CocotbTransport(HostTransport):
@@ -50,9 +60,7 @@ class CocotbTransport(HostTransport):
                  design: Design = default_design, report: Callable[[str], None] | None = None):
         super().__init__(config, memory_bytes)
         self.simulator = simulator
-        depth_words = depth_for(config, max(memory_bytes, _MIN_BUILD_BYTES[simulator]))
-        model = build_model(simulator, (*_SOURCES, *getattr(design, "sources", ())), _TOPLEVEL, report=report,
-                            generated={"harness.v": harness_verilog(config, depth_words, design)})
+        model = build_system(simulator, config, memory_bytes, design, report=report)
         self.directory = Path(tempfile.mkdtemp(prefix="zerolane-"))
         self._log = self.directory / "simulator.log"
         ours, theirs = socket.socketpair()
@@ -69,7 +77,7 @@ class CocotbTransport(HostTransport):
             os.close(their_lifeline)
         self._finalizer = weakref.finalize(self, _end, self.process, ours, self._lines, lifeline,
                                            self.directory)
-        self._request(op="settings", values=settings)
+        self._set(settings)
 
     def _start(self, model: Model, their_end: int, their_lifeline: int) -> subprocess.Popen:
         command, environment = start_command(model, _SERVER, self.directory, extra_env={
@@ -107,6 +115,9 @@ class CocotbTransport(HostTransport):
 
     def _run(self, kind: int, address: int, data: int) -> dict[str, int]:
         return self._request(op="run", kind=kind, address=address, data=data)
+
+    def _set(self, values: dict[str, int]) -> None:
+        self._request(op="settings", values=values)
 
     def _write_words(self, first: int, data: bytes) -> None:
         # Highest byte first, as a hexadecimal number is written; words of the file are then in reverse.

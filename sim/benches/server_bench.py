@@ -4,6 +4,7 @@ Between commands this waits in `readline`, which holds the whole simulator: time
 """
 
 import fcntl
+import functools
 import json
 import os
 import socket
@@ -12,8 +13,10 @@ from typing import Any
 import cocotb
 from cocotb.triggers import Timer, ValueChange
 
+from sim.memory_faults import FAULT_SETTINGS
+
 OUTPUTS = ("result", "response", "timed_out", "cycles", "violation")
-INPUTS = ("start", "kind", "address", "data", "load", "dump", "dump_first", "dump_last")
+INPUTS = ("start", "kind", "address", "data", "load", "dump", "dump_first", "dump_last", *FAULT_SETTINGS)
 
 
 def leave_with_the_host(lifeline: int) -> None:
@@ -34,6 +37,12 @@ async def run(dut: Any, request: dict[str, int], start: int) -> dict[str, int]:
     while dut.finished.value != start:
         await ValueChange(dut.finished)
     return {name: int(getattr(dut, name).value) for name in OUTPUTS}
+
+
+def set_pins(dut: Any, values: dict[str, int]) -> None:
+    """Pins by name, or by a path with dots below the top."""
+    for name, value in values.items():
+        functools.reduce(getattr, name.split("."), dut).value = value
 
 
 async def pulse(pin: Any) -> None:
@@ -57,8 +66,7 @@ async def serve(dut: Any) -> None:
         request, answer = json.loads(line), {}
         match request.pop("op"):
             case "settings":
-                for name, value in request["values"].items():
-                    getattr(dut, name).value = value
+                set_pins(dut, request["values"])
                 await Timer(1, unit="ns")
             case "load":
                 await pulse(dut.load)
