@@ -103,8 +103,7 @@ class Inside:
         """Build the fault in. ValueError if nothing drives its signal."""
         fragment, _ = self._find(fault.signal)
         target = self(fault.signal)
-        if isinstance(target, ValueCastable):
-            target = target.as_value()
+        target = target.as_value() if isinstance(target, ValueCastable) else Value.cast(target)
         count = 0
 
         def changed(statements) -> list:
@@ -114,7 +113,7 @@ class Inside:
                 if isinstance(statement, Switch):
                     cases = [(patterns, changed(body), where) for patterns, body, where in statement.cases]
                     statement = Switch(statement.test, cases, src_loc=statement.src_loc)
-                elif isinstance(statement, Assign) and _driven(statement) is target:
+                elif isinstance(statement, Assign) and _drives(statement.lhs, target):
                     if fault.only in (None, count):
                         value = fault.change(statement.rhs, self)
                         statement = None if value is None else Assign(statement.lhs, value)
@@ -136,9 +135,10 @@ class Inside:
         return fragment, name
 
 
-def _driven(statement: Assign) -> Signal | None:
-    """The signal that the statement drives as a whole, or a part of it."""
-    target = statement.lhs
-    while isinstance(target, Slice):
-        target = target.value
-    return target if isinstance(target, Signal) else None
+def _drives(left: Value, target: Value) -> bool:
+    """An assignment to `left` drives the target as a whole, or a part of it."""
+    while isinstance(left, Slice):
+        if isinstance(target, Slice) and left.value is target.value:
+            return target.start <= left.start and left.stop <= target.stop
+        left = left.value
+    return left is target
