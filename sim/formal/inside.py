@@ -94,10 +94,28 @@ class Inside:
         memory.read_port(domain="comb", addr=at, data=data, en=1, transparent_for=())
         return data
 
+    def paths(self, kind: type) -> list[str]:
+        """Where components of that class are inside, `submodule/submodule`."""
+        found = []
+
+        def visit(fragment: Fragment, path: str) -> None:
+            for child, name, _ in fragment.subfragments:
+                if child.origins and isinstance(child.origins[0], kind):
+                    found.append(f"{path}{name}")
+                visit(child, f"{path}{name}/")
+
+        visit(self.fragment, "")
+        return found
+
     def places(self, path: str) -> tuple[Value, Value]:
         """Addresses of the first read and the first write port of the memory at that path."""
         memory, _ = self._find(f"{path}/")
         return memory._read_ports[0]._addr, memory._write_ports[0]._addr
+
+    def cut(self, path: str):
+        """Take a signal's drivers away, so that the proof can drive it; returns the signal."""
+        self.break_it(Fault("cut", path, lambda value, inside: None))
+        return self(path)
 
     def break_it(self, fault: Fault) -> None:
         """Build the fault in. ValueError if nothing drives its signal."""

@@ -3,11 +3,11 @@
 from amaranth.hdl import Cat, Mux, Signal
 
 from hdl.config import ADDRESS_BITS, MAX_BURST_BEATS
-from hdl.writer import BURST_QUEUE, SegmentWriter
+from hdl.writer import SegmentWriter
 
 from .axi import in_one_block
 from .bench import Bench, Proof
-from .checks import moves, stable, steady
+from .checks import levels, moves, stable, steady
 from .configs import SMALL
 from .inside import Fault
 
@@ -179,10 +179,8 @@ def _writer_bursts(b: Bench) -> None:
     b.cover(writer.o_idle & (answered != 0))
     outstanding, lead, level = inside("outstanding"), inside("lead"), bursts.level
     b.invariant(outstanding == (closed - answered)[:COUNT_BITS])
-    b.invariant((outstanding <= 1 << 6) & (level <= BURST_QUEUE))
-    for queue, held in (("bursts", level), ("beats", inside("beats/level"))):
-        read, write = inside.places(f"{queue}/memory")
-        b.invariant((write - read)[:len(read)] == held[:len(read)])
+    b.invariant((outstanding <= 1 << 6))
+    levels(b)
     b.invariant((announced + level)[:COUNT_BITS] == closed)
     b.invariant(lead == (announced - sent + 1)[:COUNT_BITS])
     b.invariant((announced - answered)[:COUNT_BITS] <= 1 << 6)
