@@ -120,7 +120,7 @@ class Proof:
     state : writes the proof around it
     fault : breaks the block so that the property, without the invariants, fails within `depth`
     induction : unbounded, by induction over so many cycles; None: bounded
-    depth : cycles from reset in which the property is checked, and in which the fault is found
+    depth : cycles from reset in which the fault is found and, without induction, the property checked
     cover : cycles from reset in which all covers are reached
     quick : belongs to the test command; the others to its slow tier
     """

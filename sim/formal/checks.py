@@ -7,7 +7,7 @@ from hdl.queue import Queue
 
 from .bench import Bench
 
-__all__ = ["Marked", "levels", "flat", "moves", "stable", "steady"]
+__all__ = ["Marked", "flat", "levels", "moves", "stable", "steady"]
 
 
 def flat(payload) -> Value:

@@ -2,7 +2,6 @@
 
 from amaranth.hdl import Signal
 
-from hdl.axi import AxiAddress
 from hdl.config import AXI_PAGE_BYTES
 from hdl.guard import MAX_WRITE_BURSTS, MemoryGuard
 from hdl.registers import WINDOW_BYTES
@@ -17,8 +16,8 @@ __all__ = ["PROOFS", "allowed"]
 COUNT_BITS = 10
 
 
-def allowed(address: AxiAddress, window) -> Signal:
-    """Every byte of the burst lies in the window, and in one page."""
+def allowed(address, window):
+    """An AxiAddress: every byte of the burst lies in the window, and in one page."""
     first = address.address
     aligned = first & ~(SMALL.port_bytes - 1)
     end = aligned + (address.length + 1) * SMALL.port_bytes   # one more bit: nothing wraps around

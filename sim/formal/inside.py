@@ -7,6 +7,7 @@ from types import FrameType
 
 from amaranth.hdl import Fragment, MemoryInstance, Signal, Value, ValueCastable
 from amaranth.hdl._ast import Assign, Slice, Switch
+from amaranth.hdl._xfrm import StatementTransformer, ValueTransformer
 from amaranth.lib import data, wiring
 
 __all__ = ["Fault", "Inside"]
@@ -23,12 +24,37 @@ class Fault:
     change : from a driver's value and the block's inside to the value that drives instead; None removes
         the assignment
     only : number of the one assignment that changes, in the order of the text; all where None
+    reads : the signal keeps its drivers; wherever the block reads it, it reads the changed value
     """
 
     about: str
     signal: str
     change: Callable[[Value, "Inside"], Value | None]
     only: int | None = None
+    reads: bool = False
+
+
+class _Substitution(ValueTransformer, StatementTransformer):
+    """Puts another value wherever a signal is read."""
+
+    def __init__(self, signal: Value, value: Value):
+        self._signal, self._value = signal, value
+        self.count = 0
+
+    def on_Signal(self, value):
+        if value is not self._signal:
+            return value
+        self.count += 1
+        return self._value
+
+    def on_Assign(self, stmt):
+        return Assign(stmt.lhs, self.on_value(stmt.rhs))
+
+    def on_tree(self, fragment: Fragment) -> None:
+        for domain, statements in list(fragment.statements.items()):
+            fragment.statements[domain] = self.on_statements(statements)
+        for child, _, _ in fragment.subfragments:
+            self.on_tree(child)
 
 
 class Inside:
@@ -122,6 +148,14 @@ class Inside:
         fragment, _ = self._find(fault.signal)
         target = self(fault.signal)
         target = target.as_value() if isinstance(target, ValueCastable) else Value.cast(target)
+        if fault.reads:
+            value = fault.change(target, self)
+            assert value is not None
+            substitution = _Substitution(target, value)
+            substitution.on_tree(self.fragment)
+            if not substitution.count:
+                raise ValueError(f"the fault {fault.about!r} changes nothing: nobody reads {fault.signal}")
+            return
         count = 0
 
         def changed(statements) -> list:

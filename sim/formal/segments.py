@@ -42,7 +42,8 @@ class _Rows:
         b.assume(~chunks.valid | ((chunk.count != 0) & (chunk.count <= BYTES) & (after <= self.job.row_bytes)
                                   & (chunk.row_last == (after == self.job.row_bytes))))
         with m.If(moves(chunks)):
-            m.d.sync += [self.column.eq(Mux(chunk.row_last, 0, after)), self.row.eq(self.row + chunk.row_last)]
+            m.d.sync += [self.column.eq(Mux(chunk.row_last, 0, after)),
+                         self.row.eq(self.row + chunk.row_last)]
             with m.If(chunk.row_last):
                 m.d.sync += self.row_start.eq(self.row_start + self.job.stride)
         with m.If(self.begins):
@@ -115,7 +116,8 @@ def _writer_bytes_inside(b: Bench, rows: _Rows, lane, block, present, value) -> 
     at = Mux(placed_valid, position + placed.fills, position)[:len(position)]
     b.invariant(~filling | last_of_segment | (at == rows.address[2:]))
     b.invariant(~(filling & last_of_segment) | ((rows.column == 0) & strided))
-    b.invariant(~(filling & strided) | (Mux(last_of_segment, row + stride, row)[:ADDRESS_BITS] == rows.row_start))
+    next_row = Mux(last_of_segment, row + stride, row)[:ADDRESS_BITS]
+    b.invariant(~(filling & strided) | (next_row == rows.row_start))
     b.invariant(~(filling & strided) | (inside("row_offset") == rows.row_start[:2]))
     b.invariant(~filling | ((rows.row < job.rows) & (inside("rows_left") == job.rows - 1 - rows.row)))
     b.invariant(~filling | (rows.column < job.row_bytes))
@@ -179,7 +181,7 @@ def _writer_bursts(b: Bench) -> None:
     b.cover(writer.o_idle & (answered != 0))
     outstanding, lead, level = inside("outstanding"), inside("lead"), bursts.level
     b.invariant(outstanding == (closed - answered)[:COUNT_BITS])
-    b.invariant((outstanding <= 1 << 6))
+    b.invariant(outstanding <= 1 << 6)
     levels(b)
     b.invariant((announced + level)[:COUNT_BITS] == closed)
     b.invariant(lead == (announced - sent + 1)[:COUNT_BITS])

@@ -1,6 +1,6 @@
 """A lane that skips zeros against a plain one."""
 
-from amaranth.hdl import Array, Cat, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Mux, Signal, signed
 
 from hdl.config import ACC_BITS, VALUE_BITS
 from hdl.pe import ProcessingElement
@@ -91,7 +91,7 @@ def _skipping(b: Bench) -> None:
     b.assume(~op.valid | ((op.p.before <= 2) & (op.p.after <= 2)))
     value, k = Signal(signed(VALUE_BITS)), Signal(1)
     m.d.comb += [value.eq(op.p.value), k.eq(Mux(packed, op.p.address, op.p.address >> (own_words == 2)))]
-    b.assume(~op.valid | ((op.p.address == Mux(packed, k, Mux(own_words == 2, k << 1, k)))))
+    b.assume(~op.valid | (op.p.address == Mux(packed, k, Mux(own_words == 2, k << 1, k))))
     b.assume((value >= -(1 << OPERAND_BITS - 1)) & (value < 1 << OPERAND_BITS - 1))
 
     # ---- the plain lane: for one column of one lane, every product, zeros too ----
@@ -149,6 +149,7 @@ PROOFS = (
           "a lane whose row of B is packed drains the same sums as a plain one that multiplies zeros too; "
           "it holds a word exactly where a nonzero met it",
           lambda: ProcessingElement(SMALL, 0), _skipping,
-          Fault("a lane adds what lies behind its last slot", "walker/o_word.lanes", lambda value, inside: (1 << SMALL.lanes) - 1, only=1),
+          Fault("a lane adds what lies behind its last slot", "walker/o_word.lanes",
+                lambda value, inside: Const((1 << SMALL.lanes) - 1), only=1),
           induction=None, depth=18, cover=20),
 )
