@@ -161,14 +161,17 @@ PROOFS = (
           "every chunk leaves once, in order, groups in turn from the chains, chain 0 first in every job; "
           "the output is stable",
           lambda: Merger(SMALL), _merger,
-          Fault("the turn does not go back to chain 0", "turn", lambda value, inside: None, only=1), quick=True),
+          Fault("the turn does not go back to chain 0", "turn", lambda value, inside: None, only=1),
+          quick=True),
     Proof("earlier_sums", "EarlierSums",
           "every word leaves once, in order, on its group's chain; the outputs are stable",
           lambda: EarlierSums(SMALL), _earlier_sums,
-          Fault("a chunk is taken while a whole word waits", "i.ready", lambda value, inside: Const(1)), quick=True),
+          Fault("a chunk is taken while a whole word waits", "i.ready", lambda value, inside: Const(1)),
+          quick=True),
     Proof("densifier", "Densifier",
           "every group has each of its words once, in order, made of the chain's word of that place or of "
           "zeros; every chain word is taken once; drained means all taken; the output is stable",
           lambda: Densifier(SMALL, 0), _densifier,
-          Fault("an empty last word is not dropped behind a full group", "flushing", lambda value, inside: Const(0), only=1), quick=True),
+          Fault("an empty last word is not dropped behind a full group", "flushing",
+                lambda value, inside: Const(0), only=1), quick=True),
 )

@@ -35,7 +35,8 @@ def _accumulator(b: Bench) -> None:
         m.d.sync += [total.eq(0), swept.eq(1)]
     with m.Elif(adds[2]):
         m.d.sync += [total.valid.eq(1), total.data.eq(total.data + block.i_product)]
-    b.check(~(drains[2] & swept) | ((block.o.valid == total.valid) & (~total.valid | (block.o.data == total.data))))
+    b.check(~(drains[2] & swept) | (block.o.valid == total.valid))
+    b.check(~(drains[2] & swept & total.valid) | (block.o.data == total.data))
     b.cover(drains[2] & swept & total.valid & (total.data == 3) & b.past(drains[2] | adds[2], "busy"))
     b.invariant(drains[1] == (drained_before.valid & (drained_before.bank == bank)
                               & (drained_before.word == word)))
@@ -79,5 +80,7 @@ PROOFS = (
           "a drained word is the sum of all products added since it was drained before, and not valid "
           "where there were none",
           lambda: Accumulator(SMALL), _accumulator,
-          Fault("a sum that is one cycle old is not passed on", "read_passed", lambda value, inside: Const(0)), quick=True),
+          Fault("a sum that is one cycle old is not passed on", "read_passed",
+                lambda value, inside: Const(0)),
+          quick=True),
 )
