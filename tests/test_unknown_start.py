@@ -11,7 +11,8 @@ from tests.products import draw_matrix, draw_options, run_checked
 from tests.simulators import need
 from zerolane.device import Device
 
-_ARRAY_MODULE = re.compile(r"^module \\?zerolane_harness(?:\.array\b|_).*?^endmodule", re.MULTILINE | re.DOTALL)
+_ARRAY_MODULE = re.compile(r"^module \\?zerolane_harness(?:\.array\b|_).*?^endmodule",
+                           re.MULTILINE | re.DOTALL)
 _REGISTER_INITIAL = re.compile(r"^(\s*reg (?:\[\d+:\d+\] )?\S+)\s+= \d+'h[0-9a-f]+;$", re.MULTILINE)
 _MEMORY_INITIAL = re.compile(r"^( *)initial begin.*?^\1end\n", re.MULTILINE | re.DOTALL)
 
