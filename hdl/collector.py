@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .collector_control import CollectorControl
 from .collector_layouts import record_bytes
-from .config import Config
+from .config import ACC_BITS, Config
 from .dealer import EarlierSums, ParameterRecords
 from .densifier import Densifier
 from .emitter import Emitter
@@ -17,6 +17,9 @@ from .reader import SegmentReader
 from .shared import add_shared
 
 __all__ = ["Collector", "CollectorPath"]
+
+ELEMENT_BYTES = ACC_BITS // 8
+"""Of earlier sums and parameters; their addresses and strides are multiples of it."""
 
 
 class CollectorPath(wiring.Component):
@@ -142,8 +145,9 @@ class Collector(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.path = path = CollectorPath(config)
-        m.submodules.earlier_reader = earlier = SegmentReader(config, config.port_bytes)
-        m.submodules.parameter_reader = parameters = SegmentReader(config, record_bytes(config))
+        m.submodules.earlier_reader = earlier = SegmentReader(config, config.port_bytes, align_bytes=ELEMENT_BYTES)
+        m.submodules.parameter_reader = parameters = SegmentReader(config, record_bytes(config), single_row=True,
+                                                                      align_bytes=ELEMENT_BYTES)
         wiring.connect(m, path.o_earlier_job, earlier.i_job)
         wiring.connect(m, path.o_parameter_job, parameters.i_job)
         wiring.connect(m, earlier.o, path.i_earlier)
