@@ -72,7 +72,7 @@ class Densifier(wiring.Component):
             advance.eq(self.o.valid & self.o.ready),
             self.o.p.group_last.eq(group_last),
             self.o.p.job_last.eq(group_last & final),
-            self.o_drained.eq(~active & ~flushing.any()),
+            self.o_drained.eq((~active | (final & ended)) & ~flushing.any()),
         ]
         for c, source in enumerate(self.i):
             m.d.comb += source.ready.eq(flushing[c] | (hits[c] & ready & self.o.ready))

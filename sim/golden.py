@@ -82,4 +82,4 @@ def apply_scale(sums: npt.NDArray[np.int32], scale_words: npt.ArrayLike) -> npt.
     words = np.asarray(scale_words).astype(np.int64)
     multiplier, shift = words & 0xFFFF, words >> 16 & 31
     y = np.clip(_round_shift(sums.astype(np.int64) << SCALE_LEFT_BITS, shift), -(1 << 17), (1 << 17) - 1)
-    return np.clip(_round_shift(y * multiplier, np.int64(SCALE_RIGHT_BITS)), -128, 127).astype(np.int8)
+    return np.clip(_round_shift(y * multiplier, np.asarray(SCALE_RIGHT_BITS)), -128, 127).astype(np.int8)
