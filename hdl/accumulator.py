@@ -39,7 +39,7 @@ class Accumulator(wiring.Component):
     Latency: a drained word comes 2 cycles after `i_drain`; it holds all that was added by `i_add` before
         `i_drain`, and later additions find the word cleared.
     Backpressure: none.
-    Overflow: sums wrap.
+    Overflow: sums wrap; `o_overflow` says so.
 
     In one cycle the two accesses are to different banks. Two stages: read, then add and write. A read that
     comes one cycle too early for a sum gets it from the register behind the adder.
@@ -54,6 +54,7 @@ class Accumulator(wiring.Component):
     i_product : signed, two cycles after its `i_add`
     i_drain : BankAccess
     o : Sum, two cycles after its `i_drain`; behind a multiplexer, not a register
+    o_overflow : the sum of the `i_add` three cycles ago wrapped
     """
 
     def __init__(self, config: Config):
@@ -63,6 +64,7 @@ class Accumulator(wiring.Component):
             "i_product": In(signed(PRODUCT_BITS)),
             "i_drain": In(BankAccess(config)),
             "o": Out(Sum()),
+            "o_overflow": Out(1),
         })
 
     def elaborate(self, platform):
@@ -72,8 +74,9 @@ class Accumulator(wiring.Component):
         stored = [Signal(Sum(), name=f"stored{bank}") for bank in range(BANKS)]
         passed = [Signal(name=f"passed{bank}") for bank in range(BANKS)]        # one cycle ago: same word
         passed_adds = [Signal(name=f"passed_adds{bank}") for bank in range(BANKS)]
+        adds = Signal(BANKS)   # the bank gets a sum
         for bank in range(BANKS):
-            self._bank(m, bank, total, stored[bank], passed[bank], passed_adds[bank])
+            self._bank(m, bank, total, stored[bank], passed[bank], passed_adds[bank], adds[bank])
 
         # ---- read: one access of each kind ----
         add_bank, drain_bank = Signal(), Signal()
@@ -100,9 +103,18 @@ class Accumulator(wiring.Component):
             self.o.data.eq(Mux(drained_passed, past_total, drained.data)),
             self.o.valid.eq(drained_passed | drained.valid),
         ]
+
+        # ---- overflow, a cycle later: the loop through the adder is long enough ----
+        may_wrap, sign = Signal(), Signal()
+        m.d.sync += [
+            may_wrap.eq(adds.any() & (term[-1] == self.i_product[-1])),
+            sign.eq(term[-1]),
+        ]
+        m.d.comb += self.o_overflow.eq(may_wrap & (past_total[-1] != sign))
         return m
 
-    def _bank(self, m: Module, bank: int, total: Signal, stored, passed: Signal, passed_adds: Signal) -> None:
+    def _bank(self, m: Module, bank: int, total: Signal, stored, passed: Signal, passed_adds: Signal,
+              adds: Signal) -> None:
         config = self._config
         memory = Memory(shape=ACC_BITS + 1, depth=config.acc_words, init=[])
         m.submodules[f"bank{bank}"] = memory
@@ -124,4 +136,5 @@ class Accumulator(wiring.Component):
             passed.eq(writes.valid & (writes.word == reads.word)),
             passed_adds.eq(writes.adds),
             stored.eq(read.data),
+            adds.eq(writes.valid & writes.adds),
         ]

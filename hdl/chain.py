@@ -1,11 +1,12 @@
 """A stage of a drain chain: a PE's rows are merged into those of the PEs behind it."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import Config
+from .config import ACC_BITS, Config
 from .layouts import ChainWord
+from .overflow import sum_wraps
 
 __all__ = ["ChainStage"]
 
@@ -16,7 +17,7 @@ class ChainStage(wiring.Component):
     Throughput: one word a cycle, and where words of both sides meet two.
     Latency: one cycle.
     Backpressure: two words of room at the output, so that ready comes out of a register and the decision.
-    Overflow: sums wrap.
+    Overflow: sums wrap; `o_overflow` says so.
     Order: rows in order, words of a row by their index; a row ends on its last word. An empty row of one
         side costs no cycle when the other side has words.
 
@@ -27,6 +28,7 @@ class ChainStage(wiring.Component):
     Members
     -------
     i_own, i_up, o : streams of ChainWord
+    o_overflow : a sum of the cycle before wrapped
     """
 
     def __init__(self, config: Config):
@@ -35,6 +37,7 @@ class ChainStage(wiring.Component):
             "i_own": In(stream.Signature(ChainWord(config))),
             "i_up": In(stream.Signature(ChainWord(config))),
             "o": Out(stream.Signature(ChainWord(config))),
+            "o_overflow": Out(1),
         })
 
     def elaborate(self, platform):
@@ -86,9 +89,16 @@ class ChainStage(wiring.Component):
             word.valid.eq(own_lanes | up_lanes),
             word.last.eq(row_ends),
         ]
+        wraps = Signal(self._config.lanes)
         for lane, total in enumerate(word.data):
-            m.d.comb += total.eq(Mux(own_lanes[lane], own.data[lane], 0)
-                                 + Mux(up_lanes[lane], up.data[lane], 0))
+            terms = [Signal(signed(ACC_BITS), name=f"{side}_term{lane}") for side in ("own", "up")]
+            m.d.comb += [
+                terms[0].eq(Mux(own_lanes[lane], own.data[lane], 0)),
+                terms[1].eq(Mux(up_lanes[lane], up.data[lane], 0)),
+                total.eq(terms[0] + terms[1]),
+                wraps[lane].eq(sum_wraps(*terms, total)),
+            ]
+        m.d.sync += self.o_overflow.eq(decides & wraps.any())
         self._buffer(m, decides, word, room)
         return m
 

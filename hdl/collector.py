@@ -44,6 +44,7 @@ class CollectorPath(wiring.Component):
     o : stream of Chunk of W bytes, for the write job; bytes past a chunk's count are not zero
     o_drained : 1, pulse: the last chain word of the job was taken, on all chains
     o_idle : 1, no job
+    o_overflow : 1, earlier sums or a bias made a sum wrap
     """
 
     def __init__(self, config: Config):
@@ -60,6 +61,7 @@ class CollectorPath(wiring.Component):
             "o": Out(stream.Signature(Chunk(config.port_bytes))),
             "o_drained": Out(1),
             "o_idle": Out(1),
+            "o_overflow": Out(1),
         })
 
     def elaborate(self, platform):
@@ -93,6 +95,7 @@ class CollectorPath(wiring.Component):
             control.i_finished.eq(self.o.valid & self.o.ready & self.o.p.last),
             self.o_drained.eq(control.o_drained),
             self.o_idle.eq(control.o_idle),
+            self.o_overflow.eq(finisher.o_overflow),
         ]
         return m
 
@@ -120,6 +123,7 @@ class Collector(wiring.Component):
     o : stream of Chunk of W bytes, for the write job; bytes past a chunk's count are not zero
     o_drained : 1, pulse: the last chain word of the job was taken, on all chains
     o_idle : 1, no job
+    o_overflow : 1, earlier sums or a bias made a sum wrap
     """
 
     def __init__(self, config: Config):
@@ -134,6 +138,7 @@ class Collector(wiring.Component):
             "o": Out(stream.Signature(Chunk(config.port_bytes))),
             "o_drained": Out(1),
             "o_idle": Out(1),
+            "o_overflow": Out(1),
         })
 
     def elaborate(self, platform):
@@ -156,5 +161,5 @@ class Collector(wiring.Component):
         connect(m, path.o_write_job, flipped(self.o_write_job))
         connect(m, path.o, flipped(self.o))
         m.d.comb += [path.i_settled.eq(self.i_settled), self.o_drained.eq(path.o_drained),
-                     self.o_idle.eq(path.o_idle)]
+                     self.o_idle.eq(path.o_idle), self.o_overflow.eq(path.o_overflow)]
         return m

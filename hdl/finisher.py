@@ -1,19 +1,20 @@
 """What happens to a finished sum before it is written: earlier sums, bias, ReLU, scale."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .collector_layouts import CollectorPlan, DenseWord, LaneWord, ParameterRecord
-from .config import Config
+from .config import ACC_BITS, Config
 from .layouts import ScaleWord
+from .overflow import sum_wraps
 from .queue import Queue
 from .scaler import Scaler
 
 __all__ = ["Finisher"]
 
 QUEUE_WORDS = 16
-"""Words between bias and output, where the pipeline does not stall; more than its longest way."""
+"""Words between bias and output, where nothing stalls; more than the pipeline there is long."""
 
 
 class Finisher(wiring.Component):
@@ -22,9 +23,9 @@ class Finisher(wiring.Component):
     Throughput: one word a cycle; int8 with one multiplier: a word in V cycles. Groups with parameters
         also take as many cycles as they have records.
     Latency: 4 cycles, with int8 6 more (V + 10 in all with one multiplier).
-    Backpressure: with V multipliers no stage behind the first stalls: a word goes on when the queue at the
+    Backpressure: with V multipliers no stage behind the bias stalls: a word goes on when the queue at the
         output has room for it and for everything before it. With one or none every stage can wait.
-    Overflow: earlier sums and bias wrap in int32; scaling saturates.
+    Overflow: earlier sums and bias wrap in int32, `o_overflow` says so; scaling saturates.
     Order: kept.
 
     Parameters
@@ -40,6 +41,7 @@ class Finisher(wiring.Component):
         zero where it does not
     i_parameters : stream of ParameterRecord, the records of each group; only where the plan has any
     o : stream of DenseWord
+    o_overflow : earlier sums or a bias, added in the cycle before, made a sum wrap
     """
 
     def __init__(self, config: Config):
@@ -51,12 +53,14 @@ class Finisher(wiring.Component):
             "i_earlier": In(stream.Signature(LaneWord(config))),
             "i_parameters": In(stream.Signature(ParameterRecord(config))),
             "o": Out(stream.Signature(DenseWord(config))),
+            "o_overflow": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
         config, lanes = self._config, self._config.lanes
         parallel = config.scale_multipliers == lanes
+        self._wraps = []
         self._bank_taken, self._bank_ready = Signal(), Signal()
         self._bank = Signal(data.ArrayLayout(
             data.StructLayout({"bias": 32, "scale": ScaleWord()}), lanes))
@@ -65,67 +69,72 @@ class Finisher(wiring.Component):
         m.submodules.queue = self._queue = queue = Queue(DenseWord(config), QUEUE_WORDS if parallel else 2)
         connect(m, queue.o, flipped(self.o))
 
-        dense, biased, summed = (Signal(DenseWord(config), name=name, reset_less=True)
-                                 for name in ("dense", "biased", "summed"))
-        earlier = Signal(LaneWord(config), reset_less=True)
-        scales, scales_summed = (Signal(data.ArrayLayout(ScaleWord(), lanes), name=name, reset_less=True)
-                                 for name in ("scales", "scales_summed"))
-        dense_valid, biased_valid, summed_valid = Signal(), Signal(), Signal()
-        dense_moves, biased_moves, room = Signal(), Signal(), Signal()
-        summed_leaves = Signal()   # or is not there
+        dense, summed, biased = (Signal(DenseWord(config), name=name, reset_less=True)
+                                 for name in ("dense", "summed", "biased"))
+        scales = Signal(data.ArrayLayout(ScaleWord(), lanes), reset_less=True)
+        dense_valid, summed_valid, biased_valid = Signal(), Signal(), Signal()
+        dense_moves, summed_moves, room = Signal(), Signal(), Signal()
+        biased_leaves = Signal()   # or is not there
 
         # ---- 1: the word from the chains -----------------------------------------------------------
         m.d.comb += self.i.ready.eq(~dense_valid | dense_moves)
         with m.If(self.i.ready):
             m.d.sync += [dense_valid.eq(self.i.valid), dense.eq(self.i.p)]
 
-        # ---- 2: bias; the earlier sum comes beside it ----------------------------------------------
+        # ---- 2: earlier sums -----------------------------------------------------------------------
         m.d.comb += [
-            dense_moves.eq(dense_valid & room & (~biased_valid | biased_moves) & self._bank_ready
+            dense_moves.eq(dense_valid & (~summed_valid | summed_moves)
                            & (self.i_earlier.valid | ~self.i_plan.accumulate)),
-            self._bank_taken.eq(dense_moves & dense.group_last),
             self.i_earlier.ready.eq(dense_moves & self.i_plan.accumulate),
         ]
         with m.If(dense_moves):
-            m.d.sync += [
-                biased.group_last.eq(dense.group_last), biased.job_last.eq(dense.job_last),
-                *(biased.data[lane].eq(dense.data[lane] + self._bank[lane].bias.as_signed())
-                  for lane in range(lanes)),
-                *(scales[lane].eq(self._bank[lane].scale) for lane in range(lanes)),
-                earlier.eq(self.i_earlier.p),
-            ]
-        with m.If(dense_moves):
-            m.d.sync += biased_valid.eq(1)
-        with m.Elif(biased_moves):
-            m.d.sync += biased_valid.eq(0)
+            m.d.sync += [summed_valid.eq(1), summed.eq(dense)]
+            for lane in range(lanes):
+                m.d.sync += summed.data[lane].eq(
+                    self._sum(m, dense.data[lane], self.i_earlier.p[lane], dense_moves))
+        with m.Elif(summed_moves):
+            m.d.sync += summed_valid.eq(0)
 
-        # ---- 3: earlier sums -----------------------------------------------------------------------
-        m.d.comb += biased_moves.eq(biased_valid & summed_leaves)
-        with m.If(summed_leaves):
-            m.d.sync += summed_valid.eq(biased_valid)
-        with m.If(biased_moves):
-            m.d.sync += [
-                summed.group_last.eq(biased.group_last), summed.job_last.eq(biased.job_last),
-                *(summed.data[lane].eq(biased.data[lane] + earlier[lane]) for lane in range(lanes)),
-                scales_summed.eq(scales),
-            ]
+        # ---- 3: bias -------------------------------------------------------------------------------
+        m.d.comb += [
+            summed_moves.eq(summed_valid & room & biased_leaves & self._bank_ready),
+            self._bank_taken.eq(summed_moves & summed.group_last),
+        ]
+        with m.If(biased_leaves):
+            m.d.sync += biased_valid.eq(summed_moves)
+        with m.If(summed_moves):
+            m.d.sync += biased.eq(summed)
+            for lane in range(lanes):
+                m.d.sync += [
+                    biased.data[lane].eq(
+                        self._sum(m, summed.data[lane], self._bank[lane].bias.as_signed(), summed_moves)),
+                    scales[lane].eq(self._bank[lane].scale),
+                ]
+        m.d.sync += self.o_overflow.eq(Cat(self._wraps).any())
 
         # ---- ReLU on the way into the queue; int8: scale -------------------------------------------
         plain = Signal(DenseWord(config))
-        m.d.comb += plain.eq(summed)
-        for value, total in zip(plain.data, summed.data, strict=True):
+        m.d.comb += plain.eq(biased)
+        for value, total in zip(plain.data, biased.data, strict=True):
             m.d.comb += value.eq(Mux(self.i_plan.relu & (total < 0), 0, total))
         if parallel:
-            self._count_room(m, room, dense_moves)
-            m.d.comb += summed_leaves.eq(1)
-            self._scale_parallel(m, summed, plain, scales_summed, summed_valid)
+            self._count_room(m, room, summed_moves)
+            m.d.comb += biased_leaves.eq(1)
+            self._scale_parallel(m, biased, plain, scales, biased_valid)
         else:
             m.d.comb += room.eq(1)
-            self._scale_serial(m, summed, plain, scales_summed, summed_valid, summed_leaves)
+            self._scale_serial(m, biased, plain, scales, biased_valid, biased_leaves)
         return m
 
+    def _sum(self, m: Module, one, other, counts: Signal) -> Signal:
+        """The sum of two int32, remembered in `_wraps` should it wrap while it `counts`."""
+        total, wraps = Signal(signed(ACC_BITS)), Signal()
+        m.d.comb += [total.eq(one + other), wraps.eq(counts & sum_wraps(one, other, total))]
+        self._wraps.append(wraps)
+        return total
+
     def _parameter_bank(self, m):
-        """Bias and scale of each lane for the next group that comes to stage 2."""
+        """Bias and scale of each lane for the next group that comes to stage 3."""
         record, plan = self.i_parameters.p, self.i_plan
         full, needed = Signal(), Signal()
         lane_bits = self._config.lane_bits
@@ -156,7 +165,7 @@ class Finisher(wiring.Component):
                 m.d.sync += [lane.bias.eq(0), lane.scale.eq(plan.scale)]
 
     def _count_room(self, m, room, moves):
-        """Words on their way from stage 2 on, those in the queue included, are no more than it holds."""
+        """Words on their way from stage 3 on, those in the queue included, are no more than it holds."""
         underway, taken = Signal(range(QUEUE_WORDS + 1)), Signal()
         m.d.comb += [taken.eq(self.o.valid & self.o.ready), room.eq(underway != QUEUE_WORDS)]
         m.d.sync += underway.eq(underway + moves - taken)
@@ -173,19 +182,19 @@ class Finisher(wiring.Component):
                 put.p.job_last.eq(job_last),
             ]
 
-    def _scale_parallel(self, m, summed, plain, scales, valid):
+    def _scale_parallel(self, m, biased, plain, scales, valid):
         m.submodules.scaler = scaler = Scaler(self._config.lanes, tag_bits=2)
         m.d.comb += [
             scaler.i_advance.eq(1),
             scaler.i_relu.eq(self.i_plan.relu),
             scaler.i_valid.eq(valid & self.i_plan.int8),
-            scaler.i_tag.eq(Cat(summed.group_last, summed.job_last)),
+            scaler.i_tag.eq(Cat(biased.group_last, biased.job_last)),
         ]
         for lane in range(self._config.lanes):
-            m.d.comb += [scaler.i[lane].value.eq(summed.data[lane]), scaler.i[lane].scale.eq(scales[lane])]
+            m.d.comb += [scaler.i[lane].value.eq(biased.data[lane]), scaler.i[lane].scale.eq(scales[lane])]
         self._put(m, plain, valid, scaler.o.as_value(), scaler.o_valid, *scaler.o_tag)
 
-    def _scale_serial(self, m, summed, plain, scales, valid, leaves):
+    def _scale_serial(self, m, biased, plain, scales, valid, leaves):
         """One lane a cycle: stage 3's word moves down a lane at a time, bytes gather in a shift register."""
         lanes, queue = self._config.lanes, self._queue.i
         if not self._config.scale_multipliers:
@@ -200,9 +209,9 @@ class Finisher(wiring.Component):
             scaler.i_advance.eq(advance),
             scaler.i_relu.eq(self.i_plan.relu),
             scaler.i_valid.eq(feeding),
-            scaler.i[0].value.eq(summed.data[0]),
+            scaler.i[0].value.eq(biased.data[0]),
             scaler.i[0].scale.eq(scales[0]),
-            scaler.i_tag.eq(Cat(summed.group_last, summed.job_last, lane == lanes - 1)),
+            scaler.i_tag.eq(Cat(biased.group_last, biased.job_last, lane == lanes - 1)),
             leaves.eq(~valid | Mux(self.i_plan.int8, advance & (lane == lanes - 1), queue.ready)),
         ]
         with m.If(feeding & advance):
@@ -210,7 +219,7 @@ class Finisher(wiring.Component):
             with m.If(lane != lanes - 1):
                 for number in range(lanes - 1):
                     m.d.sync += [
-                        summed.data[number].eq(summed.data[number + 1]),
+                        biased.data[number].eq(biased.data[number + 1]),
                         scales[number].eq(scales[number + 1]),
                     ]
         with m.If(advance):
