@@ -47,13 +47,14 @@ class Config:
     beat_tokens : int
         T, tokens a beat of the token bus; at most W/2, so that T 16-bit column indices fill one chunk.
     acc_words : int
-        Accumulator words a lane: columns of one PE's slice divided by V, at most.
+        Words of each of a lane's two accumulator banks: columns of one PE's slice divided by V, at most.
+        A bank of 16 words fills the memory of an FPGA's distributed RAM and needs no multiplexer.
     chains : int
         Drain chains, 1 or 2; rows (in vector mode, groups of rows) alternate between them.
     queue_beats : int
         Depth of each PE's token queue.
     row_queue_words : int
-        Depth of each PE's queue of finished words; at least `acc_words`.
+        Depth of each PE's queue of finished words; at least `acc_words`, a whole row.
     read_buffer_beats : int
         Beats of room that each read stream may have outstanding; hides the memory's latency.
     compressed_b : bool
@@ -70,10 +71,10 @@ class Config:
     port_bytes: int = 16
     tile_bytes: int = 128 * 1024
     beat_tokens: int = 8
-    acc_words: int = 32
+    acc_words: int = 16
     chains: int = 2
     queue_beats: int = 16
-    row_queue_words: int = 32
+    row_queue_words: int = 16
     read_buffer_beats: int = 64
     compressed_b: bool = True
     scale_multipliers: int = 8
