@@ -4,7 +4,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import Config
+from .adders import MaskedAdder
+from .config import ACC_BITS, Config
 from .layouts import ChainWord
 
 __all__ = ["ChainStage"]
@@ -15,7 +16,8 @@ class ChainStage(wiring.Component):
 
     Throughput: one word a cycle, and where words of both sides meet two.
     Latency: one cycle.
-    Backpressure: two words of room at the output, so that ready comes out of a register and the decision.
+    Backpressure: the inputs' ready follows `o.ready` in the same cycle, by one gate; in a stage that `cuts`
+        it comes out of a register and the decision, and there are two words of room at the output.
     Overflow: sums wrap.
     Order: rows in order, words of a row by their index; a row ends on its last word. An empty row of one
         side costs no cycle when the other side has words.
@@ -23,14 +25,16 @@ class ChainStage(wiring.Component):
     Parameters
     ----------
     config : Config
+    cuts : bool
+        End the path of ready here, at the cost of a second word; each word costs more than the adders.
 
     Members
     -------
     i_own, i_up, o : streams of ChainWord
     """
 
-    def __init__(self, config: Config):
-        self._config = config
+    def __init__(self, config: Config, *, cuts: bool = False):
+        self._config, self._cuts = config, cuts
         super().__init__({
             "i_own": In(stream.Signature(ChainWord(config))),
             "i_up": In(stream.Signature(ChainWord(config))),
@@ -87,9 +91,20 @@ class ChainStage(wiring.Component):
             word.last.eq(row_ends),
         ]
         for lane, total in enumerate(word.data):
-            m.d.comb += total.eq(Mux(own_lanes[lane], own.data[lane], 0)
-                                 + Mux(up_lanes[lane], up.data[lane], 0))
-        self._buffer(m, decides, word, room)
+            m.submodules[f"adder{lane}"] = adder = MaskedAdder(ACC_BITS)
+            m.d.comb += [
+                adder.i_a.eq(own.data[lane]),
+                adder.i_b.eq(up.data[lane]),
+                adder.i_use_a.eq(own_lanes[lane]),
+                adder.i_use_b.eq(up_lanes[lane]),
+                total.eq(adder.o),
+            ]
+        if self._cuts:
+            self._buffer(m, decides, word, room)
+        else:
+            m.d.comb += room.eq(~self.o.valid | self.o.ready)
+            with m.If(room):
+                m.d.sync += [self.o.valid.eq(decides), self.o.p.eq(word)]
         return m
 
     def _buffer(self, m: Module, comes: Signal, word, room: Signal) -> None:

@@ -51,6 +51,8 @@ class Config:
         A bank of 16 words fills the memory of an FPGA's distributed RAM and needs no multiplexer.
     chains : int
         Drain chains, 1 or 2; rows (in vector mode, groups of rows) alternate between them.
+    chain_cut_stages : int
+        Every so many stages of a drain chain one ends the path of ready, which passes the others.
     queue_beats : int
         Depth of each PE's token queue.
     row_queue_words : int
@@ -73,6 +75,7 @@ class Config:
     beat_tokens: int = 8
     acc_words: int = 16
     chains: int = 2
+    chain_cut_stages: int = 4
     queue_beats: int = 16
     row_queue_words: int = 16
     read_buffer_beats: int = 64
@@ -87,9 +90,9 @@ class Config:
                 self._refuse(field.name, f"a value of type {field.type.__name__}")
         power_of_two = {
             "pes": (2, 64), "lanes": (2, 32), "port_bytes": (4, 64), "tile_bytes": (256, 1 << 22),
-            "beat_tokens": (2, 32), "acc_words": (2, 256), "chains": (1, 2), "queue_beats": (4, 256),
-            "row_queue_words": (2, 1024), "read_buffer_beats": (2 * MAX_BURST_BEATS, 512),
-            "table_rows": (4, 4096),
+            "beat_tokens": (2, 32), "acc_words": (2, 256), "chains": (1, 2), "chain_cut_stages": (1, 64),
+            "queue_beats": (4, 256), "row_queue_words": (2, 1024),
+            "read_buffer_beats": (2 * MAX_BURST_BEATS, 512), "table_rows": (4, 4096),
         }
         for name, (low, high) in power_of_two.items():
             value = getattr(self, name)
