@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 
 from .shared import ModuleLibrary, flat_ports
 
-__all__ = ["emit_verilog"]
+__all__ = ["emit_rtlil", "emit_verilog"]
 
 _MIN_YOSYS = (0, 40)
 _PASSES = (
@@ -33,16 +33,25 @@ def emit_verilog(component: wiring.Component, name: str) -> str:
     without end and cost Verilator more than half of its speed.
     """
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
-    library = ModuleLibrary(name)
+    script = [f"read_rtlil <<rtlil\n{text}\nrtlil" for text in emit_rtlil(component, name)]
+    yosys = find_yosys(lambda version: version >= _MIN_YOSYS)
+    printed = yosys.run(["-q", "-"], "\n".join([*script, *_PASSES, ""]), ignore_warnings=True)
+    return _INITIAL.sub(_as_loop, printed)
+
+
+def emit_rtlil(component: wiring.Component, name: str, family: str | None = None) -> list[str]:
+    """Yosys's own language: one text for the top module `name` and what is in it, one for each shared kind.
+
+    `family` is what blocks see as `platform.family`: "ecp5", "ice40" or "gowin" where the text is for such a
+    part, None where it is for no part in particular.
+    """
+    library = ModuleLibrary(name, family)
     texts = [_intermediate(component, name, library)]
     # Shared blocks may ask for further ones while they are elaborated.
     while len(texts) <= len(library.kinds):
         kind, shared = list(library.kinds.items())[len(texts) - 1]
         texts.append(_intermediate(shared, f"{name}_{kind}", library))
-    script = [f"read_rtlil <<rtlil\n{text}\nrtlil" for text in texts]
-    yosys = find_yosys(lambda version: version >= _MIN_YOSYS)
-    printed = yosys.run(["-q", "-"], "\n".join([*script, *_PASSES, ""]), ignore_warnings=True)
-    return _INITIAL.sub(_as_loop, printed)
+    return texts
 
 
 def _intermediate(component: wiring.Component, name: str, library: ModuleLibrary) -> str:

@@ -30,11 +30,13 @@ class ModuleLibrary:
     Attributes
     ----------
     name : of the top module; kinds' modules are called `<name>_<kind>`
+    family : of the parts that the print is for ("ecp5", "ice40", "gowin"), None for any
     kinds : kind to a component that stands for all of that kind
     """
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, family: str | None = None):
         self.name = name
+        self.family = family
         self.kinds: dict[str, wiring.Component] = {}
 
     def instance(self, component: wiring.Component, kind: str) -> Instance:

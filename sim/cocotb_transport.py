@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from .runner import Model, build_model, start_command, tail
 from .storage import DUMP_FILE, LOAD_FILE
 from .transport import SimulatorDied
 
-__all__ = ["CocotbTransport"]
+__all__ = ["CocotbTransport", "build_system"]
 
 _HERE = Path(__file__).parent
 _SOURCES = (_HERE / "bench.v", _HERE / "storage.v", _HERE / "bench.vlt")
@@ -30,6 +30,16 @@ _SERVER = "sim.benches.server_bench"
 _MIN_BUILD_BYTES = {"verilator": 16 << 20, "icarus": 64 << 10}
 """Storage is never built smaller: one model then serves many memory sizes."""
 _END_SECONDS = 3.0
+
+
+def build_system(simulator: str, config: Config, memory_bytes: int, design: Design = default_design, *,
+                 extra_options: Sequence[str] = (),
+                 report: Callable[[str], None] | None = None) -> Model:
+    """The model of bench.v around an array; parameters as CocotbTransport, and options of Verilator."""
+    depth_words = depth_for(config, max(memory_bytes, _MIN_BUILD_BYTES[simulator]))
+    return build_model(simulator, (*_SOURCES, *getattr(design, "sources", ())), _TOPLEVEL, report=report,
+                       generated={"harness.v": harness_verilog(config, depth_words, design)},
+                       extra_options=extra_options)
 
 
 class CocotbTransport(HostTransport):
@@ -50,9 +60,7 @@ class CocotbTransport(HostTransport):
                  design: Design = default_design, report: Callable[[str], None] | None = None):
         super().__init__(config, memory_bytes)
         self.simulator = simulator
-        depth_words = depth_for(config, max(memory_bytes, _MIN_BUILD_BYTES[simulator]))
-        model = build_model(simulator, (*_SOURCES, *getattr(design, "sources", ())), _TOPLEVEL, report=report,
-                            generated={"harness.v": harness_verilog(config, depth_words, design)})
+        model = build_system(simulator, config, memory_bytes, design, report=report)
         self.directory = Path(tempfile.mkdtemp(prefix="zerolane-"))
         self._log = self.directory / "simulator.log"
         ours, theirs = socket.socketpair()

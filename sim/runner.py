@@ -18,7 +18,8 @@ from .cache import cache_directory, locked
 from .tools import check_tools, find_verilator
 from .transport import TransportError
 
-__all__ = ["BenchFailed", "BuildFailed", "Model", "build_model", "run_bench", "start_command", "tail"]
+__all__ = ["BenchFailed", "BuildFailed", "Model", "build_model", "run_bench", "run_model",
+           "start_command", "tail"]
 
 TIMESCALE = ("1ns", "1ps")
 _LOG_TAIL_LINES = 25
@@ -97,7 +98,7 @@ def tail(path: Path, lines: int = _LOG_TAIL_LINES) -> str:
 
 
 def build_model(simulator: str, sources: Sequence[Path], toplevel: str, *, generated: Mapping[str, str] = {},
-                report: Callable[[str], None] | None = None) -> Model:
+                extra_options: Sequence[str] = (), report: Callable[[str], None] | None = None) -> Model:
     """Build Verilog once; later calls with the same text, options and tool get the same model.
 
     Parameters
@@ -106,6 +107,7 @@ def build_model(simulator: str, sources: Sequence[Path], toplevel: str, *, gener
     sources : Verilog files, and .vlt files (for Verilator only) that open signals to the host
     toplevel : module to simulate
     generated : further sources, file name to text
+    extra_options : of Verilator
     report : is told before a build begins
 
     Raises ToolMissing, BuildFailed.
@@ -115,7 +117,7 @@ def build_model(simulator: str, sources: Sequence[Path], toplevel: str, *, gener
     if simulator == "icarus":
         texts = {name: text for name, text in texts.items() if not name.endswith(".vlt")}
     options = ["-O3", "--timing", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-Wno-lint",
-               "-Wno-style", "--output-split", "20000"] if simulator == "verilator" else []
+               "-Wno-style", "--output-split", "20000", *extra_options] if simulator == "verilator" else []
     version = find_verilator().version if simulator == "verilator" else _icarus_version()
     key = hashlib.sha256(repr((_BUILD_FORM, simulator, version, options, toplevel, cocotb_version(),
                                sorted(texts.items()))).encode()).hexdigest()[:24]
@@ -215,6 +217,13 @@ def run_bench(test_module: str, verilog: str, toplevel: str, *, simulator: str, 
         f'public_flat_rw -module "{toplevel}" -var "{pattern}"\n' for pattern in open_signals)
     model = build_model(simulator, sources, toplevel,
                         generated={f"{toplevel}.v": verilog, f"{toplevel}.vlt": control})
+    return run_model(test_module, model, test_directory=test_directory, extra_env=extra_env,
+                     timeout_seconds=timeout_seconds)
+
+
+def run_model(test_module: str, model: Model, *, test_directory: Path, extra_env: Mapping[str, str] = {},
+              timeout_seconds: float = 600) -> list[str]:
+    """As run_bench, on a model that is built."""
     test_directory.mkdir(parents=True, exist_ok=True)
     results, log = test_directory / "results.xml", test_directory / "simulator.log"
     results.unlink(missing_ok=True)
@@ -235,5 +244,5 @@ def run_bench(test_module: str, verilog: str, toplevel: str, *, simulator: str, 
               if case.find("failure") is not None or case.find("error") is not None]
     if failed or not cases or code:
         what = f"failed: {', '.join(map(str, failed))}" if failed else f"no result, exit code {code}"
-        raise BenchFailed(f"{test_module} on {simulator}: {what}; the end of {log}:\n{tail(log, 60)}")
+        raise BenchFailed(f"{test_module} on {model.simulator}: {what}; the end of {log}:\n{tail(log, 60)}")
     return [str(case.get("name")) for case in cases]

@@ -1,4 +1,4 @@
-"""The command line: demo, doctor, generate, run, bench."""
+"""The command line: demo, doctor, generate, run, bench, synth."""
 
 import json
 import os
@@ -13,6 +13,8 @@ from rich.table import Table
 
 from hdl.config import Config, ConfigError
 from sim.transport import SIMULATORS, ToolMissing, TransportError, fastest_simulator
+from synth.targets import TargetError
+from synth.tools import ToolFailed
 from zerolane.config_file import config_by_preset, load_config
 from zerolane.device import Device, DeviceError
 from zerolane.formats import MatrixFileError
@@ -57,9 +59,9 @@ def main() -> None:
         _fail("interrupted", MISMATCH_STATUS)
     except typer.TyperException as error:
         _fail(error.format_message(), USAGE_STATUS)
-    except (ConfigError, MatrixFileError, OperandError, WorkError, ToolMissing) as error:
+    except (ConfigError, MatrixFileError, OperandError, WorkError, ToolMissing, TargetError) as error:
         _fail(str(error), USAGE_STATUS)
-    except (DeviceError, TransportError) as error:
+    except (DeviceError, TransportError, ToolFailed) as error:
         _fail(str(error), MISMATCH_STATUS)
     except OSError as error:
         _fail(f"{error.filename or 'file'}: {error.strerror or error}", USAGE_STATUS)
@@ -305,3 +307,41 @@ def _sweep(device: Device, out_dtype: str, seed: int, progress: Callable[[str], 
     if plot is not None:
         plot_sweep(records, plot)
     return records
+
+
+@app.command()
+def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, ice40-up5k, ice40-hx8k, "
+                                                   "gw1nr-9, gw2a-18 or gw2ar-18")],
+          speed: Annotated[
+              str | None, typer.Option(help="speed grade; the slowest if nothing is said")] = None,
+          freq: Annotated[
+              float | None, typer.Option(help="MHz that must be reached; else the part's usual one is tried")
+          ] = None,
+          seed: Annotated[int, typer.Option(help="of place and route")] = 1,
+          seeds: Annotated[int, typer.Option(help="so many seeds, from --seed on; the fastest counts")] = 1,
+          block: Annotated[str, typer.Option(help="one block alone: pe, fetch, chain_stage, ...")] = "array",
+          no_place: Annotated[
+              bool, typer.Option("--no-place", help="synthesis only: cells in seconds, no clock")] = False,
+          depth: Annotated[int, typer.Option(help="levels of blocks in the area table")] = 3,
+          picture: Annotated[
+              Path | None, typer.Option(help="write a .png or .svg of the placed design")] = None,
+          out: Annotated[Path | None, typer.Option(help="folder for bitstream, reports and logs")] = None,
+          preset: Preset = None, config: ConfigFile = None, json_file: JsonFile = None) -> None:
+    """From a configuration to a bitstream with Yosys and nextpnr: area, clock, slowest path."""
+    from zerolane.synth_report import SynthOptions, run_synth
+
+    chosen = _configuration(preset, config)
+    for name, value, least in (("--seed", seed, 0), ("--seeds", seeds, 1), ("--depth", depth, 1)):
+        if value < least:
+            raise typer.BadParameter(f"{name} {value}; it must be at least {least}")
+    if freq is not None and not 1 <= freq <= 1000:
+        raise typer.BadParameter(f"--freq {freq:g}; it must be 1 to 1000 MHz")
+    if no_place and (picture is not None or freq is not None or seeds > 1):
+        raise typer.BadParameter("--no-place excludes --picture, --freq and --seeds")
+    options = SynthOptions(target, speed, freq, range(seed, seed + seeds), block, not no_place, depth,
+                           picture, out)
+    record, failure = run_synth(chosen, options, console, errors)
+    if json_file is not None:
+        json_file.write_text(json.dumps(record, indent=2) + "\n")
+    if failure is not None:
+        _fail(failure, MISMATCH_STATUS)

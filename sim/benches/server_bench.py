@@ -4,6 +4,7 @@ Between commands this waits in `readline`, which holds the whole simulator: time
 """
 
 import fcntl
+import functools
 import json
 import os
 import socket
@@ -36,6 +37,12 @@ async def run(dut: Any, request: dict[str, int], start: int) -> dict[str, int]:
     return {name: int(getattr(dut, name).value) for name in OUTPUTS}
 
 
+def set_pins(dut: Any, values: dict[str, int]) -> None:
+    """Pins by name, or by a path with dots below the top."""
+    for name, value in values.items():
+        functools.reduce(getattr, name.split("."), dut).value = value
+
+
 async def pulse(pin: Any) -> None:
     """Have the storage read or write its file. The clock stands: no cycle passes."""
     pin.value = 1
@@ -57,8 +64,7 @@ async def serve(dut: Any) -> None:
         request, answer = json.loads(line), {}
         match request.pop("op"):
             case "settings":
-                for name, value in request["values"].items():
-                    getattr(dut, name).value = value
+                set_pins(dut, request["values"])
                 await Timer(1, unit="ns")
             case "load":
                 await pulse(dut.load)

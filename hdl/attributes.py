@@ -1,0 +1,7 @@
+"""Attributes of signals that tell synthesis what it cannot know."""
+
+__all__ = ["KEPT_COPY"]
+
+KEPT_COPY = {"zerolane_kept_copy": 1}
+"""`Signal(..., attrs=KEPT_COPY)`: its register is one of several equal ones, copied on purpose so that each
+drives what is near to it. Synthesis would make one of them again, with a net across the whole die."""

@@ -1,0 +1,95 @@
+"""Properties that many blocks share: stable streams, and elements that are neither lost nor doubled."""
+
+from amaranth.hdl import Mux, Signal, Value, ValueCastable
+
+from .bench import Bench
+
+__all__ = ["Marked", "flat", "moves", "stable", "steady"]
+
+
+def flat(payload) -> Value:
+    """A payload as one value."""
+    return payload.as_value() if isinstance(payload, ValueCastable) else Value.cast(payload)
+
+
+def moves(stream) -> Value:
+    """An element passes in this cycle."""
+    return stream.valid & stream.ready
+
+
+def _holds(b: Bench, stream, name: str):
+    """1 unless the stream was stalled and changed what it offered."""
+    stalled = b.past(stream.valid & ~stream.ready, f"{name}_stalled")
+    before = b.past(flat(stream.payload), f"{name}_before")
+    return ~stalled | (stream.valid & (flat(stream.payload) == before))
+
+
+def stable(b: Bench, *streams) -> None:
+    """Property: what an output stream offers stays until it is taken."""
+    for number, stream in enumerate(streams):
+        b.check(_holds(b, stream, f"output{number}"))
+        b.cover(b.past(stream.valid & ~stream.ready, f"stall{number}") & stream.valid & stream.ready)
+
+
+def steady(b: Bench, *streams) -> None:
+    """Assumption: input streams do the same."""
+    for number, stream in enumerate(streams):
+        b.assume(_holds(b, stream, f"input{number}"))
+
+
+class Marked:
+    """Follows one element, whichever, from the input of a block to its output.
+
+    In any cycle in which an element enters, the solver may mark it. `ahead` counts the elements that must
+    leave before it. When its turn comes it must be the expected one. As every element can be the marked one,
+    none is lost, doubled, changed or overtaken, provided `inside` stays within the block's room.
+
+    Parameters
+    ----------
+    enters, leaves : conditions, one element each
+    expected : what the entering element must look like when it leaves
+    got : what leaves
+    room : elements the block can hold
+
+    Attributes
+    ----------
+    inside : elements in the block
+    present : the marked one is among them
+    ahead : elements that leave before it
+    value : what it must look like
+    """
+
+    def __init__(self, b: Bench, enters, expected, leaves, got, room: int, name: str = "marked"):
+        m = b.m
+        expected, got = flat(expected), flat(got)
+        self.inside = Signal(range(room + 2), name=f"{name}_inside")
+        self.present, self.once = Signal(name=f"{name}_present"), Signal(name=f"{name}_once")
+        self.ahead = Signal(range(room + 2), name=f"{name}_ahead")
+        self.value = Signal(len(expected), name=f"{name}_value")
+        choose = b.free(1, f"{name}_choose")
+        marks, its_turn = Signal(name=f"{name}_marks"), Signal(name=f"{name}_turn")
+        m.d.comb += [marks.eq(enters & choose & ~self.once), its_turn.eq(self.present & (self.ahead == 0))]
+        m.d.sync += self.inside.eq(self.inside + enters - leaves)
+        with m.If(marks):
+            m.d.sync += [self.present.eq(1), self.once.eq(1), self.value.eq(expected),
+                         self.ahead.eq(self.inside - leaves)]
+        with m.Elif(leaves & its_turn):
+            m.d.sync += self.present.eq(0)
+        with m.Elif(leaves & self.present):
+            m.d.sync += self.ahead.eq(self.ahead - 1)
+        # Nothing leaves that has not entered, and nothing more enters than the block can hold.
+        b.check(~leaves | (self.inside != 0))
+        b.check(self.inside <= room)
+        b.check(~(leaves & its_turn) | (got == self.value))
+        b.invariant(~self.present | self.once)
+        b.invariant(~self.present | (self.ahead < self.inside))
+        b.cover(leaves & its_turn & (self.inside > (room > 1)))
+
+
+def prompt(b: Bench, inside, stream, cycles: int, name: str = "late") -> None:
+    """Property: what is inside is on offer at most so many cycles after it could have been."""
+    late = Signal(range(cycles + 2), name=name)
+    b.m.d.sync += late.eq(Mux((inside != 0) & ~stream.valid, late + 1, 0))
+    b.check(late <= cycles)
+
+

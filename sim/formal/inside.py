@@ -1,0 +1,144 @@
+"""The inside of an elaborated block: its signals and memories by name, and copies of it with a defect."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+
+from amaranth.hdl import Fragment, MemoryInstance, Signal, Value, ValueCastable
+from amaranth.hdl._ast import Assign, Slice, Switch
+from amaranth.lib import data, wiring
+
+__all__ = ["Fault", "Inside"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A defect that is built into a copy of a block's netlist.
+
+    Parameters
+    ----------
+    about : what is wrong, for tables
+    signal : name of the signal whose drivers change, as `Inside` takes it
+    change : from a driver's value and the block's inside to the value that drives instead; None removes
+        the assignment
+    only : number of the one assignment that changes, in the order of the text; all where None
+    """
+
+    about: str
+    signal: str
+    change: Callable[[Value, "Inside"], Value | None]
+    only: int | None = None
+
+
+class Inside:
+    """An elaborated component, opened.
+
+    Proofs name signals as the block's text names them: a local variable of `elaborate` or of another method
+    (`level`, `_pad:valid` where two methods use one name), an attribute of the block (`_bank`), a member
+    (`o`). `local_row@1` is the second one of a method that is called several times. A name that is not there
+    any more is an error that says so.
+
+    Attributes
+    ----------
+    fragment : the netlist
+    """
+
+    def __init__(self, component: wiring.Component):
+        self._names: dict[int, dict[str, list]] = {}
+        before = sys.getprofile()
+        sys.setprofile(self._collect)
+        try:
+            self.fragment = Fragment.get(component, None)
+        finally:
+            sys.setprofile(before)
+
+    def _collect(self, frame: FrameType, event: str, _argument) -> None:
+        """Remember the signals that a method of a component has made, when it returns."""
+        owner = frame.f_locals.get("self") if event == "return" else None
+        if isinstance(owner, wiring.Component):
+            names = self._names.setdefault(id(owner), {})
+            for name, value in frame.f_locals.items():
+                is_signal = isinstance(value, Signal | data.View) or hasattr(value, "signature")
+                if is_signal and value is not owner:
+                    for key in (name, f"{frame.f_code.co_name}:{name}"):
+                        if not any(value is other for other in names.setdefault(key, [])):
+                            names[key].append(value)
+
+    def __call__(self, path: str):
+        """The signal (or view) of that name, `submodule/name.field`; KeyError lists what there is."""
+        fragment, name = self._find(path)
+        component = fragment.origins[0]
+        name, *fields = name.split(".")
+        name, _, number = name.partition("@")
+        names = self._names.get(id(component), {})
+        found = [getattr(component, name)] if hasattr(component, name) else names.get(name, [])
+        if number:
+            found = found[int(number):int(number) + 1]
+        if len(found) != 1:
+            there_are = sorted({*names, *component.signature.members})
+            raise KeyError(f"{len(found)} signals are called {path!r}; there are {', '.join(there_are)}")
+        for field in fields:
+            found = [getattr(found[0], field)]
+        return found[0]
+
+    def word(self, path: str, address: Value) -> Signal:
+        """What the memory at that path holds at `address` now: a further read port, for the proof only."""
+        memory, _ = self._find(f"{path}/")
+        if not isinstance(memory, MemoryInstance):
+            raise KeyError(f"{path!r} is not a memory")
+        shape = memory._data.shape
+        data = Signal(shape)
+        at = Signal(range(memory._data.depth))
+        self.fragment.add_statements("comb", at.eq(address))
+        memory.read_port(domain="comb", addr=at, data=data, en=1, transparent_for=())
+        return data
+
+    def places(self, path: str) -> tuple[Value, Value]:
+        """Addresses of the first read and the first write port of the memory at that path."""
+        memory, _ = self._find(f"{path}/")
+        return memory._read_ports[0]._addr, memory._write_ports[0]._addr
+
+    def break_it(self, fault: Fault) -> None:
+        """Build the fault in. ValueError if nothing drives its signal."""
+        fragment, _ = self._find(fault.signal)
+        target = self(fault.signal)
+        if isinstance(target, ValueCastable):
+            target = target.as_value()
+        count = 0
+
+        def changed(statements) -> list:
+            nonlocal count
+            result = []
+            for statement in statements:
+                if isinstance(statement, Switch):
+                    cases = [(patterns, changed(body), where) for patterns, body, where in statement.cases]
+                    statement = Switch(statement.test, cases, src_loc=statement.src_loc)
+                elif isinstance(statement, Assign) and _driven(statement) is target:
+                    if fault.only in (None, count):
+                        value = fault.change(statement.rhs, self)
+                        statement = None if value is None else Assign(statement.lhs, value)
+                    count += 1
+                if statement is not None:
+                    result.append(statement)
+            return result
+
+        for domain, statements in list(fragment.statements.items()):
+            fragment.statements[domain] = type(statements)(changed(statements))
+        if count == 0 or (fault.only is not None and fault.only >= count):
+            raise ValueError(f"the fault {fault.about!r} changes nothing: {fault.signal} has {count} drivers")
+
+    def _find(self, path: str) -> tuple[Fragment, str]:
+        *parents, name = path.split("/")
+        fragment = self.fragment
+        for parent in parents:
+            fragment = fragment.find_subfragment(parent)
+        return fragment, name
+
+
+def _driven(statement: Assign) -> Signal | None:
+    """The signal that the statement drives as a whole, or a part of it."""
+    target = statement.lhs
+    while isinstance(target, Slice):
+        target = target.value
+    return target if isinstance(target, Signal) else None

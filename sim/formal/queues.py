@@ -1,0 +1,69 @@
+"""Proofs of the queues."""
+
+from amaranth.hdl import Const, Signal
+
+from hdl.block_queue import BlockQueue
+from hdl.queue import Queue
+
+from .bench import Bench, Proof
+from .checks import Marked, moves, prompt, stable
+from .inside import Fault
+
+__all__ = ["PROOFS"]
+
+DEPTH = 4
+BITS = 3
+
+
+def _queue(b: Bench) -> None:
+    queue = b.dut
+    marked = Marked(b, moves(queue.i), queue.i.p, moves(queue.o), queue.o.p, DEPTH)
+    stable(b, queue.o)
+    prompt(b, marked.inside, queue.o, 0)
+    b.check(queue.level == marked.inside)
+    b.check(queue.i.ready == (marked.inside != DEPTH))
+    b.cover(queue.level == DEPTH)
+    read, write = b.inside.places("memory")
+    b.invariant((write - read)[:len(read)] == marked.inside[:len(read)])
+    place = Signal.like(read)
+    b.m.d.comb += place.eq(read + marked.ahead)
+    b.invariant(~marked.present | (b.inside.word("memory", place) == marked.value))
+
+
+def _block_queue(b: Bench) -> None:
+    queue = b.dut
+    marked = Marked(b, moves(queue.i), queue.i.p, moves(queue.o), queue.o.p, DEPTH + 1)
+    stable(b, queue.o)
+    prompt(b, marked.inside, queue.o, 1)
+    level = b.inside("level")
+    b.check(queue.i.ready | (marked.inside >= DEPTH))
+    # A freed place is free in the next cycle: users count on it.
+    freed = b.past(queue.o_freed, "freed")
+    b.check(~freed | queue.i.ready)
+    b.cover(~queue.i.ready)
+    read, write = b.inside.places("memory")
+    b.invariant(marked.inside == level + queue.o.valid)
+    b.invariant((write - read)[:len(read)] == level[:len(read)])
+    place, at_output = Signal.like(read), Signal()
+    b.m.d.comb += [
+        at_output.eq(queue.o.valid & (marked.ahead == 0)),
+        place.eq(read + marked.ahead - queue.o.valid),
+    ]
+    b.invariant(~(marked.present & at_output) | (queue.o.p == marked.value))
+    b.invariant(~marked.present | at_output | (b.inside.word("memory", place) == marked.value))
+
+
+PROOFS = (
+    Proof("queue", "Queue",
+          "every entry leaves once, in order, unchanged, and is offered the next cycle; `level` is right; "
+          "the output is stable",
+          lambda: Queue(BITS, DEPTH), _queue,
+          Fault("an entry is taken while full", "i.ready", lambda value, inside: Const(1)), quick=True),
+    Proof("block_queue", "BlockQueue",
+          "every entry leaves once, in order, unchanged, and is offered two cycles later; `o_freed` means "
+          "room; the output is stable",
+          lambda: BlockQueue(BITS, DEPTH), _block_queue,
+          Fault("a read does not wait for the output", "read.en",
+                lambda value, inside: inside("level") != 0),
+          induction=2, quick=True),
+)

@@ -1,0 +1,73 @@
+"""What can be synthesized alone: the array, or one of its blocks by name."""
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable
+from typing import Any
+
+from amaranth.lib import wiring
+
+import hdl
+from hdl.config import Config
+
+from .targets import TargetError
+
+__all__ = ["ARRAY", "block_names", "make_block"]
+
+ARRAY = "array"
+"""The name of the whole."""
+
+
+def _special() -> dict[str, Callable[[Config], Any]]:
+    """Blocks whose parameters are not the configuration alone, as the array uses them."""
+    from hdl.core import A_READERS, COLLECTOR_READERS, tile_readers
+    from hdl.densifier import Densifier
+    from hdl.lane import Multiplier
+    from hdl.pe import ProcessingElement
+    from hdl.read_port import ReadPort
+    from hdl.reader import SegmentReader
+    from hdl.top import Top
+
+    return {
+        ARRAY: Top,
+        "pe": lambda config: ProcessingElement(config, 0),
+        "read_port": lambda config: ReadPort(
+            config, 1 + A_READERS + tile_readers(config) + COLLECTOR_READERS),
+        "reader": lambda config: SegmentReader(config, config.port_bytes),
+        "reader_single_row": lambda config: SegmentReader(config, config.port_bytes, single_row=True),
+        "densifier": lambda config: Densifier(config, 0),
+        "multiplier": lambda config: Multiplier(),
+    }
+
+
+def _blocks() -> dict[str, Callable[[Config], Any]]:
+    """Special ones, and every component of `hdl` that takes a configuration and nothing else."""
+    found = _special()
+    for module in pkgutil.iter_modules(hdl.__path__, "hdl."):
+        for name, kind in vars(importlib.import_module(module.name)).items():
+            if not (inspect.isclass(kind) and issubclass(kind, wiring.Component)
+                    and kind.__module__ == module.name):
+                continue
+            parameters = list(inspect.signature(kind).parameters.values())
+            if parameters and parameters[0].name == "config" and all(
+                    parameter.default is not parameter.empty for parameter in parameters[1:]):
+                found.setdefault(re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(), kind)
+    return {name: kind for name, kind in found.items() if name not in ("top", "flat_top")}
+
+
+def block_names() -> list[str]:
+    """What `make_block` knows."""
+    return sorted(_blocks())
+
+
+def make_block(name: str, config: Config) -> wiring.Component:
+    """The component of that name; TargetError names the nearest one otherwise."""
+    blocks = _blocks()
+    if name not in blocks:
+        near = difflib.get_close_matches(name, blocks, n=1, cutoff=0.4)
+        raise TargetError(f"unknown block {name!r}; " + (f"did you mean {near[0]!r}?" if near else
+                                                          f"it must be one of {', '.join(sorted(blocks))}"))
+    return blocks[name](config)

