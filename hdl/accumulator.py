@@ -1,5 +1,7 @@
 """One lane's sums: two banks, one adds while the other drains."""
 
+from dataclasses import dataclass
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
@@ -78,10 +80,13 @@ class Accumulator(wiring.Component):
         # ---- read: from the bank that adds and from the one that drains, or what the adder makes now ----
         passed_add, passed_drain = _chosen("passed_add"), _chosen("passed_drain")
         drained_valid = Signal()
-        for passed, name in ((passed_add, "passes_add"), (passed_drain, "passes_drain")):
-            passes = Cat(getattr(source, name) for source in sources).any()
-            m.d.sync += passed.eq(Mux(passes, subtractor.o, ONES))
-        m.d.sync += drained_valid.eq(Cat(source.drains_valid for source in sources).any())
+        passes_add = Cat(source.passes_add for source in sources).any()
+        passes_drain = Cat(source.passes_drain for source in sources).any()
+        m.d.sync += [
+            passed_add.eq(Mux(passes_add, subtractor.o, ONES)),
+            passed_drain.eq(Mux(passes_drain, subtractor.o, ONES)),
+            drained_valid.eq(Cat(source.drains_sum for source in sources).any()),
+        ]
 
         # ---- add and write ----
         m.d.comb += [
@@ -101,7 +106,9 @@ class Accumulator(wiring.Component):
         reads, writes = (Signal(_Step(config), name=f"{stage}{bank}") for stage in ("reads", "writes"))
         adds, drains, present, passed = (Signal(name=f"{name}{bank}")
                                          for name in ("adds", "drains", "present", "passed"))
-        source = _Source(bank)
+        to_add, to_drain = _chosen(f"to_add{bank}"), _chosen(f"to_drain{bank}")
+        passes_add, passes_drain, drains_sum = (
+            Signal(name=f"{name}{bank}") for name in ("passes_add", "passes_drain", "drains_sum"))
         m.d.comb += [
             adds.eq(self.i_add.valid & (self.i_add.bank == bank)),
             drains.eq(self.i_drain.valid & (self.i_drain.bank == bank)),
@@ -120,26 +127,26 @@ class Accumulator(wiring.Component):
             # The word that is written in this cycle is read in it: what is stored is too old.
             passed.eq(write.en & (writes.word == reads.word)),
             present.eq(read.data[ACC_BITS] & ~passed),
-            source.passes_add.eq(reads.adds & passed & writes.adds),
-            source.passes_drain.eq(reads.drains & passed & writes.adds),
-            source.drains_valid.eq(reads.drains & (present | (passed & writes.adds))),
+            passes_add.eq(reads.adds & passed & writes.adds),
+            passes_drain.eq(reads.drains & passed & writes.adds),
+            drains_sum.eq(reads.drains & (present | (passed & writes.adds))),
         ]
         m.d.sync += [
-            source.to_add.eq(Mux(reads.adds & present, read.data[:ACC_BITS], ONES)),
-            source.to_drain.eq(Mux(reads.drains & present, read.data[:ACC_BITS], ONES)),
+            to_add.eq(Mux(reads.adds & present, read.data[:ACC_BITS], ONES)),
+            to_drain.eq(Mux(reads.drains & present, read.data[:ACC_BITS], ONES)),
         ]
-        return source
+        return _Source(to_add, to_drain, passes_add, passes_drain, drains_sum)
 
 
+@dataclass(frozen=True)
 class _Source:
-    """What a bank contributes: registers that are all ones unless chosen, and whether a sum is passed on."""
+    """What a bank contributes: registers that are all ones unless chosen, and what it wants of the adder."""
 
-    def __init__(self, bank: int):
-        self.to_add = _chosen(f"to_add{bank}")
-        self.to_drain = _chosen(f"to_drain{bank}")
-        self.passes_add = Signal(name=f"passes_add{bank}")
-        self.passes_drain = Signal(name=f"passes_drain{bank}")
-        self.drains_valid = Signal(name=f"drains_valid{bank}")
+    to_add: Signal
+    to_drain: Signal
+    passes_add: Signal
+    passes_drain: Signal
+    drains_sum: Signal
 
 
 def _chosen(name: str) -> Signal:
