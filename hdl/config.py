@@ -133,8 +133,8 @@ class Config:
 
     @cached_property
     def half_word_bits(self) -> int:
-        """Bits of one half of a store word; half of 18 where slots are stored (a block RAM's ninth bits)."""
-        return max(VALUE_BITS, -(-self.slot_bits // 2)) if self.compressed_b else VALUE_BITS
+        """Bits of one half of a store word: a dense value, or a slot's value or its accumulator word."""
+        return VALUE_BITS
 
     @cached_property
     def words_per_beat(self) -> int:
@@ -152,6 +152,11 @@ class Config:
     @cached_property
     def pe_bits(self) -> int:
         return log2_exact(self.pes)
+
+    @cached_property
+    def above_bits(self) -> int:
+        """Bits of a row number above the owner's that tell where in a beat of narrow rows of B it lies."""
+        return max(1, log2_exact(self.port_bytes) - self.pe_bits)
 
     @cached_property
     def lane_bits(self) -> int:
