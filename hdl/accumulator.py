@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -43,7 +43,7 @@ class Accumulator(wiring.Component):
     Latency: a drained word comes 2 cycles after `i_drain`; it holds all that was added by `i_add` before
         `i_drain`, and later additions find the word cleared.
     Backpressure: none.
-    Overflow: sums wrap.
+    Overflow: sums wrap; `o_overflow` says so.
 
     In one cycle the two accesses are to different banks. Two stages: read, then add and write. A read that
     comes one cycle too early for a sum gets it from the register behind the adder.
@@ -61,6 +61,7 @@ class Accumulator(wiring.Component):
     i_product : signed, two cycles after its `i_add`
     i_drain : BankAccess
     o : Sum, two cycles after its `i_drain`, zero where not valid; behind a gate, not a register
+    o_overflow : the sum of the `i_add` three cycles ago wrapped
     """
 
     def __init__(self, config: Config):
@@ -70,6 +71,7 @@ class Accumulator(wiring.Component):
             "i_product": In(signed(PRODUCT_BITS)),
             "i_drain": In(BankAccess(config)),
             "o": Out(Sum()),
+            "o_overflow": Out(1),
         })
 
     def elaborate(self, platform):
@@ -96,6 +98,16 @@ class Accumulator(wiring.Component):
             self.o.data.eq(~(passed_drain & sources[0].to_drain & sources[1].to_drain)),
             self.o.valid.eq(drained_valid),
         ]
+
+        # ---- overflow, a cycle later: the loop through the adder is long enough ----
+        may_wrap, sign, new_sign = Signal(), Signal(), Signal()
+        old_top = Cat(choice[-1] for choice in subtractor.i_choices).all()   # of a complement
+        m.d.sync += [
+            may_wrap.eq(Cat(source.adds for source in sources).any() & (old_top != self.i_product[-1])),
+            sign.eq(self.i_product[-1]),
+            new_sign.eq(~subtractor.o[-1]),
+        ]
+        m.d.comb += self.o_overflow.eq(may_wrap & (new_sign != sign))
         return m
 
     def _bank(self, m: Module, bank: int, total: Signal) -> "_Source":
@@ -135,7 +147,7 @@ class Accumulator(wiring.Component):
             to_add.eq(Mux(reads.adds & present, read.data[:ACC_BITS], ONES)),
             to_drain.eq(Mux(reads.drains & present, read.data[:ACC_BITS], ONES)),
         ]
-        return _Source(to_add, to_drain, passes_add, passes_drain, drains_sum)
+        return _Source(to_add, to_drain, passes_add, passes_drain, drains_sum, writes.adds)
 
 
 @dataclass(frozen=True)
@@ -147,6 +159,7 @@ class _Source:
     passes_add: Signal
     passes_drain: Signal
     drains_sum: Signal
+    adds: Value             # it gets a sum
 
 
 def _chosen(name: str) -> Signal:

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from .adders import MaskedAdder
 from .config import ACC_BITS, Config
 from .layouts import ChainWord
+from .overflow import sum_wraps
 
 __all__ = ["ChainStage"]
 
@@ -18,7 +19,7 @@ class ChainStage(wiring.Component):
     Latency: one cycle.
     Backpressure: the inputs' ready follows `o.ready` in the same cycle, by one gate; in a stage that `cuts`
         it comes out of a register and the decision, and there are two words of room at the output.
-    Overflow: sums wrap.
+    Overflow: sums wrap; `o_overflow` says so.
     Order: rows in order, words of a row by their index; a row ends on its last word. An empty row of one
         side costs no cycle when the other side has words.
 
@@ -31,6 +32,7 @@ class ChainStage(wiring.Component):
     Members
     -------
     i_own, i_up, o : streams of ChainWord
+    o_overflow : a sum wrapped, two cycles ago
     """
 
     def __init__(self, config: Config, *, cuts: bool = False):
@@ -39,6 +41,7 @@ class ChainStage(wiring.Component):
             "i_own": In(stream.Signature(ChainWord(config))),
             "i_up": In(stream.Signature(ChainWord(config))),
             "o": Out(stream.Signature(ChainWord(config))),
+            "o_overflow": Out(1),
         })
 
     def elaborate(self, platform):
@@ -90,6 +93,7 @@ class ChainStage(wiring.Component):
             word.valid.eq(own_lanes | up_lanes),
             word.last.eq(row_ends),
         ]
+        wraps = Signal(self._config.lanes)
         for lane, total in enumerate(word.data):
             m.submodules[f"adder{lane}"] = adder = MaskedAdder(ACC_BITS)
             m.d.comb += [
@@ -99,6 +103,9 @@ class ChainStage(wiring.Component):
                 adder.i_use_b.eq(up_lanes[lane]),
                 total.eq(adder.o),
             ]
+            m.d.sync += wraps[lane].eq(decides & own_lanes[lane] & up_lanes[lane]
+                                       & sum_wraps(own.data[lane], up.data[lane], total))
+        m.d.sync += self.o_overflow.eq(wraps.any())
         if self._cuts:
             self._buffer(m, decides, word, room)
         else:

@@ -42,6 +42,7 @@ class CollectorPath(wiring.Component):
     o : stream of Chunk of W bytes, for the write job
     o_drained : 1, pulse: the last chain word of the job was taken, on all chains
     o_idle : 1, no job
+    o_overflow : 1, earlier sums or a bias made a sum wrap
     """
 
     def __init__(self, config: Config):
@@ -58,6 +59,7 @@ class CollectorPath(wiring.Component):
             "o": Out(stream.Signature(Chunk(config.port_bytes))),
             "o_drained": Out(1),
             "o_idle": Out(1),
+            "o_overflow": Out(1),
         })
 
     def elaborate(self, platform):
@@ -74,6 +76,7 @@ class CollectorPath(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i_parameters), parameters.i)
         wiring.connect(m, merger.o, wiring.flipped(self.o))
         planned, drained = [earlier, parameters], Signal(config.chains)
+        overflows = Signal(config.chains)
 
         for chain in range(config.chains):
             m.submodules[f"densifier_{chain}"] = densifier = Densifier(config, chain)
@@ -86,7 +89,8 @@ class CollectorPath(wiring.Component):
             wiring.connect(m, parameters.o[chain], finisher.i_parameters)
             wiring.connect(m, finisher.o, emitter.i)
             wiring.connect(m, emitter.o, merger.i[chain])
-            m.d.comb += [drained[chain].eq(densifier.o_drained), emitter.i_plan.eq(control.o_plan)]
+            m.d.comb += [drained[chain].eq(densifier.o_drained), overflows[chain].eq(finisher.o_overflow),
+                         emitter.i_plan.eq(control.o_plan)]
             planned += [densifier, finisher]
         for block in planned:
             m.d.comb += [block.i_plan.eq(control.o_plan), block.i_start.eq(control.o_start)]
@@ -96,6 +100,7 @@ class CollectorPath(wiring.Component):
             control.i_finished.eq(self.o.valid & self.o.ready & self.o.p.last),
             self.o_drained.eq(control.o_drained),
             self.o_idle.eq(control.o_idle),
+            self.o_overflow.eq(overflows.any()),
         ]
         return m
 
@@ -122,6 +127,7 @@ class Collector(wiring.Component):
     o : stream of Chunk of W bytes, for the write job
     o_drained : 1, pulse: the last chain word of the job was taken, on all chains
     o_idle : 1, no job
+    o_overflow : 1, earlier sums or a bias made a sum wrap
     """
 
     def __init__(self, config: Config):
@@ -136,6 +142,7 @@ class Collector(wiring.Component):
             "o": Out(stream.Signature(Chunk(config.port_bytes))),
             "o_drained": Out(1),
             "o_idle": Out(1),
+            "o_overflow": Out(1),
         })
 
     def elaborate(self, platform):
@@ -157,5 +164,5 @@ class Collector(wiring.Component):
         wiring.connect(m, path.o_write_job, wiring.flipped(self.o_write_job))
         wiring.connect(m, path.o, wiring.flipped(self.o))
         m.d.comb += [path.i_settled.eq(self.i_settled), self.o_drained.eq(path.o_drained),
-                     self.o_idle.eq(path.o_idle)]
+                     self.o_idle.eq(path.o_idle), self.o_overflow.eq(path.o_overflow)]
         return m

@@ -1,14 +1,17 @@
 """The command processor: descriptors in, jobs for every unit out, in order and overlapped."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .axi import ID_BITS
 from .config import ADDRESS_BITS, Config, log2_exact
-from .control import JobStatus
+from .descriptor import DESCRIPTOR_BYTES
 from .descriptor_check import NOT_A_FIELD, DescriptorCheck
-from .descriptor_reader import COUNT_BITS, DescriptorReader
+from .descriptor_reader import DescriptorReader
+from .extent_check import ExtentCheck
+from .fetch import FETCH_READERS
+from .guard import BLOCK_BITS, EVERYWHERE, Blocked, Windows
 from .layouts import (
     BFormat,
     CollectorJob,
@@ -20,9 +23,11 @@ from .layouts import (
     RouterJob,
     TileJob,
 )
+from .read_port import ReadError
 from .registers import ErrorCode
+from .status import COUNT_BITS, Report
 
-__all__ = ["FAULT_SOURCES", "CommandProcessor", "ReadError"]
+__all__ = ["FAULT_SOURCES", "CommandProcessor"]
 
 FAULT_SOURCES = 3
 """A fetch, tile loader, PEs."""
@@ -36,11 +41,6 @@ PE_SETTLE_CYCLES = 2
 _FIRST_TILE_READER = 4
 
 
-def ReadError() -> data.StructLayout:
-    """One cycle of `valid`: a read of that stream was answered with an error."""
-    return data.StructLayout({"valid": 1, "reader": ID_BITS})
-
-
 class CommandProcessor(wiring.Component):
     """Runs a job: reads its descriptors, checks them, and hands their parts to the units.
 
@@ -51,9 +51,13 @@ class CommandProcessor(wiring.Component):
     still need the memory it would overwrite, and while the owner splits the array in another way (the PEs
     know only one P_k at a time).
 
-    An error is recorded (the first one only) and nothing new is started; what was started runs to its end.
+    Nothing of a descriptor is offered before it is found to be right, with one exception: where nothing else
+    is at work, its jobs are offered while its arrays' places are still being worked out, and `o_hold` keeps
+    all reads and writes back until they are. A descriptor that is refused waits for the end of those before
+    it, and is reported then. Other faults are reported at once. Whoever takes the report resets this block
+    and the units; until then it goes on.
 
-    Throughput: a descriptor every 128 / W + 4 cycles, if the units are as fast.
+    Throughput: a descriptor every 128 / W + 12 cycles, if the units are as fast.
     Latency: `i_start` to first request 1 cycle; last beat of a descriptor to its jobs 3 cycles; idle writer
     and collector to `o_finished` 0 cycles.
     Backpressure: job streams hold what they offer; nothing is taken back.
@@ -66,9 +70,11 @@ class CommandProcessor(wiring.Component):
 
     Members
     -------
-    i_start, i_descriptor, i_count : one cycle of `i_start` begins a job; not while busy
-    o_status : JobStatus; `busy` from the cycle after `i_start` to that of `o_finished`
-    o_finished : one cycle, the job ended
+    i_start, i_descriptor, i_count : one cycle of `i_start` begins a job; not before `o_finished` or a reset
+    i_windows : Windows, where the descriptors and their arrays must lie
+    o_finished : one cycle, the job ended well
+    o_report : Report, the job may not go on
+    o_hold : no address may be offered to the memory
     o_request, i_beat : read stream of the descriptors
     o_fetch_job, o_router_job, o_tile_job, o_collector_job : job streams
     o_pe_job : PeJob of the owner; changes only while the array is drained
@@ -77,9 +83,14 @@ class CommandProcessor(wiring.Component):
     i_tile_done : the last beat of a tile job is out
     i_drained : the collector took the owner's last chain word
     i_collector_idle, i_writer_idle : nothing to do, every response is in
-    i_read_error : ReadError of any stream; that of the descriptors is known from `i_beat`
-    i_write_error : a write was answered with an error
+    i_completed : descriptors whose results have arrived in memory
+    i_read_error, i_read_address : ReadError of any stream, with the address of its burst
+    i_write_error, i_write_address : a write burst was answered with an error
+    i_blocked : Blocked, of the memory guard
     i_faults : Fault of A fetch, tile loader, PEs
+    i_fault_addresses : what the first two of these are about
+    i_fetch_numbers, i_fetch_fault_number : numbers of the descriptors that the A fetch's three readers work
+        on, and of the one that its fault is about
     o_tokens_due : a started descriptor's last beat has not passed the token bus
     o_draining : all that passed is on its way to memory
     """
@@ -90,8 +101,10 @@ class CommandProcessor(wiring.Component):
             "i_start": In(1),
             "i_descriptor": In(ADDRESS_BITS),
             "i_count": In(COUNT_BITS),
-            "o_status": Out(JobStatus()),
+            "i_windows": In(Windows(), init=EVERYWHERE),
             "o_finished": Out(1),
+            "o_report": Out(Report()),
+            "o_hold": Out(1),
             "o_request": Out(stream.Signature(ReadRequest(config))),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)),
             "o_fetch_job": Out(stream.Signature(FetchJob(config))),
@@ -105,9 +118,16 @@ class CommandProcessor(wiring.Component):
             "i_drained": In(1),
             "i_collector_idle": In(1),
             "i_writer_idle": In(1),
+            "i_completed": In(COUNT_BITS),
             "i_read_error": In(ReadError()),
+            "i_read_address": In(ADDRESS_BITS),
             "i_write_error": In(1),
+            "i_write_address": In(ADDRESS_BITS),
+            "i_blocked": In(Blocked()),
             "i_faults": In(Fault()).array(FAULT_SOURCES),
+            "i_fault_addresses": In(ADDRESS_BITS).array(2),
+            "i_fetch_numbers": In(COUNT_BITS).array(FETCH_READERS),
+            "i_fetch_fault_number": In(COUNT_BITS),
             "o_tokens_due": Out(1),
             "o_draining": Out(1),
         })
@@ -116,11 +136,16 @@ class CommandProcessor(wiring.Component):
         m = Module()
         m.submodules.reader = self._reader = reader = DescriptorReader(self._config)
         m.submodules.check = self._check = check = DescriptorCheck(self._config)
+        m.submodules.extents = self._extents = extents = ExtentCheck(self._config)
         connect(m, reader.o_request, flipped(self.o_request))
         connect(m, flipped(self.i_beat), reader.i_beat)
         self._head = reader.o.payload.descriptor
+        # ---- the job ----
+        self._running = Signal()
+        self._idle = Signal()            # collector and writer have nothing to do
         # ---- the head ----
         self._started = Signal()         # its jobs are offered
+        self._refused = Signal()         # they are not going to be, or were and are not to be done
         self._number = Signal(COUNT_BITS)
         self._tile_free = Signal()       # its tile may be loaded
         self._tile_waits = Signal()      # its tile job is not offered yet
@@ -133,46 +158,57 @@ class CommandProcessor(wiring.Component):
         self._owner_whole = Signal()
         self._owner_tile = Signal()      # its tile is loaded
         self._owner_passed = Signal()    # its last beat passed the token bus
+        self._tile_settles = Signal(range(TILE_SETTLE_CYCLES + 1))
         self._promote, self._release, self._begin = Signal(), Signal(), Signal()
-        self._stop = Signal()
         m.d.comb += [
             check.i.eq(self._head),
             check.i_tile_present.eq(self._tile_present),
-            self._stop.eq(self.o_status.error.code != ErrorCode.NONE),
-            reader.i_stop.eq(self._stop),
+            extents.i.eq(self._head),
+            extents.i_placed.eq(reader.o_placed),
+            extents.i_windows.eq(self.i_windows),
             reader.i_address.eq(self.i_descriptor),
             reader.i_count.eq(self.i_count),
+            self._idle.eq(self.i_collector_idle & self.i_writer_idle),
         ]
         self._stage_head(m)
         self._jobs(m)
         self._stage_tile(m)
         self._stage_owner(m)
-        self._record_errors(m)
-        self._finish(m)
+        self._begin_and_finish(m)
+        self._report(m)
         return m
 
     def _stage_head(self, m: Module) -> None:
         """Check the descriptor on offer, offer its jobs, let it go when all are taken."""
-        reader, all_taken = self._reader, Signal()
-        checked = Signal()  # the check's answer is about the descriptor on offer
+        reader, extents, all_taken = self._reader, self._extents, Signal()
+        checked = Signal()  # the fields' answer is about the descriptor on offer
+        bad_fields, bad_extents, alone = Signal(), Signal(), Signal()
         self._offers = Cat(self.o_fetch_job.valid, self.o_router_job.valid, self.o_collector_job.valid)
         m.d.comb += [
-            all_taken.eq(~(self._offers.any() | self._tile_waits | self.o_tile_job.valid)),
+            all_taken.eq(~(self._offers.any() | self._tile_waits | self.o_tile_job.valid | self.o_hold)),
             self._release.eq(self._started & self._promoted & all_taken),
+            alone.eq(~self._owned & self._idle),
+            bad_fields.eq(checked & (reader.o.payload.error | self._check.o.valid)),
+            bad_extents.eq(checked & extents.o_done & extents.o.valid),
+            self._refused.eq(Mux(self._started, self.o_hold & bad_extents,
+                                 (bad_fields | bad_extents) & alone)),
+            self._begin.eq(~self._started & checked & ~bad_fields & ~bad_extents & (extents.o_done | alone)),
         ]
         for job in (self.o_fetch_job, self.o_router_job, self.o_collector_job):
             with m.If(job.ready):
                 m.d.sync += job.valid.eq(0)
         m.d.sync += checked.eq(reader.o.valid & ~reader.o.ready)
+        with m.If(extents.o_done & ~extents.o.valid):
+            m.d.sync += self.o_hold.eq(0)
         with m.If(self._started):
             m.d.comb += reader.o.ready.eq(self._release)
             with m.If(self._release):
                 m.d.sync += [self._started.eq(0), self._promoted.eq(0), self._tile_here.eq(0),
                              self._number.eq(self._number + 1)]
-        with m.Elif(checked & ~self._stop & ~self._refused()):
-            m.d.comb += self._begin.eq(1)
+        with m.Elif(self._begin):
             m.d.sync += [
                 self._started.eq(1),
+                self.o_hold.eq(~extents.o_done),
                 self.o_fetch_job.valid.eq(1),
                 self.o_router_job.valid.eq(1),
                 self.o_collector_job.valid.eq(1),
@@ -181,12 +217,7 @@ class CommandProcessor(wiring.Component):
                 self._tile_here.eq(self._head.reuse_tile),
                 self._tile_present.eq(1),
             ]
-        with m.Elif(checked):
-            m.d.comb += reader.o.ready.eq(1)
         self._checked = checked
-
-    def _refused(self):
-        return self._reader.o.payload.error | self._check.o.valid
 
     def _jobs(self, m: Module) -> None:
         """Payloads: the head's fields under the names that the units use."""
@@ -207,6 +238,7 @@ class CommandProcessor(wiring.Component):
         m.d.comb += [
             *(self.o_fetch_job.payload[name].eq(head[f"a_{name}"]) for name in matrix),
             *(self.o_tile_job.payload[name].eq(head[f"b_{name}"]) for name in matrix),
+            self.o_fetch_job.payload.number.eq(self._number),
             self.o_fetch_job.payload.start.eq(head.k_start),
             self.o_fetch_job.payload.count.eq(head.k_count),
             self.o_router_job.payload.packed.eq(packed),
@@ -246,7 +278,7 @@ class CommandProcessor(wiring.Component):
 
     def _stage_owner(self, m: Module) -> None:
         """Hand the array over when it has drained, and open the token bus when all is in place."""
-        tile_settles, pe_settled = Signal(range(TILE_SETTLE_CYCLES + 1)), Signal(PE_SETTLE_CYCLES)
+        tile_settles, pe_settled = self._tile_settles, Signal(PE_SETTLE_CYCLES)
         opened, may_open = Signal(), Signal()
         m.d.comb += [
             self._promote.eq(self._started & ~self._promoted & ~self._owned),
@@ -268,67 +300,77 @@ class CommandProcessor(wiring.Component):
             m.d.sync += [self._promoted.eq(1), self._owned.eq(1), self._owner_passed.eq(0), opened.eq(0),
                          pe_settled.eq(0)]
 
-    def _record_errors(self, m: Module) -> None:
-        """The first error, with the number of the descriptor that the unit works on."""
-        error, status = self.o_status.error, self.o_status
-        before = Signal(COUNT_BITS)  # the descriptor ahead of the head
-        reader, code = self.i_read_error.reader, Signal(8)
-        tile_readers = 4 if self._config.compressed_b else 1
-        refused = Signal()
-
-        def at_work(job_is_with_unit):
-            return Mux(self._started & job_is_with_unit, self._number, before)
-
-        fetch, tile, collector = Signal(COUNT_BITS), Signal(COUNT_BITS), Signal(COUNT_BITS)
-        m.d.comb += [
-            before.eq(self._number - 1),
-            fetch.eq(at_work(~self.o_fetch_job.valid)),
-            tile.eq(at_work(~self._tile_waits & ~self.o_tile_job.valid)),
-            collector.eq(at_work(~self.o_collector_job.valid)),
-            refused.eq(self._checked & ~self._started & self._refused()),
-        ]
-        sources = [  # (condition, code, detail, descriptor), the first one counts
-            (self.i_read_error.valid & (reader != 0) & (reader < _FIRST_TILE_READER),
-             ErrorCode.READ_BUS, reader, fetch),
-            (self.i_read_error.valid & (reader >= _FIRST_TILE_READER)
-             & (reader < _FIRST_TILE_READER + tile_readers), ErrorCode.READ_BUS, reader, tile),
-            (self.i_read_error.valid & (reader != 0), ErrorCode.READ_BUS, reader, collector),
-            (self.i_write_error, ErrorCode.WRITE_BUS, 0, status.completed),
-            *((fault.valid, fault.code, 0, number)
-              for fault, number in zip(self.i_faults, (fetch, tile, tile), strict=True)),
-            (refused & self._reader.o.payload.error, ErrorCode.READ_BUS, 0, self._number),
-            (refused, self._check.o.code, self._check.o.detail, self._number),
-        ]
-        with m.If(status.busy & ~self._stop):
-            for condition, code, detail, number in reversed(sources):
-                with m.If(condition):
-                    m.d.sync += [error.code.eq(code), error.detail.eq(detail), error.descriptor.eq(number)]
-
-    def _finish(self, m: Module) -> None:
-        """Begin and end of a job, and how many descriptors are complete."""
-        status, idle, bad = self.o_status, Signal(), Signal()
-        with_collector = self._started & ~self.o_collector_job.valid
+    def _begin_and_finish(self, m: Module) -> None:
+        """Begin of a job, if its descriptors can be read at all, and end."""
+        list_bytes, last = Signal(COUNT_BITS + log2_exact(DESCRIPTOR_BYTES)), Signal(ADDRESS_BITS + 1)
+        window, block = self.i_windows.read, ADDRESS_BITS - BLOCK_BITS
+        self._bad_registers, self._list_outside = Signal(), Signal()
+        bad, outside = Signal(), Signal()
         m.d.comb += [
             bad.eq((self.i_count == 0) | self.i_descriptor[:log2_exact(self._config.port_bytes)].any()),
-            self._reader.i_start.eq(self.i_start & ~bad),
-            idle.eq(self.i_collector_idle & self.i_writer_idle),
-            self.o_finished.eq(status.busy & self._reader.o_idle & ~self._owned & idle),
+            list_bytes.eq(self.i_count << log2_exact(DESCRIPTOR_BYTES)),
+            last.eq(self.i_descriptor + list_bytes - 1),
+            outside.eq((self.i_descriptor[block:] < window.base) | (last[block:] > window.last)),
+            self._reader.i_start.eq(self.i_start & ~bad & ~outside),
+            self.o_finished.eq(self._running & self._reader.o_idle & ~self._owned & self._idle
+                               & ~self._bad_registers & ~self._list_outside),
             self.o_tokens_due.eq((self._owned & ~self._owner_passed) | (self._started & ~self._promoted)),
-            self.o_draining.eq(self._owned | ~idle),
+            self.o_draining.eq(self._owned | ~self._idle),
         ]
-        with m.If(status.busy & self.i_writer_idle):
-            # An idle collector has nothing but drained descriptors behind it; one at work has them all but
-            # the last one that it took.
-            with m.If(self.i_collector_idle):
-                m.d.sync += status.completed.eq(self._number + self._promoted - self._owned)
-            with m.Else():
-                m.d.sync += status.completed.eq(self._number + with_collector - 1)
         with m.If(self.o_finished):
-            m.d.sync += status.busy.eq(0)
-            with m.If(self._stop):
-                # Nobody knows what is in the tile memory now.
-                m.d.sync += self._tile_present.eq(0)
+            m.d.sync += self._running.eq(0)
         with m.If(self.i_start):
-            m.d.sync += [status.busy.eq(1), status.completed.eq(0), status.error.eq(0), self._number.eq(0)]
-            with m.If(bad):
-                m.d.sync += [status.error.code.eq(ErrorCode.FIELD), status.error.detail.eq(NOT_A_FIELD)]
+            m.d.sync += [self._running.eq(1), self._number.eq(0), self._bad_registers.eq(bad),
+                         self._list_outside.eq(outside)]
+
+    def _report(self, m: Module) -> None:
+        """The first cause in this order, with the number of the descriptor that its unit works on."""
+        tile, stored, collector = Signal(COUNT_BITS), Signal(COUNT_BITS), Signal(COUNT_BITS)
+        reader, of_reader, of_pe = Signal(ID_BITS), Signal(COUNT_BITS), Signal(COUNT_BITS)
+        tile_readers = 4 if self._config.compressed_b else 1
+        with m.If(self.o_tile_job.valid & self.o_tile_job.ready):
+            m.d.sync += tile.eq(self._number)
+        with m.If(self.o_collector_job.valid & self.o_collector_job.ready):
+            m.d.sync += collector.eq(self._number)
+        with m.If(self.i_tile_done):
+            m.d.sync += stored.eq(tile)
+        m.d.comb += [
+            reader.eq(Mux(self.i_read_error.valid, self.i_read_error.reader, self.i_blocked.id)),
+            # The PEs still store a tile when the loader already has the next one.
+            of_pe.eq(Mux(self._tile_settles != 0, stored, tile)),
+            of_reader.eq(collector),
+        ]
+        with m.Switch(reader):
+            with m.Case(0):
+                m.d.comb += of_reader.eq(self._number)
+            for number, of_fetch in enumerate(self.i_fetch_numbers):
+                with m.Case(1 + number):
+                    m.d.comb += of_reader.eq(of_fetch)
+            with m.Case(*range(_FIRST_TILE_READER, _FIRST_TILE_READER + tile_readers)):
+                m.d.comb += of_reader.eq(tile)
+        # Which descriptor has the fault is known when it has come to its end.
+        list_fault, list_address = Signal(), Signal(ADDRESS_BITS)
+        with m.If(self.i_read_error.valid & (reader == 0) & ~list_fault):
+            m.d.sync += [list_fault.eq(1), list_address.eq(self.i_read_address)]
+        extents = self._extents.o.error
+        sources = [  # (condition, code, detail, descriptor, address)
+            (self._bad_registers, ErrorCode.FIELD, NOT_A_FIELD, 0, 0),
+            (self._list_outside, ErrorCode.OUTSIDE, NOT_A_FIELD, 0, self.i_descriptor),
+            (self.i_read_error.valid & (reader != 0), ErrorCode.READ_BUS, reader, of_reader,
+             self.i_read_address),
+            (self.i_write_error, ErrorCode.WRITE_BUS, 0, self.i_completed, self.i_write_address),
+            *((fault.valid, fault.code, 0, number, address) for fault, number, address in zip(
+                self.i_faults, (self.i_fetch_fault_number, tile, of_pe), (*self.i_fault_addresses, 0),
+                strict=True)),
+            (self.i_blocked.read, ErrorCode.BLOCKED, reader, of_reader, self.i_blocked.address),
+            (self.i_blocked.write, ErrorCode.BLOCKED, NOT_A_FIELD, collector, self.i_blocked.address),
+            (self._refused & self._reader.o.payload.error, ErrorCode.READ_BUS, 0, self._number, list_address),
+            (self._refused & self._check.o.valid, self._check.o.code, self._check.o.detail, self._number, 0),
+            (self._refused, extents.code, extents.detail, self._number, extents.address),
+        ]
+        report, error = self.o_report, self.o_report.error
+        m.d.comb += report.valid.eq(self._running & Cat(source[0] for source in sources).any())
+        for condition, code, detail, number, address in reversed(sources):
+            with m.If(condition):
+                m.d.comb += [error.code.eq(code), error.detail.eq(detail), error.descriptor.eq(number),
+                             error.address.eq(address)]

@@ -1,28 +1,25 @@
 """The control port: AXI4-Lite in front of the registers of hdl/registers.py."""
 
 from amaranth.hdl import Cat, Const, Module, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import AxiLite
 from .config import ADDRESS_BITS, Config
 from .counters import CounterValues
-from .descriptor_reader import COUNT_BITS
-from .registers import REGISTER_SPACE_BITS, REGISTERS, Access, config_values, register
+from .guard import BLOCK_BITS, EVERYWHERE, Windows
+from .registers import (
+    REGISTER_SPACE_BITS,
+    REGISTERS,
+    Access,
+    config_values,
+    register,
+)
+from .status import COUNT_BITS, JobStatus
 
-__all__ = ["ControlPort", "JobError", "JobStatus"]
+__all__ = ["ControlPort"]
 
 OKAY, SLVERR = 0, 2
-
-
-def JobError() -> data.StructLayout:
-    """The ERROR register; a code of 0 is no error."""
-    return data.StructLayout({"code": 8, "detail": 8, "descriptor": COUNT_BITS})
-
-
-def JobStatus() -> data.StructLayout:
-    """What the command processor shows of the running or last job."""
-    return data.StructLayout({"busy": 1, "completed": COUNT_BITS, "error": JobError()})
 
 
 class ControlPort(wiring.Component):
@@ -32,7 +29,9 @@ class ControlPort(wiring.Component):
     write without strobes changes nothing and rings no doorbell. Writes to read-only registers are answered
     with OKAY and change nothing, DOORBELL reads as 0, bits that no field names read as 0, the lowest two
     address bits are ignored. An address without a register is answered with SLVERR (and reads as 0).
-    DESCRIPTOR and COUNT are looked at by the doorbell only; CONTROL works at once. COUNT has 16 bits.
+    DESCRIPTOR and COUNT are looked at by the doorbell only; CONTROL and WATCHDOG work at once. COUNT has 16
+    bits. While a job runs, or transfers of a stopped one are not complete, the windows are locked: a write to
+    them is answered with SLVERR and changes nothing.
 
     Throughput: a read every other cycle, a write every other cycle, reads and writes at the same time.
     Latency: an answer two cycles after its address (and data); `o_start` one cycle after address and data.
@@ -49,8 +48,12 @@ class ControlPort(wiring.Component):
     o_start : one cycle: a job begins; never while `i_status.busy`
     o_descriptor : address of the first descriptor, bytes
     o_count : descriptors
+    o_abort, o_reset : one cycle each, a 1 was written to CONTROL
+    o_watchdog : the WATCHDOG register
+    o_windows : Windows
     i_status : JobStatus; `busy` from the cycle after `o_start` on
     i_finished : one cycle, the job ended; `busy` is low in the next cycle
+    i_cleared : one cycle, a soft reset is over
     i_counters : CounterValues
     o_irq : level, a job ended and nobody has cleared IRQ.done, and interrupts are enabled
     """
@@ -62,8 +65,13 @@ class ControlPort(wiring.Component):
             "o_start": Out(1),
             "o_descriptor": Out(ADDRESS_BITS),
             "o_count": Out(COUNT_BITS),
+            "o_abort": Out(1),
+            "o_reset": Out(1),
+            "o_watchdog": Out(32, init=register("WATCHDOG").reset),
+            "o_windows": Out(Windows(), init=EVERYWHERE),
             "i_status": In(JobStatus()),
             "i_finished": In(1),
+            "i_cleared": In(1),
             "i_counters": In(CounterValues()),
             "o_irq": Out(1),
         })
@@ -75,7 +83,7 @@ class ControlPort(wiring.Component):
         self._writes(m)
         with m.If(self.i_finished):
             m.d.sync += [self._done.eq(1), self._irq_done.eq(1)]
-        with m.Elif(self.o_start):
+        with m.Elif(self.o_start | self.i_cleared):
             m.d.sync += self._done.eq(0)
         self._reads(m)
         return m
@@ -103,19 +111,36 @@ class ControlPort(wiring.Component):
             with m.Switch(address[2:]):
                 for entry in REGISTERS:
                     with m.Case(entry.address >> 2):
-                        m.d.sync += b.payload.response.eq(OKAY)
-                        self._write(m, entry.name, word, mask)
+                        if entry.name in self._locked():
+                            with m.If(~self.i_status.busy & ~self.i_status.closing):
+                                m.d.sync += b.payload.response.eq(OKAY)
+                                self._write(m, entry.name, word, mask)
+                        else:
+                            m.d.sync += b.payload.response.eq(OKAY)
+                            self._write(m, entry.name, word, mask)
 
     def _write(self, m: Module, name: str, word: Signal, mask: Signal) -> None:
         """What a write to the register of that name does; `mask` has ones where strobes are set."""
-        targets = {"CONTROL": self._irq_enable, "DESCRIPTOR": self.o_descriptor, "COUNT": self.o_count}
+        targets = {"CONTROL": self._irq_enable, "DESCRIPTOR": self.o_descriptor, "COUNT": self.o_count,
+                   "WATCHDOG": self.o_watchdog}
         if name in targets:
             target = targets[name]
             m.d.sync += target.eq((target & ~mask) | (word & mask))
+        if name in self._locked():
+            target, offset = self._locked()[name], 32 - BLOCK_BITS
+            m.d.sync += target.eq((target & ~mask[offset:]) | (word & mask)[offset:])
+        elif name == "CONTROL":
+            m.d.comb += [getattr(self, f"o_{part.name}").eq((word & mask)[part.offset])
+                         for part in register(name).fields if part.name != "irq_enable"]
         elif name == "DOORBELL":
             m.d.comb += self.o_start.eq(mask.any() & ~self.i_status.busy)
         elif name == "IRQ":
             m.d.sync += self._irq_done.eq(self._irq_done & ~(word & mask)[0])
+
+    def _locked(self) -> dict:
+        """Registers that no job may see changing."""
+        return {"READ_BASE": self.o_windows.read.base, "READ_LAST": self.o_windows.read.last,
+                "WRITE_BASE": self.o_windows.write.base, "WRITE_LAST": self.o_windows.write.last}
 
     def _reads(self, m: Module) -> None:
         ar, r = self.bus.ar, self.bus.r
@@ -142,7 +167,8 @@ class ControlPort(wiring.Component):
         fields = {
             "CONTROL": {"irq_enable": self._irq_enable},
             "STATUS": {"busy": status.busy, "done": self._done,
-                       "error": self._done & (status.error.code != 0)},
+                       "error": self._done & (status.error.code != 0),
+                       "overflow": status.overflow, "closing": status.closing},
             "IRQ": {"done": self._irq_done},
             "ERROR": {name: status.error[name] for name in ("code", "detail", "descriptor")},
         }
@@ -150,8 +176,13 @@ class ControlPort(wiring.Component):
         for name, parts in fields.items():
             value = Const(0, 32)
             for field in register(name).fields:
-                value = value | (parts[field.name] << field.offset)
+                if field.name in parts:
+                    value = value | (parts[field.name] << field.offset)
             values[name] = value
-        values |= {"DESCRIPTOR": self.o_descriptor, "COUNT": self.o_count, "COMPLETED": status.completed}
+        values |= {"DESCRIPTOR": self.o_descriptor, "COUNT": self.o_count, "COMPLETED": status.completed,
+                   "ERROR_ADDRESS": status.error.address, "WATCHDOG": self.o_watchdog}
+        for name, block in self._locked().items():
+            fill = name.endswith("LAST")
+            values[name] = Cat(Const(0, 32 - BLOCK_BITS) if not fill else Const(-1, 32 - BLOCK_BITS), block)
         values |= {name.upper(): self.i_counters[name] for name, _ in CounterValues()}
         return values

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .chain import ChainStage
 from .collector import Collector
-from .config import Config
+from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config
 from .fetch import Fetch
 from .layouts import (
     Chunk,
@@ -24,18 +24,14 @@ from .pe import ProcessingElement
 from .registers import ErrorCode
 from .router import Router
 from .shared import add_shared
+from .status import COUNT_BITS
 from .tile_loader import TileLoader
 from .token_bus import TokenBus
 
-__all__ = ["A_READERS", "COLLECTOR_READERS", "Core", "tile_readers"]
+__all__ = ["A_READERS", "COLLECTOR_READERS", "Core"]
 
 A_READERS = 3          # row pointers, column indices, values
 COLLECTOR_READERS = 2  # earlier sums, parameter records
-
-
-def tile_readers(config: Config) -> int:
-    """Read streams of the tile loader: dense rows, and three more for packed tiles."""
-    return 4 if config.compressed_b else 1
 
 
 class Core(wiring.Component):
@@ -49,6 +45,10 @@ class Core(wiring.Component):
     ----------
     config : Config
 
+    Attributes
+    ----------
+    read_bursts : for each read stream, the most bursts that it has outstanding
+
     Members
     -------
     i_fetch_job, i_router_job, i_tile_job, i_collector_job : job streams, one element a descriptor each
@@ -60,6 +60,9 @@ class Core(wiring.Component):
     o_request, i_beat : read streams: A_READERS, then the tile loader's, then COLLECTOR_READERS
     o_write_job, o_write : to the segment writer
     o_fault : A fetch, tile loader, PEs
+    o_fault_address : of what A fetch and tile loader say
+    o_fetch_numbers, o_fetch_fault_number : descriptors that the A fetch's readers work on, and of its fault
+    o_overflow : an int32 addition wrapped around
     o_active, o_blocked : one bit a PE
     o_token_waits : a beat waits at the token bus
     o_fetch_waiting : the A fetch waits for memory
@@ -67,7 +70,12 @@ class Core(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
-        self._readers = A_READERS + tile_readers(config) + COLLECTOR_READERS
+        # A stream of one piece asks for full bursts but for the first and the last; of short rows for beats.
+        pieces = 1 << (config.read_buffer_beats // MAX_BURST_BEATS + 1).bit_length()
+        rows = config.read_buffer_beats
+        fetch = (pieces, pieces, rows)
+        self.read_bursts = (*fetch, rows, *(fetch if config.compressed_b else ()), rows, pieces)
+        readers = len(self.read_bursts)
         super().__init__({
             "i_fetch_job": In(stream.Signature(FetchJob(config))),
             "i_router_job": In(stream.Signature(RouterJob(config))),
@@ -80,11 +88,15 @@ class Core(wiring.Component):
             "o_tile_done": Out(1),
             "o_drained": Out(1),
             "o_collector_idle": Out(1),
-            "o_request": Out(stream.Signature(ReadRequest(config))).array(self._readers),
-            "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(self._readers),
+            "o_request": Out(stream.Signature(ReadRequest(config))).array(readers),
+            "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(readers),
             "o_write_job": Out(stream.Signature(SegmentJob())),
             "o_write": Out(stream.Signature(Chunk(config.port_bytes))),
             "o_fault": Out(Fault()).array(3),
+            "o_fault_address": Out(ADDRESS_BITS).array(2),
+            "o_fetch_numbers": Out(COUNT_BITS).array(A_READERS),
+            "o_fetch_fault_number": Out(COUNT_BITS),
+            "o_overflow": Out(1),
             "o_active": Out(config.pes),
             "o_blocked": Out(config.pes),
             "o_token_waits": Out(1),
@@ -131,6 +143,7 @@ class Core(wiring.Component):
         m.d.comb += self.o_tile_done.eq(loader.o_done)
 
         # ---- sums: down the chains, from the last PE to the collector ----
+        overflows = [element.o_overflow for element in elements]
         for chain in range(config.chains):
             upstream = elements[-1].o[chain]
             for number in reversed(range(config.pes - 1)):
@@ -141,7 +154,9 @@ class Core(wiring.Component):
                 connect(m, elements[number].o[chain], stage.i_own)
                 connect(m, upstream, stage.i_up)
                 upstream = stage.o
+                overflows.append(stage.o_overflow)
             connect(m, upstream, collector.i[chain])
+        m.d.sync += self.o_overflow.eq(Cat(*overflows, collector.o_overflow).any())
         connect(m, collector.o_write_job, flipped(self.o_write_job))
         connect(m, collector.o, flipped(self.o_write))
         m.d.comb += [collector.i_settled.eq(self.i_settled), self.o_drained.eq(collector.o_drained),
@@ -159,8 +174,12 @@ class Core(wiring.Component):
     def _report(self, m: Module, fetch, loader, elements) -> None:
         overflow = Cat(element.o_fault.valid for element in elements).any()
         m.d.comb += [
+            *(number.eq(of) for number, of in zip(self.o_fetch_numbers, fetch.o_numbers, strict=True)),
+            self.o_fetch_fault_number.eq(fetch.o_fault_number),
             self.o_fault[0].eq(fetch.o_fault),
             self.o_fault[1].eq(loader.o_fault),
+            self.o_fault_address[0].eq(fetch.o_fault_address),
+            self.o_fault_address[1].eq(loader.o_fault_address),
             self.o_fault[2].valid.eq(overflow),
             # The only fault a PE can find.
             self.o_fault[2].code.eq(ErrorCode.PACKED_OVERFLOW),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from amaranth.hdl import unsigned
 from amaranth.lib import data, enum
 
-__all__ = ["DESCRIPTOR_BYTES", "DESCRIPTOR_FIELDS", "Descriptor", "Field", "Opcode"]
+__all__ = ["DESCRIPTOR_BYTES", "DESCRIPTOR_FIELDS", "Descriptor", "Field", "Opcode", "field_number"]
 
 DESCRIPTOR_BYTES = 128
 
@@ -67,6 +67,14 @@ DESCRIPTOR_FIELDS = (
     Field("scale", 25, 0, 32, "ScaleWord of every row, unless row_scale"),
     Field("slice_words", 26, 0, 16, "words of a row of C in a full slice of a PE"),
 )
+
+
+def field_number(name: str) -> int:
+    """Number of a descriptor field, as `ERROR.detail` gives it; KeyError if there is none."""
+    for number, field in enumerate(DESCRIPTOR_FIELDS):
+        if field.name == name:
+            return number
+    raise KeyError(name)
 
 
 def Descriptor() -> data.Layout:

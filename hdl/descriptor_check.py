@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import Config, width_of
-from .descriptor import DESCRIPTOR_FIELDS, Descriptor, Opcode
+from .descriptor import Descriptor, Opcode, field_number
 from .layouts import AFormat, BFormat
 from .registers import ErrorCode
 
@@ -13,14 +13,6 @@ __all__ = ["NOT_A_FIELD", "DescriptorCheck", "Refusal", "field_number"]
 
 NOT_A_FIELD = 0xFF
 """`ERROR.detail` when not a descriptor but the DESCRIPTOR or COUNT register is to blame."""
-
-
-def field_number(name: str) -> int:
-    """Number of a descriptor field, as `ERROR.detail` gives it; KeyError if there is none."""
-    for number, field in enumerate(DESCRIPTOR_FIELDS):
-        if field.name == name:
-            return number
-    raise KeyError(name)
 
 
 def Refusal() -> data.StructLayout:
@@ -31,8 +23,8 @@ def Refusal() -> data.StructLayout:
 class DescriptorCheck(wiring.Component):
     """Refuses descriptors that this configuration cannot run; names the first field that is to blame.
 
-    Not checked: whether a dense tile fits in its half (rows of a PE times slice_words would take a
-    multiplier; the planner sees to it), addresses and strides, and everything that only the data shows.
+    Not checked here: where arrays lie and whether a dense tile fits, see `ExtentCheck`, and everything that
+    only the data shows.
 
     Throughput: one descriptor a cycle.
     Latency: one cycle from `i` to the outputs.

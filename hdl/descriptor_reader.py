@@ -8,12 +8,12 @@ from amaranth.lib.wiring import In, Out
 from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config, log2_exact
 from .descriptor import DESCRIPTOR_BYTES, Descriptor
 from .layouts import ReadBeat, ReadRequest
+from .status import COUNT_BITS
 
-__all__ = ["COUNT_BITS", "DescriptorRead", "DescriptorReader"]
+__all__ = ["DESCRIPTOR_BURSTS", "DescriptorRead", "DescriptorReader"]
 
-COUNT_BITS = 16
-"""Counts and numbers of descriptors."""
-
+DESCRIPTOR_BURSTS = 8
+"""More than two descriptors ever take, of up to three bursts each."""
 
 def DescriptorRead() -> data.StructLayout:
     """A descriptor, or what came in its place when the memory answered with an error."""
@@ -41,9 +41,9 @@ class DescriptorReader(wiring.Component):
     i_start : reads begin; only while `o_idle`
     i_address : of the first descriptor, in bytes; a multiple of `config.port_bytes`
     i_count : descriptors, 0..65535
-    i_stop : no descriptor is asked for any more; those that were asked for still come
     o_request, i_beat : read stream
-    o : stream of DescriptorRead; the payload holds until it is taken
+    o : stream of DescriptorRead; the payload holds until it is taken, and is there as it comes:
+    o_placed : beats of `o.payload` that are in place
     o_idle : nothing is to be asked, nothing is on its way, nothing is offered
     """
 
@@ -53,10 +53,10 @@ class DescriptorReader(wiring.Component):
             "i_start": In(1),
             "i_address": In(ADDRESS_BITS),
             "i_count": In(COUNT_BITS),
-            "i_stop": In(1),
             "o_request": Out(stream.Signature(ReadRequest(config))),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)),
             "o": Out(stream.Signature(DescriptorRead())),
+            "o_placed": Out(range(DESCRIPTOR_BYTES // config.port_bytes + 1)),
             "o_idle": Out(1),
         })
 
@@ -84,7 +84,7 @@ class DescriptorReader(wiring.Component):
             self.o_request.valid.eq(to_ask != 0),
             self.o_request.payload.address.eq(beat_address << beat_bytes_log2),
             self.o_request.payload.beats.eq(burst - 1),
-            wanted.eq((self._left != 0) & ~self.i_stop),
+            wanted.eq(self._left != 0),
             # Behind a descriptor on offer is room for one more; before it is complete there is not.
             room.eq((self._pending == 0) | ((self._pending == 1) & self.o.valid)),
             begins.eq(wanted & room & (to_ask == 0)),
@@ -130,6 +130,7 @@ class DescriptorReader(wiring.Component):
             self.o.valid.eq(full),
             self.o.payload.descriptor.eq(Cat(words)),
             self.o.payload.error.eq(error),
+            self.o_placed.eq(Cat(number, full)),
         ]
         with m.If(straight):
             m.d.comb += [placed.eq(arriving), place.eq(self.i_beat.valid)]

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .beat_cutter import BeatCutter
-from .config import Config, log2_exact
+from .config import ADDRESS_BITS, Config, log2_exact
 from .fetch_layouts import Cut
 from .layouts import Fault, FetchFormat, FetchJob, RawBeat, ReadBeat, ReadRequest
 from .queue import Queue
@@ -13,6 +13,7 @@ from .reader import SegmentReader
 from .registers import ErrorCode
 from .row_cutter import RowCutter
 from .row_pointers import RowPointers, pointer_chunk_bytes
+from .status import COUNT_BITS
 from .token_join import TokenJoin
 
 __all__ = ["FETCH_READERS", "Fetch"]
@@ -47,6 +48,9 @@ class Fetch(wiring.Component):
     o : stream of RawBeat
     o_request, i_beat : read streams; 0 row pointers, 1 column indices, 2 values
     o_fault : Fault ROW_POINTER or COLUMN_INDEX
+    o_fault_number : `FetchJob.number` of the job that it is about
+    o_fault_address : of the row pointers or column indices, a chunk, that have the fault
+    o_numbers : `FetchJob.number` of the job that each reader works on
     o_waiting : a reader waits for memory, and there is no beat to give
     o_idle : no job, nothing on its way
     """
@@ -59,6 +63,9 @@ class Fetch(wiring.Component):
             "o_request": Out(stream.Signature(ReadRequest(config))).array(FETCH_READERS),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(FETCH_READERS),
             "o_fault": Out(Fault()),
+            "o_fault_number": Out(COUNT_BITS),
+            "o_fault_address": Out(ADDRESS_BITS),
+            "o_numbers": Out(COUNT_BITS).array(FETCH_READERS),
             "o_waiting": Out(1),
             "o_idle": Out(1),
         })
@@ -100,7 +107,7 @@ class Fetch(wiring.Component):
     def _job_stage(self, m: Module):
         """Hands each part its share of the job; the return value is 1 while one has still to take it."""
         shift = log2_exact(self._config.beat_tokens)
-        job = Signal(FetchJob(self._config))
+        self._job = job = Signal(FetchJob(self._config))
         pending = Signal(FETCH_READERS + 2)
         dense, alone = Signal(), Signal()        # of the job that comes
         is_dense, is_alone = Signal(), Signal()  # of the job that is held
@@ -110,11 +117,16 @@ class Fetch(wiring.Component):
             alone.eq(Mux(dense, self.i_job.p.count, self.i_job.p.nnz) == 0),
             self.i_job.ready.eq(~pending.any()),
         ]
+        # Parts go on to the next job at different times; each remembers which one it has.
+        self._numbers = [Signal(COUNT_BITS, name=f"number_{part}") for part in range(len(pending))]
+        m.d.comb += [number.eq(of) for number, of in zip(self.o_numbers, self._numbers, strict=False)]
         branches = [*(reader.i_job for reader in self._readers), self._join.i_job, self._rows.i_job]
         for number, branch in enumerate(branches):
             m.d.comb += branch.valid.eq(pending[number])
             with m.If(branch.ready):
                 m.d.sync += pending[number].eq(0)
+            with m.If(branch.valid & branch.ready):
+                m.d.sync += self._numbers[number].eq(job.number)
         with m.If(self.i_job.valid & self.i_job.ready):
             m.d.sync += [
                 job.eq(self.i_job.p), is_dense.eq(dense), is_alone.eq(alone),
@@ -154,9 +166,29 @@ class Fetch(wiring.Component):
     def _report_stage(self, m: Module) -> None:
         """One fault a cycle; a second kind waits for its turn."""
         index_fault, index_waits = Signal(), Signal()
+        *_, of_join, of_rows = self._numbers
+        pointer, index = self._addresses(m)
         m.d.comb += index_fault.eq(self._join.o_fault | index_waits)
         m.d.sync += [
             index_waits.eq(index_fault & self._rows.o_fault),
             self.o_fault.valid.eq(index_fault | self._rows.o_fault),
+            self.o_fault_address.eq(Mux(self._rows.o_fault, pointer, index)),
+            self.o_fault_number.eq(Mux(self._rows.o_fault, of_rows, of_join)),
             self.o_fault.code.eq(Mux(self._rows.o_fault, ErrorCode.ROW_POINTER, ErrorCode.COLUMN_INDEX)),
         ]
+
+    def _addresses(self, m: Module) -> tuple[Signal, Signal]:
+        """Where the row pointers and the column indices lie that are looked at now."""
+        step = 2 * self._config.beat_tokens
+        pointer, index = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
+        wide = Signal()
+        for part, address, first, bytes_ in (
+                (self._rows, pointer, self._job.pointers, pointer_chunk_bytes(self._config)),
+                (self._join, index, self._job.indices, Mux(wide, 2 * step, step))):
+            with m.If(part.i_job.valid & part.i_job.ready):
+                m.d.sync += address.eq(first)
+            with m.Elif(part.o_passed):
+                m.d.sync += address.eq(address + bytes_)
+        with m.If(self._join.i_job.valid & self._join.i_job.ready):
+            m.d.sync += wide.eq(self._join.i_job.p.wide)
+        return pointer, index

@@ -1,12 +1,13 @@
 """What happens to a finished sum before it is written: earlier sums, bias, ReLU, scale."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .collector_layouts import CollectorPlan, DenseWord, LaneWord, ParameterRecord
-from .config import Config
+from .config import ACC_BITS, Config
 from .layouts import ScaleWord
+from .overflow import sum_wraps
 from .scaler import Scaler
 
 __all__ = ["Finisher"]
@@ -19,7 +20,7 @@ class Finisher(wiring.Component):
         also take as many cycles as they have records.
     Latency: 2 cycles, with int8 8 more (V + 9 in all with one multiplier).
     Backpressure: one enable for all stages behind the first; it follows `o.ready` in the same cycle.
-    Overflow: earlier sums and bias wrap in int32; scaling saturates.
+    Overflow: earlier sums and bias wrap in int32, `o_overflow` says so; scaling saturates.
     Order: kept.
 
     Parameters
@@ -35,6 +36,7 @@ class Finisher(wiring.Component):
         zero where it does not
     i_parameters : stream of ParameterRecord, the records of each group; only where the plan has any
     o : stream of DenseWord
+    o_overflow : earlier sums or a bias, added in the cycle before, made a sum wrap
     """
 
     def __init__(self, config: Config):
@@ -46,11 +48,13 @@ class Finisher(wiring.Component):
             "i_earlier": In(stream.Signature(LaneWord(config))),
             "i_parameters": In(stream.Signature(ParameterRecord(config))),
             "o": Out(stream.Signature(DenseWord(config))),
+            "o_overflow": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
         lanes = self._config.lanes
+        self._wraps = []
         self._bank_taken, self._bank_ready = Signal(), Signal()
         self._bank = Signal(data.ArrayLayout(
             data.StructLayout({"bias": 32, "scale": ScaleWord()}), lanes))
@@ -76,7 +80,7 @@ class Finisher(wiring.Component):
         with m.If(summed_put):
             m.d.sync += [summed.group_last.eq(self.i.p.group_last), summed.job_last.eq(self.i.p.job_last)]
             for value, new, earlier in zip(summed.data, self.i.p.data, self.i_earlier.p, strict=True):
-                m.d.sync += value.eq(new + earlier)
+                m.d.sync += value.eq(self._sum(m, new, earlier, summed_put))
 
         # ---- 2: bias -------------------------------------------------------------------------------
         m.d.comb += [
@@ -89,9 +93,12 @@ class Finisher(wiring.Component):
             m.d.sync += [biased.group_last.eq(summed.group_last), biased.job_last.eq(summed.job_last)]
             for lane in range(lanes):
                 m.d.sync += [
-                    biased.data[lane].eq(summed.data[lane] + self._bank[lane].bias.as_signed()),
+                    biased.data[lane].eq(
+                        self._sum(m, summed.data[lane], self._bank[lane].bias.as_signed(), summed_moves)),
                     scales[lane].eq(self._bank[lane].scale),
                 ]
+
+        m.d.sync += self.o_overflow.eq(Cat(self._wraps).any())
 
         # ---- ReLU, on the way to the next register -------------------------------------------------
         rectified = Signal(LaneWord(self._config))
@@ -112,6 +119,13 @@ class Finisher(wiring.Component):
         else:
             self._scale_serial(m, biased_valid, biased_ready, plain, scales, biased)
         return m
+
+    def _sum(self, m: Module, one, other, counts: Signal) -> Signal:
+        """The sum of two int32, remembered in `_wraps` should it wrap while it `counts`."""
+        total, wraps = Signal(signed(ACC_BITS)), Signal()
+        m.d.comb += [total.eq(one + other), wraps.eq(counts & sum_wraps(one, other, total))]
+        self._wraps.append(wraps)
+        return total
 
     def _parameter_bank(self, m):
         """Bias and scale of each lane for the next group that comes to stage 2."""

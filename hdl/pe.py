@@ -27,7 +27,7 @@ class ProcessingElement(wiring.Component):
         has one word; rows without own tokens close four a cycle and leave one a cycle and chain.
     Latency: 16 cycles from a beat to the first word of a row that it closes, 9 to an empty row.
     Backpressure: `o_room` keeps four beats of room; a full row queue stops the walk, nothing behind it.
-    Overflow: sums wrap. A packed row that does not fit is cut; `o_fault`.
+    Overflow: sums wrap; `o_overflow`. A packed row that does not fit is cut; `o_fault`.
     Order: rows leave in the order in which they arrive, row r of a job on chain r mod chains.
 
     Parameters
@@ -46,6 +46,7 @@ class ProcessingElement(wiring.Component):
     o_active : a word is at work in the lanes
     o_blocked : tokens or closes wait for room in the row queue
     o_fault : PACKED_OVERFLOW
+    o_overflow : a sum wrapped
     """
 
     def __init__(self, config: Config, number: int):
@@ -62,6 +63,7 @@ class ProcessingElement(wiring.Component):
             "o_active": Out(1),
             "o_blocked": Out(1),
             "o_fault": Out(Fault()),
+            "o_overflow": Out(1),
         })
 
     def elaborate(self, platform):
@@ -158,7 +160,7 @@ class ProcessingElement(wiring.Component):
             value.eq(word.value),
             from_part.eq(~((config.lanes >> self.i_job.group_log2) - 1)),
         ]
-        sums = []
+        sums, overflows = [], []
         for lane in range(config.lanes):
             m.submodules[f"multiplier{lane}"] = multiplier = Multiplier()
             m.submodules[f"accumulator{lane}"] = accumulator = Accumulator(config)
@@ -174,6 +176,8 @@ class ProcessingElement(wiring.Component):
                 accumulator.i_drain.eq(drain.access),
             ]
             sums.append(accumulator.o)
+            overflows.append(accumulator.o_overflow)
+        m.d.sync += self.o_overflow.eq(Cat(overflows).any())
         self._finish_rows(m, drain, sums)
 
     def _acc_word(self, word, store_word):

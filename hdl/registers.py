@@ -6,15 +6,21 @@ from enum import Enum, IntEnum
 from .config import Config
 
 __all__ = [
-    "COUNTERS", "ID_VALUE", "INTERFACE_VERSION", "REGISTERS", "REGISTER_SPACE_BITS", "Access", "ErrorCode",
-    "Register", "RegisterField", "config_values", "register",
+    "COUNTERS", "ID_VALUE", "INTERFACE_VERSION", "REGISTERS", "REGISTER_SPACE_BITS", "WATCHDOG_CYCLES",
+    "WINDOW_BYTES", "Access", "ErrorCode", "Register", "RegisterField", "config_values", "register",
 ]
 
 ID_VALUE = 0x5A4C414E
 """ASCII "ZLAN", the first thing a host reads."""
 
-INTERFACE_VERSION = 1
+INTERFACE_VERSION = 2
 """Of registers and descriptors; a host refuses another."""
+
+WINDOW_BYTES = 64
+"""Granularity of the memory windows; no beat of any memory port is longer."""
+
+WATCHDOG_CYCLES = 1 << 20
+"""What WATCHDOG reads after reset."""
 
 REGISTER_SPACE_BITS = 8
 """Byte-address bits of the control port."""
@@ -38,6 +44,10 @@ class ErrorCode(IntEnum):
     ROW_POINTER = 5       # a row pointer decreases, or the last one does not match nnz
     COLUMN_INDEX = 6      # a column index is at or past the matrix's columns
     PACKED_OVERFLOW = 7   # a packed tile does not fit in the tile memory or a row in its table entry
+    OUTSIDE = 8           # an array of a descriptor does not lie in its memory window
+    BLOCKED = 9           # a burst outside its memory window was held back at the port: a fault of the array
+    TIMEOUT = 10          # nothing moved for as many cycles as WATCHDOG says
+    ABORTED = 11          # CONTROL.abort
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,7 @@ class Register:
     access: Access
     about: str
     fields: tuple[RegisterField, ...] = ()
+    reset: int = 0  # what a writable register reads after reset
 
 
 COUNTERS = (
@@ -84,28 +95,46 @@ REGISTERS = (
         RegisterField("compressed_b", 25, 1, "packed tiles can be made"),
         RegisterField("scaling", 26, 1, "int8 output can be made"))),
     Register("CONTROL", 0x20, Access.RW, "", (
-        RegisterField("irq_enable", 0, 1, "raise the interrupt when a job ends"),)),
+        RegisterField("irq_enable", 0, 1, "raise the interrupt when a job ends"),
+        RegisterField("abort", 1, 1, "written 1: end the running job with error ABORTED; reads as 0"),
+        RegisterField("reset", 2, 1, "written 1: end the running job without a trace (no done, no "
+                                     "interrupt, no error) and empty the array; reads as 0"))),
     Register("DESCRIPTOR", 0x24, Access.RW, "address of the first descriptor; a multiple of port_bytes"),
     Register("COUNT", 0x28, Access.RW, "descriptors of the job, at least 1"),
     Register("DOORBELL", 0x2C, Access.WO, "any write starts the job; ignored while busy"),
     Register("STATUS", 0x30, Access.RO, "", (
         RegisterField("busy", 0, 1, "a job runs"),
         RegisterField("done", 1, 1, "the last job ended; cleared by the doorbell"),
-        RegisterField("error", 2, 1, "the last job ended with an error"))),
+        RegisterField("error", 2, 1, "the last job ended with an error"),
+        RegisterField("overflow", 3, 1, "an int32 addition of the running or last job wrapped around"),
+        RegisterField("closing", 4, 1, "a job was stopped; the memory has still to complete its transfers"))),
     Register("IRQ", 0x34, Access.W1C, "", (RegisterField("done", 0, 1, "a job ended"),)),
     Register("COMPLETED", 0x38, Access.RO, "descriptors of the running or last job that are complete"),
     Register("ERROR", 0x3C, Access.RO, "first error of the running or last job", (
         RegisterField("code", 0, 8, "ErrorCode"),
         RegisterField("detail", 8, 8, "FIELD: number of the field in DESCRIPTOR_FIELDS, 255 for the "
-                                      "registers DESCRIPTOR and COUNT; READ_BUS: number of the read stream"),
-        RegisterField("descriptor", 16, 16, "number of the descriptor; of a fault that the A fetch met, "
-                                            "which reads ahead, it may be one too high"))),
+                                      "registers DESCRIPTOR and COUNT; OUTSIDE: the same, the field with the "
+                                      "array's address; READ_BUS, BLOCKED: number of the read stream, "
+                                      "BLOCKED 255: a write"),
+        RegisterField("descriptor", 16, 16, "number of the descriptor"))),
+    Register("ERROR_ADDRESS", 0x40, Access.RO, "READ_BUS, WRITE_BUS, BLOCKED: first byte of the burst; "
+             "OUTSIDE: of the array; ROW_POINTER, COLUMN_INDEX: of the few row pointers or indices of which "
+             "one is wrong; else 0"),
+    Register("WATCHDOG", 0x44, Access.RW, "cycles without any progress after which a job ends with error "
+                                          f"TIMEOUT; 0: never; {WATCHDOG_CYCLES:#x} after reset",
+             reset=WATCHDOG_CYCLES),
     Register("CYCLES", 0x50, Access.RO, "cycles from doorbell to done"),
     Register("READ_BEATS", 0x54, Access.RO, "beats read over the memory port"),
     Register("WRITE_BEATS", 0x58, Access.RO, "beats written over the memory port"),
     Register("MAC_WORDS", 0x5C, Access.RO, "multiply-accumulate words (V lanes) started by all PEs together"),
     *(Register(f"COUNT_{name.upper()}", _COUNTER_BASE + 4 * number, Access.RO, f"cycles: {about}")
       for number, (name, about) in enumerate(COUNTERS)),
+    Register("READ_BASE", 0x80, Access.RW, "first byte that may be read, a multiple of 64; 0 after reset"),
+    Register("READ_LAST", 0x84, Access.RW, "last byte that may be read, a multiple of 64 plus 63; 0xffffffff "
+                                           "after reset", reset=0xFFFFFFFF),
+    Register("WRITE_BASE", 0x88, Access.RW, "first byte that may be written, as READ_BASE"),
+    Register("WRITE_LAST", 0x8C, Access.RW, "last byte that may be written, as READ_LAST",
+             reset=0xFFFFFFFF),
 )
 """Counters start at zero with the doorbell, stop at done, and stay at 0xffffffff once they get there."""
 

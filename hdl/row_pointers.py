@@ -45,6 +45,7 @@ class RowPointers(wiring.Component):
     i : stream of Chunk(pointer_chunk_bytes): row pointers from the second on, int32; its `last` ends the job
     o : stream of RowEndPair; only the pair that ends the job may hold one row end where chunks hold two
     o_fault : pulse, a row pointer is wrong
+    o_passed : a chunk of pointers has been looked at, the one that `o_fault` is about
     o_idle : no job
     """
 
@@ -55,6 +56,7 @@ class RowPointers(wiring.Component):
             "i": In(stream.Signature(Chunk(pointer_chunk_bytes(config)))),
             "o": Out(stream.Signature(RowEndPair(config))),
             "o_fault": Out(1),
+            "o_passed": Out(1),
             "o_idle": Out(1),
         })
 
@@ -83,6 +85,7 @@ class RowPointers(wiring.Component):
         relative = self._relative(m, job)
         ordered = self._order(m, job, start, relative)
         placed = self._place(m, job, ordered)
+        m.d.comb += self.o_passed.eq(placed.valid)
         self._output(m, job, active, start, placed)
         return m
 

@@ -6,11 +6,22 @@ need be, for its reader and for a simulator that compiles it.
 
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Const, Instance, Module, ResetSignal, Value, ValueCastable
+from amaranth.hdl import (
+    ClockDomain,
+    ClockSignal,
+    Const,
+    DomainRenamer,
+    Instance,
+    Module,
+    ResetInserter,
+    ResetSignal,
+    Value,
+    ValueCastable,
+)
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
-__all__ = ["ModuleLibrary", "add_shared", "flat_ports"]
+__all__ = ["ModuleLibrary", "add_resettable", "add_shared", "flat_ports"]
 
 
 def flat_ports(component: wiring.Component) -> list[tuple[str, bool, Value]]:
@@ -59,3 +70,20 @@ def add_shared(m: Module, name: str, component: wiring.Component, kind: str, pla
         m.submodules[name] = platform.instance(component, kind)
     else:
         m.submodules[name] = component
+
+
+def add_resettable(m: Module, parts: dict[str, Any], reset: Value, platform: Any) -> None:
+    """Add submodules whose registers `reset` sets back as the domain's own reset does; memories keep theirs.
+
+    In a Verilog print shared blocks have a reset port, so there the parts get a domain of their own on the
+    same clock. In Amaranth's simulator a clock that is passed on comes too late for its neighbours.
+    """
+    if isinstance(platform, ModuleLibrary):
+        m.domains += ClockDomain("resettable", local=True)
+        m.d.comb += [ClockSignal("resettable").eq(ClockSignal()),
+                     ResetSignal("resettable").eq(ResetSignal() | reset)]
+    for name, part in parts.items():
+        if isinstance(platform, ModuleLibrary):
+            m.submodules[name] = DomainRenamer("resettable")(part)
+        else:
+            m.submodules[name] = ResetInserter(reset)(part)

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .config import Config
+from .config import ADDRESS_BITS, Config
 from .dense_loader import DenseLoader
 from .fetch import Fetch
 from .layouts import BFormat, Fault, FetchFormat, ReadBeat, ReadRequest, TileBeat, TileJob
@@ -41,7 +41,7 @@ class TileLoader(wiring.Component):
     o_done : pulse, the job's last beat is out
     o_idle : no job
     o_waiting : the job has asked for data and has nothing to work on
-    o_fault : faults of a packed tile's indices and row pointers
+    o_fault, o_fault_address : faults of a packed tile's indices and row pointers, and where those lie
     o_request, i_beat : read streams: dense rows; then (with `compressed_b`) row pointers, column indices,
         values of a packed tile
     """
@@ -56,6 +56,7 @@ class TileLoader(wiring.Component):
             "o_idle": Out(1),
             "o_waiting": Out(1),
             "o_fault": Out(Fault()),
+            "o_fault_address": Out(ADDRESS_BITS),
             "o_request": Out(stream.Signature(ReadRequest(config))).array(streams),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(streams),
         })
@@ -141,6 +142,7 @@ class TileLoader(wiring.Component):
             self.o_done.eq(Mux(packed, packer.o_done, dense.o_done)),
             self.o_waiting.eq(busy & Mux(packed, fetch.o_waiting, reader.o_waiting)),
             self.o_fault.eq(fetch.o_fault),
+            self.o_fault_address.eq(fetch.o_fault_address),
         ]
         with m.If(packed):
             m.d.comb += [self.o.p[name].eq(packer.o.p[name]) for name in ("kind", "half", "owner", "data")]

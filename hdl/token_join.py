@@ -43,6 +43,7 @@ class TokenJoin(wiring.Component):
     i_values : stream of Chunk(T); its `last` ends the job
     o : stream of TokenChunk
     o_fault : pulse, a column index is too large
+    o_passed : a chunk of entries has been looked at, the one that `o_fault` is about
     o_idle : no job and nothing on its way
     """
 
@@ -54,6 +55,7 @@ class TokenJoin(wiring.Component):
             "i_values": In(stream.Signature(Chunk(config.beat_tokens))),
             "o": Out(stream.Signature(TokenChunk(config))),
             "o_fault": Out(1),
+            "o_passed": Out(1),
             "o_idle": Out(1),
         })
 
@@ -71,6 +73,7 @@ class TokenJoin(wiring.Component):
             self.i_job.ready.eq(free),
             self.o_idle.eq(free & (queue.level == 0)),
             queue.i.valid.eq(ranged_valid),
+            self.o_passed.eq(ranged_valid),
         ]
         m.d.sync += [
             room.eq(queue.level <= QUEUE_DEPTH - QUEUE_MARGIN),

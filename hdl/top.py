@@ -5,20 +5,27 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .axi import AxiLite, AxiMemory
+from .burst_log import BurstLog
 from .command import CommandProcessor
 from .config import Config
 from .control import ControlPort
 from .core import Core
 from .counters import Counters
+from .descriptor_reader import DESCRIPTOR_BURSTS
+from .guard import MemoryGuard
 from .read_port import ReadPort
 from .registers import REGISTER_SPACE_BITS
+from .shared import add_resettable
+from .supervisor import Supervisor
 from .writer import SegmentWriter
 
 __all__ = ["Top"]
 
 
 class Top(wiring.Component):
-    """Control port, command processor, core, memory ports and counters; connections only.
+    """Control port, command processor, core, memory ports, guard, supervisor, counters; connections only.
+
+    What works on a job is reset after a fault; what a host sees, and what stands at the memory's pins, not.
 
     Throughput, Latency: those of its parts.
     Backpressure: on every AXI channel but R and B, which are always taken.
@@ -47,20 +54,39 @@ class Top(wiring.Component):
         config = self._config
         m = Module()
         m.submodules.control_port = control = ControlPort(config)
-        m.submodules.command = command = CommandProcessor(config)
-        m.submodules.core = core = Core(config)
-        m.submodules.writer = writer = SegmentWriter(config)
+        m.submodules.supervisor = supervisor = Supervisor()
+        m.submodules.guard = guard = MemoryGuard(config)
         m.submodules.counters = counters = Counters(config)
-        m.submodules.read_port = read_port = ReadPort(config, 1 + len(core.o_request))
+        command, core, writer = CommandProcessor(config), Core(config), SegmentWriter(config)
+        bursts = (DESCRIPTOR_BURSTS, *core.read_bursts)
+        read_port, log = ReadPort(config, len(bursts)), BurstLog(config, bursts)
+        add_resettable(m, {"command": command, "core": core, "writer": writer, "read_port": read_port,
+                           "log": log}, supervisor.o_reset, platform)
 
         # ---- control ----
         connect(m, flipped(self.control), control.bus)
         m.d.comb += [
-            command.i_start.eq(control.o_start),
+            supervisor.i_start.eq(control.o_start),
+            supervisor.i_abort.eq(control.o_abort),
+            supervisor.i_reset.eq(control.o_reset),
+            supervisor.i_watchdog.eq(control.o_watchdog),
+            supervisor.i_report.eq(command.o_report),
+            supervisor.i_finished.eq(command.o_finished),
+            supervisor.i_completed.eq(writer.o_job_written & ~writer.o_error),
+            supervisor.i_overflow.eq(core.o_overflow),
+            supervisor.i_moves.eq(guard.o_moves | core.o_active.any()),
+            supervisor.i_quiet.eq(guard.o_quiet),
+            command.i_start.eq(supervisor.o_start),
             command.i_descriptor.eq(control.o_descriptor),
             command.i_count.eq(control.o_count),
-            control.i_status.eq(command.o_status),
-            control.i_finished.eq(command.o_finished),
+            command.i_windows.eq(control.o_windows),
+            command.i_completed.eq(supervisor.o_status.completed),
+            guard.i_windows.eq(control.o_windows),
+            guard.i_hold.eq(command.o_hold),
+            guard.i_close.eq(supervisor.o_close),
+            control.i_status.eq(supervisor.o_status),
+            control.i_finished.eq(supervisor.o_finished),
+            control.i_cleared.eq(supervisor.o_cleared),
             control.i_counters.eq(counters.o),
             self.irq.eq(control.o_irq),
         ]
@@ -81,6 +107,13 @@ class Top(wiring.Component):
             command.i_writer_idle.eq(writer.o_idle),
             command.i_read_error.eq(read_port.o_error),
             command.i_write_error.eq(writer.o_error),
+            command.i_write_address.eq(writer.o_error_address),
+            command.i_blocked.eq(guard.o_blocked),
+            command.i_fetch_fault_number.eq(core.o_fetch_fault_number),
+            *(sink.eq(source) for sink, source in zip(command.i_fault_addresses, core.o_fault_address,
+                                                      strict=True)),
+            *(sink.eq(source) for sink, source in zip(command.i_fetch_numbers, core.o_fetch_numbers,
+                                                      strict=True)),
             *(sink.eq(source) for sink, source in zip(command.i_faults, core.o_fault, strict=True)),
         ]
 
@@ -89,18 +122,28 @@ class Top(wiring.Component):
                                                      [command.i_beat, *core.i_beat], strict=True)):
             connect(m, request, read_port.i_request[number])
             connect(m, read_port.o_beat[number], beat)
-        connect(m, read_port.ar, flipped(self.memory.ar))
-        connect(m, flipped(self.memory.r), read_port.r)
+        connect(m, read_port.ar, guard.port.ar)
+        connect(m, guard.port.r, read_port.r)
+        m.d.comb += [
+            log.i_asked.valid.eq(read_port.ar.valid & read_port.ar.ready),
+            log.i_asked.id.eq(read_port.ar.p.id),
+            log.i_asked.address.eq(read_port.ar.p.address),
+            log.i_answer.valid.eq(read_port.r.valid),
+            log.i_answer.id.eq(read_port.r.p.id),
+            log.i_answer.last.eq(read_port.r.p.last),
+            command.i_read_address.eq(log.o_address),
+        ]
         connect(m, core.o_write_job, writer.i_job)
         connect(m, core.o_write, writer.i)
-        connect(m, writer.aw, flipped(self.memory.aw))
-        connect(m, writer.w, flipped(self.memory.w))
-        connect(m, flipped(self.memory.b), writer.b)
+        connect(m, writer.aw, guard.port.aw)
+        connect(m, writer.w, guard.port.w)
+        connect(m, guard.port.b, writer.b)
+        connect(m, guard.memory, flipped(self.memory))
 
         # ---- counters ----
         m.d.comb += [
             counters.i_start.eq(control.o_start),
-            counters.i_running.eq(command.o_status.busy),
+            counters.i_running.eq(supervisor.o_status.busy),
             counters.i_active.eq(core.o_active),
             counters.i_blocked.eq(core.o_blocked),
             counters.i_token_waits.eq(core.o_token_waits),

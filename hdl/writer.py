@@ -30,6 +30,11 @@ def _Placed(config: Config) -> data.StructLayout:
     })
 
 
+def _Unanswered(config: Config) -> data.StructLayout:
+    """A burst on its way."""
+    return data.StructLayout({"job_last": 1, "beat": ADDRESS_BITS - log2_exact(config.port_bytes)})
+
+
 class SegmentWriter(wiring.Component):
     """Packs chunks into beats from any byte address on and sends them as bursts, one job after the other.
 
@@ -51,7 +56,8 @@ class SegmentWriter(wiring.Component):
     i_job : stream of SegmentJob
     i : stream of Chunk(port_bytes); any count from 1 on, also within a row; none crosses a row's end
     aw, w, b : the memory's write channels; `b` is always taken
-    o_error : an error response came, for one cycle
+    o_error, o_error_address : an error response came, for one cycle, to the burst at that address
+    o_job_written : a job's last burst was answered, for one cycle
     o_idle : no job, every response has come
     """
 
@@ -64,6 +70,8 @@ class SegmentWriter(wiring.Component):
             "w": Out(stream.Signature(AxiWrite(config.port_bytes))),
             "b": In(stream.Signature(AxiWriteResponse())),
             "o_error": Out(1),
+            "o_error_address": Out(ADDRESS_BITS),
+            "o_job_written": Out(1),
             "o_idle": Out(1),
         })
 
@@ -98,11 +106,26 @@ class SegmentWriter(wiring.Component):
             self.b.ready.eq(1),
             self.o_idle.eq(~active & (outstanding == 0)),
         ]
-        m.d.sync += [
-            outstanding.eq(outstanding + (push & closes.burst) - self.b.valid),
-            self.o_error.eq(self.b.valid & self.b.payload.response[1]),
-        ]
+        m.d.sync += outstanding.eq(outstanding + (push & closes.burst) - self.b.valid)
+        self._answers(m, push & closes.burst, done, bursts.i.payload.address)
         return m
+
+    def _answers(self, m: Module, burst_closed, job_closed, address) -> None:
+        """Remembers every burst until it is answered."""
+        m.submodules.unanswered = unanswered = BlockQueue(_Unanswered(self._config), 1 << OUTSTANDING_LOG2)
+        beat_log2 = log2_exact(self._config.port_bytes)
+        burst = unanswered.o.payload
+        m.d.comb += [
+            unanswered.i.valid.eq(burst_closed),
+            unanswered.i.payload.job_last.eq(job_closed),
+            unanswered.i.payload.beat.eq(address >> beat_log2),
+            unanswered.o.ready.eq(self.b.valid),
+        ]
+        m.d.sync += [
+            self.o_error.eq(self.b.valid & self.b.payload.response[1]),
+            self.o_error_address.eq(burst.beat << beat_log2),
+            self.o_job_written.eq(self.b.valid & burst.job_last),
+        ]
 
     # ---- stage 1: the chunk turned to its place in the beats ---------------------------------------------
 

@@ -34,8 +34,7 @@ class AmaranthTransport(HostTransport):
 
         self._simulator.add_testbench(lend_context)
         self._simulator.advance()
-        for name, value in settings.items():
-            self._ctx.set(getattr(self.harness, name), value)
+        self._set(settings)
         self._start = 0
         self._ctx.set(self._domain.rst, 1)
         self._cycle()
@@ -65,6 +64,11 @@ class AmaranthTransport(HostTransport):
             self._cycle()
         return {name: int(ctx.get(getattr(harness, name)))
                 for name in ("result", "response", "timed_out", "cycles", "violation")}
+
+    def _set(self, values: dict[str, int]) -> None:
+        self._check_open()
+        for name, value in values.items():
+            self._ctx.set(getattr(self.harness, name), value)
 
     def _write_words(self, first: int, data: bytes) -> None:
         self._check_open()

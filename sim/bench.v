@@ -18,12 +18,19 @@ module zerolane_bench (
     input wire dump,
     input wire [31:0] dump_first,
     input wire [31:0] dump_last,
+    input wire fault_armed,
+    input wire fault_reads,
+    input wire fault_writes,
+    input wire [4:0] fault_frozen,
+    input wire fault_by_address,
+    input wire [31:0] fault_first,
+    input wire [31:0] fault_last,
     output reg finished,
     output wire [31:0] result,
     output wire [1:0] response,
     output wire timed_out,
     output wire [47:0] cycles,
-    output wire [2:0] violation
+    output wire [3:0] violation
 );
     reg clk;
     reg rst;
@@ -58,6 +65,9 @@ module zerolane_bench (
         .start(start), .kind(kind), .address(address), .data(data),
         .latency_cycles(latency_cycles), .gap_threshold(gap_threshold), .seed(seed),
         .limit_words(limit_words), .load(load), .dump(dump), .dump_first(dump_first), .dump_last(dump_last),
+        .fault_armed(fault_armed), .fault_reads(fault_reads), .fault_writes(fault_writes),
+        .fault_frozen(fault_frozen), .fault_by_address(fault_by_address), .fault_first(fault_first),
+        .fault_last(fault_last),
         .done(done), .result(result), .response(response), .timed_out(timed_out), .cycles(cycles),
         .violation(violation)
     );

@@ -77,7 +77,7 @@ class CocotbTransport(HostTransport):
             os.close(their_lifeline)
         self._finalizer = weakref.finalize(self, _end, self.process, ours, self._lines, lifeline,
                                            self.directory)
-        self._request(op="settings", values=settings)
+        self._set(settings)
 
     def _start(self, model: Model, their_end: int, their_lifeline: int) -> subprocess.Popen:
         command, environment = start_command(model, _SERVER, self.directory, extra_env={
@@ -115,6 +115,9 @@ class CocotbTransport(HostTransport):
 
     def _run(self, kind: int, address: int, data: int) -> dict[str, int]:
         return self._request(op="run", kind=kind, address=address, data=data)
+
+    def _set(self, values: dict[str, int]) -> None:
+        self._request(op="settings", values=values)
 
     def _write_words(self, first: int, data: bytes) -> None:
         # Highest byte first, as a hexadecimal number is written; words of the file are then in reverse.

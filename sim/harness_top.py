@@ -17,6 +17,7 @@ from hdl.emit import emit_verilog
 from .cache import cache_directory, write_atomically
 from .host_port import HostCommand, HostPort
 from .memory import VIOLATIONS, MemoryModel
+from .memory_faults import FAULT_SETTINGS
 
 __all__ = ["Design", "HarnessTop", "default_design", "depth_for", "harness_verilog"]
 
@@ -66,6 +67,7 @@ class HarnessTop(wiring.Component):
             "done": Out(1), "result": Out(32), "response": Out(2), "timed_out": Out(1), "cycles": Out(48),
             "latency_cycles": In(16), "gap_threshold": In(12), "seed": In(32), "limit_words": In(32),
             "load": In(1), "dump": In(1), "dump_first": In(32), "dump_last": In(32),
+            **{name: In(bits) for name, bits in FAULT_SETTINGS.items()},
             "violation": Out(len(VIOLATIONS)),
         })
 
@@ -80,7 +82,7 @@ class HarnessTop(wiring.Component):
         for part, names in (
             (host, ("start", "kind", "address", "data")),
             (memory, ("latency_cycles", "gap_threshold", "seed", "limit_words",
-                      "load", "dump", "dump_first", "dump_last")),
+                      "load", "dump", "dump_first", "dump_last", *FAULT_SETTINGS)),
         ):
             m.d.comb += [getattr(part, name).eq(getattr(self, name)) for name in names]
         m.d.comb += [getattr(self, name).eq(getattr(host, name))

@@ -9,6 +9,7 @@ from hdl.config import Config
 
 from .host_port import ACCESS_TIMEOUT_CYCLES, HostCommand
 from .memory import VIOLATIONS
+from .memory_faults import MemoryFaults
 from .transport import (
     DEFAULT_TIMEOUT_CYCLES,
     BusError,
@@ -43,6 +44,10 @@ class HostTransport(Transport):
         """Run one HostCommand; result, response, timed_out, cycles and violation after it."""
 
     @abstractmethod
+    def _set(self, values: dict[str, int]) -> None:
+        """Set inputs of MemoryModel, by name."""
+
+    @abstractmethod
     def _write_words(self, first: int, data: bytes) -> None:
         """Put whole words, little endian, at word `first`; `data` is not empty."""
 
@@ -52,6 +57,15 @@ class HostTransport(Transport):
 
     def _closed_error(self) -> TransportError:
         return TransportError(f"the {self.simulator} transport is closed")
+
+    # ---- faults ----
+
+    def inject(self, faults: MemoryFaults | None) -> None:
+        """Let the memory go wrong from now on, counting from here; None: no more."""
+        self._set({"fault_armed": 0, "fault_frozen": 0})
+        self.run_cycles(1)
+        if faults is not None:
+            self._set(faults.settings(self._word_bytes))
 
     # ---- memory ----
 

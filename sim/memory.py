@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,6 +10,7 @@ from hdl.axi import ID_BITS, AxiAddress, AxiMemory
 from hdl.config import ADDRESS_BITS, AXI_PAGE_BYTES, Config, log2_exact
 from hdl.queue import Queue
 
+from .memory_faults import FAULT_SETTINGS, FaultInjector
 from .storage import Storage
 
 __all__ = ["GAP_STEPS", "MIN_LATENCY_CYCLES", "VIOLATIONS", "MemoryModel", "gap_threshold"]
@@ -18,12 +19,13 @@ TIME_BITS = 32
 QUEUE_BURSTS = 64
 GAP_STEPS = 1 << 12
 MIN_LATENCY_CYCLES = 2
-_OKAY, _DECERR = 0, 3
+_OKAY, _SLVERR, _DECERR = 0, 2, 3
 
 VIOLATIONS = (
     "a burst's last write beat and WLAST do not agree",
     "a burst crosses a 4 KiB page",
     "a burst's address is not a multiple of the port's bytes",
+    "an offer was withdrawn, or changed, before it was taken",
 )
 """Meaning of the bits of `violation`."""
 
@@ -60,6 +62,7 @@ class MemoryModel(wiring.Component):
     gap_threshold : each channel is closed in gap_threshold / 4096 of the cycles, at random
     seed : of these gaps, read at reset
     limit_words : end of the memory
+    fault_... : see `FaultInjector`
     violation : one bit for each of VIOLATIONS, set until reset
     load, dump, dump_first, dump_last : see `Storage`
     """
@@ -77,6 +80,7 @@ class MemoryModel(wiring.Component):
             "gap_threshold": In(12, init=gap_threshold(gap_probability)),
             "seed": In(32, init=seed),
             "limit_words": In(32, init=depth_words),
+            **{name: In(bits) for name, bits in FAULT_SETTINGS.items()},
             "violation": Out(len(VIOLATIONS)),
             "load": In(1), "dump": In(1), "dump_first": In(32), "dump_last": In(32),
         })
@@ -94,10 +98,32 @@ class MemoryModel(wiring.Component):
         self._write_waits = Signal()
         self._violation = Signal(len(VIOLATIONS))
         m.d.sync += self.violation.eq(self.violation | self._violation)
-        ar_open, r_open, aw_open, w_open, b_open = self._gaps(m)
+        m.submodules.faults = self._faults = faults = FaultInjector()
+        m.d.comb += [getattr(faults, name).eq(getattr(self, name)) for name in FAULT_SETTINGS]
+        for number, channel in enumerate(self._channels()):
+            m.d.comb += faults.i_moves[number].eq(channel.valid & channel.ready)
+        self._hold_rule(m)
+        ar_open, r_open, aw_open, w_open, b_open = (
+            is_open & ~frozen for is_open, frozen in zip(self._gaps(m), faults.o_frozen, strict=True))
         read_moves = self._read(m, ar_open, r_open)
         self._write(m, aw_open, w_open, b_open, read_moves)
         return m
+
+    def _channels(self) -> list[Any]:
+        memory = self.memory
+        return [memory.ar, memory.r, memory.aw, memory.w, memory.b]
+
+    def _hold_rule(self, m: Module) -> None:
+        """What the array offers stays as it is until it is taken."""
+        broken = []
+        for name in ("ar", "aw", "w"):
+            channel = getattr(self.memory, name)
+            payload = channel.p.as_value()
+            waits, offered = Signal(name=f"{name}_waits"), Signal.like(payload, name=f"{name}_offered")
+            m.d.sync += [waits.eq(channel.valid & ~channel.ready), offered.eq(payload)]
+            broken.append(waits & ~(channel.valid & (payload == offered)))
+        with m.If(Cat(*broken).any()):
+            m.d.comb += self._violation[3].eq(1)
 
     def _gaps(self, m: Module) -> list[Signal]:
         """One bit a channel: it may act in this cycle."""
@@ -154,6 +180,7 @@ class MemoryModel(wiring.Component):
                                           Signal(name="read_held"), Signal(name="read_moves"),
                                           Signal(name="read_issue"))
         word, exists = self._word(m, "read", front.burst, beat)
+        m.d.comb += [self._faults.i_read.eq(issue), self._faults.i_read_word.eq(word)]
         is_last, early = Signal(name="read_is_last"), Signal(signed(TIME_BITS))
 
         # ---- ask the storage, so that the beat is there when due ----
@@ -173,6 +200,8 @@ class MemoryModel(wiring.Component):
                 m.d.sync += beat.eq(0)
             with m.If(~exists):
                 m.d.sync += response.eq(_DECERR)
+            with m.Elif(self._faults.o_read_error):
+                m.d.sync += response.eq(_SLVERR)
         with m.Elif(moves):
             m.d.sync += full.eq(0)
 
@@ -198,6 +227,11 @@ class MemoryModel(wiring.Component):
                                               Signal(name="write_is_last"), Signal(name="write_able"),
                                               Signal(name="write_moves"))
         word, exists = self._word(m, "write", front.burst, beat)
+        bad = Signal(name="write_bad")
+        m.d.comb += [
+            self._faults.i_write.eq(moves), self._faults.i_write_word.eq(word),
+            bad.eq(~exists | self._faults.o_write_error),
+        ]
 
         # ---- take a beat, unless R moves one ----
         m.d.comb += [
@@ -205,7 +239,7 @@ class MemoryModel(wiring.Component):
             w.ready.eq(able & ~read_moves),
             moves.eq(w.valid & w.ready),
             is_last.eq(beat == front.burst.length),
-            storage.write_enable.eq(moves & exists),
+            storage.write_enable.eq(moves & ~bad),
             storage.write_address.eq(word[:self._address_bits]),
             storage.write_data.eq(w.p.data),
             storage.write_strobe.eq(w.p.strobe),
@@ -214,11 +248,11 @@ class MemoryModel(wiring.Component):
             answers.i.p.id.eq(front.burst.id),
             answers.i.p.due.eq(self._due),
         ]
-        with m.If(failed | ~exists):
-            m.d.comb += answers.i.p.response.eq(_DECERR)
+        with m.If(failed | bad):
+            m.d.comb += answers.i.p.response.eq(Mux(exists, _SLVERR, _DECERR))
         m.d.sync += self._write_waits.eq(w.valid & able & read_moves)
         with m.If(moves):
-            m.d.sync += [beat.eq(beat + 1), failed.eq(failed | ~exists)]
+            m.d.sync += [beat.eq(beat + 1), failed.eq(failed | bad)]
             with m.If(is_last):
                 m.d.sync += [beat.eq(0), failed.eq(0)]
             with m.If(is_last != w.p.last):

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from amaranth.lib import data
@@ -14,6 +15,7 @@ from hdl.descriptor_check import NOT_A_FIELD, field_number
 from hdl.emit import emit_verilog
 from hdl.registers import ErrorCode
 from sim.models.command import BASE, UNITS, check_jobs, good, numbered, pack
+from sim.models.supervised import Supervised
 from tests.harness import as_python
 
 
@@ -29,6 +31,7 @@ class Machine:
     token_cycles: int = 60
     slow: bool = True                # random speeds, random waits before a job is taken
     faults: dict = field(default_factory=dict)  # cycle to a dict of inputs that are set for that cycle
+    faulty_jobs: int = 1 << 30       # so many jobs have these faults
     bad_beats: frozenset = frozenset()
     count: int | None = None
     address: int = BASE
@@ -44,7 +47,7 @@ class Machine:
 
     def run(self, jobs: int = 1) -> list[dict]:
         """Ring the doorbell `jobs` times; the status after each."""
-        dut = CommandProcessor(self.config)
+        dut = Supervised(self.config)
         self.jobs: dict[str, list] = {unit: [] for unit in UNITS}
         self.owners: list[dict] = []
         statuses: list[dict] = []
@@ -52,14 +55,15 @@ class Machine:
         simulator.add_clock(1e-6)
 
         async def testbench(ctx) -> None:
-            for _ in range(jobs):
-                statuses.append(await self._job(ctx, dut))
+            for number in range(jobs):
+                faults = self.faults if number < self.faulty_jobs else {}
+                statuses.append(await self._job(ctx, dut, faults))
 
         simulator.add_testbench(testbench)
         simulator.run()
         return statuses
 
-    async def _job(self, ctx, dut) -> dict:
+    async def _job(self, ctx, dut, faults: dict) -> dict:
         config, rng = self.config, random.Random(self.seed)
         memory = b"".join(pack(values) for values in self.descriptors)
         width, first = config.port_bytes, len(self.log)
@@ -69,6 +73,8 @@ class Machine:
         tokens: list[int] = []                     # of fetched jobs in order
         draining: int | None = None
         collecting, finishing, writing = False, 0, 0
+        held = 0
+        unwritten, written = 0, 0                  # collected jobs; those of them whose writes are answered
         closed, cycle, done = False, 0, None
         owner: dict | None = None                  # the PeJob that the tokens in the array belong to
 
@@ -87,18 +93,23 @@ class Machine:
                 "collector": not collecting and eager["collector"]}
             for unit in UNITS:
                 ctx.set(stream[unit].ready, ready[unit])
-            ctx.set(dut.o_request.ready, eager["fetch"])
+            request_ready = eager["fetch"] and not ctx.get(dut.o_close)
+            ctx.set(dut.o_request.ready, request_ready)
+            ctx.set(dut.i_quiet, not beats)
+            ctx.set(dut.i_moves, 1)
             beat = beats.pop(0) if beats and beats[0][0] <= cycle else None
             ctx.set(dut.i_beat.valid, beat is not None)
             if beat is not None:
                 ctx.set(dut.i_beat.payload, {"data": beat[1], "error": beat[2]})
                 self.log.append((cycle, "beat"))
             ctx.set(dut.i_collector_idle, not collecting)
-            ctx.set(dut.i_writer_idle, writing == 0)
+            ctx.set(dut.i_writer_idle, writing == 0 and written <= 1)
+            ctx.set(dut.i_job_written, written > 0)
+            written = max(0, written - 1)
             ctx.set(dut.i_tile_done, loading == 1)
             ctx.set(dut.i_drained, draining == 0)
-            for name, value in self.faults.get(cycle, {}).items():
-                ctx.set(dut.i_faults[int(name)] if name.isdigit() else getattr(dut, name), value)
+            for name, value in faults.get(cycle, {}).items():
+                ctx.set(member(dut, name), value)
             opened = ctx.get(dut.o_open)
             if not opened:
                 closed = False
@@ -111,17 +122,28 @@ class Machine:
             ctx.set(dut.i_last, last)
             sampled = await ctx.tick().sample(
                 dut.o_request.valid, dut.o_request.payload, *(stream[unit].valid for unit in UNITS),
-                *(stream[unit].payload for unit in UNITS), dut.o_pe_job, dut.o_finished, dut.o_status.busy)
+                *(stream[unit].payload for unit in UNITS), dut.o_pe_job, dut.o_finished, dut.o_status.busy,
+                dut.o_reset, dut.o_close, dut.o_hold)
             _, _, asks, request, *rest = sampled
             valid, payload = dict(zip(UNITS, rest[:4], strict=True)), dict(zip(UNITS, rest[4:8], strict=True))
-            pe_job, finished, busy = as_python(rest[8]), rest[9], rest[10]
+            pe_job, finished, busy, reset, closed_port, hold = as_python(rest[8]), *rest[9:]
+            if hold != held:
+                self.log.append((cycle, "hold rises" if hold else "hold falls"))
+            held = hold
+            if not busy and cycle and done is None and any("i_reset" in inputs for inputs in faults.values()):
+                done = cycle
+            if reset:
+                loading = fetching = finishing = writing = unwritten = written = 0
+                tokens, routing, draining, collecting, owner = [], [], None, False, None
+            if reset or closed_port:
+                last = False
             assert bool(busy) == (0 < cycle and done is None)
-            for name in self.faults.get(cycle, {}):
-                target = dut.i_faults[int(name)] if name.isdigit() else getattr(dut, name)
+            for name in faults.get(cycle, {}):
+                target = member(dut, name)
                 ctx.set(target, {} if isinstance(target, data.View) else 0)
             ctx.set(dut.i_start, 0)
             # ---- memory ----
-            if asks and eager["fetch"]:
+            if asks and request_ready:
                 self.log.append((cycle, "request"))
                 start, count = request["address"], request["beats"] + 1
                 assert start // config.burst_bytes == (start + count * width - 1) // config.burst_bytes
@@ -131,7 +153,7 @@ class Machine:
                     word = int.from_bytes(memory[place:place + width], "little")
                     beats.append((due + number, word, int(place // width in self.bad_beats)))
             # ---- units ----
-            for unit in UNITS:
+            for unit in UNITS if not reset else ():
                 if valid[unit]:
                     self.log.append((cycle, f"{unit} offered"))
                 if valid[unit] and ready[unit]:
@@ -160,12 +182,14 @@ class Machine:
                 routing.append(1)
             if writing == 1 and not finishing:
                 self.log.append((cycle, "written"))
+                written, unwritten = written + unwritten, 0
             writing = max(0, writing - 1)
             if finishing:
                 finishing -= 1
                 writing = span(15)
                 if not finishing:
                     collecting = False
+                    unwritten += 1
             if valid["collector"] and ready["collector"]:
                 collecting = True
             if passes or draining is not None:
@@ -174,13 +198,24 @@ class Machine:
             elif not opened:
                 owner = None
             if finished:
-                assert done is None and not collecting and not writing and draining is None and not beats
+                assert done is None and not beats
+                assert closed_port or not (collecting or writing or written or draining is not None)
                 done = cycle
                 self.log.append((cycle, "finished"))
             cycle += 1
         status = {name: ctx.get(dut.o_status[name]) for name in ("busy", "completed")}
+        self.address_named = ctx.get(dut.o_status.error.address)
         error = dut.o_status.error
         return status | {name: ctx.get(error[name]) for name in ("code", "detail", "descriptor")}
+
+
+def member(dut: Supervised, name: str) -> Any:
+    """`name` or, of an array, `name.number`."""
+    name, _, number = name.partition(".")
+    found = getattr(dut, name)
+    if number:
+        return found[int(number)] if number.isdigit() else found[number]
+    return found
 
 
 def ended(completed: int, code: int = 0, detail: int = 0, descriptor: int = 0) -> dict[str, int]:
@@ -277,6 +312,8 @@ def test_a_tile_may_be_used_again_by_the_next_job_but_not_after_reset() -> None:
     ("group_log2", {"group_log2": 1, "b_format": 1, "n_count": 4, "slice_words": 1}),
     ("rows", {"rows": 0}), ("k_count", {"k_count": 128 * 1024 + 1}),
     ("k_count", {"k_count": 2049, "b_format": 1, "slice_words": 2}),
+    ("k_count", {"k_count": 4097}), ("k_count", {"k_count": 8193, "whole": 1}),
+    ("c_stride", {"c_stride": 63}),
     ("n_count", {"n_count": 0}), ("n_count", {"n_count": 17}), ("n_count", {"n_count": 0xFFFFFFFF}),
     ("n_count", {"group_log2": 1, "n_count": 5, "slice_words": 1}),
     ("slice_words", {"group_log2": 1, "n_count": 4, "slice_words": 2}),
@@ -292,7 +329,9 @@ def test_a_bad_field_is_named_and_nothing_starts(name: str, changes: dict[str, i
 
 
 @pytest.mark.parametrize("changes", [
-    {"group_log2": 3, "n_count": 1, "slice_words": 1}, {"k_count": 0}, {"k_count": 128 * 1024},
+    {"group_log2": 3, "n_count": 1, "slice_words": 1}, {"k_count": 0}, {"k_count": 4096},
+    {"k_count": 8192, "whole": 1},
+    {"k_count": 128 * 1024, "whole": 1, "group_log2": 3, "n_count": 1, "slice_words": 1},
     {"k_count": 4096, "b_format": 2, "whole": 1}, {"n_count": 2048, "pk_log2": 0, "slice_words": 32},
     {"out_int8": 1, "row_scale": 1}, {"b_format": 3, "pk_log2": 2, "slice_words": 4, "n_count": 64},
 ])
@@ -324,28 +363,97 @@ def test_a_job_runs_after_one_that_failed() -> None:
 
 def test_a_descriptor_that_memory_does_not_give_is_not_started() -> None:
     config = PRESETS["base"]
-    machine = Machine(config, [good(config)] * 3, bad_beats=frozenset({11}))
+    machine = Machine(config, [good(config)] * 3, bad_beats=frozenset({11}), faults={
+        cycle: {"i_read_error": {"valid": 1, "reader": 0}, "i_read_address": BASE + cycle}
+        for cycle in (50, 60)})
     assert machine.run() == [ended(1, ErrorCode.READ_BUS, 0, 1)]
+    assert machine.address_named == BASE + 50
 
 
-@pytest.mark.parametrize("inputs, code, detail", [
-    ({"0": {"valid": 1, "code": ErrorCode.COLUMN_INDEX}}, ErrorCode.COLUMN_INDEX, 0),
-    ({"1": {"valid": 1, "code": ErrorCode.ROW_POINTER}}, ErrorCode.ROW_POINTER, 0),
-    ({"2": {"valid": 1, "code": ErrorCode.PACKED_OVERFLOW}}, ErrorCode.PACKED_OVERFLOW, 0),
-    ({"i_read_error": {"valid": 1, "reader": 2}}, ErrorCode.READ_BUS, 2),
-    ({"i_read_error": {"valid": 1, "reader": 6}}, ErrorCode.READ_BUS, 6),
-    ({"i_read_error": {"valid": 1, "reader": 9}}, ErrorCode.READ_BUS, 9),
-    ({"i_write_error": 1}, ErrorCode.WRITE_BUS, 0),
-])
-def test_a_fault_is_recorded_and_the_running_descriptors_end(inputs: dict, code: int, detail: int) -> None:
+VALID = {"valid": 1}
+
+
+@pytest.mark.parametrize("inputs, code, detail, number, address", [
+    ({"i_faults.0": VALID | {"code": ErrorCode.COLUMN_INDEX}, "i_fetch_fault_number": 7,
+      "i_fault_addresses.0": 0x1230}, ErrorCode.COLUMN_INDEX, 0, 7, 0x1230),
+    ({"i_faults.1": VALID | {"code": ErrorCode.ROW_POINTER}, "i_fault_addresses.1": 0x4560},
+     ErrorCode.ROW_POINTER, 0, 0, 0x4560),
+    ({"i_faults.2": VALID | {"code": ErrorCode.PACKED_OVERFLOW}}, ErrorCode.PACKED_OVERFLOW, 0, 0, 0),
+    ({"i_read_error": VALID | {"reader": 2}, "i_fetch_numbers.1": 9, "i_read_address": 0x7890},
+     ErrorCode.READ_BUS, 2, 9, 0x7890),
+    ({"i_read_error": VALID | {"reader": 6}, "i_read_address": 0xABC0}, ErrorCode.READ_BUS, 6, 0, 0xABC0),
+    ({"i_read_error": VALID | {"reader": 9}}, ErrorCode.READ_BUS, 9, 0, 0),
+    ({"i_write_error": 1, "i_write_address": 0xDEF0}, ErrorCode.WRITE_BUS, 0, 0, 0xDEF0),
+    ({"i_blocked": {"read": 1, "id": 3, "address": 0x990}, "i_fetch_numbers.2": 4},
+     ErrorCode.BLOCKED, 3, 4, 0x990),
+    ({"i_blocked": {"write": 1, "id": 3, "address": 0x880}}, ErrorCode.BLOCKED, NOT_A_FIELD, 0, 0x880),
+], ids=lambda value: "-".join(value) if isinstance(value, dict) else "")
+def test_a_fault_ends_the_job_and_the_first_one_is_named(inputs: dict, code: int, detail: int, number: int,
+                                                         address: int) -> None:
     config = PRESETS["base"]
-    machine = Machine(config, numbered(config, 6, "0"), slow=False, faults={
-        80: inputs, 90: {"0": {"valid": 1, "code": ErrorCode.ROW_POINTER}}})
-    [status] = machine.run()
-    # The owner is descriptor 0; the head, descriptor 1, has been offered and runs too.
-    number = 1 if inputs.keys() & {"0"} or detail == 2 else 0
-    assert status == ended(2, code, detail, number)
-    assert len(machine.jobs["collector"]) == 2
+    machine = Machine(config, numbered(config, 6, "0"), slow=False, token_cycles=200, faults={
+        80: inputs, 82: {"i_faults.1": VALID | {"code": ErrorCode.ROW_POINTER}}})
+    # The owner is descriptor 0; descriptor 1, the head, is fetched ahead. Its tile waits for the owner's.
+    assert machine.run(jobs=2) == [ended(0, code, detail, number)] * 2
+    assert machine.address_named == address
+    assert machine.times("collector") == 2 and machine.cycle_of("finished", 0) < 100
+
+
+def test_a_tile_is_to_blame_for_what_comes_while_it_is_still_stored() -> None:
+    config = PRESETS["base"]
+    overflow = {"i_faults.2": VALID | {"code": ErrorCode.PACKED_OVERFLOW}}
+    quick = Machine(config, numbered(config, 4, "01"), slow=False, token_cycles=300)
+    quick.run()
+    done = quick.cycle_of("tile done", 0)
+    numbers = []
+    for cycle in (done + 1, done + 2, done + 3, done + 9):
+        machine = Machine(config, numbered(config, 4, "01"), slow=False, token_cycles=300,
+                          faults={cycle: overflow})
+        [status] = machine.run()
+        numbers.append(status["descriptor"])
+    assert numbers == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("name", ["a_values", "b_values", "c_address"])
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_an_array_outside_its_window_is_named_when_all_before_it_is_done(name: str, number: int) -> None:
+    config = PRESETS["base"]
+    descriptors = [good(config) for _ in range(4)]
+    descriptors[number][name] = 0xFFFFFFFF - 15 if name == "b_values" else 0xFFFFFFFF
+    descriptors[number]["b_stride"] = 1
+    machine = Machine(config, descriptors)
+    assert machine.run() == [ended(number, ErrorCode.OUTSIDE, field_number(name), number)]
+    assert machine.address_named == descriptors[number][name]
+
+
+def test_no_address_goes_out_before_all_arrays_are_known_to_be_inside() -> None:
+    config = PRESETS["base"]
+    machine = Machine(config, [good(config, cin_stride=0xFFFF, accumulate=1, rows=0xFFFF)], slow=False)
+    machine.run()
+    holds = machine.cycle_of("hold falls", 0)
+    assert machine.cycle_of("hold rises", 0) <= machine.cycle_of("fetch offered", 0) < holds
+    assert holds <= machine.cycle_of("fetch offered", 0) + 20
+
+
+@pytest.mark.parametrize("count, address", [(2, 0xFFFFFF80), (0xFFFF, 0xFF900000), (1, 0x1000)])
+def test_descriptors_outside_the_read_window_are_not_read(count: int, address: int) -> None:
+    config = PRESETS["base"]
+    window = {"base": 0x2000 >> 6, "last": 0xFFFFFFFF >> 6}
+    machine = Machine(config, [good(config)], count=count, address=address,
+                      faults={0: {"i_windows.read": window}})
+    assert machine.run() == [ended(0, ErrorCode.OUTSIDE, NOT_A_FIELD)]
+    assert machine.address_named == address and machine.times("request") == 0
+
+
+@pytest.mark.parametrize("how", ["i_abort", "i_reset"])
+@pytest.mark.parametrize("cycle", [1, 5, 20, 60, 150])
+def test_a_job_ends_when_it_is_told_to_and_the_next_one_runs(how: str, cycle: int) -> None:
+    config = PRESETS["base"]
+    machine = Machine(config, numbered(config, 3, "01"), slow=False, token_cycles=200,
+                      faults={cycle: {how: 1}}, faulty_jobs=1)
+    stopped = ended(0, ErrorCode.ABORTED) if how == "i_abort" else ended(0)
+    assert machine.run(jobs=2) == [stopped, ended(3)]
+    assert machine.times("finished") == 1 + (how == "i_abort")
 
 
 @pytest.mark.parametrize("preset", ["tiny", "base"])

@@ -11,6 +11,7 @@ from hdl.emit import emit_verilog
 from hdl.registers import REGISTER_SPACE_BITS, REGISTERS, Access, ErrorCode, config_values, register
 
 OKAY, SLVERR = 0, 2
+WINDOW_REGISTERS = ("READ_BASE", "READ_LAST", "WRITE_BASE", "WRITE_LAST")
 CONFIG = PRESETS["base"]
 
 
@@ -97,8 +98,9 @@ def address_of(name: str) -> int:
 def test_random_reads_and_writes_agree_with_a_model(seed: int, gap: float) -> None:
     async def body(ctx, dut) -> None:
         bus, rng = Bus(ctx, dut, seed, gap), random.Random(seed)
-        masks = {"CONTROL": 1, "DESCRIPTOR": 0xFFFFFFFF, "COUNT": 0xFFFF}
-        model = {entry.address: 0 for entry in REGISTERS}
+        masks = {"CONTROL": 1, "DESCRIPTOR": 0xFFFFFFFF, "COUNT": 0xFFFF, "WATCHDOG": 0xFFFFFFFF}
+        masks |= dict.fromkeys(WINDOW_REGISTERS, 0xFFFFFFC0)
+        model = {entry.address: entry.reset for entry in REGISTERS}
         model |= {address_of(name): value for name, value in config_values(CONFIG).items()}
         names = {entry.address: entry.name for entry in REGISTERS}
         for _ in range(150):
@@ -129,12 +131,15 @@ def test_every_status_field_and_counter_reads_its_input() -> None:
             ctx.set(dut.i_counters[name], 0xFFFFFF00 + number)
         ctx.set(dut.i_status.busy, 1)
         ctx.set(dut.i_status.completed, 0x1234)
-        ctx.set(dut.i_status.error, {"code": 2, "detail": 0x11, "descriptor": 0x4321})
+        ctx.set(dut.i_status.error, {"code": 2, "detail": 0x11, "descriptor": 0x4321, "address": 0x89ABCDEF})
+        ctx.set(dut.i_status.overflow, 1)
+        ctx.set(dut.i_status.closing, 1)
         for number, name in enumerate(names):
             assert await bus.read(address_of(name.upper())) == (0xFFFFFF00 + number, OKAY)
-        assert await bus.read(address_of("STATUS")) == (1, OKAY)
+        assert await bus.read(address_of("STATUS")) == (0b11001, OKAY)
         assert await bus.read(address_of("COMPLETED")) == (0x1234, OKAY)
         assert await bus.read(address_of("ERROR")) == (0x43211102, OKAY)
+        assert await bus.read(address_of("ERROR_ADDRESS")) == (0x89ABCDEF, OKAY)
     simulate(body)
 
 
@@ -191,6 +196,59 @@ def test_done_and_interrupt_follow_the_end_of_a_job() -> None:
         await end()
         assert ctx.get(dut.o_irq) == 1
         assert await bus.read(address_of("STATUS")) == (6, OKAY)
+    simulate(body)
+
+
+def test_windows_are_locked_while_a_job_runs_or_closes() -> None:
+    async def body(ctx, dut) -> None:
+        bus = Bus(ctx, dut)
+        for state in ("busy", "closing"):
+            ctx.set(dut.i_status[state], 1)
+            for name in WINDOW_REGISTERS:
+                before = await bus.read(address_of(name))
+                assert await bus.write(address_of(name), 0x12345678) == SLVERR
+                assert await bus.read(address_of(name)) == before
+            ctx.set(dut.i_status[state], 0)
+        for number, name in enumerate(WINDOW_REGISTERS):
+            assert await bus.write(address_of(name), 0x1000 * (number + 1)) == OKAY
+        windows = dut.o_windows
+        assert [ctx.get(value) << 6 for value in (
+            windows.read.base, windows.read.last, windows.write.base, windows.write.last)] == [
+                0x1000, 0x2000, 0x3000, 0x4000]
+    simulate(body)
+
+
+@pytest.mark.parametrize("bit, name", [(1, "o_abort"), (2, "o_reset")])
+def test_a_one_in_control_is_a_pulse_and_is_not_kept(bit: int, name: str) -> None:
+    async def body(ctx, dut) -> None:
+        pulses = []
+
+        async def watch() -> None:
+            bus = Bus(ctx, dut)
+            await bus._send([(dut.bus.aw, {"address": address_of("CONTROL")}),
+                             (dut.bus.w, {"data": 1 << bit, "strobe": 15})])
+            for _ in range(8):
+                _, _, *values = await ctx.tick().sample(dut.o_abort, dut.o_reset)
+                pulses.append(values)
+
+        await watch()
+        assert sum(abort for abort, _ in pulses) == (name == "o_abort")
+        assert sum(reset for _, reset in pulses) == (name == "o_reset")
+        ctx.set(dut.bus.b.ready, 1)
+        await ctx.tick()
+        ctx.set(dut.bus.b.ready, 0)
+        assert await Bus(ctx, dut).read(address_of("CONTROL")) == (0, OKAY)
+    simulate(body)
+
+
+def test_a_soft_reset_takes_done_back() -> None:
+    async def body(ctx, dut) -> None:
+        bus = Bus(ctx, dut)
+        for name in ("i_finished", "i_cleared"):
+            ctx.set(getattr(dut, name), 1)
+            await ctx.tick()
+            ctx.set(getattr(dut, name), 0)
+            assert await bus.read(address_of("STATUS")) == (2 * (name == "i_finished"), OKAY)
     simulate(body)
 
 

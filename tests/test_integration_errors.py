@@ -1,7 +1,4 @@
-"""Faults in descriptors, operands and memory on the array's RTL: reported, and over with their job.
-
-What the A fetch meets may be reported with the number of the next descriptor, whose A it fetches ahead.
-"""
+"""Faults in descriptors, operands and memory on the array's RTL: reported, and over with their job."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,11 +10,13 @@ import scipy.sparse as sp
 
 from hdl.descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS
 from hdl.registers import ErrorCode
+from sim.host_transport import HostTransport
+from sim.memory_faults import MemoryFaults
 from tests.products import draw_matrix, run_checked
 from tests.simulators import need
 from zerolane import device as device_module
 from zerolane.device import Device, DeviceError
-from zerolane.runtime import Image, build_image
+from zerolane.runtime import ALIGNMENT_BYTES, Image, build_image
 
 pytestmark = pytest.mark.verilator
 
@@ -55,6 +54,18 @@ def write_at(image: Image, number: int, name: str, offset: int, content: bytes) 
     image.pieces.append((read_field(image, number, name) + offset, content))
 
 
+def own_copy(image: Image, number: int, name: str, length: int) -> int:
+    """Give a descriptor an array of its own, a copy of the one that it shares with others; its address."""
+    contents = bytearray(image.used_bytes + length)
+    for address, content in image.pieces:
+        contents[address:address + len(content)] = content
+    place, copy = read_field(image, number, name), image.place(length)
+    image.used_bytes += ALIGNMENT_BYTES  # bursts read whole beats
+    image.pieces.append((copy, bytes(contents[place:place + length])))
+    write_field(image, number, name, copy)
+    return copy
+
+
 def operands(form: str) -> tuple[Any, Any]:
     rng = np.random.default_rng(9)
     return draw_matrix(rng, 12, 40, 0.5, form), draw_matrix(rng, 40, 18, 0.9, "dense")
@@ -73,6 +84,8 @@ def run_spoiled(device: Device, monkeypatch: pytest.MonkeyPatch, a: Any, b: Any,
         patch.setattr(device_module, "build_image", build)
         with pytest.raises(DeviceError) as caught:
             device.matmul(a, b, plan=replace(plan, k_cuts=K_CUTS), **options)
+    assert isinstance(device.transport, HostTransport)
+    device.transport.inject(None)
     run_checked(device, a, b, **options)
     return caught.value
 
@@ -82,9 +95,11 @@ def run_spoiled(device: Device, monkeypatch: pytest.MonkeyPatch, a: Any, b: Any,
     ("opcode", 99, ErrorCode.OPCODE, None),
     ("n_count", 0, ErrorCode.FIELD, "n_count"),
     ("pk_log2", 9, ErrorCode.FIELD, "pk_log2"),
-    ("a_values", OUTSIDE, ErrorCode.READ_BUS, None),
-    ("b_values", OUTSIDE, ErrorCode.READ_BUS, None),
-    ("c_address", OUTSIDE, ErrorCode.WRITE_BUS, None),
+    ("a_values", OUTSIDE, ErrorCode.OUTSIDE, "a_values"),
+    ("b_values", OUTSIDE, ErrorCode.OUTSIDE, "b_values"),
+    ("c_address", OUTSIDE, ErrorCode.OUTSIDE, "c_address"),
+    ("c_address", 0, ErrorCode.OUTSIDE, "c_address"),
+    ("c_stride", 3, ErrorCode.FIELD, "c_stride"),
 ])
 @pytest.mark.parametrize("form", ["csr", "dense"])
 def test_a_bad_field_is_reported_with_its_descriptor(
@@ -92,10 +107,8 @@ def test_a_bad_field_is_reported_with_its_descriptor(
         code: ErrorCode, detail: str | None) -> None:
     error = run_spoiled(device, monkeypatch, *operands(form),
                         lambda image: write_field(image, number, field, value))
-    assert (error.code, error.field) == (code, detail)
-    # A write's answer, too, may come while the next descriptor is at work.
-    ahead = field in ("a_values", "c_address")
-    assert error.descriptor in ((number, min(number + 1, 2)) if ahead else (number,))
+    assert (error.code, error.field, error.descriptor) == (code, detail, number)
+    assert error.address == (value if code is ErrorCode.OUTSIDE else None)
 
 
 def test_earlier_sums_and_parameters_outside_the_memory_are_reported(device: Device,
@@ -104,25 +117,67 @@ def test_earlier_sums_and_parameters_outside_the_memory_are_reported(device: Dev
     for field, number in (("cin_address", 1), ("params_address", 2)):
         error = run_spoiled(device, monkeypatch, *operands("csr"),
                             lambda image: write_field(image, number, field, OUTSIDE), bias=bias)
-        assert (error.code, error.descriptor) == (ErrorCode.READ_BUS, number)
+        assert (error.code, error.field, error.descriptor) == (ErrorCode.OUTSIDE, field, number)
 
 
+SHARED = ("a_pointers", "a_indices", "a_values", "b_values", "c_address")
+
+
+@pytest.mark.parametrize("name, number", [*((name, number) for name in SHARED for number in range(3)),
+                                          ("cin_address", 1), ("params_address", 2)])
+def test_an_error_of_the_memory_is_reported_with_its_descriptor_and_place(
+        device: Device, monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
+    bias = np.arange(12, dtype=np.int32)[:, None]
+    writes, length = name == "c_address", 1024 if name in SHARED else 48
+    bad: list[int] = []
+
+    def spoil(image: Image) -> None:
+        # Descriptors share their operands: this one alone gets a copy. Earlier sums are read here first.
+        place = read_field(image, number, name)
+        bad.append(own_copy(image, number, name, length) if name in SHARED else place)
+        assert isinstance(device.transport, HostTransport)
+        device.transport.inject(MemoryFaults(read_errors=not writes, write_errors=writes, by_address=True,
+                                             first=bad[0], last=bad[0] + length - 1))
+
+    device.matmul(*operands("csr"), bias=bias)  # so that there is a transport
+    error = run_spoiled(device, monkeypatch, *operands("csr"), spoil, bias=bias)
+    assert (error.code, error.descriptor) == (ErrorCode.WRITE_BUS if writes else ErrorCode.READ_BUS, number)
+    # The burst may begin up to fifteen beats before the array.
+    assert bad[0] - device.config.burst_bytes < error.address < bad[0] + length
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("offset, pointer", [(0, 1000), (4, 0), (44, 7)], ids=str)
 def test_bad_row_pointers_are_reported(device: Device, monkeypatch: pytest.MonkeyPatch, offset: int,
-                                       pointer: int) -> None:
-    error = run_spoiled(device, monkeypatch, *operands("csr"), lambda image: write_at(
-        image, 0, "a_pointers", offset, pointer.to_bytes(4, "little")))
-    assert error.code is ErrorCode.ROW_POINTER and error.descriptor in (0, 1)
+                                       pointer: int, number: int) -> None:
+    spoiled: list[int] = []
+
+    def spoil(image: Image) -> None:
+        copy = own_copy(image, number, "a_pointers", 4 * 12)
+        image.pieces.append((copy + offset, pointer.to_bytes(4, "little")))
+        spoiled.append(copy + offset)
+
+    error = run_spoiled(device, monkeypatch, *operands("csr"), spoil)
+    assert (error.code, error.descriptor) == (ErrorCode.ROW_POINTER, number)
+    # A pointer is wrong in itself, or makes the next one fall.
+    assert spoiled[0] - 4 <= error.address <= spoiled[0] + 8
 
 
+@pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("place", [0, 17, -1])
 def test_bad_column_indices_are_reported(device: Device, monkeypatch: pytest.MonkeyPatch,
-                                         place: int) -> None:
+                                         place: int, number: int) -> None:
     a, b = operands("csr")
-    offset = 2 * (place % a.nnz)
-    error = run_spoiled(device, monkeypatch, a, b, lambda image: write_at(
-        image, 0, "a_indices", offset, (40).to_bytes(2, "little")))
-    assert error.code is ErrorCode.COLUMN_INDEX and error.descriptor in (0, 1)
+    spoiled: list[int] = []
+
+    def spoil(image: Image) -> None:
+        copy = own_copy(image, number, "a_indices", 2 * a.nnz)
+        spoiled.append(copy + 2 * (place % a.nnz))
+        image.pieces.append((spoiled[0], (40).to_bytes(2, "little")))
+
+    error = run_spoiled(device, monkeypatch, a, b, spoil)
+    assert (error.code, error.descriptor) == (ErrorCode.COLUMN_INDEX, number)
+    assert error.address <= spoiled[0] < error.address + 2 * device.config.beat_tokens
 
 
 def test_a_packed_tile_that_does_not_fit_is_reported(device: Device) -> None:

@@ -18,6 +18,7 @@ from synth.tools import ToolFailed
 from zerolane.config_file import config_by_preset, load_config
 from zerolane.device import Device, DeviceError
 from zerolane.formats import MatrixFileError
+from zerolane.job import OVERFLOW_WARNING
 from zerolane.operands import OperandError
 from zerolane.work import Kernel, Values, WorkError
 
@@ -200,6 +201,8 @@ def _print_record(record: dict[str, Any]) -> None:
                   f"{record['memory_cycles']:,.0f}; efficiency {record['efficiency']:.3f}")
     counters = ", ".join(f"{name} {value:,}" for name, value in record["counters"].items())
     console.print(f"counters: {counters}")
+    if record["overflow"]:
+        console.print(OVERFLOW_WARNING)
     if record["quantization_error"]:
         error = record["quantization_error"]
         console.print(f"quantized: {record['dropped_values']} values dropped, error against float64: "

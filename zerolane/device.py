@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 from hdl.config import Config
 from hdl.descriptor import DESCRIPTOR_FIELDS
-from hdl.registers import config_values, register
+from hdl.registers import WATCHDOG_CYCLES, WINDOW_BYTES, config_values, register
 from sim import golden
 from sim.trace import TRACE_FILE, TracedTop, traced_activities
-from sim.transport import Transport, open_simulator
+from sim.transport import Transport, TransportTimeout, open_simulator
 
 from .bound import bound
 from .config_file import config_by_preset
@@ -29,7 +29,9 @@ LARGEST_MEMORY_BYTES = 1 << 31
 _SMALLEST_MEMORY_BYTES = 1 << 20
 _TIMEOUT_FACTOR = 50
 _TIMEOUT_CYCLES = 1_000_000
-_LONGEST_CYCLES = (1 << 32) - 1
+_LONGEST_CYCLES = (1 << 31) - 1
+_RESET_LOOKS = 16
+_IRQ_ENABLE, _ABORT, _RESET = (1 << field.offset for field in register("CONTROL").fields)
 
 
 def expected_result(a: Any, b: Any, *, bias: Any = None, scale: Any = None, relu: bool = False,
@@ -61,6 +63,7 @@ class Device:
         this configuration (then `latency_cycles`, `gaps`, `seed` and `memory_bytes` have no effect)
     memory_bytes : of the simulated array; None lets it grow with what jobs need, up to 2 GiB
     latency_cycles, gaps, seed : of the simulated memory
+    watchdog_cycles : a job in which nothing moves for so long is given up; 0: never
     progress : is told in words what takes long
     trace : simulate with a probe that `activity` reads; Verilator or Icarus only, somewhat slower
 
@@ -71,11 +74,15 @@ class Device:
 
     def __init__(self, config: Config | str = "base", simulator: str | Transport = "auto", *,
                  memory_bytes: int | None = None, latency_cycles: int = 32, gaps: float = 0.0, seed: int = 0,
-                 progress: Callable[[str], None] | None = None, trace: bool = False):
+                 watchdog_cycles: int = WATCHDOG_CYCLES, progress: Callable[[str], None] | None = None,
+                 trace: bool = False):
+        if not 0 <= watchdog_cycles < 1 << 32:
+            raise ValueError(f"watchdog_cycles = {watchdog_cycles}; it must be 0 to {(1 << 32) - 1}")
         self.config = config_by_preset(config) if isinstance(config, str) else config
         self.last_job: Job | None = None
         self._name = simulator if isinstance(simulator, str) else ""
         self._memory_bytes = memory_bytes
+        self._watchdog_cycles = watchdog_cycles
         self._settings: dict[str, Any] = {"latency_cycles": latency_cycles, "gaps": gaps, "seed": seed,
                                           "report": progress}
         self._traced = trace
@@ -173,10 +180,10 @@ class Device:
         transport = self._transport_with(image.used_bytes)
         for address, content in image.pieces:
             transport.write_memory(address, content)
-        self._run(transport, image, plan)
+        overflow = self._run(transport, image, plan)
         job_bound = bound(self.config, problem.a, problem.b, out_bytes=problem.out_bytes)
         self.last_job = finished_job(transport, self.config, plan, job_bound, image.used_bytes,
-                                     image.descriptor_count)
+                                     image.descriptor_count, overflow)
         return unpack_result(problem, plan, image, transport.read_memory(image.c_address, image.c_bytes))
 
     def explain(self) -> str:
@@ -191,30 +198,72 @@ class Device:
                               "Icarus, and a job")
         return read_trace(directory / TRACE_FILE, traced_activities(self.config))
 
-    def _run(self, transport: Transport, image: Image, plan: Plan) -> None:
-        """Ring the doorbell, wait for the interrupt, and see how the job ended."""
-        def write(name: str, value: int) -> None:
-            transport.write_register(register(name).address, value)
+    def abort(self) -> None:
+        """End the running job, if one runs, with error ABORTED; for another thread than that of `matmul`.
 
-        def fields(name: str) -> dict[str, int]:
-            entry = register(name)
-            value = transport.read_register(entry.address)
-            return {part.name: value >> part.offset & ((1 << part.bits) - 1) for part in entry.fields}
+        What the array has asked the memory for is brought to its end first. Simulators cannot be shared by
+        threads.
+        """
+        self._write("CONTROL", _IRQ_ENABLE | _ABORT)
 
-        write("IRQ", 1)
-        write("CONTROL", 1)
-        write("DESCRIPTOR", image.descriptor_address)
-        write("COUNT", image.descriptor_count)
-        write("DOORBELL", 1)
-        patience = round(_TIMEOUT_FACTOR * plan.cycles) + _TIMEOUT_CYCLES
-        transport.wait_interrupt(min(patience, _LONGEST_CYCLES))
-        status = fields("STATUS")
-        write("IRQ", 1)
-        error = fields("ERROR")
+    def reset(self) -> None:
+        """End the running job, if one runs, and forget it; the array is as new but for its settings.
+
+        `matmul` does this by itself when the job takes too long. DeviceError when the memory does not
+        complete what the array has asked it for.
+        """
+        self._write("CONTROL", _IRQ_ENABLE | _RESET)
+        patience = self._watchdog_cycles or WATCHDOG_CYCLES
+        for _ in range(_RESET_LOOKS):
+            status = self._fields("STATUS")
+            if not status["busy"] and not status["closing"]:
+                return
+            self._open().run_cycles(patience // _RESET_LOOKS + 1)
+        raise DeviceError("the array cannot be reset: the memory does not complete its transfers")
+
+    def _open(self) -> Transport:
+        if self._transport is None:
+            raise DeviceError("the device is closed" if not self._name else "no job has run on the device")
+        return self._transport
+
+    def _write(self, name: str, value: int) -> None:
+        self._open().write_register(register(name).address, value)
+
+    def _fields(self, name: str) -> dict[str, int]:
+        entry = register(name)
+        value = self._open().read_register(entry.address)
+        return {part.name: value >> part.offset & ((1 << part.bits) - 1) for part in entry.fields}
+
+    def _set_limits(self, image: Image) -> None:
+        """The job may read what was laid out for it, and write nothing but its result and scratch."""
+        last = -(-image.used_bytes // WINDOW_BYTES) * WINDOW_BYTES - 1
+        for name, value in (("READ_BASE", 0), ("READ_LAST", last), ("WRITE_BASE", image.c_address),
+                            ("WRITE_LAST", last), ("WATCHDOG", self._watchdog_cycles)):
+            self._write(name, value)
+
+    def _run(self, transport: Transport, image: Image, plan: Plan) -> bool:
+        """Ring the doorbell, wait for the interrupt, and see how the job ended; whether a sum wrapped."""
+        self._set_limits(image)
+        self._write("IRQ", 1)
+        self._write("CONTROL", _IRQ_ENABLE)
+        self._write("DESCRIPTOR", image.descriptor_address)
+        self._write("COUNT", image.descriptor_count)
+        self._write("DOORBELL", 1)
+        patience = round(_TIMEOUT_FACTOR * plan.cycles) + _TIMEOUT_CYCLES + 3 * self._watchdog_cycles
+        try:
+            transport.wait_interrupt(min(patience, _LONGEST_CYCLES))
+        except TransportTimeout:
+            self.reset()
+            raise
+        status = self._fields("STATUS")
+        self._write("IRQ", 1)
+        error = self._fields("ERROR")
         if status["error"] or error["code"]:
+            address = transport.read_register(register("ERROR_ADDRESS").address)
             raise DeviceError.of(error["code"], error["detail"], error["descriptor"], image.descriptor_count,
-                                 [field.name for field in DESCRIPTOR_FIELDS])
+                                 [field.name for field in DESCRIPTOR_FIELDS], address)
         completed = transport.read_register(register("COMPLETED").address)
         if status["busy"] or not status["done"] or completed != image.descriptor_count:
             raise DeviceError(f"the interrupt came, but STATUS says {status} and {completed} of "
                               f"{image.descriptor_count} descriptors are complete")
+        return bool(status["overflow"])

@@ -10,7 +10,7 @@ from sim.transport import Transport
 from .bound import Bound
 from .plan import Plan
 
-__all__ = ["DeviceError", "Job", "finished_job", "job_without_array", "read_counters"]
+__all__ = ["OVERFLOW_WARNING", "DeviceError", "Job", "finished_job", "job_without_array", "read_counters"]
 
 _MEANINGS = {
     ErrorCode.OPCODE: "the descriptor's opcode is not known",
@@ -20,7 +20,19 @@ _MEANINGS = {
     ErrorCode.ROW_POINTER: "a row pointer decreases, or the last one does not match the number of entries",
     ErrorCode.COLUMN_INDEX: "a column index is at or past the matrix's columns",
     ErrorCode.PACKED_OVERFLOW: "a packed tile does not fit in the tile memory",
+    ErrorCode.OUTSIDE: "an array of a descriptor does not lie in the memory that may be used for it",
+    ErrorCode.BLOCKED: "the array tried to leave the memory that it may use: it is broken",
+    ErrorCode.TIMEOUT: "nothing moved for as many cycles as the watchdog allows",
+    ErrorCode.ABORTED: "the job was aborted",
 }
+_WITH_FIELD = (ErrorCode.FIELD, ErrorCode.OUTSIDE)
+_WITH_STREAM = (ErrorCode.READ_BUS, ErrorCode.BLOCKED)
+_WITH_ADDRESS = (ErrorCode.READ_BUS, ErrorCode.WRITE_BUS, ErrorCode.ROW_POINTER, ErrorCode.COLUMN_INDEX,
+                 ErrorCode.OUTSIDE, ErrorCode.BLOCKED)
+_WRITES = 255
+
+
+OVERFLOW_WARNING = "an int32 sum wrapped around: results may not be the true sums"
 
 
 class DeviceError(RuntimeError):
@@ -30,29 +42,33 @@ class DeviceError(RuntimeError):
     ----------
     code : ErrorCode or None
     descriptor : number of the descriptor or None
-    field : name of the descriptor's field (code FIELD) or None
+    field : name of the descriptor's field (codes FIELD and OUTSIDE) or None
+    address : where in memory, as ERROR_ADDRESS says it, or None for codes that have no place
     """
 
     def __init__(self, message: str, code: ErrorCode | None = None, descriptor: int | None = None,
-                 field: str | None = None):
+                 field: str | None = None, address: int | None = None):
         super().__init__(message)
-        self.code, self.descriptor, self.field = code, descriptor, field
+        self.code, self.descriptor, self.field, self.address = code, descriptor, field, address
 
     @classmethod
-    def of(cls, code: int, detail: int, descriptor: int, count: int, field_names: list[str]) -> "DeviceError":
-        """From the fields of the ERROR register."""
+    def of(cls, code: int, detail: int, descriptor: int, count: int, field_names: list[str],
+           address: int = 0) -> "DeviceError":
+        """From the fields of the ERROR register, and ERROR_ADDRESS."""
         field = None
         try:
             known = ErrorCode(code)
         except ValueError:
             return cls(f"error code {code} (detail {detail}) in descriptor {descriptor}: not a known code")
         text = f"{known.name}: {_MEANINGS.get(known, 'no error')}"
-        if known is ErrorCode.FIELD:
+        place = address if known in _WITH_ADDRESS else None
+        if known in _WITH_FIELD:
             field = field_names[detail] if detail < len(field_names) else None
             text += f": {field}" if field else ": the DESCRIPTOR or COUNT register"
-        elif known is ErrorCode.READ_BUS:
-            text += f" (read stream {detail})"
-        return cls(f"{text}; descriptor {descriptor} of {count}", known, descriptor, field)
+        elif known in _WITH_STREAM:
+            text += " (a write)" if detail == _WRITES else f" (read stream {detail})"
+        where = f"at address {place:#x}, " if place is not None else ""
+        return cls(f"{text}; {where}descriptor {descriptor} of {count}", known, descriptor, field, place)
 
 
 @dataclass(frozen=True)
@@ -66,6 +82,7 @@ class Job:
     read_beats, write_beats, mac_words : as the registers count them
     bound : what efficiency is measured against
     moved_bytes : read and written over the memory port
+    overflow : some int32 addition wrapped around: results may not be the true sums
     """
 
     plan: Plan | None
@@ -78,6 +95,7 @@ class Job:
     moved_bytes: int
     memory_bytes: int
     descriptors: int
+    overflow: bool = False
 
     @property
     def efficiency(self) -> float:
@@ -101,6 +119,7 @@ class Job:
             "memory_cycles": self.bound.memory_cycles,
             "passes": self.bound.passes,
             "efficiency": self.efficiency,
+            "overflow": self.overflow,
         }
 
     def explain(self) -> str:
@@ -116,6 +135,7 @@ class Job:
             f"{bound.passes} pass{'es' * (bound.passes > 1)}; efficiency {self.efficiency:.3f}",
             f"operands {bound.a_bytes:,} + {bound.b_bytes:,} bytes, result {bound.c_bytes:,}; "
             f"moved {self.moved_bytes:,}",
+            *([OVERFLOW_WARNING] if self.overflow else []),
             "cycles by cause:",
         ]
         total = max(1, self.cycles)
@@ -138,10 +158,10 @@ def job_without_array(bound: Bound) -> Job:
 
 
 def finished_job(transport: Transport, config: Config, plan: Plan, bound: Bound, memory_bytes: int,
-                 descriptors: int) -> Job:
+                 descriptors: int, overflow: bool) -> Job:
     """A job that just ended, with the array's own counters."""
     values = read_counters(transport)
     counters = {name: values[name] for name, _ in COUNTERS}
     moved_bytes = (values["read_beats"] + values["write_beats"]) * config.port_bytes
     return Job(plan, values["cycles"], counters, values["read_beats"], values["write_beats"],
-               values["mac_words"], bound, moved_bytes, memory_bytes, descriptors)
+               values["mac_words"], bound, moved_bytes, memory_bytes, descriptors, overflow)

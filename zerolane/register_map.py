@@ -131,12 +131,13 @@ and write data may come in any order. Strobes are respected; a write without str
 without a register answers SLVERR and reads as 0; a write to a read-only register answers OKAY and changes
 nothing; bits that no field names read as 0.
 
-A job: put its descriptors and data into memory, write DESCRIPTOR and COUNT, write DOORBELL, wait for
-STATUS.done or the interrupt, look at STATUS.error, write 1 to IRQ.done. Writes to DESCRIPTOR and COUNT while
-a job runs are for the next job. COUNT has 16 bits; 0, or a DESCRIPTOR that is not a multiple of port_bytes,
-ends the job at once with ERROR.code {code} (FIELD) and ERROR.detail 255. `reuse_tile` in a job's first
-descriptor means the tile of the last job's last descriptor; there is none after reset or after a job that
-failed."""
+A job: put its descriptors and data into memory, write the windows, DESCRIPTOR and COUNT, write DOORBELL,
+wait for STATUS.done or the interrupt, look at STATUS.error, write 1 to IRQ.done. Faults, abort and soft
+reset: [faults.md](faults.md).
+Writes to DESCRIPTOR and COUNT while a job runs are for the next job; the windows are locked meanwhile
+(SLVERR). COUNT has 16 bits; 0, or a DESCRIPTOR that is not a multiple of port_bytes, ends the job at once
+with ERROR.code {code} (FIELD) and ERROR.detail 255. `reuse_tile` in a job's first descriptor means the tile
+of the last job's last descriptor; there is none after reset or after a job that failed."""
 
 _PAGE_COUNTERS = """\
 Exactly one of the `COUNT_...` counters counts in each cycle of a job: the first, in the order of their
@@ -146,8 +147,7 @@ addresses, whose condition holds. All counters start at 0 with the doorbell, sto
 ### Error codes"""
 
 _PAGE_DESCRIPTOR = """\
-The first error of a job is kept. What was started runs to its end; nothing new is started, and the job is
-done.
+An error ends the job; the first one counts. [faults.md](faults.md) says what each one means.
 
 ## Descriptor
 

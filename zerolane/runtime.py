@@ -31,7 +31,8 @@ class Image:
     pieces : (address, bytes) to be written before the doorbell
     descriptors : address and number of the descriptors
     c_address, c_shape, c_dtype : the result, rows without a gap, before any transposition
-    used_bytes : memory that the job needs, results and scratch included
+    used_bytes : memory that the job needs, results and scratch included; result and scratch lie at its end:
+        nothing before `c_address` is written
     """
 
     pieces: list[tuple[int, bytes]] = field(default_factory=list)

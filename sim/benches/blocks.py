@@ -8,7 +8,6 @@ from amaranth.lib import data, wiring
 from hdl.block_queue import BlockQueue
 from hdl.chain import ChainStage
 from hdl.collector import Collector
-from hdl.command import CommandProcessor
 from hdl.config import PRESETS
 from hdl.control import ControlPort
 from hdl.counters import Counters
@@ -22,6 +21,7 @@ from hdl.router import Router
 from hdl.tile_loader import TileLoader
 from hdl.token_bus import TokenBus
 from hdl.writer import SegmentWriter
+from sim.models.supervised import Supervised
 
 __all__ = ["BLOCKS", "PE_NUMBER", "READERS", "SMALL", "TINY"]
 
@@ -47,5 +47,5 @@ BLOCKS: MappingProxyType[str, Callable[[], wiring.Component]] = MappingProxyType
     "collector": lambda: Collector(TINY),
     "counters": lambda: Counters(TINY),
     "control": lambda: ControlPort(TINY),
-    "command": lambda: CommandProcessor(TINY),
+    "command": lambda: Supervised(TINY),
 })

@@ -83,6 +83,7 @@ class Units:
             block.set("i_collector_idle", 1)
             await self._work(30)
             block.set("i_writer_idle", 1)
+            await self._pulse("i_job_written")
 
 
 async def run(block: Block, descriptors: list[dict[str, int]], *, jobs: int = 1) -> tuple[Units, list[dict]]:
@@ -91,6 +92,8 @@ async def run(block: Block, descriptors: list[dict[str, int]], *, jobs: int = 1)
     await block.start()
     block.run(answer_reads(block, TINY, memory))
     units, finished, statuses = Units(block), block.pulses("o_finished"), []
+    block.set("i_quiet", 1)
+    block.set("i_moves", 1)
     block.set("i_descriptor", BASE)
     block.set("i_count", len(descriptors))
     for number in range(jobs):
@@ -106,8 +109,8 @@ async def run(block: Block, descriptors: list[dict[str, int]], *, jobs: int = 1)
 
 
 def ended(completed: int, code: int = 0, detail: int = 0, descriptor: int = 0) -> dict:
-    return {"busy": 0, "completed": completed,
-            "error": {"code": code, "detail": detail, "descriptor": descriptor}}
+    return {"busy": 0, "closing": 0, "overflow": 0, "completed": completed,
+            "error": {"code": code, "detail": detail, "descriptor": descriptor, "address": 0}}
 
 
 @cocotb.test(timeout_time=100, timeout_unit="us")

@@ -10,7 +10,9 @@ from sim.benches.blocks import BLOCKS, TINY
 from sim.benches.streams import Block
 
 OKAY, SLVERR = 0, 2
-WRITABLE = {"CONTROL": 1, "DESCRIPTOR": 0xFFFFFFFF, "COUNT": 0xFFFF}
+WRITABLE = {"CONTROL": 1, "DESCRIPTOR": 0xFFFFFFFF, "COUNT": 0xFFFF, "WATCHDOG": 0xFFFFFFFF,
+            "READ_BASE": 0xFFFFFFC0, "READ_LAST": 0xFFFFFFC0, "WRITE_BASE": 0xFFFFFFC0,
+            "WRITE_LAST": 0xFFFFFFC0}
 
 
 class Host:
@@ -45,7 +47,7 @@ async def random_reads_and_writes_agree_with_a_model(dut: Any, seed: int, rates:
     await block.start()
     host = Host(block)
     names = {entry.address: entry.name for entry in REGISTERS}
-    model = dict.fromkeys(names, 0)
+    model = {entry.address: entry.reset for entry in REGISTERS}
     model |= {register(name).address: value for name, value in config_values(TINY).items()}
     for _ in range(60):
         address = rng.randrange(1 << REGISTER_SPACE_BITS)

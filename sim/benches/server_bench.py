@@ -13,8 +13,10 @@ from typing import Any
 import cocotb
 from cocotb.triggers import Timer, ValueChange
 
+from sim.memory_faults import FAULT_SETTINGS
+
 OUTPUTS = ("result", "response", "timed_out", "cycles", "violation")
-INPUTS = ("start", "kind", "address", "data", "load", "dump", "dump_first", "dump_last")
+INPUTS = ("start", "kind", "address", "data", "load", "dump", "dump_first", "dump_last", *FAULT_SETTINGS)
 
 
 def leave_with_the_host(lifeline: int) -> None:

@@ -16,7 +16,7 @@ def good(config: Config, **changes: int) -> dict[str, int]:
     """A descriptor that runs, every word different from those of other descriptors by `changes`."""
     values = {field.name: 0 for field in DESCRIPTOR_FIELDS} | {
         "opcode": 1, "rows": 5, "k_count": 16, "n_count": 2 * config.lanes, "slice_words": 2,
-        "pk_log2": config.pe_bits}
+        "pk_log2": config.pe_bits, "c_stride": 0x10000}
     return values | changes
 
 
@@ -32,6 +32,8 @@ def numbered(config: Config, count: int, tiles: str) -> list[dict[str, int]]:
         kind = tiles[number % len(tiles)]
         words = {entry.name: 0x01010101 * (number + 1) + entry.word for entry in DESCRIPTOR_FIELDS
                  if entry.bits == 32 and entry.name not in ("rows", "k_count", "n_count")}
+        # Sixteen rows of B at any distance would be more than there is memory.
+        words["b_stride"] >>= 8
         result.append(good(config, **words, rows=number + 1, half=int(kind == "1"), whole=int(kind == "w"),
                            reuse_tile=int(kind == "r"), relu=number & 1, a_format=number % 3,
                            n_count=config.lanes * (1 + number % 2)))

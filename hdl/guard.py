@@ -1,0 +1,148 @@
+"""The last gate before the memory's pins: no burst outside the windows, no transfer left half done."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .axi import ID_BITS, AxiMemory
+from .config import ADDRESS_BITS, AXI_PAGE_BYTES, Config, log2_exact, width_of
+from .registers import WINDOW_BYTES
+
+__all__ = ["BLOCK_BITS", "EVERYWHERE", "MAX_WRITE_BURSTS", "Blocked", "MemoryGuard", "Window", "Windows"]
+
+BLOCK_BITS = ADDRESS_BITS - log2_exact(WINDOW_BYTES)
+"""Of the number of a block of WINDOW_BYTES."""
+
+MAX_WRITE_BURSTS = 128
+"""Write bursts that may be outstanding; a segment writer has no more than 64."""
+
+
+def Window() -> data.StructLayout:
+    """A piece of memory, in blocks of WINDOW_BYTES: the first and the last one that belong to it."""
+    return data.StructLayout({"base": BLOCK_BITS, "last": BLOCK_BITS})
+
+
+def Windows() -> data.StructLayout:
+    """What may be read, and what may be written."""
+    return data.StructLayout({"read": Window(), "write": Window()})
+
+
+EVERYWHERE = {name: {"base": 0, "last": (1 << BLOCK_BITS) - 1} for name in ("read", "write")}
+"""Windows that allow everything."""
+
+
+def Blocked() -> data.StructLayout:
+    """Offers that are held back since they lie outside of their window; of which read stream, where."""
+    return data.StructLayout({"read": 1, "write": 1, "id": ID_BITS, "address": ADDRESS_BITS})
+
+
+class MemoryGuard(wiring.Component):
+    """Lets only bursts inside the windows out to the memory, and closes the port without cutting a transfer.
+
+    Contract, whatever `port` does: an address goes out only if every byte of its burst lies in the window
+    (`read` for AR, `write` for AW) and in one page of 4 KiB; W beats go out only for a burst whose address
+    went out, at the earliest in the cycle in which it is offered.
+    Contract, if `port` keeps the rules of AXI (an offer holds until it is taken, WLAST ends a burst) and the
+    windows stay as they are while anything is outstanding: `memory` keeps them too, also when `i_close`
+    or `i_hold` comes in any cycle; once `o_quiet` is high under `i_close` it stays so until `i_close` falls.
+
+    Throughput: that of the channels.
+    Latency: none, all channels pass in the same cycle.
+    Backpressure: passed through; bursts outside the windows are never taken.
+    Order: kept.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    port : AXI slave, towards the array
+    memory : AXI master, towards the memory
+    i_windows : Windows
+    i_hold : no further address is offered
+    i_close : the same, for good: what was offered is brought to its end
+    o_blocked : Blocked, one cycle after the offer and as long as it lasts
+    o_quiet : nothing is offered, nothing is outstanding
+    o_moves : something is handed over on some channel
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__({
+            "port": In(AxiMemory(config.port_bytes)),
+            "memory": Out(AxiMemory(config.port_bytes)),
+            "i_windows": In(Windows()),
+            "i_hold": In(1),
+            "i_close": In(1),
+            "o_blocked": Out(Blocked()),
+            "o_quiet": Out(1),
+            "o_moves": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        most_reads = 16 * self._config.read_buffer_beats
+        reads = Signal(range(most_reads + 1))         # bursts asked for, last beat not here
+        writes = Signal(range(MAX_WRITE_BURSTS + 1))  # bursts announced, answer not here
+        # Bursts announced less bursts whose data went out, plus one: data may be a burst ahead of an address
+        # that is on offer.
+        lead = Signal(width_of(MAX_WRITE_BURSTS + 2), init=1)
+        asked = self._address(m, self.port.ar, self.memory.ar, self.i_windows.read, reads != most_reads,
+                              self.o_blocked.read)
+        announced = self._address(m, self.port.aw, self.memory.aw, self.i_windows.write,
+                                  writes != MAX_WRITE_BURSTS, self.o_blocked.write)
+
+        # ---- write data, only behind an address ----
+        w, w_open, sent = self.memory.w, Signal(), Signal()
+        m.d.comb += [
+            w_open.eq((lead > 1) | ((lead == 1) & self.memory.aw.valid)),
+            w.valid.eq(self.port.w.valid & w_open),
+            w.p.eq(self.port.w.p),
+            self.port.w.ready.eq(w.ready & w_open),
+            sent.eq(w.valid & w.ready & w.p.last),
+        ]
+
+        # ---- answers ----
+        r, b = self.memory.r, self.memory.b
+        for source, sink in ((r, self.port.r), (b, self.port.b)):
+            m.d.comb += [sink.valid.eq(source.valid), sink.p.eq(source.p), source.ready.eq(sink.ready)]
+        m.d.sync += [
+            reads.eq(reads + asked - (r.valid & r.ready & r.p.last)),
+            writes.eq(writes + announced - (b.valid & b.ready)),
+            lead.eq(lead + announced - sent),
+        ]
+        m.d.comb += [
+            self.o_blocked.id.eq(self.port.ar.p.id),
+            self.o_blocked.address.eq(Mux(self.o_blocked.read, self.port.ar.p.address,
+                                          self.port.aw.p.address)),
+            self.o_quiet.eq(~(self.memory.ar.valid | self.memory.aw.valid) & (reads == 0) & (writes == 0)
+                            & (lead == 1)),
+            self.o_moves.eq(asked | announced | (w.valid & w.ready) | (r.valid & r.ready)
+                            | (b.valid & b.ready)),
+        ]
+        return m
+
+    def _address(self, m: Module, source, sink, window, room, blocked) -> Signal:
+        """An address channel; the return value is 1 while an address is handed over."""
+        beat_log2, page_log2 = log2_exact(self._config.port_bytes), log2_exact(AXI_PAGE_BYTES)
+        block_log2 = log2_exact(WINDOW_BYTES)
+        address, page = source.p.address, source.p.address[page_log2:]
+        last_beat = Signal(page_log2 - beat_log2 + 1)  # of the burst, in its page
+        first, last, inside = Signal(BLOCK_BITS), Signal(BLOCK_BITS), Signal()
+        offered, goes, moves = Signal(), Signal(), Signal()
+        m.d.comb += [
+            last_beat.eq(address[beat_log2:page_log2] + source.p.length[:len(last_beat)]),
+            first.eq(address[block_log2:]),
+            last.eq(Cat(last_beat[block_log2 - beat_log2:-1], page)),
+            inside.eq((first >= window.base) & (last <= window.last) & ~last_beat[-1]
+                      & ~source.p.length[len(last_beat):].any()),
+            # What was offered once is offered until it is taken.
+            goes.eq(inside & (offered | (room & ~self.i_hold & ~self.i_close))),
+            sink.valid.eq(source.valid & goes),
+            sink.p.eq(source.p),
+            source.ready.eq(sink.ready & goes),
+            moves.eq(sink.valid & sink.ready),
+        ]
+        m.d.sync += [offered.eq(sink.valid & ~sink.ready), blocked.eq(source.valid & ~inside)]
+        return moves

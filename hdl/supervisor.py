@@ -1,0 +1,168 @@
+"""Begins and ends jobs, whatever happens in between: the one block that a fault in the array cannot stop."""
+
+from amaranth.hdl import Const, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .registers import ErrorCode
+from .status import JobStatus, Report
+
+__all__ = ["Supervisor"]
+
+WATCHDOG_BITS = 32
+
+
+class Supervisor(wiring.Component):
+    """Keeps a job's status, and stops a job that may not go on.
+
+    A job that ends by itself costs nothing here. A fault, an abort, a soft reset or a watchdog that has
+    seen nothing move for `i_watchdog` cycles closes the memory port; when all transfers are complete the
+    array is reset, and the job is over. Should nothing move for as many cycles before they are, the job is
+    over all the same; then the array stays closed until they are complete, and a job started meanwhile waits
+    for that, watched by the watchdog as any other.
+
+    Throughput: one job at a time.
+    Latency: none from `i_start` to `o_start` and from `i_finished` to `o_finished` of a good job; a stop
+        closes the port one cycle after its cause, and is over three cycles after the last transfer.
+    Backpressure: none.
+    Order: the first cause in time counts; of one cycle: soft reset, abort, the array's report, watchdog.
+
+    Members
+    -------
+    i_start : pulse, a job begins; not while busy
+    i_abort, i_reset : pulses; an abort without a job does nothing
+    i_watchdog : cycles without movement that a job may take; 0: any number
+    i_report : Report of the array
+    i_finished : pulse, the job's end
+    i_completed : pulse, all of a descriptor's results are in memory
+    i_overflow : an addition wrapped
+    i_moves : something moves: memory port or lanes
+    i_quiet : nothing is outstanding at the memory port
+    o_start : pulse, to the array
+    o_close : closes the memory port
+    o_reset : resets the array
+    o_finished : pulse, the job is over; not after a soft reset
+    o_cleared : pulse, a soft reset is over
+    o_status : JobStatus; `busy` from the cycle after `i_start` to that of `o_finished`
+    """
+
+    def __init__(self):
+        super().__init__({
+            "i_start": In(1),
+            "i_abort": In(1),
+            "i_reset": In(1),
+            "i_watchdog": In(WATCHDOG_BITS),
+            "i_report": In(Report()),
+            "i_finished": In(1),
+            "i_completed": In(1),
+            "i_overflow": In(1),
+            "i_moves": In(1),
+            "i_quiet": In(1),
+            "o_start": Out(1),
+            "o_close": Out(1),
+            "o_reset": Out(1),
+            "o_finished": Out(1),
+            "o_cleared": Out(1),
+            "o_status": Out(JobStatus()),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        status = self.o_status
+        self._expired = Signal()
+        self._abort, self._forget = Signal(), Signal()  # asked for; the latter leaves no trace of the job
+        self._stopped = Signal()
+        self._busy = Signal()
+        over = Signal()        # the stopped job has ended for the host; its transfers have not
+        waits = Signal()       # a job was started meanwhile
+        self._watchdog(m)
+        # No job is started in the midst of a soft reset.
+        m.d.comb += [status.closing.eq(self.o_close), status.busy.eq(self._busy | self._forget)]
+        with m.If(status.busy & ~self.o_close):
+            m.d.sync += [status.completed.eq(status.completed + self.i_completed),
+                         status.overflow.eq(status.overflow | self.i_overflow)]
+        with m.If(~status.busy):
+            m.d.sync += self._abort.eq(0)
+
+        with m.FSM():
+            with m.State("OPEN"):
+                self._causes(m, self.i_report)
+                m.d.comb += self.o_start.eq(self.i_start)
+                m.d.sync += over.eq(0)
+                with m.If(self._stopped):
+                    m.next = "CLOSING"
+                with m.Elif(status.busy & self.i_finished):
+                    self._end(m)
+            with m.State("CLOSING"):
+                m.d.comb += self.o_close.eq(1)
+                with m.If(self.i_quiet):
+                    m.next = "RESET"
+                with m.Elif(self._expired):
+                    self._end(m)
+                    m.d.sync += over.eq(1)
+                    m.next = "STUCK"
+            with m.State("STUCK"):
+                m.d.comb += self.o_close.eq(1)
+                self._causes(m, Const({}, Report()))
+                m.d.sync += waits.eq((waits | self.i_start) & ~self._stopped)
+                with m.If(self._stopped):
+                    # What is seen of it in the next cycle is its end.
+                    m.next = "LATE"
+                with m.Elif(self.i_quiet):
+                    m.next = "RESET"
+            with m.State("LATE"):
+                m.d.comb += self.o_close.eq(1)
+                self._end(m)
+                m.next = "STUCK"
+            with m.State("RESET"):
+                m.d.comb += [self.o_close.eq(1), self.o_reset.eq(1)]
+                m.d.sync += waits.eq(0)
+                with m.If(~over):
+                    self._end(m)
+                with m.If(waits | self.i_start):
+                    m.next = "BEGIN"
+                with m.Else():
+                    m.next = "OPEN"
+            with m.State("BEGIN"):
+                m.d.comb += self.o_start.eq(1)
+                m.next = "OPEN"
+
+        with m.If(self.i_abort & status.busy):
+            m.d.sync += self._abort.eq(1)
+        with m.If(self.i_reset):
+            m.d.sync += self._forget.eq(1)
+        with m.If(self.i_start):
+            m.d.sync += [self._busy.eq(1), status.completed.eq(0), status.overflow.eq(0), status.error.eq(0)]
+        return m
+
+    def _watchdog(self, m: Module) -> None:
+        """Counts cycles of a job in which nothing moves."""
+        left = Signal(WATCHDOG_BITS)
+        m.d.comb += self._expired.eq(self.o_status.busy & (left == 1) & ~self.i_moves)
+        with m.If(~self.o_status.busy | self.i_moves | self._stopped):
+            m.d.sync += left.eq(self.i_watchdog)
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+
+    def _causes(self, m: Module, report) -> None:
+        """What stops a job, and what is written down of it."""
+        status = self.o_status
+        error = status.error
+        m.d.comb += self._stopped.eq(
+            self._forget | (status.busy & (self._abort | report.valid | self._expired)))
+        with m.If(self._stopped):
+            m.d.sync += [error.eq(0), error.descriptor.eq(status.completed)]
+            with m.If(self._abort):
+                m.d.sync += error.code.eq(ErrorCode.ABORTED)
+            with m.Elif(report.valid):
+                m.d.sync += error.eq(report.error)
+            with m.Else():
+                m.d.sync += error.code.eq(ErrorCode.TIMEOUT)
+
+    def _end(self, m: Module) -> None:
+        """The job is over."""
+        m.d.comb += [self.o_finished.eq(~self._forget & self.o_status.busy), self.o_cleared.eq(self._forget)]
+        m.d.sync += [self._busy.eq(0), self._forget.eq(0)]
+        with m.If(self._forget):
+            m.d.sync += [self.o_status.completed.eq(0), self.o_status.overflow.eq(0),
+                         self.o_status.error.eq(0)]
