@@ -39,7 +39,8 @@ def main() -> int:
         count = round(options.mutants * CONFIGS[name].share / shares)
         report(f"{name}: {count} mutants")
         outcomes += campaign(CONFIGS[name].config, count, options.seed, options.folder / name,
-                             random_jobs=options.random_jobs, processes=options.processes, report=report)
+                             random_jobs=options.random_jobs, processes=options.processes, report=report,
+                             least=CONFIGS[name].least)
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / "mutation.json").write_text(json.dumps([outcome.as_record() for outcome in outcomes],
                                                              indent=1) + "\n")

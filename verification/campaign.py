@@ -31,10 +31,12 @@ class Measured:
     Attributes
     ----------
     share : of the mutants, relative to the others
+    least : mutants of each block
     """
 
     config: Config
     share: int
+    least: int
 
 
 CONFIGS = {
@@ -42,9 +44,9 @@ CONFIGS = {
     "mutation": Measured(Config(
         name="mutation", pes=4, lanes=4, port_bytes=8, tile_bytes=4 * 1024, beat_tokens=4, acc_words=8,
         chains=2, queue_beats=4, row_queue_words=8, read_buffer_beats=32, compressed_b=True,
-        scale_multipliers=4, table_rows=64), share=8),
+        scale_multipliers=4, table_rows=64), share=4, least=3),
     # The serial scaler, one chain, no packed tile.
-    "tiny": Measured(PRESETS["tiny"], share=2),
+    "tiny": Measured(PRESETS["tiny"], share=1, least=1),
 }
 _SEED = 12
 

@@ -16,7 +16,6 @@ from .yosys import run_yosys
 
 __all__ = ["Mutant", "block_of", "make_mutants", "read_array"]
 
-LEAST_IN_A_BLOCK = 4
 _LEFT_OUT = re.compile(r"-port \\?(CLK|RD_CLK|WR_CLK|RD_SRST|RD_ARST) ")
 """Clocks, and resets of read ports, which these memories do not have: Yosys prints no Verilog with them."""
 
@@ -72,30 +71,30 @@ def _blocks(directory: Path, read: str) -> dict[str, dict[str, int]]:
     return dict(blocks)
 
 
-def _shares(blocks: dict[str, dict[str, int]], count: int) -> dict[str, int]:
-    """Mutants of each block: some for all, and more for larger ones, by the root of their size.
+def _shares(blocks: dict[str, dict[str, int]], count: int, least: int) -> dict[str, int]:
+    """Mutants of each block: `least` for all, and more for larger ones, by the root of their size.
 
     Modules that are alike count once.
     """
     sizes = {block: max(modules.values()) for block, modules in blocks.items()}
-    rest = max(0, count - LEAST_IN_A_BLOCK * len(blocks))
+    rest = max(0, count - least * len(blocks))
     total = sum(sqrt(size) for size in sizes.values())
     exact = {block: rest * sqrt(size) / total for block, size in sizes.items()}
-    shares = {block: LEAST_IN_A_BLOCK + int(part) for block, part in exact.items()}
-    left = max(count, LEAST_IN_A_BLOCK * len(blocks)) - sum(shares.values())
+    shares = {block: least + int(part) for block, part in exact.items()}
+    left = max(count, least * len(blocks)) - sum(shares.values())
     for block in sorted(exact, key=lambda name: exact[name] % 1, reverse=True)[:left]:
         shares[block] += 1
     return shares
 
 
-def make_mutants(config: Config, count: int, seed: int, directory: Path) -> list[Mutant]:
-    """`count` mutants of all blocks, by seed; writes them, and `mutated.v`, the netlist with them all.
+def make_mutants(config: Config, count: int, seed: int, directory: Path, least: int = 1) -> list[Mutant]:
+    """`count` mutants of all blocks, by seed, and `mutated.v`, the netlist with them all.
 
-    Small blocks may have fewer places than their share.
+    There are more where `least` in each block makes more. Small blocks may have fewer places than their share.
     """
     read = read_array(config, directory)
     blocks = _blocks(directory, read)
-    shares = _shares(blocks, count)
+    shares = _shares(blocks, count, least)
     listing = [read]
     names = sorted(blocks)
     for number, block in enumerate(names):

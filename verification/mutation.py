@@ -40,27 +40,28 @@ class Outcome:
 
 
 def campaign(config: Config, count: int, seed: int, directory: Path, *, random_jobs: int, processes: int,
-             report: Callable[[str], None],
+             report: Callable[[str], None], least: int = 1,
              jobs: tuple[Callable[[Session], None], ...] = JOBS) -> list[Outcome]:
-    """Make the mutants, prove what is unobservable, play the corpus on the others, try to prove the rest."""
+    """Make mutants, at least so many in each block, play the corpus on them, try to prove those that live."""
     directory.mkdir(parents=True, exist_ok=True)
-    mutants = make_mutants(config, count, seed, directory)
+    mutants = make_mutants(config, count, seed, directory, least)
     report(f"{len(mutants)} mutants made")
-    read = read_array(config, directory)
-    proofs = prove_unobservable(mutants, read, directory)
-    report(f"{len(proofs)} of them unobservable in this configuration")
     design = VerilogDesign(directory / "mutated.v", mutants=True)
     recording = directory / "recording.jsonl"
     cycles = record(config, design, recording, random_jobs=random_jobs, report=report, jobs=jobs)
     report(f"corpus recorded, {cycles:,} cycles")
-    others = [mutant for mutant in mutants if mutant.number not in proofs]
-    verdicts = replay(config, design, recording, [mutant.number for mutant in others], directory,
+    verdicts = replay(config, design, recording, [mutant.number for mutant in mutants], directory,
                       processes=processes)
     killed = {verdict.mutant: f"{verdict.label}: {verdict.verdict}" for verdict in verdicts if verdict.killed}
-    report(f"{len(killed)} of {len(others)} killed")
-    for mutant in others:
-        if mutant.number not in killed and (proof := prove_inductive(mutant, read, directory)):
+    report(f"{len(killed)} of {len(mutants)} killed")
+    living = [mutant for mutant in mutants if mutant.number not in killed]
+    read = read_array(config, directory)
+    proofs = prove_unobservable(living, read, directory)
+    report(f"{len(proofs)} of the others are unobservable in this configuration")
+    for mutant in living:
+        if mutant.number not in proofs and (proof := prove_inductive(mutant, read, directory)):
             proofs[mutant.number] = proof
+            report(f"mutant {mutant.number} is {proof}")
     return [Outcome(config.name, mutant, killed.get(mutant.number, ""), proofs.get(mutant.number, ""))
             for mutant in mutants]
 

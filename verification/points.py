@@ -298,7 +298,8 @@ def _with_points(original: Any, points: Callable[[Any, Module], Points], found: 
             if found is not None:
                 found[name] = about
             m.submodules[f"cover_{name}"] = Instance(
-                f"{POINT_PREFIX}{name}", i_clk=ClockSignal(), i_rst=ResetSignal(), i_hit=Value.cast(condition).any())
+                f"{POINT_PREFIX}{name}", i_clk=ClockSignal(), i_rst=ResetSignal(),
+                i_hit=Value.cast(condition).any())
         return m
     return elaborate
 

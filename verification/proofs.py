@@ -21,7 +21,7 @@ from .yosys import run_yosys
 __all__ = ["holders", "prove_inductive", "prove_unobservable"]
 
 _INDUCTION_CYCLES = 4
-_PROOF_SECONDS = 90
+_PROOF_SECONDS = 120
 
 
 def prove_unobservable(mutants: list[Mutant], read: str, directory: Path) -> dict[int, str]:
