@@ -90,7 +90,7 @@ def _shares(blocks: dict[str, dict[str, int]], count: int, least: int) -> dict[s
 def make_mutants(config: Config, count: int, seed: int, directory: Path, least: int = 1) -> list[Mutant]:
     """`count` mutants of all blocks, by seed, and `mutated.v`, the netlist with them all.
 
-    There are more where `least` in each block makes more. Small blocks may have fewer places than their share.
+    There are more where `least` in each block makes more. Small blocks may have fewer places than that.
     """
     read = read_array(config, directory)
     blocks = _blocks(directory, read)
