@@ -20,7 +20,7 @@ WINDOWS = {"read": (0, MEMORY_BYTES - 1), "write": (OUTPUT, MEMORY_BYTES - 1)}
 
 @dataclass
 class RawJob:
-    """Descriptors, and the memory that they stand in; `expected` is that memory when the job has ended well."""
+    """Descriptors in memory; `expected` is the memory when the job has ended well."""
 
     descriptors: list[dict[str, int]]
     memory: bytearray

@@ -128,7 +128,8 @@ def check_case(array: RawArray, job: RawJob) -> ErrorCode:
 def edge_values(bits: int, value: int, rng: random.Random) -> int:
     top = (1 << bits) - 1
     return top & rng.choice([
-        0, 1, 2, top, top - 1, 1 << bits - 1, (1 << bits - 1) - 1, value + 1, value - 1, 2 * value, value + 64,
+        0, 1, 2, top, top - 1, 1 << bits - 1, (1 << bits - 1) - 1, value + 1, value - 1, 2 * value,
+        value + 64,
         MEMORY_BYTES, MEMORY_BYTES - 1, OUTPUT, OUTPUT - 1, rng.getrandbits(bits),
         rng.randrange(MEMORY_BYTES), rng.randrange(64)])
 
