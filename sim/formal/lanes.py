@@ -62,7 +62,8 @@ def _accumulator_inside(b: Bench, bank, word, adds, drains, total, swept) -> Non
         b.invariant(~(steps[0].adds & steps[1].adds) & ~(steps[0].drains & steps[1].drains))
         for step in steps:
             b.invariant(~(step.adds & step.drains))
-    to_add, to_drain = ([inside(f"{name}@{number}") for number in range(2)] for name in ("to_add", "to_drain"))
+    to_add, to_drain = ([inside(f"{name}@{number}") for number in range(2)]
+                        for name in ("to_add", "to_drain"))
     # Carry cells choose between the banks only where one of them is all ones.
     b.check(to_add[0].all() | to_add[1].all())
     read = ~(inside("passed_add") & to_add[0] & to_add[1])
