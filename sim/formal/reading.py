@@ -131,5 +131,5 @@ PROOFS = (
           lambda: SegmentReader(SMALL, BYTES), _bytes,
           Fault("a row of a strided job begins where the one before began", "row_offset",
                 lambda value, inside: inside("row_offset"), only=0),
-          induction=None, depth=13, cover=20),
+          induction=None, depth=11, cover=20),
 )
