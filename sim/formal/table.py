@@ -1,11 +1,11 @@
 """All proofs."""
 
-from . import axi, collecting, guarding, lanes, offers, queues, segments, skipping, tokens
+from . import axi, collecting, control, guarding, lanes, offers, queues, reading, segments, skipping, tokens
 from .bench import Proof
 
 __all__ = ["PROOFS", "chosen"]
 
-_FAMILIES = (queues, tokens, axi, guarding, segments, collecting, lanes, skipping, offers)
+_FAMILIES = (queues, tokens, axi, guarding, control, reading, segments, collecting, lanes, skipping, offers)
 PROOFS: tuple[Proof, ...] = tuple(proof for family in _FAMILIES for proof in family.PROOFS)
 
 
