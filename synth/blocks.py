@@ -24,7 +24,6 @@ ARRAY = "array"
 def _special() -> dict[str, Callable[[Config], Any]]:
     """Blocks whose parameters are not the configuration alone, as the array uses them."""
     from hdl.core import Core
-    from hdl.densifier import Densifier
     from hdl.lane import Multiplier
     from hdl.pe import ProcessingElement
     from hdl.read_port import ReadPort
@@ -37,7 +36,6 @@ def _special() -> dict[str, Callable[[Config], Any]]:
         "read_port": lambda config: ReadPort(config, 1 + len(Core(config).o_request)),  # and descriptors
         "reader": lambda config: SegmentReader(config, config.port_bytes),
         "reader_single_row": lambda config: SegmentReader(config, config.port_bytes, single_row=True),
-        "densifier": lambda config: Densifier(config, 0),
         "multiplier": lambda config: Multiplier(),
     }
 
