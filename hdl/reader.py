@@ -132,36 +132,35 @@ class SegmentReader(wiring.Component):
                 m.d.sync += asking.eq(0)
         with m.Elif(request.ready):
             m.d.sync += request.valid.eq(0)
+        step, longer = Signal(ADDRESS_BITS), Signal()  # bytes by which `last` goes on
         if self._single_row:
             m.d.comb += exhausted.eq(1)
         else:
-            self._next_rows(m, start, strided, issue & same, exhausted, position, last)
-        first_byte = Signal(beat_log2)               # in its beat
+            self._next_rows(m, start, strided, issue & same, exhausted, position, step, longer)
         with m.If(start):
-            m.d.sync += Cat(first_byte, position).eq(job.address)
+            m.d.sync += [position.eq(job.address[beat_log2:]), last.eq(job.address)]
         with m.If(self._load):
-            m.d.sync += [asking.eq(1), last.eq(Cat(first_byte, position) + self._longest)]
+            m.d.sync += asking.eq(1)
+        with m.If(self._load | longer):
+            m.d.sync += last.eq(last + Mux(self._load, self._longest, step))
 
-    def _next_rows(self, m: Module, start, strided, row_done, exhausted, position, last) -> None:
+    def _next_rows(self, m: Module, start, strided, row_done, exhausted, position, step, longer) -> None:
+        """`step`: from row to row where there are gaps, or else the bytes of the rows that are added next."""
         job = self.i_job.payload
-        next_row = Signal(ADDRESS_BITS)  # strided: first byte of the next row
-        step = Signal(ADDRESS_BITS)      # strided: from row to row; else: bytes of the rows added next
+        next_row = Signal(ADDRESS_BITS)  # strided: its first byte
         more = Signal(32)                # strided: rows after this one; else: bits not yet multiplied
         m.d.comb += exhausted.eq(more == 0)
-        with m.If(self._load):
-            m.d.sync += next_row.eq(next_row + step)
-        with m.Elif(strided):
-            with m.If(row_done & ~exhausted):
-                m.d.sync += [
-                    position.eq(next_row[ADDRESS_BITS - len(position):]), next_row.eq(next_row + step),
-                    last.eq(last + step), more.eq(more - 1),
-                ]
-        with m.Else():
+        with m.If(strided):
+            m.d.comb += longer.eq(row_done & ~exhausted)
+            with m.If(longer):
+                m.d.sync += [position.eq(next_row[ADDRESS_BITS - len(position):]), more.eq(more - 1)]
+            with m.If(self._load | longer):
+                m.d.sync += next_row.eq(next_row + step)
+        with m.Elif(~self._load):
             # A contiguous run is `rows` times `row_bytes` long: multiplied bit by bit while the first bursts
             # are on their way, so that bursts of short rows are long too.
+            m.d.comb += longer.eq(more[0])
             m.d.sync += [more.eq(more >> 1), step.eq(step << 1)]
-            with m.If(more[0]):
-                m.d.sync += last.eq(last + step)
         with m.If(start):
             m.d.sync += [next_row.eq(job.address), step.eq(job.stride), more.eq(job.rows - 1)]
 
