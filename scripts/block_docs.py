@@ -11,8 +11,9 @@ sys.path.insert(0, str(ROOT))
 BLOCKS = (
     ("hdl.top", "Top"), ("hdl.pins", "FlatTop"), ("hdl.core", "Core"), ("hdl.control", "ControlPort"),
     ("hdl.command", "CommandProcessor"), ("hdl.counters", "Counters"), ("hdl.read_port", "ReadPort"),
-    ("hdl.reader", "SegmentReader"), ("hdl.fetch", "Fetch"), ("hdl.router", "Router"),
-    ("hdl.token_bus", "TokenBus"), ("hdl.tile_loader", "TileLoader"), ("hdl.dense_loader", "DenseLoader"),
+    ("hdl.reader", "SegmentReader"), ("hdl.splitter", "ChunkSplitter"), ("hdl.fetch", "Fetch"),
+    ("hdl.router", "Router"), ("hdl.token_bus", "TokenBus"), ("hdl.tile_loader", "TileLoader"),
+    ("hdl.dense_loader", "DenseLoader"),
     ("hdl.packer", "Packer"), ("hdl.pe", "ProcessingElement"), ("hdl.lane_store", "LaneStore"),
     ("hdl.accumulator", "Accumulator"), ("hdl.row_queue", "RowQueue"), ("hdl.chain", "ChainStage"),
     ("hdl.collector", "Collector"), ("hdl.finisher", "Finisher"), ("hdl.writer", "SegmentWriter"),
