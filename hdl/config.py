@@ -124,8 +124,8 @@ class Config:
 
     @cached_property
     def tile_beat_tokens(self) -> int:
-        """Tokens a beat within the loader of packed tiles: half of T, because some of a row's T values meet in
-        one lane and go one after the other anyway."""
+        """Tokens a beat within the loader of packed tiles: half of T, as some of a row's T values meet in one
+        lane and go one after the other anyway."""
         return max(2, self.beat_tokens // 2)
 
     @cached_property
