@@ -1,16 +1,20 @@
 """One lane's sums: two banks, one adds while the other drains."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from dataclasses import dataclass
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .adders import ChoiceSubtractor
 from .config import ACC_BITS, Config
 from .lane import PRODUCT_BITS
 
 __all__ = ["DRAIN_LATENCY_CYCLES", "PRODUCT_LAG_CYCLES", "Accumulator", "BankAccess", "Sum"]
 
 BANKS = 2
+ONES = (1 << ACC_BITS) - 1
 PRODUCT_LAG_CYCLES = 2
 """`i_product` comes so many cycles after its `i_add`."""
 DRAIN_LATENCY_CYCLES = 2
@@ -28,8 +32,8 @@ def Sum() -> data.StructLayout:
 
 
 def _Step(config: Config) -> data.StructLayout:
-    """What a pipeline stage does to its bank: add to a word, or clear it."""
-    return data.StructLayout({"valid": 1, "adds": 1, "word": config.acc_word_bits})
+    """What a pipeline stage does to its bank: add to a word, or drain and clear it."""
+    return data.StructLayout({"adds": 1, "drains": 1, "word": config.acc_word_bits})
 
 
 class Accumulator(wiring.Component):
@@ -44,6 +48,9 @@ class Accumulator(wiring.Component):
     In one cycle the two accesses are to different banks. Two stages: read, then add and write. A read that
     comes one cycle too early for a sum gets it from the register behind the adder.
 
+    The banks hold the complements of sums. What is not chosen is all ones, as is the complement of a sum that
+    is absent: then an and of registers chooses, no multiplexer, and carry cells can do it on the way.
+
     Parameters
     ----------
     config : Config
@@ -53,7 +60,7 @@ class Accumulator(wiring.Component):
     i_add : BankAccess
     i_product : signed, two cycles after its `i_add`
     i_drain : BankAccess
-    o : Sum, two cycles after its `i_drain`; behind a multiplexer, not a register
+    o : Sum, two cycles after its `i_drain`, zero where not valid; behind a gate, not a register
     o_overflow : the sum of the `i_add` three cycles ago wrapped
     """
 
@@ -69,72 +76,92 @@ class Accumulator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        total = Signal(signed(ACC_BITS))
-        past_total = Signal(signed(ACC_BITS))
-        stored = [Signal(Sum(), name=f"stored{bank}") for bank in range(BANKS)]
-        passed = [Signal(name=f"passed{bank}") for bank in range(BANKS)]        # one cycle ago: same word
-        passed_adds = [Signal(name=f"passed_adds{bank}") for bank in range(BANKS)]
-        adds = Signal(BANKS)   # the bank gets a sum
-        for bank in range(BANKS):
-            self._bank(m, bank, total, stored[bank], passed[bank], passed_adds[bank], adds[bank])
+        m.submodules.subtractor = subtractor = ChoiceSubtractor(ACC_BITS)
+        sources = [self._bank(m, bank, subtractor.o) for bank in range(BANKS)]
 
-        # ---- read: one access of each kind ----
-        add_bank, drain_bank = Signal(), Signal()
-        read, drained = Signal(Sum()), Signal(Sum())
-        read_passed, read_passed_adds, drained_passed = Signal(), Signal(), Signal()
+        # ---- read: from the bank that adds and from the one that drains, or what the adder makes now ----
+        passed_add, passed_drain = _chosen("passed_add"), _chosen("passed_drain")
+        drained_valid = Signal()
+        passes_add = Cat(source.passes_add for source in sources).any()
+        passes_drain = Cat(source.passes_drain for source in sources).any()
         m.d.sync += [
-            add_bank.eq(self.i_add.bank),
-            drain_bank.eq(self.i_drain.bank),
-            read.eq(Mux(add_bank, stored[1], stored[0])),
-            read_passed.eq(Mux(add_bank, passed[1], passed[0])),
-            read_passed_adds.eq(Mux(add_bank, passed_adds[1], passed_adds[0])),
-            drained.eq(Mux(drain_bank, stored[1], stored[0])),
-            drained_passed.eq(Mux(drain_bank, passed[1], passed[0])),
+            passed_add.eq(Mux(passes_add, subtractor.o, ONES)),
+            passed_drain.eq(Mux(passes_drain, subtractor.o, ONES)),
+            drained_valid.eq(Cat(source.drains_sum for source in sources).any()),
         ]
 
         # ---- add and write ----
-        term = Signal(signed(ACC_BITS))
-        with m.If(Mux(read_passed, read_passed_adds, read.valid)):
-            m.d.comb += term.eq(Mux(read_passed, past_total, read.data))
-        m.d.sync += past_total.eq(total)
         m.d.comb += [
-            total.eq(term + self.i_product),
-            # Two drains of one bank are never neighbours: what was passed on is a sum.
-            self.o.data.eq(Mux(drained_passed, past_total, drained.data)),
-            self.o.valid.eq(drained_passed | drained.valid),
+            subtractor.i_choices[0].eq(passed_add),
+            *(subtractor.i_choices[1 + bank].eq(source.to_add) for bank, source in enumerate(sources)),
+            subtractor.i_less.eq(self.i_product),
+            self.o.data.eq(~(passed_drain & sources[0].to_drain & sources[1].to_drain)),
+            self.o.valid.eq(drained_valid),
         ]
 
         # ---- overflow, a cycle later: the loop through the adder is long enough ----
-        may_wrap, sign = Signal(), Signal()
+        may_wrap, sign, new_sign = Signal(), Signal(), Signal()
+        old_top = Cat(choice[-1] for choice in subtractor.i_choices).all()   # of a complement
         m.d.sync += [
-            may_wrap.eq(adds.any() & (term[-1] == self.i_product[-1])),
-            sign.eq(term[-1]),
+            may_wrap.eq(Cat(source.adds for source in sources).any() & (old_top != self.i_product[-1])),
+            sign.eq(self.i_product[-1]),
+            new_sign.eq(~subtractor.o[-1]),
         ]
-        m.d.comb += self.o_overflow.eq(may_wrap & (past_total[-1] != sign))
+        m.d.comb += self.o_overflow.eq(may_wrap & (new_sign != sign))
         return m
 
-    def _bank(self, m: Module, bank: int, total: Signal, stored, passed: Signal, passed_adds: Signal,
-              adds: Signal) -> None:
+    def _bank(self, m: Module, bank: int, total: Signal) -> "_Source":
         config = self._config
         memory = Memory(shape=ACC_BITS + 1, depth=config.acc_words, init=[])
         m.submodules[f"bank{bank}"] = memory
         write, read = memory.write_port(), memory.read_port(domain="comb")
         reads, writes = (Signal(_Step(config), name=f"{stage}{bank}") for stage in ("reads", "writes"))
-        added = Signal(name=f"added{bank}")
-        m.d.comb += added.eq(self.i_add.valid & (self.i_add.bank == bank))
+        adds, drains, present, passed = (Signal(name=f"{name}{bank}")
+                                         for name in ("adds", "drains", "present", "passed"))
+        to_add, to_drain = _chosen(f"to_add{bank}"), _chosen(f"to_drain{bank}")
+        passes_add, passes_drain, drains_sum = (
+            Signal(name=f"{name}{bank}") for name in ("passes_add", "passes_drain", "drains_sum"))
+        m.d.comb += [
+            adds.eq(self.i_add.valid & (self.i_add.bank == bank)),
+            drains.eq(self.i_drain.valid & (self.i_drain.bank == bank)),
+        ]
         m.d.sync += [
-            reads.valid.eq(added | (self.i_drain.valid & (self.i_drain.bank == bank))),
-            reads.adds.eq(added),
-            reads.word.eq(Mux(added, self.i_add.word, self.i_drain.word)),
+            reads.adds.eq(adds),
+            reads.drains.eq(drains),
+            reads.word.eq(Mux(adds, self.i_add.word, self.i_drain.word)),
             writes.eq(reads),
         ]
         m.d.comb += [
             read.addr.eq(reads.word),
             write.addr.eq(writes.word),
-            write.en.eq(writes.valid),
+            write.en.eq(writes.adds | writes.drains),
             write.data.eq(Cat(total, writes.adds)),
-            passed.eq(writes.valid & (writes.word == reads.word)),
-            passed_adds.eq(writes.adds),
-            stored.eq(read.data),
-            adds.eq(writes.valid & writes.adds),
+            # The word that is written in this cycle is read in it: what is stored is too old.
+            passed.eq(write.en & (writes.word == reads.word)),
+            present.eq(read.data[ACC_BITS] & ~passed),
+            passes_add.eq(reads.adds & passed & writes.adds),
+            passes_drain.eq(reads.drains & passed & writes.adds),
+            drains_sum.eq(reads.drains & (present | (passed & writes.adds))),
         ]
+        m.d.sync += [
+            to_add.eq(Mux(reads.adds & present, read.data[:ACC_BITS], ONES)),
+            to_drain.eq(Mux(reads.drains & present, read.data[:ACC_BITS], ONES)),
+        ]
+        return _Source(to_add, to_drain, passes_add, passes_drain, drains_sum, writes.adds)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a bank contributes: registers that are all ones unless chosen, and what it wants of the adder."""
+
+    to_add: Signal
+    to_drain: Signal
+    passes_add: Signal
+    passes_drain: Signal
+    drains_sum: Signal
+    adds: Value             # it gets a sum
+
+
+def _chosen(name: str) -> Signal:
+    """A register that is set where it is not chosen; no other reset, since a flip-flop has one."""
+    return Signal(ACC_BITS, name=name, init=ONES, reset_less=True)

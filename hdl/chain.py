@@ -1,9 +1,10 @@
 """A stage of a drain chain: a PE's rows are merged into those of the PEs behind it."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .adders import MaskedAdder
 from .config import ACC_BITS, Config
 from .layouts import ChainWord
 from .overflow import sum_wraps
@@ -16,7 +17,8 @@ class ChainStage(wiring.Component):
 
     Throughput: one word a cycle, and where words of both sides meet two.
     Latency: one cycle.
-    Backpressure: two words of room at the output, so that ready comes out of a register and the decision.
+    Backpressure: the inputs' ready follows `o.ready` in the same cycle, by one gate; in a stage that `cuts`
+        it comes out of a register and the decision, and there are two words of room at the output.
     Overflow: sums wrap; `o_overflow` says so.
     Order: rows in order, words of a row by their index; a row ends on its last word. An empty row of one
         side costs no cycle when the other side has words.
@@ -24,15 +26,17 @@ class ChainStage(wiring.Component):
     Parameters
     ----------
     config : Config
+    cuts : bool
+        End the path of ready here, at the cost of a second word; each word costs more than the adders.
 
     Members
     -------
     i_own, i_up, o : streams of ChainWord
-    o_overflow : a sum of the cycle before wrapped
+    o_overflow : a sum wrapped, two cycles ago
     """
 
-    def __init__(self, config: Config):
-        self._config = config
+    def __init__(self, config: Config, *, cuts: bool = False):
+        self._config, self._cuts = config, cuts
         super().__init__({
             "i_own": In(stream.Signature(ChainWord(config))),
             "i_up": In(stream.Signature(ChainWord(config))),
@@ -91,15 +95,23 @@ class ChainStage(wiring.Component):
         ]
         wraps = Signal(self._config.lanes)
         for lane, total in enumerate(word.data):
-            terms = [Signal(signed(ACC_BITS), name=f"{side}_term{lane}") for side in ("own", "up")]
+            m.submodules[f"adder{lane}"] = adder = MaskedAdder(ACC_BITS)
             m.d.comb += [
-                terms[0].eq(Mux(own_lanes[lane], own.data[lane], 0)),
-                terms[1].eq(Mux(up_lanes[lane], up.data[lane], 0)),
-                total.eq(terms[0] + terms[1]),
-                wraps[lane].eq(sum_wraps(*terms, total)),
+                adder.i_a.eq(own.data[lane]),
+                adder.i_b.eq(up.data[lane]),
+                adder.i_use_a.eq(own_lanes[lane]),
+                adder.i_use_b.eq(up_lanes[lane]),
+                total.eq(adder.o),
             ]
-        m.d.sync += self.o_overflow.eq(decides & wraps.any())
-        self._buffer(m, decides, word, room)
+            m.d.sync += wraps[lane].eq(decides & own_lanes[lane] & up_lanes[lane]
+                                       & sum_wraps(own.data[lane], up.data[lane], total))
+        m.d.sync += self.o_overflow.eq(wraps.any())
+        if self._cuts:
+            self._buffer(m, decides, word, room)
+        else:
+            m.d.comb += room.eq(~self.o.valid | self.o.ready)
+            with m.If(room):
+                m.d.sync += [self.o.valid.eq(decides), self.o.p.eq(word)]
         return m
 
     def _buffer(self, m: Module, comes: Signal, word, room: Signal) -> None:

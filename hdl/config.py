@@ -47,13 +47,16 @@ class Config:
     beat_tokens : int
         T, tokens a beat of the token bus; at most W/2, so that T 16-bit column indices fill one chunk.
     acc_words : int
-        Accumulator words a lane: columns of one PE's slice divided by V, at most.
+        Words of each of a lane's two accumulator banks: columns of one PE's slice divided by V, at most.
+        A bank of 16 words fills the memory of an FPGA's distributed RAM and needs no multiplexer.
     chains : int
         Drain chains, 1 or 2; rows (in vector mode, groups of rows) alternate between them.
+    chain_cut_stages : int
+        Every so many stages of a drain chain one ends the path of ready, which passes the others.
     queue_beats : int
         Depth of each PE's token queue.
     row_queue_words : int
-        Depth of each PE's queue of finished words; at least `acc_words`.
+        Depth of each PE's queue of finished words; at least `acc_words`, a whole row.
     read_buffer_beats : int
         Beats of room that each read stream may have outstanding; hides the memory's latency.
     compressed_b : bool
@@ -70,10 +73,11 @@ class Config:
     port_bytes: int = 16
     tile_bytes: int = 128 * 1024
     beat_tokens: int = 8
-    acc_words: int = 32
+    acc_words: int = 16
     chains: int = 2
+    chain_cut_stages: int = 4
     queue_beats: int = 16
-    row_queue_words: int = 32
+    row_queue_words: int = 16
     read_buffer_beats: int = 64
     compressed_b: bool = True
     scale_multipliers: int = 8
@@ -86,9 +90,9 @@ class Config:
                 self._refuse(field.name, f"a value of type {field.type.__name__}")
         power_of_two = {
             "pes": (2, 64), "lanes": (2, 32), "port_bytes": (4, 64), "tile_bytes": (256, 1 << 22),
-            "beat_tokens": (2, 32), "acc_words": (2, 256), "chains": (1, 2), "queue_beats": (4, 256),
-            "row_queue_words": (2, 1024), "read_buffer_beats": (2 * MAX_BURST_BEATS, 512),
-            "table_rows": (4, 4096),
+            "beat_tokens": (2, 32), "acc_words": (2, 256), "chains": (1, 2), "chain_cut_stages": (1, 64),
+            "queue_beats": (4, 256), "row_queue_words": (2, 1024),
+            "read_buffer_beats": (2 * MAX_BURST_BEATS, 512), "table_rows": (4, 4096),
         }
         for name, (low, high) in power_of_two.items():
             value = getattr(self, name)
@@ -135,8 +139,8 @@ class Config:
 
     @cached_property
     def half_word_bits(self) -> int:
-        """Bits of one half of a store word; half of 18 where slots are stored (a block RAM's ninth bits)."""
-        return max(VALUE_BITS, -(-self.slot_bits // 2)) if self.compressed_b else VALUE_BITS
+        """Bits of one half of a store word: a dense value, or a slot's value or its accumulator word."""
+        return VALUE_BITS
 
     @cached_property
     def words_per_beat(self) -> int:
@@ -154,6 +158,11 @@ class Config:
     @cached_property
     def pe_bits(self) -> int:
         return log2_exact(self.pes)
+
+    @cached_property
+    def above_bits(self) -> int:
+        """Bits of a row number above the owner's that tell where in a beat of narrow rows of B it lies."""
+        return max(1, log2_exact(self.port_bytes) - self.pe_bits)
 
     @cached_property
     def lane_bits(self) -> int:

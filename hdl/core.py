@@ -147,8 +147,10 @@ class Core(wiring.Component):
         for chain in range(config.chains):
             upstream = elements[-1].o[chain]
             for number in reversed(range(config.pes - 1)):
-                stage = ChainStage(config)
-                add_shared(m, f"chain{chain}_stage{number}", stage, "chain_stage", platform)
+                cuts = number % config.chain_cut_stages == config.chain_cut_stages - 1
+                stage = ChainStage(config, cuts=cuts)
+                add_shared(m, f"chain{chain}_stage{number}", stage,
+                           "chain_stage_cut" if cuts else "chain_stage", platform)
                 connect(m, elements[number].o[chain], stage.i_own)
                 connect(m, upstream, stage.i_up)
                 upstream = stage.o

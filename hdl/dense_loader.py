@@ -1,6 +1,6 @@
 """From rows of int8 to dense beats of the tile bus."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -155,7 +155,8 @@ class DenseLoader(wiring.Component):
         with m.If(self.i.ready):
             m.d.sync += [
                 self._held.eq(self.i.valid),
-                self._data.eq(chunk.data),
+                self._data.eq(Mux(self._parts & (self._beat_rows == 1), self._in_all_parts(chunk.data),
+                                  chunk.data)),
                 self._enable.eq(Cat(chunk.count > x * config.lanes for x in range(config.words_per_beat))),
                 self._rows.eq(rows),
                 self._row_last.eq(chunk.row_last),
@@ -163,14 +164,15 @@ class DenseLoader(wiring.Component):
             ]
         with m.Elif(self._held):
             m.d.sync += self._enable.eq(self._enable & ~self._send)
-            # Only chunks of more than P rows come here with rows left.
+            # Only chunks of more than P rows come here with rows left, each in its place.
             with m.If(self._parts):
                 m.d.sync += self._rows.eq(self._rows - config.pes)
-                shifts = [log2 for log2 in range(config.lane_bits) if config.pes << log2 < config.port_bytes]
-                with m.Switch(self._part_log2):
-                    for log2 in shifts:
-                        with m.Case(log2):
-                            m.d.sync += self._data.eq(self._data >> (8 * config.pes << log2))
+
+    def _in_all_parts(self, row: Value) -> Value:
+        """A single row of N' bytes, wherever a PE may look for it."""
+        copies = Array(row[:8 << log2].replicate(self._config.port_bytes >> log2)
+                       for log2 in range(self._config.lane_bits + 1))
+        return copies[self._part_log2]
 
     # ---- stage 2: which words make the beat, and where they go -----------------------------------------
 
@@ -247,10 +249,10 @@ class DenseLoader(wiring.Component):
             beat.slice[0].eq(self._slice),
             beat.address[0].eq(self._address),
             beat.part_log2.eq(self._part_log2),
-            beat.part.eq(self._part),
             # P_k = P where rows share a word, so the local row is a fixed part of k.
             beat.fold.eq(fold(self._k[rows_log2:], Const(pe_bits, unsigned(len(self._pk_log2))), pe_bits)),
             beat.first.eq(self._k[:pe_bits]),
+            beat.above.eq(self._k[pe_bits:]),
             beat.rows.eq(Mux(self._rows > config.pes, config.pes, self._rows)),
             beat.data.eq(self._data),
         ]

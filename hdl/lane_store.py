@@ -6,7 +6,6 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import VALUE_BITS, Config, log2_exact
-from .lane import replicate
 from .layouts import TileBeat, TileBeatKind
 
 __all__ = ["LaneStore", "TableEntry"]
@@ -103,14 +102,12 @@ class LaneStore(wiring.Component):
         """Which of the beat is this PE's, and where it goes."""
         config, entry = self._config, self._entry
         words, lane_bits = config.words_per_beat, config.lane_bits
-        self._data, self._slots = Signal.like(entry.data), Signal.like(entry.slots)
+        self._data = Signal.like(entry.data, reset_less=True)
         self._low_enable, self._high_enable = Signal(), Signal()
-        self._low_upper, self._high_upper = Signal(), Signal()   # data comes from the beat's second word
-        self._parts = Signal()
-        self._pick, self._mask = Signal(lane_bits), Signal(lane_bits)
+        self._low_second, self._high_second = Signal(), Signal()   # data comes from the beat's second word
         self._lanes = Signal(config.lanes)
         self._address = Signal(config.tile_address_bits)
-        m.d.sync += [self._data.eq(entry.data), self._slots.eq(entry.slots)]
+        m.d.sync += self._data.eq(entry.data)
 
         mine, high = Signal(words), Signal(words)
         for x in range(words):
@@ -120,50 +117,41 @@ class LaneStore(wiring.Component):
                 high[x].eq(entry.address[x][0]),
             ]
         # PARTS: the row of the beat that this PE owns; negative where its row is not in the beat.
-        row = Signal(config.pe_bits + 1)
-        in_beat, parts, upper_row = Signal(), Signal(), Signal()
-        part_width = Signal(lane_bits + 1)
+        own_k, row = Signal(config.pe_bits), Signal(config.pe_bits + 1)
+        in_beat, parts, part_hit = Signal(), Signal(), Signal()
         first_byte = Signal(log2_exact(config.port_bytes))
+        part_second = first_byte[lane_bits] if words == 2 else Const(0)
         m.d.comb += [
-            row.eq((self.i_number ^ entry.fold) - entry.first),
+            own_k.eq(self.i_number ^ entry.fold),
+            row.eq(own_k - entry.first),
             in_beat.eq(~row[-1] & (row < entry.rows)),
             parts.eq(entry.kind == TileBeatKind.PARTS),
-            part_width.eq(1 << entry.part_log2),
-            first_byte.eq(row << entry.part_log2),
-            upper_row.eq(first_byte[lane_bits:]),
+            part_hit.eq(self._entry_valid & parts & in_beat),
+            first_byte.eq(Cat(own_k, entry.above) << entry.part_log2),
         ]
-        part_hit = Signal()
-        m.d.comb += part_hit.eq(self._entry_valid & parts & in_beat)
+        packs = entry.kind == TileBeatKind.SLOTS
         use_second = (mine[-1] & ~mine[0]) if words == 2 else Const(0)
         m.d.sync += [
             self._address.eq(Mux(use_second, entry.address[-1], entry.address[0])
                              | (entry.half << (config.tile_address_bits - 1))),
             self._low_enable.eq((mine & ~high).any() | (part_hit & ~high[0])),
             self._high_enable.eq((mine & high).any() | (part_hit & high[0])),
-            self._low_upper.eq(Mux(parts, upper_row, (mine & ~high)[-1] if words == 2 else 0)),
-            self._high_upper.eq((mine & high)[-1] if words == 2 else 0),
-            self._parts.eq(parts),
-            self._pick.eq(first_byte),
-            self._mask.eq(Mux(parts, ~(part_width - 1), 0)),
+            self._low_second.eq(Mux(parts, part_second, (mine & ~high)[-1] if words == 2 else 0)),
+            self._high_second.eq(
+                Mux(parts, part_second, packs | ((mine & high)[-1] if words == 2 else 0))),
         ]
         for lane in range(config.lanes):
             its_part = Const(lane, lane_bits) >> entry.part_log2
-            m.d.sync += self._lanes[lane].eq(~parts | (its_part == entry.part))
+            m.d.sync += self._lanes[lane].eq(~parts | (its_part == first_byte[:lane_bits] >> entry.part_log2))
 
     def _write_dense(self, m: Module, ports) -> None:
         config = self._config
-        lanes, half_bits = config.lanes, config.half_word_bits
-        words = [[self._data.word_select(x * lanes + lane, VALUE_BITS) for lane in range(lanes)]
-                 for x in (0, config.words_per_beat - 1)]
-        low_values = [Mux(self._low_upper, second, first) for first, second in zip(*words, strict=True)]
-        low_values = replicate(m, low_values, self._pick, self._mask)
-        for lane, (port, low) in enumerate(zip(ports, low_values, strict=True)):
-            # A row of PARTS is the same in both halves: the addressed one is written.
-            high = Mux(self._parts, low, Mux(self._high_upper, words[1][lane], words[0][lane]))
+        second_word = config.lanes if len(self._data) > 8 * config.lanes else 0
+        for lane, port in enumerate(ports):
+            first, second = (self._data.word_select(word + lane, VALUE_BITS) for word in (0, second_word))
             m.d.comb += [
                 port.addr.eq(self._address[1:]),
-                port.data[:half_bits].eq(low),
-                port.data[half_bits:].eq(high),
+                port.data.eq(Cat(Mux(self._low_second, second, first), Mux(self._high_second, second, first))),
                 port.en[0].eq(self._low_enable & self._lanes[lane]),
                 port.en[1].eq(self._high_enable & self._lanes[lane]),
             ]
@@ -177,6 +165,7 @@ class LaneStore(wiring.Component):
         start_half = Signal()
         half = Signal()                               # of the tile that is being packed
         owned, own_slice = Signal(), Signal()
+        slot_valid = Signal(config.lanes)
         m.d.comb += [
             owned.eq(entry.owner == self.i_owner),
             own_slice.eq(entry.slice[0] == self.i_slice),
@@ -188,28 +177,25 @@ class LaneStore(wiring.Component):
             hits["row_ends"].eq(kind_hit["row_ends"] & owned),
             row.eq(entry.address[0]),
             start_half.eq(entry.half),
+            slot_valid.eq(entry.slot_valid),
         ]
 
         start, end = Signal(address_bits + 1), Signal(address_bits + 1)  # of the open row; end: longest lane
         length = Signal(count_bits)
         counts = Signal(data.ArrayLayout(count_bits, config.lanes))
         stored, dropped, longest = Signal(config.lanes), Signal(config.lanes), Signal(config.lanes)
-        for lane, (port, slot) in enumerate(zip(ports, self._slots, strict=True)):
+        for lane, port in enumerate(ports):
             place = Signal(address_bits + 1, name=f"place{lane}")   # past the memory: the top bit
             comes = Signal(name=f"comes{lane}")
             m.d.comb += [
                 place.eq(start + counts[lane]),
-                comes.eq(hits["slots"] & slot.valid),
+                comes.eq(hits["slots"] & slot_valid[lane]),
                 dropped[lane].eq(comes & (place[-1] | counts[lane].all())),
                 stored[lane].eq(comes & ~dropped[lane]),
                 longest[lane].eq(stored[lane] & (counts[lane] == length)),
             ]
             with m.If(hits["slots"]):
-                m.d.comb += [
-                    port.addr.eq(place),
-                    port.data.eq(Cat(slot.value, slot.word)),
-                    port.en.eq(stored[lane].replicate(2)),
-                ]
+                m.d.comb += [port.addr.eq(place), port.en.eq(stored[lane].replicate(2))]
             with m.If(stored[lane]):
                 m.d.sync += counts[lane].eq(counts[lane] + 1)
         m.d.sync += self.o_overflow.eq(dropped.any())

@@ -25,7 +25,6 @@ __all__ = [
     "ReadRequest",
     "ScaleWord",
     "SegmentJob",
-    "SlotArray",
     "TileBeat",
     "TileBeatKind",
     "Token",
@@ -133,7 +132,7 @@ def Token(config: Config) -> data.StructLayout:
         "owner": config.pe_bits,               # k's owner among P_k
         "address": config.row_address_bits,    # dense: first word of B's row k, relative to the tile;
                                                # packed: row of the table, relative to the tile
-        "part": config.lane_bits,              # N < V: which group of lanes holds row k
+        "part": config.lane_bits,              # N < V: which group of lanes holds row k, k mod G
         "value": signed(VALUE_BITS),
     })
 
@@ -161,15 +160,6 @@ class TileBeatKind(enum.Enum, shape=3):
     ROW_END = 4  # packed: every PE that owns the row closes it in its table
 
 
-def SlotArray(config: Config) -> data.ArrayLayout:
-    """Nonzeros of one row of B on their way to the lanes of one PE."""
-    return data.ArrayLayout(data.StructLayout({
-        "valid": 1,
-        "value": signed(VALUE_BITS),
-        "word": config.acc_word_bits,
-    }), config.lanes)
-
-
 def TileBeat(config: Config) -> data.StructLayout:
     """A beat of the tile bus, heard by every PE; there is no backpressure, a store takes every beat.
 
@@ -178,11 +168,13 @@ def TileBeat(config: Config) -> data.StructLayout:
     WORDS    half, owner; for each word x: enable[x], slice[x], address[x]; lanes of word x are bytes
              x·V..x·V+V-1 of data. Both words for one slice: address[0] even, address[1] = address[0] + 1.
              A single word may be either, at any address.
-    PARTS    half, part_log2, fold, first, address[0], part. Data is W / N' rows of N' = 1 << part_log2
-             bytes, of the rows k0, k0+1, ..., all with the same upper bits of k. PE p (P_k = P here) takes
-             row r = (p xor fold) - first where 0 <= r < rows, into lanes part·N'..part·N'+N'-1 of word
-             address[0]. `rows` is 1..W/N'.
-    SLOTS    owner, slice[0], slots.
+    PARTS    half, part_log2, fold, first, rows, above, address[0]. Data is W / N' rows of N' = 1 << part_log2
+             bytes; those from k's low bits = `first` on, `rows` of them, are there, and all have the same
+             upper bits of k. PE p (P_k = P here) owns the row with the low bits p xor fold; `above` holds
+             the bits of k above these. Row k lies at the bytes (k mod W/N')·N'.. and goes to the lanes below
+             them, those of part k mod G, of word address[0].
+    SLOTS    owner, slice[0], slot_valid: for each lane a nonzero of one row of B, its value in byte `lane` of
+             data, its accumulator word in byte V + `lane`.
     ROW_END  owner, address[0]: the row's place in the table, relative to the tile.
 
     Addresses are relative to the tile: the PE adds the half's base.
@@ -195,12 +187,12 @@ def TileBeat(config: Config) -> data.StructLayout:
         "slice": data.ArrayLayout(unsigned(config.pe_bits), config.words_per_beat),
         "address": data.ArrayLayout(unsigned(config.row_address_bits), config.words_per_beat),
         "part_log2": width_of(config.lane_bits + 1),
-        "part": config.lane_bits,
         "fold": config.pe_bits,
         "first": config.pe_bits,
+        "above": config.above_bits,
         "rows": width_of(config.port_bytes + 1),
-        "data": 8 * config.port_bytes,
-        "slots": SlotArray(config),
+        "data": 8 * (max(config.port_bytes, 2 * config.lanes) if config.compressed_b else config.port_bytes),
+        "slot_valid": config.lanes,
     })
 
 

@@ -250,8 +250,10 @@ class Packer(wiring.Component):
             m.d.comb += chosen.eq(Cat(taken[t] & (tokens[t].lane == lane) for t in range(config.beat_tokens)))
             payload = _or(Mux(chosen[t], Cat(tokens[t].value, tokens[t].word), 0)
                           for t in range(config.beat_tokens))
-            slot = beat.slots[lane]
-            m.d.sync += [slot.valid.eq(chosen.any()), Cat(slot.value, slot.word).eq(payload)]
+            value = beat.data.word_select(lane, VALUE_BITS)
+            word = beat.data.word_select(config.lanes + lane, VALUE_BITS)
+            m.d.sync += [beat.slot_valid[lane].eq(chosen.any()),
+                         Cat(value, word[:config.acc_word_bits]).eq(payload)]
 
         with m.If(start):
             m.d.sync += [k.eq(0), local_row.eq(0)]

@@ -89,7 +89,7 @@ REGISTERS = (
         RegisterField("port_bytes", 16, 8, "W"), RegisterField("beat_tokens", 24, 8, "T"))),
     Register("CONFIG1", 0x0C, Access.RO, "tile memory for values, in bytes"),
     Register("CONFIG2", 0x10, Access.RO, "depths and features", (
-        RegisterField("acc_words", 0, 10, "accumulator words a lane"),
+        RegisterField("acc_words", 0, 10, "accumulator words a lane and bank"),
         RegisterField("table_rows", 10, 13, "packed rows a PE"),
         RegisterField("chains", 23, 2, "drain chains"),
         RegisterField("compressed_b", 25, 1, "packed tiles can be made"),

@@ -112,18 +112,19 @@ class Router(wiring.Component):
 
     def _place_token(self, m: Module, job, entry, first, second, output) -> None:
         config = self._config
-        # Stage 1: owner and local row.
+        # Stage 1: owner, part and local row.
         local_row = Signal(config.index_bits)
-        # Stage 2: word row and part.
+        # Stage 2: word row.
         word_row = Signal(config.row_address_bits)
         m.d.sync += [
             first.value.eq(entry.value),
             first.owner.eq(owner(entry.index, job.pk_log2, config.pe_bits)),
+            first.part.eq(entry.index & ((1 << job.group_log2) - 1)),
             local_row.eq(entry.index >> job.pk_log2),
 
             second.value.eq(first.value),
             second.owner.eq(first.owner),
-            second.part.eq(local_row & ((1 << job.group_log2) - 1)),
+            second.part.eq(first.part),
             word_row.eq(local_row >> job.group_log2),
 
             # Stage 3: the row's first word. A packed tile is found by its table, row by row.

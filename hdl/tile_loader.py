@@ -153,14 +153,14 @@ class TileLoader(wiring.Component):
             self.o.valid.eq(Mux(packed, packer.o.valid, dense.o.valid)),
             # What only one path makes needs no multiplexer.
             self.o.p.eq(dense.o.p),
-            self.o.p.slots.eq(packer.o.p.slots),
+            self.o.p.slot_valid.eq(packer.o.p.slot_valid),
             self.o_done.eq(Mux(packed, packer.o_done, dense.o_done)),
             self.o_waiting.eq(busy & (reader.o_waiting | (packed & fetch.o_waiting))),
             self.o_fault.eq(fetch.o_fault),
             self.o_fault_address.eq(fetch.o_fault_address),
         ]
         with m.If(packed):
-            m.d.comb += [self.o.p[name].eq(packer.o.p[name]) for name in ("kind", "half", "owner")]
+            m.d.comb += [self.o.p[name].eq(packer.o.p[name]) for name in ("kind", "half", "owner", "data")]
             m.d.comb += [
                 self.o.p.slice[0].eq(packer.o.p.slice[0]),
                 self.o.p.address[0].eq(packer.o.p.address[0]),

@@ -15,8 +15,8 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_a_file_changes_the_preset_it_starts_from(tmp_path: Path) -> None:
-    config = load_config(write(tmp_path, 'preset = "small"\nacc_words = 16\n'))
-    assert (config.name, config.acc_words, config.pes) == ("mine", 16, PRESETS["small"].pes)
+    config = load_config(write(tmp_path, 'preset = "small"\nacc_words = 8\n'))
+    assert (config.name, config.acc_words, config.pes) == ("mine", 8, PRESETS["small"].pes)
 
 
 def test_base_is_the_default_preset_and_scaling_follows_the_lanes(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_base_is_the_default_preset_and_scaling_follows_the_lanes(tmp_path: Path
     ("port_bytes = 64\n", "port_bytes = 64; it must be lanes or twice lanes"),
     ("beat_tokens = 16\n", "beat_tokens"),
     ("scale_multipliers = 3\n", "scale_multipliers"),
-    ("row_queue_words = 16\n", "row_queue_words = 16; it must be at least acc_words"),
+    ("row_queue_words = 8\n", "row_queue_words = 8; it must be at least acc_words"),
     ("tile_bytes = 1024\n", "tile_bytes"),
 ])
 def test_a_wrong_file_is_refused_with_the_right_word(tmp_path: Path, text: str, reason: str) -> None:

@@ -10,7 +10,7 @@ from hdl.emit import emit_verilog
 from hdl.lane_store import LaneStore
 from hdl.layouts import TileBeatKind
 from hdl.owner import owner_value
-from sim.models.pe import Job, tile_beats
+from sim.models.pe import Job, slot_fields, tile_beats
 
 
 def signed(value: int, bits: int = 8) -> int:
@@ -93,7 +93,7 @@ def test_parts_of_words_go_to_their_lanes(name, number, group_log2) -> None:
     job = Job(a=[], b=b, n_count=width, pk_log2=config.pe_bits, half=1, group_log2=group_log2)
     own = [k for k in range(100) if owner_value(k, job.pk_log2) == number]
     base = config.lane_values // 2
-    places = {k: divmod(k >> job.pk_log2, groups) for k in own}
+    places = {k: ((k >> job.pk_log2) // groups, k % groups) for k in own}
     addresses = sorted({(base + word) // 2 for word, _ in places.values()})
     stored, _, _ = run(config, number, job, tile_beats(config, job, rng), addresses, [])
     by_word = dict(zip(addresses, stored, strict=True))
@@ -142,9 +142,7 @@ def test_packed_rows_follow_one_another(number, pk_log2, slice_words, half) -> N
 def test_values_past_a_count_or_the_memory_are_dropped_and_reported() -> None:
     config = PRESETS["base"]
     job = Job(a=[], b=[], n_count=8, pk_log2=3, packed=True, half=1)
-    slot = {"valid": 1, "value": 5, "word": 0}
-    none = {"valid": 0, "value": 0, "word": 0}
-    beat = {"kind": TileBeatKind.SLOTS, "owner": 2, "slots": [slot, *[none] * 7]}
+    beat = {"kind": TileBeatKind.SLOTS, "owner": 2, **slot_fields(config, {0: (5, 0)})}
     most = (1 << config.count_bits) - 1
     beats = [{"kind": TileBeatKind.START, "half": 1}, *[beat] * (most + 2),
              {"kind": TileBeatKind.ROW_END, "owner": 2}]

@@ -79,8 +79,10 @@ def test_a_tile_stays_for_the_next_job() -> None:
 
 
 def test_a_packed_tile_that_does_not_fit_is_a_fault() -> None:
-    b = [[(column, 1) for column in range(256)] for _ in range(34)]
-    run = run_pe(BASE, 0, [Job(a=[[]], b=b, n_count=256, pk_log2=0, slice_words=32, packed=True, half=0)])
+    words = BASE.acc_words
+    b = [[(column, 1) for column in range(words * BASE.lanes)]] * (BASE.store_depth // words + 2)
+    run = run_pe(BASE, 0, [Job(a=[[]], b=b, n_count=words * BASE.lanes, pk_log2=0, slice_words=words,
+                               packed=True, half=0)])
     assert run.faults > 0
 
 

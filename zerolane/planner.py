@@ -63,7 +63,8 @@ def plans(problem: Problem, config: Config) -> list[Plan]:
             break
         found[number] = searches[plan.transposed].refined(plan)
         best = min(best, found[number].cycles)
-    found.sort(key=lambda plan: (plan.cycles, plan.transposed, plan.packed, -plan.pk_log2))
+    # Among equals small P_k: a PE's row queue then holds more rows, which evens out what the rows need.
+    found.sort(key=lambda plan: (plan.cycles, plan.transposed, plan.packed, plan.pk_log2))
     return list(dict.fromkeys(found))
 
 

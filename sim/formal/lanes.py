@@ -1,6 +1,6 @@
 """Proofs of a PE's arithmetic: accumulators, and a lane that skips zeros against a plain one."""
 
-from amaranth.hdl import Array, Const, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Signal
 
 from hdl.accumulator import Accumulator, Sum
 from hdl.config import ACC_BITS
@@ -35,7 +35,8 @@ def _accumulator(b: Bench) -> None:
         m.d.sync += [total.eq(0), swept.eq(1)]
     with m.Elif(adds[2]):
         m.d.sync += [total.valid.eq(1), total.data.eq(total.data + block.i_product)]
-    b.check(~(drains[2] & swept) | ((block.o.valid == total.valid) & (~total.valid | (block.o.data == total.data))))
+    b.check(~(drains[2] & swept) | (block.o.valid == total.valid))
+    b.check(~(drains[2] & swept & total.valid) | (block.o.data == total.data))
     b.cover(drains[2] & swept & total.valid & (total.data == 3) & b.past(drains[2] | adds[2], "busy"))
     b.invariant(drains[1] == (drained_before.valid & (drained_before.bank == bank)
                               & (drained_before.word == word)))
@@ -44,34 +45,32 @@ def _accumulator(b: Bench) -> None:
 
 
 def _accumulator_inside(b: Bench, bank, word, adds, drains, total, swept) -> None:
-    """Invariants: the memory holds the plain sum; what is in the two stages was read right."""
+    """Invariants: the memory holds the plain sum's complement; what is in the two stages was read right."""
     inside = b.inside
     stored = [inside.word(f"bank{number}", word) for number in range(2)]
     memory = Array(stored)[bank]
     plain = Signal(ACC_BITS + 1)
-    b.m.d.comb += plain.eq(total)
+    b.m.d.comb += plain.eq(Cat(~total.data, 1))
     b.invariant(~(swept & total.valid) | (memory == plain))
     b.invariant(~swept | total.valid | ~memory[-1])
     b.invariant(total.valid | (total.data == 0))
-    same = {}
-    for stage in ("reads", "writes"):
-        step = [inside(f"{stage}@{number}") for number in range(2)]
-        valid, writes_sum, place = (Array(getattr(s, name) for s in step)[bank]
-                                    for name in ("valid", "adds", "word"))
-        same[stage] = valid & (place == word)
-        number = 1 if stage == "reads" else 2
-        b.invariant(same[stage] == (adds[number] | drains[number]))
-        b.invariant(~same[stage] | (writes_sum == adds[number]))
-    b.invariant(~adds[1] | (inside("add_bank") == bank))
-    b.invariant(~drains[1] | (inside("drain_bank") == bank))
-    past_total, read, drained = inside("past_total"), inside("elaborate:read"), inside("drained")
-    by_total = total.valid & (past_total == total.data)
-    b.invariant(~(adds[2] & swept) | Mux(
-        inside("read_passed"), Mux(inside("read_passed_adds"), by_total, ~total.valid),
-        (read.valid == total.valid) & (~total.valid | (read.data == total.data))))
-    b.invariant(~(drains[2] & swept) | Mux(
-        inside("drained_passed"), by_total,
-        (drained.valid == total.valid) & (~total.valid | (drained.data == total.data))))
+    for number, stage in ((1, "reads"), (2, "writes")):
+        steps = [inside(f"{stage}@{number}") for number in range(2)]
+        here = Array(step.word for step in steps)[bank] == word
+        b.invariant((Array(step.adds for step in steps)[bank] & here) == adds[number])
+        b.invariant((Array(step.drains for step in steps)[bank] & here) == drains[number])
+        b.invariant(~(steps[0].adds & steps[1].adds) & ~(steps[0].drains & steps[1].drains))
+        for step in steps:
+            b.invariant(~(step.adds & step.drains))
+    to_add, to_drain = ([inside(f"{name}@{number}") for number in range(2)]
+                        for name in ("to_add", "to_drain"))
+    # Carry cells choose between the banks only where one of them is all ones.
+    b.check(to_add[0].all() | to_add[1].all())
+    read = ~(inside("passed_add") & to_add[0] & to_add[1])
+    b.invariant(~(adds[2] & swept) | (read == total.data.as_unsigned()))
+    drained = ~(inside("passed_drain") & to_drain[0] & to_drain[1])
+    b.invariant(~(drains[2] & swept) | (
+        (inside("drained_valid") == total.valid) & (drained == total.data.as_unsigned())))
 
 
 PROOFS = (
@@ -79,5 +78,7 @@ PROOFS = (
           "a drained word is the sum of all products added since it was drained before, and not valid "
           "where there were none",
           lambda: Accumulator(SMALL), _accumulator,
-          Fault("a sum that is one cycle old is not passed on", "read_passed", lambda value, inside: Const(0)), quick=True),
+          Fault("a sum that is one cycle old is not passed on", "passes_add@0",
+                lambda value, inside: Const(0)),
+          quick=True),
 )

@@ -119,7 +119,7 @@ def _router(b: Bench) -> None:
             token.value.eq(raw.value),
             token.owner.eq(owner(raw.index, job.pk_log2, config.pe_bits)),
             local.eq(raw.index >> job.pk_log2),
-            token.part.eq(local & in_group),
+            token.part.eq(raw.index & in_group),
             token.address.eq((local >> job.group_log2) * Mux(job.packed, 1, job.slice_words)),
         ]
     pad = Signal()
@@ -186,11 +186,9 @@ def _router_inside(b: Bench, marked: Marked, job, running, phase, owed, in_group
             if beat is stages[0][1]:
                 same = (token.as_value() == wanted.as_value())
             else:
-                part = token.part
                 if beat is stages[2][1]:
-                    part = local & in_group
                     address = (local >> job.group_log2) * Mux(job.packed, 1, job.slice_words)
-                same &= (part == wanted.part) & (address[:len(wanted.address)] == wanted.address)
+                same &= (token.part == wanted.part) & (address[:len(wanted.address)] == wanted.address)
             b.invariant(~here | same)
 
 

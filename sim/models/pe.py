@@ -1,7 +1,7 @@
 """What a PE hears and what it must answer: loader, router and PE in plain Python."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,8 @@ from hdl.config import Config
 from hdl.layouts import TileBeatKind
 from hdl.owner import owner_value
 
-__all__ = ["Job", "Row", "expected_rows", "random_job", "take_rows", "tile_beats", "token_beats"]
+__all__ = ["Job", "Row", "expected_rows", "random_job", "slot_fields", "take_rows", "tile_beats",
+           "token_beats"]
 
 Row = list[tuple[int, int, tuple[int, ...]]]
 """Words of a row of one PE: index, valid, data (0 where not valid); an empty row has none."""
@@ -92,21 +93,31 @@ def _part_beats(config: Config, job: Job, rng: random.Random) -> list[dict[str, 
     width, beats, k = 1 << part_log2, [], 0
     while k < len(job.b):
         local = k >> job.pk_log2
-        most = min(config.port_bytes // width, config.pes - k % config.pes, len(job.b) - k)
+        in_beat = config.port_bytes // width
+        most = min(in_beat - k % in_beat, config.pes - k % config.pes, len(job.b) - k)
         rows = rng.randint(1, most)
         content = [77] * config.port_bytes
-        for offset in range(rows):
-            content[offset * width:(offset + 1) * width] = [0] * width
-            for column, value in job.b[k + offset]:
-                content[offset * width + column] = value
+        for row in range(k, k + rows):
+            place = row % in_beat * width
+            content[place:place + width] = [0] * width
+            for column, value in job.b[row]:
+                content[place + column] = value
         beats.append({
             "kind": TileBeatKind.PARTS, "half": job.half, "part_log2": part_log2,
             "fold": owner_value(local, job.pk_log2), "first": k % config.pes, "rows": rows,
             "address": [local >> job.group_log2] + [0] * (config.words_per_beat - 1),
-            "part": local % (1 << job.group_log2), "data": _pack_bytes(content),
+            "above": k >> config.pe_bits & (1 << config.above_bits) - 1, "data": _pack_bytes(content),
         })
         k += rows
     return beats
+
+
+def slot_fields(config: Config, slots: Mapping[int, tuple[int, int]]) -> dict[str, int]:
+    """Fields of a SLOTS beat for lane to (value, accumulator word)."""
+    content = [0] * (2 * config.lanes)
+    for lane, (value, word) in slots.items():
+        content[lane], content[config.lanes + lane] = value, word
+    return {"slot_valid": sum(1 << lane for lane in slots), "data": _pack_bytes(content)}
 
 
 def _packed_beats(config: Config, job: Job, rng: random.Random) -> list[dict[str, Any]]:
@@ -121,13 +132,13 @@ def _packed_beats(config: Config, job: Job, rng: random.Random) -> list[dict[str
                 if word // job.slice_words == slice_number:
                     pending[lane].append((word % job.slice_words, value))
             while any(pending):
-                slots = [{"valid": 0, "value": 0, "word": 0}] * config.lanes
+                slots: dict[int, tuple[int, int]] = {}
                 for lane, queue in enumerate(pending):
                     if queue and rng.random() < 0.7:
                         word, value = queue.pop(0)
-                        slots[lane] = {"valid": 1, "value": value, "word": word}
-                beats.append({"kind": TileBeatKind.SLOTS, "owner": owner, "slots": slots,
-                              "slice": [slice_number, *other]})
+                        slots[lane] = value, word
+                beats.append({"kind": TileBeatKind.SLOTS, "owner": owner, "slice": [slice_number, *other],
+                              **slot_fields(config, slots)})
         beats.append({"kind": TileBeatKind.ROW_END, "owner": owner,
                       "address": [k >> job.pk_log2, *other]})
     return beats
@@ -160,7 +171,7 @@ def token_beats(config: Config, job: Job, rng: random.Random, fill: float = 0.8)
             local = k >> job.pk_log2
             address = local if job.packed else (local >> job.group_log2) * job.slice_words
             tokens[place] = {"owner": owner_value(k, job.pk_log2), "value": value,
-                             "address": address, "part": local % groups}
+                             "address": address, "part": k % groups}
             mask |= 1 << place
             place += 1
         ends += [{"valid": 0, "position": 0}] * (2 - len(ends))

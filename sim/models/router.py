@@ -50,7 +50,8 @@ def expected(config: Config, job: dict, beats: list[dict]) -> list[dict]:
             local = token["index"] >> job["pk_log2"]
             row = local >> job["group_log2"]
             tokens.append((owner_value(token["index"], job["pk_log2"]),
-                           row if job["packed"] else row * job["slice_words"], local % group, token["value"]))
+                           row if job["packed"] else row * job["slice_words"], token["index"] % group,
+                           token["value"]))
         out.append({"tokens": tokens, "ends": facts_of_ends(beat), "last": beat["last"]})
     ends = sum(len(beat["ends"]) for beat in out)
     pads = -ends % group

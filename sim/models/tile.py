@@ -69,7 +69,7 @@ class TileModel:
             word[lane + offset] = value
 
     def _bytes(self, beat: Mapping[str, Any]) -> list[int]:
-        return [_signed(byte) for byte in beat["data"].to_bytes(self._config.port_bytes, "little")]
+        return [_signed(byte) for byte in beat["data"].to_bytes(2 * self._config.port_bytes, "little")]
 
     def _words(self, beat: Mapping[str, Any]) -> None:
         lanes, values = self._config.lanes, self._bytes(beat)
@@ -86,10 +86,10 @@ class TileModel:
         assert 1 <= beat["rows"] <= self._config.port_bytes // width
         assert beat["first"] + beat["rows"] <= self._config.pes, "rows with different local row numbers"
         for pe in range(self._config.pes):
-            row = (pe ^ beat["fold"]) - beat["first"]
-            if 0 <= row < beat["rows"]:
-                self._write(pe, beat["address"][0], beat["part"] * width,
-                            values[row * width:(row + 1) * width])
+            low = pe ^ beat["fold"]
+            if 0 <= low - beat["first"] < beat["rows"]:
+                place = (beat["above"] << self._config.pe_bits | low) * width % self._config.port_bytes
+                self._write(pe, beat["address"][0], place % self._config.lanes, values[place:place + width])
 
     def _start(self, beat: Mapping[str, Any]) -> None:
         assert not self.started, "a second START"
@@ -98,11 +98,13 @@ class TileModel:
     def _slots(self, beat: Mapping[str, Any]) -> None:
         assert self.started, "SLOTS before START"
         pe = self._pe(beat["slice"][0], beat["owner"])
-        assert any(slot["valid"] for slot in beat["slots"]), "SLOTS without a nonzero"
-        for lane, slot in enumerate(beat["slots"]):
-            if slot["valid"]:
-                assert slot["value"], "a zero is stored"
-                self._open[pe][lane].append((slot["word"], slot["value"]))
+        assert beat["slot_valid"], "SLOTS without a nonzero"
+        content = self._bytes(beat)
+        for lane in range(self._config.lanes):
+            if beat["slot_valid"] >> lane & 1:
+                value, word = content[lane], content[self._config.lanes + lane]
+                assert value, "a zero is stored"
+                self._open[pe][lane].append((word, value))
 
     def _row_end(self, beat: Mapping[str, Any]) -> None:
         assert self.started, "ROW_END before START"
@@ -128,7 +130,7 @@ def expected_dense(config: Config, job: Mapping[str, Any],
         if groups > 1:
             width = lanes // groups
             word = memories[owner].setdefault(local // groups, [None] * lanes)
-            part = local % groups * width
+            part = k % groups * width
             word[part:part + width] = list(row) + [0] * (width - len(row))
             continue
         for index in range(-(-len(row) // lanes)):
