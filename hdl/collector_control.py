@@ -28,7 +28,7 @@ class CollectorControl(wiring.Component):
     i_job : stream of CollectorJob
     i_settled : everything written so far has arrived in memory
     i_finished : 1, pulse: the job's last chunk was taken
-    i_drained : 1, level: every chain gave the job's last word
+    i_drained : 1, level: the chains gave the job's last word
     o_drained : 1, pulse: the same, once a job
     o_start : 1, pulse: `o_plan` is valid from now on
     o_plan : CollectorPlan
@@ -135,20 +135,17 @@ class CollectorControl(wiring.Component):
         ]
         m.d.comb += separate.eq(grouped & ~job.out_raw & ~run)
 
-        # ---- step 3: groups of each chain, bytes of a word -----------------------------------------
-        chain_log2 = config.chains - 1
-        groups, word_bytes = Signal(32), Signal(32)
+        # ---- step 3: groups, bytes of a word -------------------------------------------------------
+        groups, word_bytes = plan.groups, Signal(32)
         m.d.sync += [
             groups.eq(last_group + 1),
             word_bytes.eq((plan.last_word + 1) << (lane_bits + 2)),
-            *(plan.groups[chain].eq((last_group + config.chains - chain) >> chain_log2)
-              for chain in range(config.chains)),
-            plan.final_chain.eq(last_group & chain_log2),
             plan.run.eq(run),
             plan.separate.eq(separate),
             plan.int8.eq(int8),
             plan.word_bytes.eq(config.lanes << element_log2),
-            plan.step_log2.eq(Mux(separate & (row_bytes_log2 < port_log2), row_bytes_log2, port_log2)),
+            plan.row_elements.eq(1 << row_log2),
+            plan.by_element.eq(separate & (row_bytes_log2 < port_log2)),
             plan.wide.eq(separate & (row_bytes_log2 > port_log2)),
             *(plan[name].eq(job[name]) for name in (
                 "group_log2", "accumulate", "relu", "row_bias", "row_scale", "scale")),

@@ -3,10 +3,10 @@
 from amaranth.hdl import signed
 from amaranth.lib import data
 
-from .config import ACC_BITS, Config, log2_exact, width_of
+from .config import ACC_BITS, Config, width_of
 from .layouts import ScaleWord
 
-__all__ = ["CollectorPlan", "DenseWord", "LaneWord", "ParameterRecord", "RowChunk", "record_bytes"]
+__all__ = ["CollectorPlan", "DenseWord", "LaneWord", "ParameterRecord", "record_bytes"]
 
 
 def record_bytes(config: Config) -> int:
@@ -21,8 +21,7 @@ def CollectorPlan(config: Config) -> data.StructLayout:
     """
     return data.StructLayout({
         "last_word": config.word_bits,               # words of a group - 1
-        "groups": data.ArrayLayout(32, config.chains),  # groups that come on each chain
-        "final_chain": 1,                            # the chain of the job's last group
+        "groups": 32,                                # of the job; they come on the chains in turn
         "group_log2": width_of(config.lane_bits + 1),
         "accumulate": 1,
         "relu": 1,
@@ -35,8 +34,9 @@ def CollectorPlan(config: Config) -> data.StructLayout:
         "word_bytes": width_of(4 * config.lanes + 1),  # bytes of a whole word as it is written
         "tail_bytes": width_of(4 * config.lanes + 1),  # bytes of the short word, or (separate) of one row
         "tail_rows": width_of(config.lanes + 1),       # rows in the job's last group
-        "step_log2": width_of(log2_exact(config.port_bytes) + 1),  # bytes from chunk to chunk in a word
-        "wide": 1,       # separate: a row's lanes fill two steps
+        "row_elements": width_of(config.lanes // 2 + 1),  # lanes of a row in a group
+        "by_element": 1,  # separate, and a row's lanes are less than the port
+        "wide": 1,        # separate, and they are twice the port
     })
 
 
@@ -64,15 +64,4 @@ def ParameterRecord(config: Config) -> data.StructLayout:
         "scale": ScaleWord(),
         "row": config.lane_bits,  # number in its group
         "last": 1,                # of its group
-    })
-
-
-def RowChunk(config: Config) -> data.StructLayout:
-    """A `layouts.Chunk` of the port's width that also knows where its group ends."""
-    return data.StructLayout({
-        "data": 8 * config.port_bytes,
-        "count": width_of(config.port_bytes + 1),
-        "row_last": 1,
-        "last": 1,
-        "group_last": 1,
     })

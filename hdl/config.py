@@ -62,7 +62,7 @@ class Config:
     compressed_b : bool
         Build the packed tile: zeros of B cost no cycle.
     scale_multipliers : int
-        Multipliers a chain's finisher scales with: 0 (no int8 output), 1 (serial), or V.
+        Multipliers the collector scales with: 0 (no int8 output), 1 (serial), or V.
     table_rows : int
         Rows of B a PE can hold packed, both halves. Unused without `compressed_b`.
     """

@@ -1,4 +1,4 @@
-"""Deals what is read once, in row order, to the chains: earlier sums and parameter records."""
+"""Puts what comes in chunks of the port into the shape in which sums meet it: earlier sums, parameters."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -12,12 +12,12 @@ __all__ = ["EarlierSums", "ParameterRecords"]
 
 
 class EarlierSums(wiring.Component):
-    """Joins chunks of earlier sums to words and deals them to the chains, a group each in turn.
+    """Joins chunks of earlier sums to words.
 
     Throughput: one chunk a cycle.
     Latency: a word is offered the cycle after its last chunk.
-    Backpressure: a word that its chain does not take holds the words of the other chain, too.
-    Order: kept; groups alternate between the chains, chain 0 first.
+    Backpressure: a word that is not taken holds the chunks after it.
+    Order: kept.
 
     Parameters
     ----------
@@ -25,41 +25,31 @@ class EarlierSums(wiring.Component):
 
     Members
     -------
-    i_plan : CollectorPlan, constant while the job runs
     i_start : 1, pulse before the job's first chunk; then the words are zero until chunks come
     i : stream of Chunk, whole ones
-    o : for each chain, stream of LaneWord
+    o : stream of LaneWord
     """
 
     def __init__(self, config: Config):
         self._config = config
         super().__init__({
-            "i_plan": In(CollectorPlan(config)),
             "i_start": In(1),
             "i": In(stream.Signature(Chunk(config.port_bytes))),
-            "o": Out(stream.Signature(LaneWord(config))).array(config.chains),
+            "o": Out(stream.Signature(LaneWord(config))),
         })
 
     def elaborate(self, platform):
         m = Module()
         chunks = 4 * self._config.lanes // self._config.port_bytes
         word = Signal(LaneWord(self._config))
-        held, whole, chain = Signal(range(chunks)), Signal(), Signal()
-        position = Signal.like(self.i_plan.last_word)
-        taken = Signal()
-
-        for number, output in enumerate(self.o):
-            m.d.comb += [output.valid.eq(whole & (chain == number)), output.p.eq(word)]
+        held, whole = Signal(range(chunks)), Signal()
         m.d.comb += [
-            taken.eq(Cat(output.valid & output.ready for output in self.o).any()),
-            self.i.ready.eq(~whole | taken),
+            self.o.valid.eq(whole),
+            self.o.p.eq(word),
+            self.i.ready.eq(~whole | self.o.ready),
         ]
-        with m.If(taken):
-            m.d.sync += [whole.eq(0), position.eq(position + 1)]
-            with m.If(position == self.i_plan.last_word):
-                m.d.sync += position.eq(0)
-                if self._config.chains > 1:
-                    m.d.sync += chain.eq(~chain)
+        with m.If(self.o.ready):
+            m.d.sync += whole.eq(0)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
                 word.eq(Cat(word.as_value()[8 * self._config.port_bytes:], self.i.p.data)),
@@ -67,17 +57,17 @@ class EarlierSums(wiring.Component):
                 whole.eq(held == chunks - 1),
             ]
         with m.If(self.i_start):
-            m.d.sync += [word.eq(0), chain.eq(0)]
+            m.d.sync += word.eq(0)
         return m
 
 
 class ParameterRecords(wiring.Component):
-    """Cuts chunks of parameters into records and deals them to the chains, a group each in turn.
+    """Cuts chunks of parameters into records and numbers them within their groups.
 
     Throughput: one record a cycle (port of 4 bytes: one element).
     Latency: none, `o` follows `i` in the same cycle.
-    Backpressure: a record that its chain does not take holds the records of the other chain, too.
-    Order: kept; groups alternate between the chains, chain 0 first.
+    Backpressure: follows `o.ready` in the same cycle.
+    Order: kept.
 
     Parameters
     ----------
@@ -88,7 +78,7 @@ class ParameterRecords(wiring.Component):
     i_plan : CollectorPlan, constant while the job runs
     i_start : 1, pulse before the job's first chunk
     i : stream of Chunk of `record_bytes`
-    o : for each chain, stream of ParameterRecord
+    o : stream of ParameterRecord
     """
 
     def __init__(self, config: Config):
@@ -97,13 +87,13 @@ class ParameterRecords(wiring.Component):
             "i_plan": In(CollectorPlan(config)),
             "i_start": In(1),
             "i": In(stream.Signature(Chunk(record_bytes(config)))),
-            "o": Out(stream.Signature(ParameterRecord(config))).array(config.chains),
+            "o": Out(stream.Signature(ParameterRecord(config))),
         })
 
     def elaborate(self, platform):
         m = Module()
         plan, chunk = self.i_plan, self.i.p
-        row, row_last, chain = Signal(self._config.lane_bits), Signal(), Signal()
+        row, row_last = Signal(self._config.lane_bits), Signal()
         offered, taken, chunk_done = Signal(), Signal(), Signal()
         record = Signal(ParameterRecord(self._config))
         both = Signal()
@@ -139,16 +129,14 @@ class ParameterRecords(wiring.Component):
             row_last.eq((row == (rows - 1)[:self._config.lane_bits]) | (chunk.last & chunk_done)),
             record.row.eq(row),
             record.last.eq(row_last),
-            taken.eq(Cat(output.valid & output.ready for output in self.o).any()),
+            taken.eq(offered & self.o.ready),
+            self.o.valid.eq(offered),
+            self.o.p.eq(record),
         ]
-        for number, output in enumerate(self.o):
-            m.d.comb += [output.valid.eq(offered & (chain == number)), output.p.eq(record)]
         with m.If(taken):
             m.d.sync += row.eq(row + 1)
             with m.If(row_last):
                 m.d.sync += row.eq(0)
-                if self._config.chains > 1:
-                    m.d.sync += chain.eq(~chain)
         with m.If(self.i_start):
-            m.d.sync += [row.eq(0), chain.eq(0)]
+            m.d.sync += row.eq(0)
         return m

@@ -1,94 +1,105 @@
-"""Turns the sparse words of a drain chain into dense ones."""
+"""Turns the sparse words of the drain chains into dense ones, in the order of the rows."""
 
-from amaranth.hdl import Module, Mux, Signal
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .collector_layouts import CollectorPlan, DenseWord
-from .config import Config
+from .config import ACC_BITS, Config
 from .layouts import ChainWord
 
 __all__ = ["Densifier"]
 
 
 class Densifier(wiring.Component):
-    """Gives every group of a chain all its words, with zeros where words or lanes are absent.
+    """Takes the chains' groups in turn and gives each all its words, zeros where words or lanes are absent.
 
-    Throughput: one dense word a cycle; a group whose `last` comes on an empty word after its final word
-        costs one cycle more.
+    Throughput: one dense word a cycle. A group whose `last` comes on an empty word after its final word keeps
+        its chain for a cycle more, not the other one.
     Latency: none, `o` follows `i` in the same cycle.
     Backpressure: `i.ready` follows `o.ready` in the same cycle.
-    Order: kept; words that no group has room for are dropped.
+    Order: group g comes on chain g mod chains; words that no group has room for are dropped.
 
     Parameters
     ----------
     config : Config
-    chain : int, number of the chain
 
     Members
     -------
     i_plan : CollectorPlan, constant while the job runs
     i_start : 1, pulse before the job's first word; the plan is valid with it
-    i : stream of ChainWord
+    i : for each chain, stream of ChainWord
     o : stream of DenseWord
-    o_drained : 1, level: the chain's last word of the job was taken
+    o_drained : 1, level: the job's last word was taken, on all chains
     """
 
-    def __init__(self, config: Config, chain: int):
-        self._chain = chain
+    def __init__(self, config: Config):
+        self._config = config
         super().__init__({
             "i_plan": In(CollectorPlan(config)),
             "i_start": In(1),
-            "i": In(stream.Signature(ChainWord(config))),
+            "i": In(stream.Signature(ChainWord(config))).array(config.chains),
             "o": Out(stream.Signature(DenseWord(config))),
-            "o_drained": Out(1, init=1),
+            "o_drained": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        word, plan = self.i.p, self.i_plan
+        config, plan = self._config, self.i_plan
         groups_left = Signal(32)
         active, final = Signal(), Signal()  # groups_left != 0, == 1: kept beside it, compares are long
         position = Signal.like(plan.last_word)
-        ended = Signal()     # `last` was taken, zeros fill up the group
-        flushing = Signal()  # the group is full, its `last` is still to come
+        turn = Signal(config.chains, init=1)  # the chain whose group it is, one bit set
+        ended = Signal()                      # its `last` was taken, zeros fill up the group
+        flushing = Signal(config.chains)      # the chain's group is full, its `last` is still to come
 
         # An empty last word ends the group wherever it stands; its number says nothing.
-        hit, group_last, advance, taken = Signal(), Signal(), Signal(), Signal()
+        ready, hits, lasts = Signal(), Signal(config.chains), Signal(config.chains)
+        there, last, group_last, advance = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            hit.eq(self.i.valid & ~ended & ((word.word == position) | (word.last & ~word.valid.any()))),
+            ready.eq(active & ~(turn & flushing).any()),
+            hits.eq(Cat(turn[c] & source.valid & ((source.p.word == position)
+                                                  | (source.p.last & ~source.p.valid.any()))
+                        for c, source in enumerate(self.i)) & ~ended.replicate(config.chains)),
+            lasts.eq(Cat(source.p.last for source in self.i)),
+            last.eq((hits & lasts).any()),
+            there.eq((Cat(source.valid for source in self.i) & turn).any()),
             group_last.eq(position == plan.last_word),
-            self.o.valid.eq(active & ~flushing & (ended | self.i.valid)),
+            self.o.valid.eq(ready & (ended | there)),
             advance.eq(self.o.valid & self.o.ready),
-            self.i.ready.eq(Mux(flushing, 1, hit & active & self.o.ready)),
-            taken.eq(self.i.valid & self.i.ready),
             self.o.p.group_last.eq(group_last),
-            self.o.p.job_last.eq(group_last & final & (plan.final_chain == self._chain)),
+            self.o.p.job_last.eq(group_last & final),
+            self.o_drained.eq((~active | (final & ended)) & ~flushing.any()),
         ]
+        for c, source in enumerate(self.i):
+            m.d.comb += source.ready.eq(flushing[c] | (hits[c] & ready & self.o.ready))
+            with m.If(flushing[c] & source.valid & source.p.last):
+                m.d.sync += flushing[c].eq(0)
         for lane, value in enumerate(self.o.p.data):
-            m.d.comb += value.eq(Mux(hit & word.valid[lane], word.data[lane], 0))
+            # At most one chain hits: a sum of masked words, no choice between them.
+            m.d.comb += value.eq(reduce(or_, (
+                source.p.data[lane] & (hits[c] & source.p.valid[lane]).replicate(ACC_BITS)
+                for c, source in enumerate(self.i))).as_signed())
 
-        with m.If(taken & word.last):
-            m.d.sync += [ended.eq(~flushing), flushing.eq(0)]
-            # While flushing, the group was already counted.
-            with m.If(Mux(flushing, ~active, final)):
-                m.d.sync += self.o_drained.eq(1)
         with m.If(advance):
             m.d.sync += position.eq(position + 1)
+            with m.If(last):
+                m.d.sync += ended.eq(1)
             with m.If(group_last):
                 m.d.sync += [
                     position.eq(0),
                     ended.eq(0),
-                    flushing.eq(~(ended | (hit & word.last))),
+                    turn.eq(turn.rotate_left(1)),
                     groups_left.eq(groups_left - 1),
                     active.eq(~final),
                     final.eq(groups_left == 2),
                 ]
+                for c in range(config.chains):
+                    with m.If(turn[c] & ~(ended | last)):
+                        m.d.sync += flushing[c].eq(1)
         with m.If(self.i_start):
-            m.d.sync += [
-                groups_left.eq(plan.groups[self._chain]),
-                active.eq(plan.groups[self._chain] != 0),
-                final.eq(plan.groups[self._chain] == 1),
-                self.o_drained.eq(plan.groups[self._chain] == 0),
-            ]
+            m.d.sync += [groups_left.eq(plan.groups), active.eq(1), final.eq(plan.groups == 1), turn.eq(1)]
         return m

@@ -20,6 +20,7 @@ __all__ = ["FETCH_READERS", "Fetch"]
 
 FETCH_READERS = 3
 POINTERS, INDICES, VALUES = range(FETCH_READERS)
+ELEMENT_BYTES = (4, 2, 1)   # the smallest element of each array, and what its address is a multiple of
 QUEUE_DEPTH = 4
 
 
@@ -74,9 +75,9 @@ class Fetch(wiring.Component):
         config = self._config
         m = Module()
         chunk_bytes = (pointer_chunk_bytes(config), 2 * config.beat_tokens, config.beat_tokens)
-        # Row pointers and indices lie in one piece; only dense rows may have gaps.
-        self._readers = [SegmentReader(config, size, single_row=number != VALUES)
-                         for number, size in enumerate(chunk_bytes)]
+        # Row pointers and indices lie in one piece, whole elements; only dense rows may have gaps.
+        self._readers = [SegmentReader(config, size, single_row=number != VALUES, align_bytes=align)
+                         for number, (size, align) in enumerate(zip(chunk_bytes, ELEMENT_BYTES, strict=True))]
         self._join, self._rows = TokenJoin(config), RowPointers(config)
         cutter, beats = RowCutter(config), BeatCutter(config)
         cuts = Queue(Cut(config), QUEUE_DEPTH)

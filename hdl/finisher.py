@@ -2,24 +2,29 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .collector_layouts import CollectorPlan, DenseWord, LaneWord, ParameterRecord
 from .config import ACC_BITS, Config
 from .layouts import ScaleWord
 from .overflow import sum_wraps
+from .queue import Queue
 from .scaler import Scaler
 
 __all__ = ["Finisher"]
 
+QUEUE_WORDS = 16
+"""Words between bias and output, where nothing stalls; more than the pipeline there is long."""
+
 
 class Finisher(wiring.Component):
-    """Applies a job's arithmetic to the dense words of one chain.
+    """Applies a job's arithmetic to dense words.
 
     Throughput: one word a cycle; int8 with one multiplier: a word in V cycles. Groups with parameters
         also take as many cycles as they have records.
-    Latency: 2 cycles, with int8 8 more (V + 9 in all with one multiplier).
-    Backpressure: one enable for all stages behind the first; it follows `o.ready` in the same cycle.
+    Latency: 4 cycles, with int8 6 more (V + 10 in all with one multiplier).
+    Backpressure: with V multipliers no stage behind the bias stalls: a word goes on when the queue at the
+        output has room for it and for everything before it. With one or none every stage can wait.
     Overflow: earlier sums and bias wrap in int32, `o_overflow` says so; scaling saturates.
     Order: kept.
 
@@ -53,71 +58,72 @@ class Finisher(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        lanes = self._config.lanes
+        config, lanes = self._config, self._config.lanes
+        parallel = config.scale_multipliers == lanes
         self._wraps = []
         self._bank_taken, self._bank_ready = Signal(), Signal()
         self._bank = Signal(data.ArrayLayout(
             data.StructLayout({"bias": 32, "scale": ScaleWord()}), lanes))
         self._parameter_bank(m)
+        # One stage that may wait is enough room where every stage can.
+        m.submodules.queue = self._queue = queue = Queue(DenseWord(config), QUEUE_WORDS if parallel else 2)
+        connect(m, queue.o, flipped(self.o))
 
-        summed_valid, biased_valid = Signal(), Signal()
-        summed = Signal(DenseWord(self._config), reset_less=True)
-        biased = Signal(DenseWord(self._config), reset_less=True)
+        dense, summed, biased = (Signal(DenseWord(config), name=name, reset_less=True)
+                                 for name in ("dense", "summed", "biased"))
         scales = Signal(data.ArrayLayout(ScaleWord(), lanes), reset_less=True)
-        summed_moves, biased_ready = Signal(), Signal()
+        dense_valid, summed_valid, biased_valid = Signal(), Signal(), Signal()
+        dense_moves, summed_moves, room = Signal(), Signal(), Signal()
+        biased_leaves = Signal()   # or is not there
 
-        # ---- 1: earlier sums -----------------------------------------------------------------------
-        earlier_there, summed_ready, summed_put = Signal(), Signal(), Signal()
+        # ---- 1: the word from the chains -----------------------------------------------------------
+        m.d.comb += self.i.ready.eq(~dense_valid | dense_moves)
+        with m.If(self.i.ready):
+            m.d.sync += [dense_valid.eq(self.i.valid), dense.eq(self.i.p)]
+
+        # ---- 2: earlier sums -----------------------------------------------------------------------
         m.d.comb += [
-            earlier_there.eq(self.i_earlier.valid | ~self.i_plan.accumulate),
-            summed_ready.eq(~summed_valid | summed_moves),
-            self.i.ready.eq(summed_ready & earlier_there),
-            self.i_earlier.ready.eq(summed_ready & self.i.valid & self.i_plan.accumulate),
-            summed_put.eq(self.i.valid & self.i.ready),
+            dense_moves.eq(dense_valid & (~summed_valid | summed_moves)
+                           & (self.i_earlier.valid | ~self.i_plan.accumulate)),
+            self.i_earlier.ready.eq(dense_moves & self.i_plan.accumulate),
         ]
-        with m.If(summed_ready):
-            m.d.sync += summed_valid.eq(summed_put)
-        with m.If(summed_put):
-            m.d.sync += [summed.group_last.eq(self.i.p.group_last), summed.job_last.eq(self.i.p.job_last)]
-            for value, new, earlier in zip(summed.data, self.i.p.data, self.i_earlier.p, strict=True):
-                m.d.sync += value.eq(self._sum(m, new, earlier, summed_put))
+        with m.If(dense_moves):
+            m.d.sync += [summed_valid.eq(1), summed.eq(dense)]
+            for lane in range(lanes):
+                m.d.sync += summed.data[lane].eq(
+                    self._sum(m, dense.data[lane], self.i_earlier.p[lane], dense_moves))
+        with m.Elif(summed_moves):
+            m.d.sync += summed_valid.eq(0)
 
-        # ---- 2: bias -------------------------------------------------------------------------------
+        # ---- 3: bias -------------------------------------------------------------------------------
         m.d.comb += [
-            summed_moves.eq(summed_valid & biased_ready & self._bank_ready),
+            summed_moves.eq(summed_valid & room & biased_leaves & self._bank_ready),
             self._bank_taken.eq(summed_moves & summed.group_last),
         ]
-        with m.If(biased_ready):
+        with m.If(biased_leaves):
             m.d.sync += biased_valid.eq(summed_moves)
         with m.If(summed_moves):
-            m.d.sync += [biased.group_last.eq(summed.group_last), biased.job_last.eq(summed.job_last)]
+            m.d.sync += biased.eq(summed)
             for lane in range(lanes):
                 m.d.sync += [
                     biased.data[lane].eq(
                         self._sum(m, summed.data[lane], self._bank[lane].bias.as_signed(), summed_moves)),
                     scales[lane].eq(self._bank[lane].scale),
                 ]
-
         m.d.sync += self.o_overflow.eq(Cat(self._wraps).any())
 
-        # ---- ReLU, on the way to the next register -------------------------------------------------
-        rectified = Signal(LaneWord(self._config))
-        for value, sum_ in zip(rectified, biased.data, strict=True):
-            m.d.comb += value.eq(Mux(self.i_plan.relu & (sum_ < 0), 0, sum_))
-
-        # ---- int32: done; int8: scale --------------------------------------------------------------
-        plain = Signal(DenseWord(self._config))
-        m.d.comb += [plain.eq(biased), plain.data.eq(rectified)]
-        if not self._config.scale_multipliers:
-            m.d.comb += [
-                self.o.valid.eq(biased_valid),
-                self.o.p.eq(plain),
-                biased_ready.eq(~biased_valid | self.o.ready),
-            ]
-        elif self._config.scale_multipliers == lanes:
-            self._scale_parallel(m, biased_valid, biased_ready, plain, scales)
+        # ---- ReLU on the way into the queue; int8: scale -------------------------------------------
+        plain = Signal(DenseWord(config))
+        m.d.comb += plain.eq(biased)
+        for value, total in zip(plain.data, biased.data, strict=True):
+            m.d.comb += value.eq(Mux(self.i_plan.relu & (total < 0), 0, total))
+        if parallel:
+            self._count_room(m, room, summed_moves)
+            m.d.comb += biased_leaves.eq(1)
+            self._scale_parallel(m, biased, plain, scales, biased_valid)
         else:
-            self._scale_serial(m, biased_valid, biased_ready, plain, scales, biased)
+            m.d.comb += room.eq(1)
+            self._scale_serial(m, biased, plain, scales, biased_valid, biased_leaves)
         return m
 
     def _sum(self, m: Module, one, other, counts: Signal) -> Signal:
@@ -128,7 +134,7 @@ class Finisher(wiring.Component):
         return total
 
     def _parameter_bank(self, m):
-        """Bias and scale of each lane for the next group that comes to stage 2."""
+        """Bias and scale of each lane for the next group that comes to stage 3."""
         record, plan = self.i_parameters.p, self.i_plan
         full, needed = Signal(), Signal()
         lane_bits = self._config.lane_bits
@@ -158,48 +164,55 @@ class Finisher(wiring.Component):
             for lane in self._bank:
                 m.d.sync += [lane.bias.eq(0), lane.scale.eq(plan.scale)]
 
-    def _emit_scaled(self, m, plain, scaled, scaled_valid, biased_valid, group_last, job_last):
-        """`o`: the sums themselves, or bytes from the scaler."""
-        m.d.comb += [self.o.p.eq(plain), self.o.valid.eq(biased_valid)]
+    def _count_room(self, m, room, moves):
+        """Words on their way from stage 3 on, those in the queue included, are no more than it holds."""
+        underway, taken = Signal(range(QUEUE_WORDS + 1)), Signal()
+        m.d.comb += [taken.eq(self.o.valid & self.o.ready), room.eq(underway != QUEUE_WORDS)]
+        m.d.sync += underway.eq(underway + moves - taken)
+
+    def _put(self, m, plain, plain_valid, scaled, scaled_valid, group_last, job_last):
+        """Into the queue: the sums themselves, or bytes from the scaler."""
+        put = self._queue.i
+        m.d.comb += [put.p.eq(plain), put.valid.eq(plain_valid)]
         with m.If(self.i_plan.int8):
             m.d.comb += [
-                self.o.valid.eq(scaled_valid),
-                self.o.p.data.as_value()[:len(scaled)].eq(scaled),
-                self.o.p.group_last.eq(group_last),
-                self.o.p.job_last.eq(job_last),
+                put.valid.eq(scaled_valid),
+                put.p.data.as_value()[:len(scaled)].eq(scaled),
+                put.p.group_last.eq(group_last),
+                put.p.job_last.eq(job_last),
             ]
 
-    def _scale_parallel(self, m, biased_valid, biased_ready, plain, scales):
+    def _scale_parallel(self, m, biased, plain, scales, valid):
         m.submodules.scaler = scaler = Scaler(self._config.lanes, tag_bits=2)
-        advance = Signal()
         m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            biased_ready.eq(advance),
-            scaler.i_advance.eq(advance),
-            scaler.i_valid.eq(biased_valid & self.i_plan.int8),
-            scaler.i_tag.eq(plain.group_last | (plain.job_last << 1)),
+            scaler.i_advance.eq(1),
+            scaler.i_relu.eq(self.i_plan.relu),
+            scaler.i_valid.eq(valid & self.i_plan.int8),
+            scaler.i_tag.eq(Cat(biased.group_last, biased.job_last)),
         ]
         for lane in range(self._config.lanes):
-            m.d.comb += [scaler.i[lane].value.eq(plain.data[lane]), scaler.i[lane].scale.eq(scales[lane])]
-        self._emit_scaled(m, plain, scaler.o.as_value(), scaler.o_valid, biased_valid, scaler.o_tag[0],
-                          scaler.o_tag[1])
+            m.d.comb += [scaler.i[lane].value.eq(biased.data[lane]), scaler.i[lane].scale.eq(scales[lane])]
+        self._put(m, plain, valid, scaler.o.as_value(), scaler.o_valid, *scaler.o_tag)
 
-    def _scale_serial(self, m, biased_valid, biased_ready, plain, scales, biased):
-        """One lane a cycle: stage 2's word moves down a lane at a time, bytes gather in a shift register."""
-        lanes = self._config.lanes
+    def _scale_serial(self, m, biased, plain, scales, valid, leaves):
+        """One lane a cycle: stage 3's word moves down a lane at a time, bytes gather in a shift register."""
+        lanes, queue = self._config.lanes, self._queue.i
+        if not self._config.scale_multipliers:
+            m.d.comb += [queue.valid.eq(valid), queue.p.eq(plain), leaves.eq(~valid | queue.ready)]
+            return
         m.submodules.scaler = scaler = Scaler(1, tag_bits=3)
         advance, feeding, lane, whole = Signal(), Signal(), Signal(range(lanes)), Signal()
         gathered, ends = Signal(8 * lanes, reset_less=True), Signal(2, reset_less=True)
         m.d.comb += [
-            advance.eq(~whole | self.o.ready),
-            feeding.eq(biased_valid & self.i_plan.int8),
+            advance.eq(~whole | queue.ready),
+            feeding.eq(valid & self.i_plan.int8),
             scaler.i_advance.eq(advance),
+            scaler.i_relu.eq(self.i_plan.relu),
             scaler.i_valid.eq(feeding),
-            scaler.i[0].value.eq(plain.data[0]),
+            scaler.i[0].value.eq(biased.data[0]),
             scaler.i[0].scale.eq(scales[0]),
-            scaler.i_tag.eq(plain.group_last | (plain.job_last << 1) | ((lane == lanes - 1) << 2)),
-            biased_ready.eq(~biased_valid | Mux(self.i_plan.int8, advance & (lane == lanes - 1),
-                                                self.o.ready)),
+            scaler.i_tag.eq(Cat(biased.group_last, biased.job_last, lane == lanes - 1)),
+            leaves.eq(~valid | Mux(self.i_plan.int8, advance & (lane == lanes - 1), queue.ready)),
         ]
         with m.If(feeding & advance):
             m.d.sync += lane.eq(lane + 1)
@@ -216,4 +229,4 @@ class Finisher(wiring.Component):
                     gathered.eq(gathered[8:] | (scaler.o.as_value() << (8 * (lanes - 1)))),
                     ends.eq(scaler.o_tag[:2]),
                 ]
-        self._emit_scaled(m, plain, gathered, whole, biased_valid, ends[0], ends[1])
+        self._put(m, plain, valid, gathered, whole, *ends)

@@ -12,6 +12,8 @@ from .status import COUNT_BITS
 
 __all__ = [
     "ROW_ENDS",
+    "SCALE_LEFT_BITS",
+    "SCALE_RIGHT_BITS",
     "AFormat",
     "BFormat",
     "ChainWord",
@@ -223,18 +225,21 @@ def ChainWord(config: Config) -> data.StructLayout:
     })
 
 
-def ScaleWord() -> data.StructLayout:
-    """A scale as the hardware applies it, packed in 32 bits:
+SCALE_LEFT_BITS = 17
+SCALE_RIGHT_BITS = 25
+"""Constants of `ScaleWord`'s arithmetic."""
 
-        y = saturate18(round_shift(x, pre)); z = saturate8(round_shift(y * multiplier, post))
+
+def ScaleWord() -> data.StructLayout:
+    """A scale as the hardware applies it, packed in 32 bits; it stands for multiplier / 2**(shift + 8):
+
+        y = saturate18(round_shift(x << 17, shift)); z = saturate8(round_shift(y * multiplier, 25))
         round_shift(x, s) = (x + (1 << s >> 1)) >> s       (arithmetic; halves round up)
     """
     return data.StructLayout({
         "multiplier": unsigned(16),
-        "pre": unsigned(5),
-        "reserved0": unsigned(3),
-        "post": unsigned(6),
-        "reserved1": unsigned(2),
+        "shift": unsigned(5),
+        "reserved": unsigned(11),
     })
 
 

@@ -16,10 +16,11 @@ BURST_LOG2 = log2_exact(MAX_BURST_BEATS)
 class SegmentReader(wiring.Component):
     """Asks for the bytes of one job after the other and cuts the answers, however aligned, into chunks.
 
-    Throughput: one chunk a cycle, as far as beats come: one beat a cycle; one burst asked a cycle.
-    Latency: three cycles from a job to its first request, four from a beat to its first chunk. A contiguous
+    Throughput: one chunk a cycle, as far as beats come: one beat a cycle; one burst asked a cycle. A row with
+    gaps around it whose last chunk lies in two beats costs a cycle more.
+    Latency: three cycles from a job to its first request, five from a beat to its first chunk. A contiguous
     job of short rows learns its length in as many cycles as its number of rows has bits.
-    Backpressure: nothing is asked before `read_buffer_beats` has room for the whole answer, so beats are
+    Backpressure: nothing is asked before `read_buffer_beats` has room for the longest burst, so beats are
     always taken; a stalled `o` stops the requests when the buffer is spoken for.
     Order: that of the job; the next job is taken when the last chunk of the former is at the output.
 
@@ -30,6 +31,8 @@ class SegmentReader(wiring.Component):
     config : Config
     chunk_bytes : int, bytes of a full chunk, a power of two up to `port_bytes`
     single_row : bool, build it for jobs of one row at most, at half the logic; `stride` is not looked at
+    align_bytes : int, a power of two: addresses, strides and sizes are multiples of it, which saves a step of
+        the shifter each time it doubles
 
     Members
     -------
@@ -41,11 +44,13 @@ class SegmentReader(wiring.Component):
     o_idle : no job, no chunk
     """
 
-    def __init__(self, config: Config, chunk_bytes: int, *, single_row: bool = False):
+    def __init__(self, config: Config, chunk_bytes: int, *, single_row: bool = False,
+                 align_bytes: int = 1):
         if not 1 <= chunk_bytes <= config.port_bytes or chunk_bytes & (chunk_bytes - 1):
             raise ValueError(f"chunk_bytes = {chunk_bytes}; it must be a power of two from 1 to port_bytes, "
                              f"{config.port_bytes}")
         self._config, self._chunk_bytes, self._single_row = config, chunk_bytes, single_row
+        self._align_log2 = log2_exact(align_bytes)
         super().__init__({
             "i_job": In(stream.Signature(SegmentJob())),
             "o": Out(stream.Signature(Chunk(chunk_bytes))),
@@ -61,13 +66,16 @@ class SegmentReader(wiring.Component):
         active = Signal()
         start, done = Signal(), Signal()
         strided = Signal()
+        self._load, self._begin = Signal(), Signal()   # one and two cycles after `start`
+        self._longest = Signal(32)                     # row_bytes - 1
+        m.d.sync += [self._load.eq(start), self._begin.eq(self._load)]
         m.d.comb += [
             self.i_job.ready.eq(~active),
             start.eq(self.i_job.valid & ~active & (job.rows != 0) & (job.row_bytes != 0)),
             self.o_idle.eq(~active & ~self.o.valid),
         ]
         with m.If(start):
-            m.d.sync += active.eq(1)
+            m.d.sync += [active.eq(1), self._longest.eq(job.row_bytes - 1)]
             if not self._single_row:
                 m.d.sync += strided.eq(job.stride != job.row_bytes)
         with m.Elif(done):
@@ -81,54 +89,71 @@ class SegmentReader(wiring.Component):
 
     # ---- requests ------------------------------------------------------------------------------------
 
-    def _plan(self, m: Module, start, strided, planned, planned_valid, issue) -> None:
-        """The next burst, as far as the job is known."""
-        job = self.i_job.payload
-        beat_log2 = log2_exact(self._config.port_bytes)
+    def _ask(self, m: Module, start, strided, freed) -> None:
+        """The next burst, as far as the job is known, when there is room for the longest one."""
+        job, request = self.i_job.payload, self.o_request
+        depth, beat_log2 = self._config.read_buffer_beats, log2_exact(self._config.port_bytes)
         asking = Signal()
         position = Signal(ADDRESS_BITS - beat_log2)  # beat to be asked next
         last = Signal(ADDRESS_BITS)                  # last byte that is known to be wanted
         last_beat = last[beat_log2:]
-        same, exhausted, plan = Signal(), Signal(), Signal()
+        same, exhausted, issue = Signal(), Signal(), Signal()
+        issued = Signal()                            # the burst at the output is not yet counted
+        asked = Signal(range(MAX_BURST_BEATS + 1))
+        leaves = Signal()                            # a place came free in the cycle before
+        free = Signal(range(depth + 1), init=depth)  # places of the buffer nobody has asked for
+        outstanding = Signal(range(depth + 1))
+        # Room for the longest burst after the one at the output, whose length is taken for 8 or 16: an exact
+        # sum would be on the longest path.
+        room = free[BURST_LOG2 + 1:].any() | (
+            free[BURST_LOG2] & (~issued | (free[BURST_LOG2 - 1] & ~request.payload.beats[-1])))
         m.d.comb += [
             same.eq(last_beat[BURST_LOG2:] == position[BURST_LOG2:]),
-            plan.eq(asking & (strided | ~same | exhausted) & (~planned_valid | issue)),
+            issue.eq(asking & room & (strided | ~same | exhausted) & (~request.valid | request.ready)),
+            asked.eq(Mux(issued, request.payload.beats + 1, 0)),
+            self.o_waiting.eq((outstanding != 0) & ~self.o.valid),
+        ]
+        m.d.sync += [
+            issued.eq(issue),
+            leaves.eq(freed),
+            free.eq(free - asked + leaves),
+            outstanding.eq(outstanding + asked - self.i_beat.valid),
         ]
         with m.If(issue):
-            m.d.sync += planned_valid.eq(0)
-        with m.If(plan):
             m.d.sync += [
-                planned_valid.eq(1),
-                planned.address.eq(position << beat_log2),
-                planned.beats.eq(Mux(same, last_beat[:BURST_LOG2], MAX_BURST_BEATS - 1)
-                                 - position[:BURST_LOG2]),
+                request.valid.eq(1),
+                request.payload.address.eq(position << beat_log2),
+                request.payload.beats.eq(Mux(same, last_beat[:BURST_LOG2], MAX_BURST_BEATS - 1)
+                                         - position[:BURST_LOG2]),
             ]
             with m.If(~same):
                 m.d.sync += position.eq(Cat(Const(0, BURST_LOG2), position[BURST_LOG2:] + 1))
             with m.Elif(exhausted):
                 m.d.sync += asking.eq(0)
+        with m.Elif(request.ready):
+            m.d.sync += request.valid.eq(0)
         if self._single_row:
             m.d.comb += exhausted.eq(1)
         else:
-            self._next_rows(m, start, strided, plan & same, exhausted, position, last)
+            self._next_rows(m, start, strided, issue & same, exhausted, position, last)
+        first_byte = Signal(beat_log2)               # in its beat
         with m.If(start):
-            m.d.sync += [
-                asking.eq(1),
-                position.eq(job.address[beat_log2:]),
-                last.eq(job.address + job.row_bytes - 1),
-            ]
+            m.d.sync += Cat(first_byte, position).eq(job.address)
+        with m.If(self._load):
+            m.d.sync += [asking.eq(1), last.eq(Cat(first_byte, position) + self._longest)]
 
     def _next_rows(self, m: Module, start, strided, row_done, exhausted, position, last) -> None:
         job = self.i_job.payload
-        row = Signal(ADDRESS_BITS)       # strided: first byte of the row
+        next_row = Signal(ADDRESS_BITS)  # strided: first byte of the next row
         step = Signal(ADDRESS_BITS)      # strided: from row to row; else: bytes of the rows added next
         more = Signal(32)                # strided: rows after this one; else: bits not yet multiplied
-        next_row = Signal(ADDRESS_BITS)
-        m.d.comb += [exhausted.eq(more == 0), next_row.eq(row + step)]
-        with m.If(strided):
+        m.d.comb += exhausted.eq(more == 0)
+        with m.If(self._load):
+            m.d.sync += next_row.eq(next_row + step)
+        with m.Elif(strided):
             with m.If(row_done & ~exhausted):
                 m.d.sync += [
-                    position.eq(next_row[ADDRESS_BITS - len(position):]), row.eq(next_row),
+                    position.eq(next_row[ADDRESS_BITS - len(position):]), next_row.eq(next_row + step),
                     last.eq(last + step), more.eq(more - 1),
                 ]
         with m.Else():
@@ -138,128 +163,113 @@ class SegmentReader(wiring.Component):
             with m.If(more[0]):
                 m.d.sync += last.eq(last + step)
         with m.If(start):
-            m.d.sync += [row.eq(job.address), step.eq(job.stride), more.eq(job.rows - 1)]
-
-    def _ask(self, m: Module, start, strided, freed) -> None:
-        """A planned burst is asked as soon as there is room for all of it."""
-        depth = self._config.read_buffer_beats
-        planned, planned_valid = Signal(ReadRequest(self._config)), Signal()
-        issue, asked = Signal(), Signal(BURST_LOG2 + 1)
-        free = Signal(range(depth + 1), init=depth)  # places of the buffer nobody has asked for
-        outstanding = Signal(range(depth + 1))
-        self._plan(m, start, strided, planned, planned_valid, issue)
-        m.d.comb += [
-            issue.eq(planned_valid & (planned.beats < free) & (~self.o_request.valid | self.o_request.ready)),
-            asked.eq(Mux(issue, planned.beats + 1, 0)),
-            self.o_waiting.eq((outstanding != 0) & ~self.o.valid),
-        ]
-        with m.If(issue):
-            m.d.sync += [self.o_request.valid.eq(1), self.o_request.payload.eq(planned)]
-        with m.Elif(self.o_request.ready):
-            m.d.sync += self.o_request.valid.eq(0)
-        m.d.sync += [
-            free.eq(free - asked + freed),
-            outstanding.eq(outstanding + asked - self.i_beat.valid),
-        ]
+            m.d.sync += [next_row.eq(job.address), step.eq(job.stride), more.eq(job.rows - 1)]
 
     # ---- chunks --------------------------------------------------------------------------------------
 
     def _answer(self, m: Module, start, strided, done, beats) -> None:
-        config, job, chunk_bytes = self._config, self.i_job.payload, self._chunk_bytes
-        port_bytes = config.port_bytes
-        beat_log2, chunk_log2 = log2_exact(port_bytes), log2_exact(chunk_bytes)
+        port_bytes, chunk_bytes = self._config.port_bytes, self._chunk_bytes
         running = Signal()
-        offset = Signal(beat_log2)                   # of the next chunk in the window
-        chunks_left = Signal(32 - chunk_log2)        # of the row, less one
-        tail = Signal(range(chunk_bytes + 1))        # bytes of a row's last chunk
-        row_last, last_row = Signal(), Signal()      # the row's last chunk, the job's last row
-
-        # The window: two beats, so that any chunk lies in it.
+        offset = Signal(log2_exact(port_bytes))        # of the chunk in the window
+        end = Signal(range(port_bytes + chunk_bytes))  # of the same
+        count = Signal(range(chunk_bytes + 1))         # its bytes
+        row_last, last_row = Signal(), Signal()        # the row's last chunk, the job's last row
+        # The window: two beats, so that any chunk lies in it. Beats move up through it, one register behind
+        # the other, so that nothing stands between the buffer's memory and a register.
         current, following = Signal(8 * port_bytes), Signal(8 * port_bytes)
         have_current, have_following = Signal(), Signal()
 
         last, drop = Signal(), Signal()
-        count = Signal(range(chunk_bytes + 1))
-        end = Signal(range(port_bytes + chunk_bytes))  # of the chunk in the window
         crosses, emit = Signal(), Signal()
+        leaves, leaves_both = Signal(), Signal()
         m.d.comb += [
             last.eq(row_last & last_row),
             drop.eq((row_last & strided) | last),
-            count.eq(Mux(row_last, tail, chunk_bytes)),
-            end.eq(offset + count),
             crosses.eq(end > port_bytes),
             emit.eq(running & have_current & (~crosses | have_following)
                     & (~self.o.valid | self.o.ready)),
             done.eq(emit & last),
-        ]
-
-        # ---- window moves ----
-        leaves, leaves_both, keeps_following = Signal(), Signal(), Signal()
-        m.d.comb += [
             leaves.eq(emit & (drop | (end >= port_bytes))),
             leaves_both.eq(emit & drop & crosses),
-            keeps_following.eq(have_following & ~leaves_both),
-            beats.ready.eq(~have_following | leaves),
+            beats.ready.eq(~have_following | ~have_current | leaves),
         ]
+        with m.If(beats.ready):
+            m.d.sync += [following.eq(beats.payload), have_following.eq(beats.valid)]
         with m.If(~have_current | leaves):
-            m.d.sync += [
-                have_current.eq(keeps_following | beats.valid),
-                have_following.eq(keeps_following & beats.valid),
-                current.eq(Mux(keeps_following, following, beats.payload)),
-            ]
-        with m.Elif(~have_following):
-            m.d.sync += have_following.eq(beats.valid)
-        with m.If(~have_following | leaves):
-            m.d.sync += following.eq(beats.payload)
+            m.d.sync += [current.eq(following), have_current.eq(have_following & ~leaves_both)]
 
-        # ---- counts ----
-        longest, fits = Signal(32), Signal()
-        m.d.comb += [longest.eq(job.row_bytes - 1), fits.eq(job.row_bytes <= chunk_bytes)]
+        with m.If(done):
+            m.d.sync += running.eq(0)
+        with m.If(self._begin):
+            m.d.sync += running.eq(1)
+        self._count(m, start, strided, emit, offset, end, count, row_last, last_row)
+        self._output(m, emit, count, row_last, last, Cat(current, following), offset)
+
+    def _count(self, m: Module, start, strided, emit, offset, end, count, row_last, last_row) -> None:
+        """Where the next chunk lies is worked out while this one leaves."""
+        chunk_bytes = self._chunk_bytes
+        chunk_log2 = log2_exact(chunk_bytes)
+        tail = Signal(range(chunk_bytes + 1))          # bytes of a row's last chunk
+        one_chunk, two_chunks = Signal(), Signal()     # a row is that long
+        chunks_left = Signal(32 - chunk_log2)          # of the row after the chunk in the window
+        next_last = Signal()                           # chunks_left == 1
+        new_offset, new_count, new_last = Signal.like(offset), Signal.like(count), Signal()
+        chunks = self._longest >> chunk_log2           # of a row, less one
+        m.d.comb += [
+            new_offset.eq(end),
+            new_last.eq(next_last),
+            new_count.eq(Mux(new_last, tail, chunk_bytes)),
+        ]
+        with m.If(self._load):
+            m.d.sync += [tail.eq(self._longest[:chunk_log2] + 1), one_chunk.eq(chunks == 0),
+                         two_chunks.eq(chunks == 1)]
         with m.If(emit):
-            m.d.sync += [offset.eq(end), chunks_left.eq(chunks_left - 1), row_last.eq(chunks_left == 1)]
-            with m.If(last):
-                m.d.sync += running.eq(0)
+            m.d.sync += [chunks_left.eq(chunks_left - 1), next_last.eq(chunks_left == 2)]
         if self._single_row:
             m.d.comb += last_row.eq(1)
         else:
-            self._count_rows(m, start, strided, emit & row_last, longest, fits, offset, chunks_left, row_last,
-                             last_row)
+            self._count_rows(m, start, strided, emit, row_last, last_row, new_offset)
+        with m.If(row_last | self._begin):
+            m.d.comb += new_last.eq(one_chunk)
+        with m.If((emit & row_last) | self._begin):
+            m.d.sync += [chunks_left.eq(chunks), next_last.eq(two_chunks)]
         with m.If(start):
+            m.d.sync += offset.eq(self.i_job.payload.address)
+        with m.If(self._begin):
+            m.d.comb += new_offset.eq(offset)
+        with m.If(emit | self._begin):
             m.d.sync += [
-                running.eq(1), offset.eq(job.address),
-                chunks_left.eq(longest >> chunk_log2), row_last.eq(fits),
-                tail.eq(longest[:chunk_log2] + 1),
+                offset.eq(new_offset),
+                count.eq(new_count),
+                end.eq(new_offset + new_count),
+                row_last.eq(new_last),
             ]
-        self._output(m, emit, count, row_last, last, tail, Cat(current, following) >> (offset << 3))
 
-    def _count_rows(self, m: Module, start, strided, row_done, longest, fits, offset, chunks_left, row_last,
-                    last_row) -> None:
+    def _count_rows(self, m: Module, start, strided, emit, row_last, last_row, new_offset) -> None:
         job = self.i_job.payload
-        row_offset, stride = Signal.like(offset), Signal.like(offset)
-        next_offset = Signal.like(offset)
-        chunks, one_chunk = Signal.like(chunks_left), Signal()
-        rows_left = Signal(32)           # less one
-        first_chunks = longest >> log2_exact(self._chunk_bytes)
+        row_offset, stride, next_offset = (Signal.like(new_offset) for _ in range(3))
+        rows_left = Signal(32)                         # less one
         m.d.comb += next_offset.eq(row_offset + stride)
-        with m.If(row_done):
-            m.d.sync += [
-                chunks_left.eq(chunks), row_last.eq(one_chunk),
-                rows_left.eq(rows_left - 1), last_row.eq(rows_left == 1),
-                row_offset.eq(next_offset),
-            ]
-            with m.If(strided):
-                m.d.sync += offset.eq(next_offset)
+        with m.If(strided & row_last):
+            m.d.comb += new_offset.eq(next_offset)
+        with m.If(emit & row_last):
+            m.d.sync += [rows_left.eq(rows_left - 1), last_row.eq(rows_left == 1), row_offset.eq(next_offset)]
         with m.If(start):
             m.d.sync += [
                 row_offset.eq(job.address), stride.eq(job.stride),
-                chunks.eq(first_chunks), one_chunk.eq(fits),
                 rows_left.eq(job.rows - 1), last_row.eq(job.rows == 1),
             ]
 
-    def _output(self, m: Module, emit, count, row_last, last, tail, shifted) -> None:
+    def _output(self, m: Module, emit, count, row_last, last, window, offset) -> None:
         """The output register: the shifted window, without what lies past the chunk."""
-        window = Signal(8 * self._chunk_bytes)
-        m.d.comb += window.eq(shifted)
+        chunk_bytes = self._chunk_bytes
+        shifted = window
+        # The large steps first, and no further than the chunk needs: the fewest multiplexers.
+        for log2 in reversed(range(self._align_log2, len(offset))):
+            width = 8 * (chunk_bytes + (1 << log2) - (1 << self._align_log2))
+            moved = Signal(width, name=f"moved_{1 << log2}")
+            m.d.comb += moved.eq(Mux(offset[log2], shifted[8 << log2:], shifted))
+            shifted = moved
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         with m.If(emit):
@@ -269,7 +279,6 @@ class SegmentReader(wiring.Component):
                 self.o.payload.row_last.eq(row_last),
                 self.o.payload.last.eq(last),
             ]
-            for number in range(self._chunk_bytes):
-                # Full chunks need no mask, so the comparison is with the job's constant.
+            for number in range(chunk_bytes):
                 m.d.sync += self.o.payload.data.word_select(number, 8).eq(
-                    Mux(row_last & (tail <= number), 0, window.word_select(number, 8)))
+                    Mux(count > number, shifted.word_select(number, 8), 0))

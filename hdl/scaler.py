@@ -1,46 +1,29 @@
 """The scale arithmetic of `layouts.ScaleWord`, pipelined."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import ACC_BITS, VALUE_BITS
-from .layouts import ScaleWord
+from .layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS, ScaleWord
 
 __all__ = ["SCALER_STAGES", "Scaler"]
 
-SCALER_STAGES = 8
+SCALER_STAGES = 6
 """Registers from input to output."""
 
 _MIDDLE_BITS = 18
 """Width of the multiplier's signed operand."""
 
 _PRODUCT_BITS = _MIDDLE_BITS + 16
-
-
-def _rounded(m, name: str, shifted, bits: int):
-    """Adds the bit below the point (bit 0 of `shifted`) to what stands above it; saturates to `bits`.
-
-    floor(x / 2**s) plus the highest bit shifted out is (x + (1 << s >> 1)) >> s.
-    """
-    value = shifted[1:].as_signed()
-    total = Signal(signed(bits + 1), name=f"{name}_total")
-    fits, negative = Signal(name=f"{name}_fits"), value[-1]
-    upper = value[bits - 1:]
-    m.d.comb += [
-        # One of the low bits more than needed: the rounded sum may leave the range by one.
-        total.eq(value[:bits].as_signed() + shifted[0]),
-        fits.eq((upper.all() | ~upper.any()) & (total[-1] == total[-2])),
-    ]
-    limit = Mux(negative, -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
-    return Mux(fits, total, limit)
+_COARSE, _FINE = (16, 8), (4, 2, 1)   # steps of the shift, those of each stage
 
 
 class Scaler(wiring.Component):
     """Scales `lanes` int32 values to int8, each by a scale of its own, one multiplier a lane.
 
     Throughput: one set of lanes a cycle.
-    Latency: 8 cycles (`SCALER_STAGES`) in which `i_advance` is high.
+    Latency: 6 cycles (`SCALER_STAGES`) in which `i_advance` is high.
     Backpressure: `i_advance` low holds every stage, the output too.
     Overflow: both roundings saturate.
 
@@ -53,6 +36,7 @@ class Scaler(wiring.Component):
     -------
     i_advance : 1
     i_valid : 1, i_tag : tag_bits
+    i_relu : 1, negative values count as 0; constant while a value is on its way
     i : array of {value: int32, scale: ScaleWord}
     o_valid : 1, o_tag : tag_bits
     o : array of int8
@@ -64,6 +48,7 @@ class Scaler(wiring.Component):
             "i_advance": In(1),
             "i_valid": In(1),
             "i_tag": In(tag_bits),
+            "i_relu": In(1),
             "i": In(data.ArrayLayout(
                 data.StructLayout({"value": signed(ACC_BITS), "scale": ScaleWord()}), lanes)),
             "o_valid": Out(1),
@@ -94,31 +79,46 @@ class Scaler(wiring.Component):
                 m.d.sync += stage.eq(value)
             return stage
 
-        # ---- 1, 2: shift by `pre`, coarse then fine; a bit below the point stays for rounding ------
-        coarse = register("pre_coarse", signed(ACC_BITS + 1),
-                          (taken.value << 1) >> (taken.scale.pre[3:] << 3))
-        fine_shift = register("pre_fine_shift", 3, taken.scale.pre[:3])
-        fine = register("pre_fine", signed(ACC_BITS + 1), coarse >> fine_shift)
+        # ---- 1, 2: shift, the large steps first; only the bits that can still count go on. The lowest one is
+        # below the point, for rounding. Bits that fall off the top must be copies of the sign.
+        sign = taken.value[-1]
+        window, lost = Cat(Const(0, SCALE_LEFT_BITS + 1), taken.value), Const(0, 1)
+        shift = taken.scale.shift
+        for stage, steps in enumerate((_COARSE, _FINE)):
+            for step in steps:
+                width = _MIDDLE_BITS + step      # with the bit below the point
+                here = shift[step.bit_length() - 1]
+                above = window[width:]
+                lost = lost | (~here & (above ^ sign.replicate(len(above))).any())
+                moved = Signal(width, name=f"moved_{step}_{lane}")
+                m.d.comb += moved.eq(Mux(here, Cat(window[step:], sign.replicate(step)), window))
+                window = moved
+            window = register(f"shifted_{stage}", len(window), window)
+            lost = register(f"lost_{stage}", 1, lost)
+            sign = register(f"sign_{stage}", 1, sign)
+            shift = register(f"shift_{stage}", len(shift), shift)
 
         # ---- 3: round, saturate to the multiplier's width ------------------------------------------
-        factor = register("factor", signed(_MIDDLE_BITS), _rounded(m, f"pre_{lane}", fine, _MIDDLE_BITS))
-
-        multiplier, post = taken.scale.multiplier, taken.scale.post
+        total, limit = Signal(signed(_MIDDLE_BITS + 1), name=f"total_{lane}"), Signal(name=f"limit_{lane}")
+        m.d.comb += [
+            total.eq(window[1:].as_signed() + window[0]),
+            limit.eq(lost | (window[-1] != sign) | (total[-1] != total[-2])),
+        ]
+        factor = register("factor", signed(_MIDDLE_BITS), Mux(
+            self.i_relu & sign, 0,
+            Mux(limit, Cat((~sign).replicate(_MIDDLE_BITS - 1), sign), total[:_MIDDLE_BITS]).as_signed()))
+        multiplier = taken.scale.multiplier
         for stage in range(3):
             multiplier = register(f"multiplier_{stage}", 16, multiplier)
-            post = register(f"post_{stage}", 6, post)
 
         # ---- 4, 5: multiply; the second register is the multiplier block's own output register -----
         product = register("product", signed(_PRODUCT_BITS), factor * multiplier)
         product = register("product_settled", signed(_PRODUCT_BITS), product)
-        post = register("post_3", 6, post)
-        post = register("post_4", 6, post)
 
-        # ---- 6, 7: shift by `post` -----------------------------------------------------------------
-        coarse = register("post_coarse", signed(_PRODUCT_BITS + 1), (product << 1) >> (post[3:] << 3))
-        fine_shift = register("post_fine_shift", 3, post[:3])
-        fine = register("post_fine", signed(_PRODUCT_BITS + 1), coarse >> fine_shift)
-
-        # ---- 8: round, saturate --------------------------------------------------------------------
+        # ---- 6: round, saturate --------------------------------------------------------------------
+        rounded = Signal(signed(_PRODUCT_BITS - SCALE_RIGHT_BITS + 1), name=f"rounded_{lane}")
+        m.d.comb += rounded.eq(product[SCALE_RIGHT_BITS:].as_signed() + product[SCALE_RIGHT_BITS - 1])
+        upper = rounded[VALUE_BITS - 1:]
         with m.If(self.i_advance):
-            m.d.sync += put.eq(_rounded(m, f"post_{lane}", fine, VALUE_BITS))
+            m.d.sync += put.eq(Mux(upper.all() | ~upper.any(), rounded[:VALUE_BITS],
+                                   Cat((~rounded[-1]).replicate(VALUE_BITS - 1), rounded[-1])))

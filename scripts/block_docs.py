@@ -10,7 +10,9 @@ sys.path.insert(0, str(ROOT))
 
 BLOCKS = (
     ("hdl.top", "Top"), ("hdl.pins", "FlatTop"), ("hdl.core", "Core"), ("hdl.control", "ControlPort"),
-    ("hdl.command", "CommandProcessor"), ("hdl.counters", "Counters"), ("hdl.read_port", "ReadPort"),
+    ("hdl.supervisor", "Supervisor"), ("hdl.guard", "MemoryGuard"), ("hdl.command", "CommandProcessor"),
+    ("hdl.extent_check", "ExtentCheck"), ("hdl.burst_log", "BurstLog"),
+    ("hdl.counters", "Counters"), ("hdl.read_port", "ReadPort"),
     ("hdl.reader", "SegmentReader"), ("hdl.fetch", "Fetch"), ("hdl.router", "Router"),
     ("hdl.token_bus", "TokenBus"), ("hdl.tile_loader", "TileLoader"), ("hdl.dense_loader", "DenseLoader"),
     ("hdl.packer", "Packer"), ("hdl.pe", "ProcessingElement"), ("hdl.lane_store", "LaneStore"),

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS
+
 __all__ = ["apply_scale", "matmul"]
 
 _BLOCK_VALUES = 1 << 22
@@ -78,6 +80,6 @@ def _round_shift(values: npt.NDArray[np.int64], shift: npt.NDArray[np.int64]) ->
 def apply_scale(sums: npt.NDArray[np.int32], scale_words: npt.ArrayLike) -> npt.NDArray[np.int8]:
     """What `hdl.layouts.ScaleWord` says, on int32 sums; words broadcast against them."""
     words = np.asarray(scale_words).astype(np.int64)
-    multiplier, pre, post = words & 0xFFFF, words >> 16 & 31, words >> 24 & 63
-    y = np.clip(_round_shift(sums.astype(np.int64), pre), -(1 << 17), (1 << 17) - 1)
-    return np.clip(_round_shift(y * multiplier, post), -128, 127).astype(np.int8)
+    multiplier, shift = words & 0xFFFF, words >> 16 & 31
+    y = np.clip(_round_shift(sums.astype(np.int64) << SCALE_LEFT_BITS, shift), -(1 << 17), (1 << 17) - 1)
+    return np.clip(_round_shift(y * multiplier, np.asarray(SCALE_RIGHT_BITS)), -128, 127).astype(np.int8)

@@ -23,8 +23,7 @@ ARRAY = "array"
 
 def _special() -> dict[str, Callable[[Config], Any]]:
     """Blocks whose parameters are not the configuration alone, as the array uses them."""
-    from hdl.core import A_READERS, COLLECTOR_READERS, tile_readers
-    from hdl.densifier import Densifier
+    from hdl.core import Core
     from hdl.lane import Multiplier
     from hdl.pe import ProcessingElement
     from hdl.read_port import ReadPort
@@ -34,11 +33,9 @@ def _special() -> dict[str, Callable[[Config], Any]]:
     return {
         ARRAY: Top,
         "pe": lambda config: ProcessingElement(config, 0),
-        "read_port": lambda config: ReadPort(
-            config, 1 + A_READERS + tile_readers(config) + COLLECTOR_READERS),
+        "read_port": lambda config: ReadPort(config, 1 + len(Core(config).o_request)),  # and descriptors
         "reader": lambda config: SegmentReader(config, config.port_bytes),
         "reader_single_row": lambda config: SegmentReader(config, config.port_bytes, single_row=True),
-        "densifier": lambda config: Densifier(config, 0),
         "multiplier": lambda config: Multiplier(),
     }
 

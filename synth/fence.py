@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.shared import flat_ports
+from hdl.shared import add_shared, flat_ports
 
 __all__ = ["Fence"]
 
@@ -38,7 +38,8 @@ class Fence(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules[self._name] = self._design
+        # A module of its own with its members' names for ports, so that its netlist can stand for it.
+        add_shared(m, self._name, self._design, self._name, platform)
         inputs: list[Value] = []
         outputs: list[Value] = []
         for _, is_input, value in flat_ports(self._design):

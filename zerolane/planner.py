@@ -317,9 +317,8 @@ class _Search:
             slots = self.resident.packer_cycles(config, plan.slice_words) if exact else lengths
             load, load_bytes = self._packed_load(tile, slots[rows, slices].sum() + tile.k_count)
         scaling = 1 if not (last and self.problem.out_int8) else config.lanes / config.scale_multipliers
-        # Neighbouring rows take different chains, but one PE gives a word a cycle to all of them.
-        longest = words if words > 1 and plan.pk_log2 == config.pe_bits else words / config.chains
-        drain = groups * max(longest, words * scaling / config.chains)
+        # Rows come on the chains in turn, and one unit finishes the words of all of them, one a cycle.
+        drain = groups * words * scaling
         return TileCost(lanes, streamed.fetch_cycles(config, tile.k_count), drain, moved / config.port_bytes,
                         load, load_bytes / config.port_bytes)
 

@@ -157,7 +157,8 @@ not named are to be 0. *Number* is what ERROR.detail says."""
 _PAGE_SCALE = """\
 ### Scale word
 
-`y = saturate18(round_shift(x, pre)); z = saturate8(round_shift(y * multiplier, post))` with
+It stands for multiplier / 2**(shift + 8):
+`y = saturate18(round_shift(x << 17, shift)); z = saturate8(round_shift(y * multiplier, 25))` with
 `round_shift(x, s) = (x + (1 << s >> 1)) >> s`."""
 
 

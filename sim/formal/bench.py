@@ -38,6 +38,7 @@ class Bench:
             self.inside.break_it(fault)
         self.m.submodules.dut = self.inside.fragment
         self._driven: list[Signal] = []
+        self._resets = True
         self.covers = 0
 
     # ---- free values ----
@@ -58,6 +59,10 @@ class Bench:
         signal = Signal(shape, name=name)
         self.m.d.comb += signal.eq(AnyConst(len(_signal(signal))))
         return signal
+
+    def no_reset(self) -> None:
+        """Assume that there is no reset; for bounded proofs, whose cycles count from one."""
+        self._resets = False
 
     # ---- statements ----
 
@@ -90,7 +95,8 @@ class Bench:
         for _, is_input, value in flat_ports(self.dut):
             if is_input and not any(value is driven for driven in self._driven):
                 self.m.d.comb += value.eq(AnySeq(len(value)))
-        self.m.d.comb += self._domain.rst.eq(AnySeq(1))
+        if self._resets:
+            self.m.d.comb += self._domain.rst.eq(AnySeq(1))
         return rtlil.convert(self.m, name="top", ports={"clk": (self._domain.clk, PortDirection.Input)},
                              platform=None)
 
@@ -114,7 +120,7 @@ class Proof:
     state : writes the proof around it
     fault : breaks the block so that the property, without the invariants, fails within `depth`
     induction : unbounded, by induction over so many cycles; None: bounded
-    depth : cycles from reset in which the property is checked, and in which the fault is found
+    depth : cycles from reset in which the fault is found and, without induction, the property checked
     cover : cycles from reset in which all covers are reached
     quick : belongs to the test command; the others to its slow tier
     """

@@ -2,9 +2,12 @@
 
 from amaranth.hdl import Mux, Signal, Value, ValueCastable
 
+from hdl.block_queue import BlockQueue
+from hdl.queue import Queue
+
 from .bench import Bench
 
-__all__ = ["Marked", "flat", "moves", "stable", "steady"]
+__all__ = ["Marked", "flat", "levels", "moves", "stable", "steady"]
 
 
 def flat(payload) -> Value:
@@ -35,6 +38,15 @@ def steady(b: Bench, *streams) -> None:
     """Assumption: input streams do the same."""
     for number, stream in enumerate(streams):
         b.assume(_holds(b, stream, f"input{number}"))
+
+
+def levels(b: Bench) -> None:
+    """Invariant: the queues inside hold as many entries as their addresses are apart."""
+    for path in (*b.inside.paths(Queue), *b.inside.paths(BlockQueue)):
+        read, write = b.inside.places(f"{path}/memory")
+        level = b.inside(f"{path}/level")
+        b.invariant((write - read)[:len(read)] == level[:len(read)])
+        b.invariant(level <= 1 << len(read))
 
 
 class Marked:

@@ -1,11 +1,9 @@
 """Proofs of the collector's blocks."""
 
-from amaranth.hdl import Array, Cat, Const, Mux, Signal
+from amaranth.hdl import Cat, Const, Mux, Signal
 
 from hdl.dealer import EarlierSums
 from hdl.densifier import Densifier
-from hdl.layouts import Chunk
-from hdl.merger import Merger
 
 from .bench import Bench, Proof
 from .checks import Marked, flat, moves, stable, steady
@@ -16,32 +14,6 @@ __all__ = ["PROOFS"]
 
 GROUP_BITS = 3
 """Groups a job may have in these proofs: a counter that is compared needs no more."""
-
-
-def _merger(b: Bench) -> None:
-    merger, m = b.dut, b.m
-    steady(b, *merger.i)
-    stable(b, merger.o)
-    enters = Cat(moves(source) for source in merger.i)
-    taken, expected = Signal.like(merger.i[0].p), Signal(Chunk(SMALL.port_bytes))
-    m.d.comb += [
-        taken.eq(Mux(enters[1], flat(merger.i[1].p), flat(merger.i[0].p))),
-        *(expected[name].eq(taken[name]) for name in ("data", "count", "row_last", "last")),
-    ]
-    b.check(~enters.all())
-    marked = Marked(b, enters.any(), expected, moves(merger.o), merger.o.p, 1)
-    b.invariant(marked.inside == merger.o.valid)
-    b.invariant(~marked.present | (marked.value == flat(merger.o.p)))
-    # Group by group from chain to chain, and chain 0 first in every job.
-    turn = Signal()
-    with m.If(enters.any()):
-        m.d.sync += turn.eq(Mux(taken.last, 0, turn ^ taken.group_last))
-    b.check(~enters[0] | ~turn)
-    b.check(~enters[1] | turn)
-    valid = Array(source.valid for source in merger.i)[turn]
-    b.check(~valid | enters.any() | (merger.o.valid & ~merger.o.ready))
-    b.invariant(turn == b.inside("turn"))
-    b.cover(moves(merger.o) & enters[1])
 
 
 def _plan(b: Bench):
@@ -61,114 +33,111 @@ def _one_start(b: Bench) -> Signal:
 
 
 def _earlier_sums(b: Bench) -> None:
-    """Two chunks make a word; a group's words go to one chain, the next group's to the other."""
+    """Two chunks make a word."""
     sums, m = b.dut, b.m
-    plan = _plan(b)
     begun = _one_start(b)
     b.assume(~sums.i.valid | begun)
     steady(b, sums.i)
-    stable(b, *sums.o)
-    leaves = Cat(moves(output) for output in sums.o)
+    stable(b, sums.o)
     lower, second = Signal.like(sums.i.p.data), Signal()
     with m.If(moves(sums.i)):
         m.d.sync += [second.eq(~second), lower.eq(sums.i.p.data)]
     word = Cat(lower, sums.i.p.data)
-    marked = Marked(b, moves(sums.i) & second, word, leaves.any(), sums.o[0].p, 1)
-    b.check(~leaves.all())
-    b.check(sums.o[0].p == sums.o[1].p)
-    chain, position = Signal(), Signal.like(plan.last_word)
-    ends = position == plan.last_word
-    with m.If(leaves.any()):
-        m.d.sync += [position.eq(Mux(ends, 0, position + 1)), chain.eq(chain ^ ends)]
-    for number, output in enumerate(sums.o):
-        b.check(output.valid == ((marked.inside != 0) & (chain == number)))
-        b.cover(moves(output) & moves(sums.i))
+    marked = Marked(b, moves(sums.i) & second, word, moves(sums.o), sums.o.p, 1)
+    b.check(sums.o.valid == (marked.inside != 0))
+    b.cover(moves(sums.o) & moves(sums.i))
     held, whole = b.inside("held"), b.inside("whole")
-    b.invariant((held == second) & (marked.inside == whole) & (chain == b.inside("chain")))
-    b.invariant(position == b.inside("position"))
+    b.invariant((held == second) & (marked.inside == whole))
     b.invariant(~marked.present | (flat(b.inside("word")) == marked.value))
     b.invariant(~second | (flat(b.inside("word"))[-len(lower):] == lower))
     b.invariant(~(whole & second))
-    b.invariant(begun | ~(whole | second | chain | (position != 0)))
+    b.invariant(begun | ~(whole | second))
 
 
 def _densifier(b: Bench) -> None:
-    """Words 0..last_word of every group, each with what the chain's row holds there."""
-    block, m = b.dut, b.m
+    """Words 0..last_word of every group, each with what its chain's row holds there; chains in turn."""
+    block, m, inside = b.dut, b.m, b.inside
     plan = _plan(b)
     begun = _one_start(b)
-    steady(b, block.i)
-    word, output = block.i.p, block.o.p
-    groups = plan.groups[0]
-    b.assume(groups < 1 << GROUP_BITS)
-    b.assume(plan.final_chain == 0)
-    # Rows come as the chain orders them: words rise and lie within the group, the last one may be empty.
-    rows, rising, floor = Signal(GROUP_BITS + 1), Signal(), Signal.like(word.word)
-    empty = word.valid == 0
-    b.assume(~block.i.valid | (begun & (rows < groups)))
-    b.assume(~block.i.valid | (word.last & empty) | ((word.word <= plan.last_word)
-                                                    & (~rising | (word.word > floor))))
-    with m.If(moves(block.i)):
-        m.d.sync += [rising.eq(~word.last), floor.eq(word.word), rows.eq(rows + word.last)]
-
-    made, position = Signal(GROUP_BITS + 1), Signal.like(plan.last_word)
+    steady(b, *block.i)
+    output = block.o.p
+    b.assume((plan.groups != 0) & (plan.groups < 1 << GROUP_BITS))
+    made, position, ends = Signal(GROUP_BITS + 1), Signal.like(plan.last_word), Signal()
+    m.d.comb += ends.eq(position == plan.last_word)
     with m.If(moves(block.o)):
         m.d.sync += position.eq(position + 1)
         with m.If(output.group_last):
             m.d.sync += [position.eq(0), made.eq(made + 1)]
-    ends = position == plan.last_word
-    b.check(~block.o.valid | (made < groups))
+    b.check(~block.o.valid | (made < plan.groups))
     b.check(~block.o.valid | (output.group_last == ends))
-    b.check(~block.o.valid | (output.job_last == (ends & (made == (groups - 1)[:GROUP_BITS + 1]))))
-    # A word with sums is taken when the word of its place in its row's group is made of it, and otherwise
-    # zeros are made.
-    carries = moves(block.i) & ~empty
-    b.check(~carries | (moves(block.o) & (word.word == position) & (rows == made)))
+    b.check(~block.o.valid | (output.job_last == (ends & (made == (plan.groups - 1)[:GROUP_BITS + 1]))))
+    ended = inside("ended")
+    sums, drained = [], []
+    for chain, source in enumerate(block.i):
+        word, turn, flushing = source.p, made[0] == chain, inside("flushing")[chain]
+        empty = word.valid == 0
+        groups = (plan.groups + 1 - chain) >> 1
+        # Rows come as the chain orders them: words rise and lie within the group, the last one may be empty.
+        rows, rising, floor = Signal(GROUP_BITS + 1), Signal(), Signal.like(word.word)
+        b.assume(~source.valid | (begun & (rows < groups)))
+        b.assume(~source.valid | (word.last & empty) | ((word.word <= plan.last_word)
+                                                        & (~rising | (word.word > floor))))
+        with m.If(moves(source)):
+            m.d.sync += [rising.eq(~word.last), floor.eq(word.word), rows.eq(rows + word.last)]
+        # A word with sums is taken when the word of its place in its row's group is made of it, and otherwise
+        # zeros are made.
+        done = (made + 1 - chain) >> 1
+        carries = Signal(name=f"carries_{chain}")
+        m.d.comb += carries.eq(moves(source) & ~empty)
+        b.check(~carries | (moves(block.o) & turn & (word.word == position) & (rows == done)))
+        sums.append((carries, word))
+        drained.append(rows == groups)
+        # Groups and rows keep step, and something always goes on.
+        b.check((done == rows) | (done == rows + 1) | (done + 1 == rows))
+        b.check(~(source.valid & block.o.ready & turn) | moves(source) | moves(block.o))
+
+        b.invariant(done + (ended & turn) == rows + flushing)
+        b.invariant((rows <= groups) & (begun | ((rows == 0) & ~rising & ~flushing)))
+        b.invariant(~rising | (floor <= plan.last_word))
+        # While a row is being taken, its group is the one being made, and has passed all its words.
+        b.invariant(~(rising & ~flushing) | (turn & (position > floor)))
+        # Zeros were made only because a later word of the row is on offer.
+        ahead = position > Mux(rising & ~flushing, floor + 1, 0)
+        b.invariant(ended | flushing | ~turn | ~ahead
+                    | (source.valid & (word.word >= position) & ~(word.last & empty)))
+        b.invariant(~(turn & ended & (rising | flushing)))
+        b.invariant(~(flushing & turn) | (position == 0))
+        b.invariant(~flushing | (rising & (floor == plan.last_word)))
     for lane, value in enumerate(output.data):
-        b.check(~moves(block.o) | (value == Mux(carries & word.valid[lane], word.data[lane], 0)))
-    # Groups and rows keep step, and something always goes on.
-    b.check((made == rows) | (made == rows + 1) | (made + 1 == rows))
-    b.check(~(block.i.valid & block.o.ready) | moves(block.i) | moves(block.o))
-    b.check(~begun | (block.o_drained == (rows == groups)))
-    b.cover((rows == 2) & (made == 2) & (plan.last_word == 1) & block.o_drained)
+        taken = Const(0, len(value))
+        for carries, word in sums:
+            taken = Mux(carries & word.valid[lane], word.data[lane], taken)
+        b.check(~moves(block.o) | (value == taken.as_signed()))
+    b.check(~begun | (block.o_drained == Cat(drained).all()))
+    b.cover((made == 2) & (plan.last_word == 1) & block.o_drained)
     stalled = b.past(block.o.valid & ~block.o.ready, "stalled")
     b.check(~stalled | (block.o.valid & (flat(output) == b.past(flat(output), "offered"))))
 
-    ended, flushing, inside = b.inside("ended"), b.inside("flushing"), b.inside
     b.invariant(position == inside("position"))
     b.invariant(position <= plan.last_word)
-    b.invariant(~(ended & flushing))
-    b.invariant(made + ended == rows + flushing)
-    b.invariant(~begun | ((inside("groups_left") + made) == groups))
+    b.invariant(inside("turn") == Mux(made[0], 2, 1))
+    b.invariant(~begun | ((inside("groups_left") + made) == plan.groups))
     b.invariant(inside("active") == (begun & (inside("groups_left") != 0)))
     b.invariant(~begun | (inside("final") == (inside("groups_left") == 1)))
-    b.invariant((rows <= groups) & (made <= groups))
-    b.invariant(begun | ((rows == 0) & (made == 0) & ~rising & ~ended & ~flushing))
-    b.invariant(~rising | (floor <= plan.last_word))
-    # While a row is being taken, its group is the one being made, and has passed all its words.
-    b.invariant(~(rising & ~flushing) | (position > floor))
-    # Zeros were made only because a later word of the row is on offer.
-    ahead = position > Mux(rising, floor + 1, 0)
-    b.invariant(ended | flushing | ~ahead
-                | (block.i.valid & (word.word >= position) & ~(word.last & empty)))
-    b.invariant(~(ended & rising))
-    b.invariant(~(flushing & rising) | (floor == plan.last_word))
-    b.invariant(~flushing | (rising & (position == 0)))
+    b.invariant((made <= plan.groups) & (begun | ((made == 0) & ~ended)))
 
 
 PROOFS = (
-    Proof("merger", "Merger",
-          "every chunk leaves once, in order, groups in turn from the chains, chain 0 first in every job; "
-          "the output is stable",
-          lambda: Merger(SMALL), _merger,
-          Fault("the turn does not go back to chain 0", "turn", lambda value, inside: None, only=1), quick=True),
     Proof("earlier_sums", "EarlierSums",
-          "every word leaves once, in order, on its group's chain; the outputs are stable",
+          "every word leaves once, in order; the output is stable",
           lambda: EarlierSums(SMALL), _earlier_sums,
-          Fault("a chunk is taken while a whole word waits", "i.ready", lambda value, inside: Const(1)), quick=True),
+          Fault("a chunk is taken while a whole word waits", "i.ready", lambda value, inside: Const(1)),
+          quick=True),
     Proof("densifier", "Densifier",
-          "every group has each of its words once, in order, made of the chain's word of that place or of "
-          "zeros; every chain word is taken once; drained means all taken; the output is stable",
-          lambda: Densifier(SMALL, 0), _densifier,
-          Fault("an empty last word is not dropped behind a full group", "flushing", lambda value, inside: Const(0), only=1), quick=True),
+          "groups come in turn from the chains; each has each of its words once, in order, made of its "
+          "chain's word of that place or of zeros; every chain word is taken once; drained means all taken; "
+          "the output is stable",
+          lambda: Densifier(SMALL), _densifier,
+          Fault("an empty last word is not dropped behind a full group", "flushing",
+                lambda value, inside: Const(0), only=2), quick=True),
 )

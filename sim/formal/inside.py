@@ -7,6 +7,7 @@ from types import FrameType
 
 from amaranth.hdl import Fragment, MemoryInstance, Signal, Value, ValueCastable
 from amaranth.hdl._ast import Assign, Slice, Switch
+from amaranth.hdl._xfrm import StatementTransformer, ValueTransformer
 from amaranth.lib import data, wiring
 
 __all__ = ["Fault", "Inside"]
@@ -23,12 +24,37 @@ class Fault:
     change : from a driver's value and the block's inside to the value that drives instead; None removes
         the assignment
     only : number of the one assignment that changes, in the order of the text; all where None
+    reads : the signal keeps its drivers; wherever the block reads it, it reads the changed value
     """
 
     about: str
     signal: str
     change: Callable[[Value, "Inside"], Value | None]
     only: int | None = None
+    reads: bool = False
+
+
+class _Substitution(ValueTransformer, StatementTransformer):
+    """Puts another value wherever a signal is read."""
+
+    def __init__(self, signal: Value, value: Value):
+        self._signal, self._value = signal, value
+        self.count = 0
+
+    def on_Signal(self, value):
+        if value is not self._signal:
+            return value
+        self.count += 1
+        return self._value
+
+    def on_Assign(self, stmt):
+        return Assign(stmt.lhs, self.on_value(stmt.rhs))
+
+    def on_tree(self, fragment: Fragment) -> None:
+        for domain, statements in list(fragment.statements.items()):
+            fragment.statements[domain] = self.on_statements(statements)
+        for child, _, _ in fragment.subfragments:
+            self.on_tree(child)
 
 
 class Inside:
@@ -94,17 +120,42 @@ class Inside:
         memory.read_port(domain="comb", addr=at, data=data, en=1, transparent_for=())
         return data
 
+    def paths(self, kind: type) -> list[str]:
+        """Where components of that class are inside, `submodule/submodule`."""
+        found = []
+
+        def visit(fragment: Fragment, path: str) -> None:
+            for child, name, _ in fragment.subfragments:
+                if child.origins and isinstance(child.origins[0], kind):
+                    found.append(f"{path}{name}")
+                visit(child, f"{path}{name}/")
+
+        visit(self.fragment, "")
+        return found
+
     def places(self, path: str) -> tuple[Value, Value]:
         """Addresses of the first read and the first write port of the memory at that path."""
         memory, _ = self._find(f"{path}/")
         return memory._read_ports[0]._addr, memory._write_ports[0]._addr
 
+    def cut(self, path: str):
+        """Take a signal's drivers away, so that the proof can drive it; returns the signal."""
+        self.break_it(Fault("cut", path, lambda value, inside: None))
+        return self(path)
+
     def break_it(self, fault: Fault) -> None:
         """Build the fault in. ValueError if nothing drives its signal."""
         fragment, _ = self._find(fault.signal)
         target = self(fault.signal)
-        if isinstance(target, ValueCastable):
-            target = target.as_value()
+        target = target.as_value() if isinstance(target, ValueCastable) else Value.cast(target)
+        if fault.reads:
+            value = fault.change(target, self)
+            assert value is not None
+            substitution = _Substitution(target, value)
+            substitution.on_tree(self.fragment)
+            if not substitution.count:
+                raise ValueError(f"the fault {fault.about!r} changes nothing: nobody reads {fault.signal}")
+            return
         count = 0
 
         def changed(statements) -> list:
@@ -114,7 +165,7 @@ class Inside:
                 if isinstance(statement, Switch):
                     cases = [(patterns, changed(body), where) for patterns, body, where in statement.cases]
                     statement = Switch(statement.test, cases, src_loc=statement.src_loc)
-                elif isinstance(statement, Assign) and _driven(statement) is target:
+                elif isinstance(statement, Assign) and _drives(statement.lhs, target):
                     if fault.only in (None, count):
                         value = fault.change(statement.rhs, self)
                         statement = None if value is None else Assign(statement.lhs, value)
@@ -136,9 +187,10 @@ class Inside:
         return fragment, name
 
 
-def _driven(statement: Assign) -> Signal | None:
-    """The signal that the statement drives as a whole, or a part of it."""
-    target = statement.lhs
-    while isinstance(target, Slice):
-        target = target.value
-    return target if isinstance(target, Signal) else None
+def _drives(left: Value, target: Value) -> bool:
+    """An assignment to `left` drives the target as a whole, or a part of it."""
+    while isinstance(left, Slice):
+        if isinstance(target, Slice) and left.value is target.value:
+            return target.start <= left.start and left.stop <= target.stop
+        left = left.value
+    return left is target

@@ -35,7 +35,8 @@ def _accumulator(b: Bench) -> None:
         m.d.sync += [total.eq(0), swept.eq(1)]
     with m.Elif(adds[2]):
         m.d.sync += [total.valid.eq(1), total.data.eq(total.data + block.i_product)]
-    b.check(~(drains[2] & swept) | ((block.o.valid == total.valid) & (~total.valid | (block.o.data == total.data))))
+    b.check(~(drains[2] & swept) | (block.o.valid == total.valid))
+    b.check(~(drains[2] & swept & total.valid) | (block.o.data == total.data))
     b.cover(drains[2] & swept & total.valid & (total.data == 3) & b.past(drains[2] | adds[2], "busy"))
     b.invariant(drains[1] == (drained_before.valid & (drained_before.bank == bank)
                               & (drained_before.word == word)))
@@ -61,7 +62,8 @@ def _accumulator_inside(b: Bench, bank, word, adds, drains, total, swept) -> Non
         b.invariant(~(steps[0].adds & steps[1].adds) & ~(steps[0].drains & steps[1].drains))
         for step in steps:
             b.invariant(~(step.adds & step.drains))
-    to_add, to_drain = ([inside(f"{name}@{number}") for number in range(2)] for name in ("to_add", "to_drain"))
+    to_add, to_drain = ([inside(f"{name}@{number}") for number in range(2)]
+                        for name in ("to_add", "to_drain"))
     # Carry cells choose between the banks only where one of them is all ones.
     b.check(to_add[0].all() | to_add[1].all())
     read = ~(inside("passed_add") & to_add[0] & to_add[1])
@@ -76,5 +78,7 @@ PROOFS = (
           "a drained word is the sum of all products added since it was drained before, and not valid "
           "where there were none",
           lambda: Accumulator(SMALL), _accumulator,
-          Fault("a sum that is one cycle old is not passed on", "passes_add@0", lambda value, inside: Const(0)), quick=True),
+          Fault("a sum that is one cycle old is not passed on", "passes_add@0",
+                lambda value, inside: Const(0)),
+          quick=True),
 )

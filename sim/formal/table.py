@@ -1,12 +1,12 @@
 """All proofs."""
 
-from . import axi, collecting, lanes, queues, tokens
+from . import axi, collecting, guarding, lanes, offers, queues, segments, skipping, tokens
 from .bench import Proof
 
 __all__ = ["PROOFS", "chosen"]
 
-PROOFS: tuple[Proof, ...] = (*queues.PROOFS, *tokens.PROOFS, *axi.PROOFS,
-                              *collecting.PROOFS, *lanes.PROOFS)
+_FAMILIES = (queues, tokens, axi, guarding, segments, collecting, lanes, skipping, offers)
+PROOFS: tuple[Proof, ...] = tuple(proof for family in _FAMILIES for proof in family.PROOFS)
 
 
 def chosen(names: list[str]) -> list[Proof]:

@@ -66,7 +66,7 @@ class Result:
 def run(proof: Proof, folder: Path, *, depth: int | None = None) -> Result:
     """Prove, cover, and find the seeded fault. `depth` replaces the proof's own; FormalError."""
     folder.mkdir(parents=True, exist_ok=True)
-    depth = depth or proof.depth
+    given, depth = depth is not None, depth or proof.depth
     seconds: dict[str, float] = {}
     output = ""
     whole, broken = proof.bench(broken=False), proof.bench(broken=True)
@@ -88,7 +88,9 @@ def run(proof: Proof, folder: Path, *, depth: int | None = None) -> Result:
             raise FormalError(f"yosys-smtbmc gave no answer for {proof.name}, {name}:\n{printed}")
         return "Status: PASSED" in printed, printed
 
-    proven, printed = part("base", "whole", ["-t", str(depth), "--dump-vcd", "base.vcd"])
+    # An induction over k cycles needs k from reset and no more.
+    base = depth if proof.induction is None or given else proof.induction + 1
+    proven, printed = part("base", "whole", ["-t", str(base), "--dump-vcd", "base.vcd"])
     if not proven:
         output += printed
     if proof.induction is not None:

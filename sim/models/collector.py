@@ -4,6 +4,7 @@ import random
 from dataclasses import dataclass, field
 
 from hdl.config import Config
+from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS
 
 EARLIER_ADDRESS, PARAMETER_ADDRESS = 0x4000, 0x2004
 
@@ -13,7 +14,7 @@ def wrap(value: int) -> int:
     return (value + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
-def scale_int8(x: int, multiplier: int, pre: int, post: int) -> int:
+def scale_int8(x: int, multiplier: int, shift: int) -> int:
     """The arithmetic of `layouts.ScaleWord`."""
     def round_shift(value: int, shift: int) -> int:
         return (value + (1 << shift >> 1)) >> shift
@@ -21,7 +22,8 @@ def scale_int8(x: int, multiplier: int, pre: int, post: int) -> int:
     def saturate(value: int, bits: int) -> int:
         return max(-(1 << (bits - 1)), min((1 << (bits - 1)) - 1, value))
 
-    return saturate(round_shift(saturate(round_shift(x, pre), 18) * multiplier, post), 8)
+    y = saturate(round_shift(x << SCALE_LEFT_BITS, shift), 18)
+    return saturate(round_shift(y * multiplier, SCALE_RIGHT_BITS), 8)
 
 
 def _bytes(values: list[int]) -> bytes:
@@ -76,11 +78,8 @@ class Job:
         bits = self.rng.choice([32] if self.large else [4, 9, 16, 24, 32])
         return self.rng.randrange(-(1 << (bits - 1)), 1 << (bits - 1))
 
-    def _scale(self) -> tuple[int, int, int]:
-        rng = self.rng
-        if rng.random() < 0.3:
-            return rng.randrange(1 << 16), rng.randrange(32), rng.randrange(64)
-        return rng.randrange(1 << 12, 1 << 16), rng.randrange(16), rng.randrange(12, 28)
+    def _scale(self) -> tuple[int, int]:
+        return self.rng.randrange(1 << self.rng.choice([12, 16])), self.rng.randrange(32)
 
     def _padding(self, group: int, lane: int) -> bool:
         row = group * self.group + (lane // self.row_lanes if self.group_log2 else 0)
@@ -113,8 +112,8 @@ class Job:
 
     @property
     def job(self) -> dict:
-        multiplier, pre, post = self.scales[0]
-        scale = {"multiplier": multiplier, "pre": pre, "post": post, "reserved0": 0, "reserved1": 0}
+        multiplier, shift = self.scales[0]
+        scale = {"multiplier": multiplier, "shift": shift, "reserved": 0}
         if self.row_scale:
             scale = {name: 0 for name in scale}
         return {
@@ -133,8 +132,8 @@ class Job:
             if self.row_bias:
                 records += _bytes([self.biases[row]])
             if self.row_scale:
-                multiplier, pre, post = self.scales[row]
-                records += _bytes([multiplier | pre << 16 | post << 24])
+                multiplier, shift = self.scales[row]
+                records += _bytes([multiplier | shift << 16])
         return records
 
     def earlier_bytes(self) -> bytes:
@@ -176,14 +175,13 @@ class Job:
 
     def chunk_count(self) -> int:
         """Chunks that may be spent on the job."""
-        port, lanes = self.config.port_bytes, self.config.lanes
+        lanes = self.config.lanes
+        port = min(self.config.port_bytes, lanes * self.element)  # int8: a chunk a word
         if self.group_log2 and not self.out_raw:
             if not self.run:
                 return self.rows * -(-self.row_bytes // port)
             sizes = [min(self.group, self.rows - group * self.group) * self.row_bytes
                      for group in range(self.groups)]
-            if self.int8 and self.config.chains == 1:
-                return -(-sum(sizes) // port)
             return sum(-(-size // port) for size in sizes)
         whole = lanes * self.element
         if self.int8:
@@ -223,7 +221,6 @@ def write(job: dict, stream: list[dict]) -> dict[int, int]:
         while at < job["row_bytes"]:
             chunk = stream.pop(0)
             assert chunk["count"] >= 1
-            assert chunk["data"] >> (8 * chunk["count"]) == 0, "bytes past the count are not zero"
             for byte in range(chunk["count"]):
                 written[job["address"] + row * job["stride"] + at + byte] = chunk["data"] >> (8 * byte) & 255
             at += chunk["count"]

@@ -59,7 +59,7 @@ def check_jobs(descriptors: Sequence[Mapping[str, int]], jobs: Mapping[str, list
                      "params_address", "relu"):
             assert collector[name] == values[name], name
         assert sum(collector["scale"][name] << shift for name, shift in (
-            ("multiplier", 0), ("pre", 16), ("reserved0", 21), ("post", 24), ("reserved1", 30),
+            ("multiplier", 0), ("shift", 16), ("reserved", 21),
         )) == values["scale"]
         assert owners[number] == {
             "pk_log2": values["pk_log2"], "slice_words": 2, "total_words": 1 + number % 2, "packed": 0,

@@ -46,12 +46,13 @@ def csr_case(memory: Memory, pointers: Sequence[int], indices: Sequence[int], va
     count = columns - start if count is None else count
     size = 4 if wide else 2
     first, nnz, rows = pointers[0], len(values), len(pointers) - 1
-    placed = memory.place(b"".join(p.to_bytes(4, "little", signed=True) for p in pointers), align)
+    placed = memory.place(b"".join(p.to_bytes(4, "little", signed=True) for p in pointers),
+                          max(align, 4))
     job = {
         "format": FetchFormat.CSR32 if wide else FetchFormat.CSR16, "rows": rows, "start": start,
         "count": count, "pointers": placed + 4, "nnz": nnz, "first": first, "columns": columns,
         "indices": memory.place(b"".join((i % (1 << 8 * size)).to_bytes(size, "little") for i in indices),
-                                align),
+                                max(align, size)),
         "values": memory.place(bytes(v % 256 for v in values), align), "stride": 0xBAD,
     }
     events, faults, at, highest = [], set(), 0, 0

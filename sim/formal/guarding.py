@@ -1,0 +1,129 @@
+"""Proofs of the last gate before the memory."""
+
+from amaranth.hdl import Signal
+
+from hdl.config import AXI_PAGE_BYTES
+from hdl.guard import MAX_WRITE_BURSTS, MemoryGuard
+from hdl.registers import WINDOW_BYTES
+
+from .bench import Bench, Proof
+from .checks import moves, stable, steady
+from .configs import SMALL
+from .inside import Fault
+
+__all__ = ["PROOFS", "allowed"]
+
+COUNT_BITS = 10
+
+
+def allowed(address, window):
+    """An AxiAddress: every byte of the burst lies in the window, and in one page."""
+    first = address.address
+    aligned = first & ~(SMALL.port_bytes - 1)
+    end = aligned + (address.length + 1) * SMALL.port_bytes   # one more bit: nothing wraps around
+    page = AXI_PAGE_BYTES.bit_length() - 1
+    return ((first >= window.base * WINDOW_BYTES) & (end <= (window.last + 1) * WINDOW_BYTES)
+            & ((end - 1)[page:] == first[page:]))
+
+
+def _windows(b: Bench) -> None:
+    """Nothing is assumed: of the array, of the memory, of the windows."""
+    guard = b.dut
+    ar, aw = guard.memory.ar, guard.memory.aw
+    b.check(~ar.valid | allowed(ar.p, guard.i_windows.read))
+    b.check(~aw.valid | allowed(aw.p, guard.i_windows.write))
+    for channel, window in ((ar, guard.i_windows.read), (aw, guard.i_windows.write)):
+        b.cover(moves(channel) & (window.base != 0) & (window.last == window.base) & (channel.p.length == 7))
+
+
+def _behind_addresses(b: Bench) -> None:
+    """Whatever the array does: data goes out only for a burst whose address is out or on offer."""
+    guard, m = b.dut, b.m
+    aw, w = guard.memory.aw, guard.memory.w
+    announced, sent = Signal(COUNT_BITS), Signal(COUNT_BITS)
+    answered = Signal(COUNT_BITS)
+    m.d.sync += [announced.eq(announced + moves(aw)), sent.eq(sent + (moves(w) & w.p.last)),
+                 answered.eq(answered + moves(guard.memory.b))]
+    # The memory answers what it was sent.
+    b.assume(~guard.memory.b.valid | ((announced != answered) & (sent != answered)))
+    ahead = (announced - sent)[:COUNT_BITS]
+    # -1: the data of the burst on offer has gone out, its address has not.
+    late = (sent - announced)[:COUNT_BITS] == 1
+    b.check(~w.valid | (~late & ((ahead != 0) | aw.valid)))
+    b.cover(late & moves(aw))
+    b.invariant(b.inside("lead") == (ahead + 1)[:COUNT_BITS])
+    writes = (announced - answered)[:COUNT_BITS]
+    b.invariant(writes == b.inside("writes"))
+    b.invariant((writes < MAX_WRITE_BURSTS) | ((writes == MAX_WRITE_BURSTS) & ~b.inside("offered@1")))
+    b.invariant(late | (ahead <= writes))
+
+
+def _protocol(b: Bench) -> None:
+    """An array that keeps the rules, windows that stay: then the memory sees the rules kept, in whatever
+    cycle the port is held or closed, and quiet means quiet."""
+    guard, m = b.dut, b.m
+    port, memory = guard.port, guard.memory
+    steady(b, port.ar, port.aw, port.w, memory.r, memory.b)
+    stable(b, memory.ar, memory.aw, memory.w)
+    windows = b.constant(guard.i_windows.shape(), "windows")
+    b.drive(guard.i_windows, windows)
+    asked, come = Signal(COUNT_BITS), Signal(COUNT_BITS)
+    announced, sent, answered = Signal(COUNT_BITS), Signal(COUNT_BITS), Signal(COUNT_BITS)
+    m.d.sync += [
+        asked.eq(asked + moves(memory.ar)), come.eq(come + (moves(memory.r) & memory.r.p.last)),
+        announced.eq(announced + moves(memory.aw)), sent.eq(sent + (moves(memory.w) & memory.w.p.last)),
+        answered.eq(answered + moves(memory.b)),
+    ]
+    b.assume(~memory.r.valid | (asked != come))
+    b.assume(~memory.b.valid | ((announced != answered) & (sent != answered)))
+    # What passes is what was offered, and is taken on both sides at once.
+    for inner, outer in ((port.ar, memory.ar), (port.aw, memory.aw), (port.w, memory.w),
+                         (memory.r, port.r), (memory.b, port.b)):
+        b.check(moves(inner) == moves(outer))
+        b.check(~outer.valid | (inner.valid & (outer.p == inner.p)))
+    quiet = ((asked == come) & (announced == answered) & (sent == announced)
+             & ~memory.ar.valid & ~memory.aw.valid)
+    b.check(guard.o_quiet == quiet)
+    was_quiet = b.past(guard.o_quiet & guard.i_close, "was_quiet")
+    b.check(~(was_quiet & guard.i_close) | (
+        guard.o_quiet & ~memory.ar.valid & ~memory.aw.valid & ~memory.w.valid))
+    # Under `i_close` nothing new comes on offer.
+    for number, channel in enumerate((memory.ar, memory.aw)):
+        held = b.past(channel.valid & ~channel.ready, f"offered{number}")
+        b.check(~(channel.valid & (guard.i_close | guard.i_hold)) | held)
+    b.cover(guard.i_close & guard.o_quiet & b.past(moves(memory.b), "answer"))
+    reads, writes = (asked - come)[:COUNT_BITS], (announced - answered)[:COUNT_BITS]
+    late = (sent - announced)[:COUNT_BITS] == 1
+    ahead = (announced - sent)[:COUNT_BITS]
+    for count, name, most, number in ((reads, "reads", 16 * SMALL.read_buffer_beats, 0),
+                                      (writes, "writes", MAX_WRITE_BURSTS, 1)):
+        b.invariant(count == b.inside(name))
+        b.invariant((count < most) | ((count == most) & ~b.inside(f"offered@{number}")))
+    b.invariant(b.inside("lead") == (ahead + 1)[:COUNT_BITS])
+    b.invariant(late | (ahead <= writes))
+    # Data ahead of its address: the address is on offer, and stays so.
+    b.invariant(~late | memory.aw.valid)
+    for number, (channel, name) in enumerate(((memory.ar, "ar"), (memory.aw, "aw"))):
+        b.invariant(b.inside(f"offered@{number}") == b.past(channel.valid & ~channel.ready, f"kept_{name}"))
+
+
+PROOFS = (
+    Proof("guard_windows", "MemoryGuard",
+          "no address goes out unless every byte of its burst lies in the window and in one page; nothing "
+          "assumed of array, memory, windows or reset",
+          lambda: MemoryGuard(SMALL), _windows,
+          Fault("the end of a burst is not looked at", "inside@0",
+                lambda value, inside: inside("first@0") >= inside("i_windows").read.base),
+          depth=4, quick=True),
+    Proof("guard_data", "MemoryGuard",
+          "data goes out only for a burst whose address is out or on offer, whatever the array does",
+          lambda: MemoryGuard(SMALL), _behind_addresses,
+          Fault("data may pass without an address", "w_open", lambda value, inside: inside("lead") != 0),
+          quick=True),
+    Proof("guard_protocol", "MemoryGuard",
+          "`ar`, `aw`, `w` are stable whenever the port is held or closed; all passes unchanged; quiet "
+          "means nothing offered or outstanding, and stays so under `i_close`",
+          lambda: MemoryGuard(SMALL), _protocol,
+          Fault("an offer is taken back when the port closes", "goes@0",
+                lambda value, inside: value & ~inside("i_close")), quick=True),
+)

@@ -1,0 +1,125 @@
+"""Proofs that what an output stream offers stays until it is taken, block by block."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from amaranth.hdl import Const, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.chain import ChainStage
+from hdl.dealer import ParameterRecords
+from hdl.dense_loader import DenseLoader
+from hdl.descriptor_reader import DescriptorReader
+from hdl.pe_front import PeFront
+from hdl.row_pointers import RowPointers
+from hdl.row_queue import RowQueue
+from hdl.token_join import TokenJoin
+
+from .bench import Bench, Proof
+from .checks import levels, moves, stable, steady
+from .configs import SMALL
+from .inside import Fault
+
+__all__ = ["PROOFS", "output_streams"]
+
+TWO_BEATS = replace(SMALL, lanes=32, port_bytes=64)
+"""A descriptor is two beats."""
+
+
+def _streams(component: wiring.Component, flow) -> list:
+    """The streams of a block that go one way, arrays one by one; those always taken are left out."""
+    found = []
+
+    def visit(value, member) -> None:
+        if member.dimensions:
+            for element in value:
+                visit(element, wiring.Member(member.flow, member.signature))
+        elif isinstance(member.signature, stream.Signature) and not member.signature.always_ready:
+            found.append(value)
+
+    for name, member in component.signature.members.items():
+        if member.is_signature and member.flow == flow:
+            visit(getattr(component, name), member)
+    return found
+
+
+def output_streams(component: wiring.Component) -> list:
+    """Streams that the block offers."""
+    return _streams(component, Out)
+
+
+def _stays(b: Bench) -> None:
+    """All streams of the block; plans and jobs that its contract calls constant are constant."""
+    steady(b, *_streams(b.dut, In))
+    for name in ("i_plan", "i_group_log2", "i_owner", "i_own_words"):
+        if name in b.dut.signature.members:
+            port = getattr(b.dut, name)
+            shape = b.dut.signature.members[name].shape
+            b.drive(port, b.constant(shape, f"constant_{name}"))
+    stable(b, *output_streams(b.dut))
+    levels(b)
+
+
+def _proof(block: type, make: Callable[[], wiring.Component], fault: Fault, *, extra=None, **how) -> Proof:
+    """The proof of one block; `extra` states what else its contract asks of its inputs."""
+    def state(b: Bench) -> None:
+        _stays(b)
+        if extra is not None:
+            extra(b)
+
+    name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in block.__name__)
+    return Proof(f"offers{name}", block.__name__, "all output streams are stable", make, state, fault, **how)
+
+
+def _starts_before_chunks(b: Bench) -> None:
+    """A job starts before its first chunk is on offer."""
+    b.assume(~(b.dut.i_start & b.dut.i.valid))
+
+
+def _starts_when_idle(b: Bench) -> None:
+    """Reads begin when the reader is idle."""
+    block, asked = b.dut, Signal(8)
+    b.assume(~block.i_start | block.o_idle)
+    # Beats come when they were asked for.
+    b.m.d.sync += asked.eq(asked + Mux(moves(block.o_request), block.o_request.p.beats + 1, 0)
+                           - block.i_beat.valid)
+    b.assume(~block.i_beat.valid | (asked != 0))
+
+
+def _chunks_after_their_job(b: Bench) -> None:
+    """Chunks come when their read job was taken, up to the last one."""
+    block, due = b.dut, Signal()
+    with b.m.If(moves(block.o_read_job)):
+        b.m.d.sync += due.eq(1)
+    with b.m.Elif(moves(block.i) & block.i.p.last):
+        b.m.d.sync += due.eq(0)
+    b.assume(~block.i.valid | due)
+    busy, held, ended = b.inside("_busy"), b.inside("_held"), b.inside("last_out")
+    offered = block.o_read_job.valid
+    b.invariant(~due | (busy & ~offered & ~ended & ~(held & b.inside("_last"))))
+    b.invariant(~offered | (busy & ~held & ~due & ~ended))
+    b.invariant(~held | (busy & ~ended))
+    b.invariant(~ended | busy)
+
+
+def _deaf(path: str = "o") -> Fault:
+    """The fault that the block takes what it offers for taken."""
+    return Fault("a stalled element counts as taken", f"{path}.ready",
+                 lambda value, inside: Const(1), reads=True)
+
+
+PROOFS = (
+    _proof(ChainStage, lambda: ChainStage(SMALL), _deaf()),
+    _proof(RowQueue, lambda: RowQueue(SMALL),
+           Fault("an item is dealt to a chain that stalls", "can", lambda value, inside: Const(1))),
+    _proof(PeFront, lambda: PeFront(SMALL), _deaf()),
+    _proof(TokenJoin, lambda: TokenJoin(SMALL), _deaf()),
+    _proof(RowPointers, lambda: RowPointers(SMALL), _deaf()),
+    _proof(DenseLoader, lambda: DenseLoader(SMALL), _deaf("o_read_job"), extra=_chunks_after_their_job),
+    _proof(DescriptorReader, lambda: DescriptorReader(TWO_BEATS), _deaf(), extra=_starts_when_idle,
+           induction=None, depth=10),
+    _proof(ParameterRecords, lambda: ParameterRecords(SMALL),
+           Fault("the chain changes with every cycle", "chain", lambda value, inside: ~inside("chain")),
+           extra=_starts_before_chunks),
+)

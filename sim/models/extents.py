@@ -1,0 +1,117 @@
+"""Where a descriptor's arrays lie, and what an array must say of a descriptor, in plain Python."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from hdl.config import Config
+from hdl.registers import ErrorCode
+
+__all__ = ["Extent", "extent_error", "extents", "field_error"]
+
+Descriptor = Mapping[str, int]
+Windows = Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Extent:
+    """`rows` of `row_bytes` each, `stride` apart, from `address` on; `field` holds the address."""
+
+    field: str
+    address: int
+    row_bytes: int
+    rows: int = 1
+    stride: int = 0
+    write: bool = False
+
+    @property
+    def end(self) -> int:
+        return self.address + (self.rows - 1) * self.stride + self.row_bytes
+
+    def addresses(self) -> Iterator[range]:
+        return (range(start, start + self.row_bytes) for start in range(
+            self.address, self.address + self.rows * self.stride, self.stride)) if self.rows > 1 else iter(
+                [range(self.address, self.address + self.row_bytes)])
+
+
+def extents(config: Config, d: Descriptor) -> list[Extent]:
+    """Every array that a descriptor with good fields uses, in the order of the fields."""
+    result = []
+    rows, k_count, n_count = d["rows"], d["k_count"], d["n_count"]
+    if d["a_format"]:
+        result += [
+            Extent("a_pointers", d["a_pointers"], 4 * rows),
+            Extent("a_indices", d["a_indices"], (4 if d["a_format"] == 2 else 2) * d["a_nnz"]),
+            Extent("a_values", d["a_values"], d["a_nnz"])]
+    else:
+        result.append(Extent("a_values", d["a_values"], k_count, rows, d["a_stride"]))
+    if not d["reuse_tile"] and k_count:
+        if d["b_format"] >= 2:
+            result += [
+                Extent("b_pointers", d["b_pointers"], 4 * k_count),
+                Extent("b_indices", d["b_indices"], (4 if d["b_format"] == 3 else 2) * d["b_nnz"]),
+                Extent("b_values", d["b_values"], d["b_nnz"])]
+        else:
+            result.append(Extent("b_values", d["b_values"], n_count, k_count, d["b_stride"]))
+    groups = -(-rows >> d["group_log2"])
+    word_bytes = 4 * config.lanes * (1 if d["group_log2"] else -(-n_count // config.lanes))
+    if d["out_raw"]:
+        result.append(Extent("c_address", d["c_address"], word_bytes, groups, d["c_stride"], write=True))
+    else:
+        result.append(Extent("c_address", d["c_address"], n_count * (1 if d["out_int8"] else 4), rows,
+                             d["c_stride"], write=True))
+    if d["accumulate"]:
+        result.append(Extent("cin_address", d["cin_address"], word_bytes, groups, d["cin_stride"]))
+    if d["row_bias"] or d["row_scale"]:
+        record_bytes = 4 * (d["row_bias"] + d["row_scale"])
+        result.append(Extent("params_address", d["params_address"], record_bytes * rows))
+    return [extent for extent in result if extent.row_bytes]
+
+
+def extent_error(config: Config, d: Descriptor, windows: Windows) -> tuple[ErrorCode, str, int] | None:
+    """Code, field and address that a descriptor with good fields is refused with; None where it runs.
+
+    windows : "read", "write" to first and last byte
+    """
+    for extent in extents(config, d):
+        first, last = windows["write" if extent.write else "read"]
+        if extent.address < first or extent.end - 1 > last:
+            return ErrorCode.OUTSIDE, extent.field, extent.address
+        if extent.write and extent.rows > 1 and extent.stride < extent.row_bytes:
+            return ErrorCode.FIELD, "c_stride", 0
+    if not d["reuse_tile"] and d["k_count"] and not d["b_format"]:
+        words = ((d["k_count"] - 1 >> d["pk_log2"] >> d["group_log2"]) + 1) * d["slice_words"]
+        if words > (config.lane_values if d["whole"] else config.lane_values // 2):
+            return ErrorCode.FIELD, "k_count", 0
+    return None
+
+
+def field_error(config: Config, d: Descriptor, tile_present: bool) -> tuple[ErrorCode, str] | None:
+    """Code and first field that a descriptor is refused with by its fields alone, None if there is none."""
+    packed, grouped = d["b_format"] != 0, d["group_log2"] != 0
+    words, pes = -(-d["n_count"] // config.lanes), config.pes
+    slices = pes >> d["pk_log2"]
+    sliced = d["pk_log2"] != config.pe_bits
+    table = (config.table_rows if d["whole"] else config.table_rows // 2) << d["pk_log2"]
+    if d["opcode"] != 1:
+        return ErrorCode.OPCODE, "opcode"
+    bad = {
+        "a_format": d["a_format"] > 2,
+        "b_format": packed and not config.compressed_b,
+        "half": d["whole"] and d["half"],
+        "reuse_tile": d["reuse_tile"] and not tile_present,
+        "out_int8": d["out_int8"] and not config.scale_multipliers,
+        "out_raw": d["out_int8"] and d["out_raw"],
+        "pk_log2": d["pk_log2"] > config.pe_bits or (grouped and sliced),
+        "group_log2": d["group_log2"] > config.lane_bits or (grouped and packed),
+        "rows": d["rows"] == 0,
+        "k_count": d["k_count"] > (min(config.tile_bytes, table) if config.compressed_b and packed
+                                   else config.tile_bytes),
+        "n_count": (d["n_count"] == 0 or words > d["slice_words"] * slices
+                    or (grouped and d["n_count"] > config.lanes >> d["group_log2"])),
+        "slice_words": (not 1 <= d["slice_words"] <= config.acc_words or (grouped and d["slice_words"] != 1)
+                        or (packed and sliced and d["slice_words"] & (d["slice_words"] - 1) != 0)),
+    }
+    for name, wrong in bad.items():
+        if wrong:
+            return ErrorCode.FIELD, name
+    return None

@@ -1,0 +1,63 @@
+"""From unknown registers and memories the array reaches known outputs after reset, and computes the same."""
+
+import re
+
+import numpy as np
+import pytest
+
+from sim import cocotb_transport
+from sim.harness_top import harness_verilog
+from tests.products import draw_matrix, draw_options, run_checked
+from tests.simulators import need
+from zerolane.device import Device
+
+_ARRAY_MODULE = re.compile(r"^module \\?zerolane_harness(?:\.array\b|_).*?^endmodule",
+                           re.MULTILINE | re.DOTALL)
+_REGISTER_INITIAL = re.compile(r"^(\s*reg (?:\[\d+:\d+\] )?\S+)\s+= \d+'h[0-9a-f]+;$", re.MULTILINE)
+_MEMORY_INITIAL = re.compile(r"^( *)initial begin.*?^\1end\n", re.MULTILINE | re.DOTALL)
+
+
+def unknown_start(verilog: str) -> tuple[str, int, int]:
+    """The harness with nothing in the array's registers and memories, and how many of each it was."""
+    counts = [0, 0]
+
+    def forget(module: re.Match) -> str:
+        text, registers = _REGISTER_INITIAL.subn(r"\1 ;", module[0])
+        text, memories = _MEMORY_INITIAL.subn("", text)
+        counts[0] += registers
+        counts[1] += memories
+        return text
+
+    return _ARRAY_MODULE.sub(forget, verilog), counts[0], counts[1]
+
+
+@pytest.mark.icarus
+@pytest.mark.parametrize("preset", ["tiny", pytest.param("small", marks=pytest.mark.slow)])
+def test_nothing_that_the_array_was_before_reset_reaches_its_results(
+        preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    need("icarus")
+    forgotten = []
+
+    def without_initials(config, depth_words, design):
+        text, *counts = unknown_start(harness_verilog(config, depth_words, design))
+        assert "initial" not in "".join(module[0] for module in _ARRAY_MODULE.finditer(text))
+        forgotten.append(counts)
+        return text
+
+    def cycles() -> list[tuple[int, int]]:
+        rng = np.random.default_rng(5)
+        taken = []
+        with Device(preset, simulator="icarus", memory_bytes=1 << 16, latency_cycles=8) as device:
+            for (rows, inner, columns), bias, scale in (((6, 12, 21), None, None), ((9, 14, 1), "row", None),
+                                                        ((5, 10, 9), "column", "one")):
+                a = draw_matrix(rng, rows, inner, 0.4, "csr")
+                b = draw_matrix(rng, inner, columns, 0.6, "dense")
+                run_checked(device, a, b, **draw_options(rng, rows, columns, bias, scale, True))
+                assert device.last_job is not None and device.transport is not None
+                taken.append((device.last_job.cycles, device.transport.stats.cycles))
+        return taken
+
+    known = cycles()
+    monkeypatch.setattr(cocotb_transport, "harness_verilog", without_initials)
+    assert cycles() == known
+    assert forgotten[0][0] > 500 and forgotten[0][1] > 10
