@@ -67,6 +67,7 @@ PROOFS = (
           "bursts cross no 4 KiB page and are stable; nothing is asked for without a free place, so that "
           "a beat always finds one",
           lambda: SegmentReader(SMALL, BYTES), _requests,
-          Fault("a burst under way is not counted", "asked", lambda value, inside: Const(0)),
-          depth=8, cover=40),
+          Fault("every burst is a whole block long", "o_request.p.beats",
+                lambda value, inside: Const(15)),
+          depth=6, cover=40),
 )
