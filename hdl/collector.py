@@ -17,7 +17,7 @@ from .reader import SegmentReader
 __all__ = ["Collector", "CollectorPath"]
 
 ELEMENT_BYTES = ACC_BITS // 8
-"""Of parameters; their address is a multiple of it."""
+"""Of earlier sums and parameters; their addresses and strides are multiples of it."""
 
 
 class CollectorPath(wiring.Component):
@@ -145,9 +145,9 @@ class Collector(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.path = path = CollectorPath(config)
-        # Earlier sums are whole words of the array's own making, which begin on a beat.
-        earlier = SegmentReader(config, config.port_bytes, align_bytes=config.port_bytes)
-        parameters = SegmentReader(config, record_bytes(config), single_row=True, align_bytes=ELEMENT_BYTES)
+        earlier = SegmentReader(config, config.port_bytes, align_bytes=ELEMENT_BYTES)
+        parameters = SegmentReader(config, record_bytes(config), single_row=True, align_bytes=ELEMENT_BYTES,
+                                   shallow=True)
         m.submodules.earlier_reader, m.submodules.parameter_reader = earlier, parameters
         connect(m, path.o_earlier_job, earlier.i_job)
         connect(m, path.o_parameter_job, parameters.i_job)

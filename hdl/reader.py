@@ -20,7 +20,7 @@ class SegmentReader(wiring.Component):
     gaps around it whose last chunk lies in two beats costs a cycle more.
     Latency: three cycles from a job to its first request, five from a beat to its first chunk. A contiguous
     job of short rows learns its length in as many cycles as its number of rows has bits.
-    Backpressure: nothing is asked before `read_buffer_beats` has room for the longest burst, so beats are
+    Backpressure: nothing is asked before the buffer has room for the longest burst, so beats are
     always taken; a stalled `o` stops the requests when the buffer is spoken for.
     Order: that of the job; the next job is taken when the last chunk of the former is at the output.
 
@@ -33,6 +33,8 @@ class SegmentReader(wiring.Component):
     single_row : bool, build it for jobs of one row at most, at half the logic; `stride` is not looked at
     align_bytes : int, a power of two: addresses and strides are multiples of it (lower bits count as 0),
         sizes too, which saves a step of the shifter each time it doubles
+    shallow : bool, room for two bursts only instead of `read_buffer_beats`, which takes no block RAM: where
+        little is read in a cycle
 
     Members
     -------
@@ -45,12 +47,13 @@ class SegmentReader(wiring.Component):
     """
 
     def __init__(self, config: Config, chunk_bytes: int, *, single_row: bool = False,
-                 align_bytes: int = 1):
+                 align_bytes: int = 1, shallow: bool = False):
         if not 1 <= chunk_bytes <= config.port_bytes or chunk_bytes & (chunk_bytes - 1):
             raise ValueError(f"chunk_bytes = {chunk_bytes}; it must be a power of two from 1 to port_bytes, "
                              f"{config.port_bytes}")
         self._config, self._chunk_bytes, self._single_row = config, chunk_bytes, single_row
         self._align_log2 = log2_exact(align_bytes)
+        self._depth = 2 * MAX_BURST_BEATS if shallow else config.read_buffer_beats
         super().__init__({
             "i_job": In(stream.Signature(SegmentJob())),
             "o": Out(stream.Signature(Chunk(chunk_bytes))),
@@ -81,7 +84,7 @@ class SegmentReader(wiring.Component):
         with m.Elif(done):
             m.d.sync += active.eq(0)
 
-        m.submodules.buffer = buffer = BlockQueue(8 * self._config.port_bytes, self._config.read_buffer_beats)
+        m.submodules.buffer = buffer = BlockQueue(8 * self._config.port_bytes, self._depth)
         m.d.comb += [buffer.i.valid.eq(self.i_beat.valid), buffer.i.payload.eq(self.i_beat.payload.data)]
         self._ask(m, start, strided, buffer.o_freed)
         self._answer(m, start, strided, done, buffer.o)
@@ -95,7 +98,7 @@ class SegmentReader(wiring.Component):
     def _ask(self, m: Module, start, strided, freed) -> None:
         """The next burst, as far as the job is known, when there is room for the longest one."""
         job, request = self.i_job.payload, self.o_request
-        depth, beat_log2 = self._config.read_buffer_beats, log2_exact(self._config.port_bytes)
+        depth, beat_log2 = self._depth, log2_exact(self._config.port_bytes)
         asking = Signal()
         position = Signal(ADDRESS_BITS - beat_log2)  # beat to be asked next
         last = Signal(ADDRESS_BITS)                  # last byte that is known to be wanted

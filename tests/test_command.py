@@ -343,7 +343,7 @@ def test_a_bad_field_is_named_and_nothing_starts(name: str, changes: dict[str, i
     {"group_log2": 3, "n_count": 1, "slice_words": 1}, {"k_count": 0}, {"k_count": 4096},
     {"k_count": 8192, "whole": 1},
     {"k_count": 128 * 1024, "whole": 1, "group_log2": 3, "n_count": 1, "slice_words": 1},
-    {"k_count": 4096, "b_format": 2, "whole": 1}, {"n_count": 2048, "pk_log2": 0, "slice_words": 32},
+    {"k_count": 4096, "b_format": 2, "whole": 1}, {"n_count": 1024, "pk_log2": 0, "slice_words": 16},
     {"out_int8": 1, "row_scale": 1}, {"b_format": 3, "pk_log2": 2, "slice_words": 4, "n_count": 64},
 ])
 def test_the_largest_values_are_accepted(changes: dict[str, int]) -> None:
