@@ -1,12 +1,15 @@
 """Measures what docs/results.md shows and writes the page: every figure from a record, none typed.
 
     scripts/results.py FOLDER [--run] [--matrices DIR]
+    scripts/results.py FOLDER --fpga [--run]
 
 FOLDER holds the records (NAME.json); `--run` makes those that are missing, with the commands the page names.
+`--fpga` is for the section about FPGAs alone; it takes hours where the others take half of one.
 """
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from hdl.registers import COUNTERS  # noqa: E402
+from scripts import fpga_results  # noqa: E402
 from zerolane.bench_plans import CHOICE_TOLERANCE  # noqa: E402
 from zerolane.bench_tables import COUNTER_HEADS  # noqa: E402
 from zerolane.sweep import FORMS, ZEROS, speedups  # noqa: E402
@@ -273,6 +277,17 @@ int8 out:
 {sweep_section(records["sweep"])}"""
 
 
+def write_fpga_section(folder: Path, output: Path, run: bool) -> None:
+    if run:
+        fpga_results.measure(folder)
+    records = fpga_results.load(folder)
+    if not records:
+        sys.exit(f"results.py: {folder}: no record of a build; --run makes them")
+    output.write_text(fpga_results.with_section(output.read_text(), fpga_results.section(records)))
+    if (folder / fpga_results.PICTURE).exists():
+        shutil.copyfile(folder / fpga_results.PICTURE, output.parent / fpga_results.PICTURE)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -280,15 +295,23 @@ def main() -> None:
     parser.add_argument("--run", action="store_true", help="make records that are missing")
     parser.add_argument("--matrices", type=Path, default=ROOT.parent / "shared" / "matrices")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results.md")
+    parser.add_argument("--fpga", action="store_true", help="the section about FPGAs only")
     options = parser.parse_args()
     folder = options.folder.resolve()
+    if options.fpga:
+        write_fpga_section(folder, options.output, options.run)
+        return
     if options.run:
         measure(folder, options.matrices.resolve())
     missing = [name for name in RUNS if not (folder / f"{name}.json").exists()]
     if missing:
         sys.exit(f"results.py: {folder}: no record {', '.join(missing)}; --run makes it")
     records = {name: json.loads((folder / f"{name}.json").read_text()) for name in RUNS}
-    options.output.write_text(page(records, "../shared/matrices"))
+    text = page(records, "../shared/matrices")
+    old = options.output.read_text() if options.output.exists() else ""
+    # The section about FPGAs has records of its own: it stays as it is.
+    found = re.search(rf"^{fpga_results.TITLE}$.*?(?=^## |\Z)", old, re.MULTILINE | re.DOTALL)
+    options.output.write_text(fpga_results.with_section(text, found[0]) if found else text)
     if (folder / PICTURE).exists():
         shutil.copyfile(folder / PICTURE, options.output.parent / PICTURE)
 

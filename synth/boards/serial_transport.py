@@ -1,0 +1,212 @@
+"""A board on a serial line, behind the interface that the simulators have."""
+
+import random
+import struct
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from sim.transport import (
+    DEFAULT_TIMEOUT_CYCLES,
+    BusError,
+    ToolMissing,
+    Transport,
+    TransportError,
+    TransportTimeout,
+)
+
+from .protocol import (
+    IRQ_BIT,
+    MAX_WORDS,
+    PROTOCOL_VERSION,
+    SYNC_ANSWER,
+    SYNC_COMMAND,
+    Info,
+    Operation,
+    Status,
+    crc,
+)
+from .system import GAP_SECONDS
+
+__all__ = ["DEFAULT_BAUD", "SerialTransport"]
+
+DEFAULT_BAUD = 1_000_000
+_BITS_A_BYTE = 10
+_FRAME_BYTES = 12 + 4 * MAX_WORDS
+_ANSWER_SECONDS = 0.25   # beyond the time on the line: adapters hold bytes back for up to 16 ms
+_TRIES = 5
+_POLL_SECONDS = 0.01
+
+
+class SerialTransport(Transport):
+    """Speaks synth.boards.protocol; every command is answered, or repeated, or given up with an error.
+
+    Parameters
+    ----------
+    port : of the operating system, "/dev/ttyUSB0"; or whatever pyserial opens
+    baud : of the line
+    slowness : multiplies all times to wait, for a board that is simulated
+    report : is told of commands that had to be repeated
+
+    Raises ToolMissing (pyserial), TransportTimeout where no board answers, TransportError where the port does
+    not open or the board speaks another version of the protocol.
+    """
+
+    simulator = "board"
+
+    def __init__(self, port: str, baud: int = DEFAULT_BAUD, *, slowness: float = 1.0,
+                 report: Callable[[str], None] = lambda text: None):
+        try:
+            import serial
+        except ImportError:
+            raise ToolMissing("a serial line needs pyserial: pip install 'zerolane[board]'") from None
+        self._port, self._slowness, self._report = port, slowness, report
+        self._line_seconds = _FRAME_BYTES * _BITS_A_BYTE / baud
+        self.repeated = 0
+        try:
+            self._serial: Any = serial.Serial(port, baud, timeout=0, write_timeout=10 * slowness)
+        except (OSError, ValueError) as error:
+            raise TransportError(f"serial port {port} does not open: {error}") from error
+        self._sequence = random.randrange(256)
+        self._irq = False
+        try:
+            # What is left in the board of an earlier host's command ends with the gap.
+            time.sleep(1.5 * GAP_SECONDS * slowness)
+            self._serial.reset_input_buffer()
+            info = self._command(Operation.INFO, 0, len(Info))
+            if info[Info.VERSION] != PROTOCOL_VERSION:
+                raise TransportError(
+                    f"the board on {port} speaks version {info[Info.VERSION]} of the protocol, this host "
+                    f"version {PROTOCOL_VERSION}; build its bitstream anew")
+        except BaseException:
+            self._serial.close()
+            raise
+        self.clock_hz = info[Info.CLOCK_HZ]
+        super().__init__(info[Info.MEMORY_BYTES])
+
+    # ---- frames ----------------------------------------------------------------------------------
+
+    def _command(self, operation: Operation, address: int, words: int,
+                 data: Sequence[int] | bytes = b"") -> list[int]:
+        """One command, repeated where no good answer comes; the words of its answer."""
+        if self._serial is None:
+            raise TransportError("the serial transport is closed")
+        self._sequence = (self._sequence + 1) & 0xFF
+        body = struct.pack("<BBBI", self._sequence, operation, words, address) + bytes(data)
+        frame = bytes([SYNC_COMMAND]) + body + struct.pack(">H", crc(body))
+        for attempt in range(_TRIES):
+            if attempt:
+                self.repeated += 1
+                self._report(f"no good answer from {self._port}, command {operation.name} again")
+                # The board must have dropped the rest of a damaged command before it hears the next.
+                time.sleep(2 * GAP_SECONDS * self._slowness)
+            answer = self._exchange(frame)
+            if answer is not None:
+                status, values = answer
+                break
+        else:
+            raise TransportTimeout(
+                f"the board on {self._port} gave no answer to {operation.name} in {_TRIES} tries; is it on, "
+                "does its bitstream hold this protocol, is the baud rate right?")
+        self._irq = bool(status >> IRQ_BIT)
+        outcome = status & ~(1 << IRQ_BIT)
+        if outcome != Status.OK:
+            name = Status(outcome).name if outcome in tuple(Status) else str(outcome)
+            raise BusError(f"{operation.name} of {words} words at {address:#x}: the board answered {name}")
+        return values
+
+    def _exchange(self, frame: bytes) -> tuple[int, list[int]] | None:
+        """Send once; status and words, or None without a good answer in time."""
+        try:
+            self._serial.write(frame)
+            received = bytearray()
+            end = time.monotonic() + (2 * self._line_seconds + _ANSWER_SECONDS) * self._slowness
+            while time.monotonic() < end:
+                fresh = self._serial.read(4096)
+                if not fresh:
+                    time.sleep(0.0005)
+                    continue
+                received += fresh
+                answer = self._find_answer(received)
+                if answer is not None:
+                    return answer
+        except OSError as error:
+            raise TransportError(f"serial port {self._port}: {error}") from error
+        return None
+
+    def _find_answer(self, received: bytearray) -> tuple[int, list[int]] | None:
+        """The answer to the command now on its way, wherever it begins in what came."""
+        for start in range(len(received) - 5):
+            if received[start] != SYNC_ANSWER or received[start + 1] != self._sequence:
+                continue
+            words = received[start + 3]
+            end = start + 4 + 4 * words
+            if words > MAX_WORDS or len(received) < end + 2:
+                continue
+            body = bytes(received[start + 1:end])
+            if crc(body) == struct.unpack(">H", received[end:end + 2])[0]:
+                return body[1], list(struct.unpack(f"<{words}I", body[3:]))
+        return None
+
+    # ---- the interface -----------------------------------------------------------------------------
+
+    def write_memory(self, address: int, data: Any) -> None:
+        data = np.ascontiguousarray(data).tobytes() if isinstance(data, np.ndarray) else bytes(data)
+        self._check_range(address, len(data))
+        if not data:
+            return
+        before, after = address % 4, -(address + len(data)) % 4
+        if before:
+            data = self.read_memory(address - before, before) + data
+        if after:
+            data += self.read_memory(address - before + len(data), after)
+        for start in range(0, len(data), 4 * MAX_WORDS):
+            piece = data[start:start + 4 * MAX_WORDS]
+            self._command(Operation.WRITE_MEMORY, address - before + start, len(piece) // 4, piece)
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        self._check_range(address, length)
+        first, end = address // 4 * 4, -(-(address + length) // 4) * 4
+        found = bytearray()
+        for start in range(first, end, 4 * MAX_WORDS):
+            words = min(MAX_WORDS, (end - start) // 4)
+            found += struct.pack(f"<{words}I", *self._command(Operation.READ_MEMORY, start, words))
+        return bytes(found[address - first:][:length])
+
+    def write_register(self, address: int, value: int) -> None:
+        if not 0 <= value < 1 << 32:
+            raise ValueError(f"register {address:#x}, value = {value}; it must fit in 32 bits, unsigned")
+        with self._timed():
+            self._command(Operation.WRITE_REGISTER, address, 1, struct.pack("<I", value))
+
+    def read_register(self, address: int) -> int:
+        with self._timed():
+            return self._command(Operation.READ_REGISTER, address, 1)[0]
+
+    def wait_interrupt(self, timeout_cycles: int = DEFAULT_TIMEOUT_CYCLES) -> None:
+        with self._timed():
+            start = self._now()
+            while not self._irq:
+                if self._now() - start > timeout_cycles:
+                    raise TransportTimeout(f"no interrupt in {timeout_cycles} cycles")
+                if not self._irq:
+                    time.sleep(_POLL_SECONDS)
+
+    def run_cycles(self, cycles: int) -> None:
+        with self._timed():
+            end = self._now() + cycles
+            while self._now() < end:
+                time.sleep(_POLL_SECONDS)
+
+    def _now(self) -> int:
+        """The board's cycles since its reset; looks at the interrupt, too."""
+        info = self._command(Operation.INFO, 0, len(Info))
+        self.stats.cycles = info[Info.CYCLES_HIGH] << 32 | info[Info.CYCLES_LOW]
+        return self.stats.cycles
+
+    def close(self) -> None:
+        if self._serial is not None:
+            self._serial.close()
+            self._serial = None

