@@ -409,6 +409,16 @@ def extremes(session: Session) -> None:
                         out_dtype=np.int8)
 
 
+def widest(session: Session) -> None:
+    """As many columns as one pass can make, and some fewer; every finish that takes another way."""
+    for fewer in (0, 1, session.config.lanes):
+        columns = session.config.max_block_columns - fewer
+        a, b = session.matrix(3, 6, 0.8, "csr"), session.matrix(6, columns, 0.9, "dense")
+        for bias, scale in (("column", None), ("row", "one")):
+            session.any_memory()
+            session.product(a, b, **draw_options(session.rng, 3, columns, bias, scale, False))
+
+
 def wide_indices(session: Session) -> None:
     """32-bit column indices, at every alignment of the arrays."""
     with mock.patch.object(runtime, "INDEX16_COLUMNS", 0):
@@ -806,9 +816,9 @@ def endless(session: Session) -> None:
 # ---- all -----------------------------------------------------------------------------------------------
 
 JOBS: tuple[Callable[[Session], None], ...] = (
-    finishes, registers, doorbells, row_lengths, cuts, reuse, wide_indices, extremes, alignments, far_apart,
-    odd_sums, counts, formats, plans, windows, bad_fields, stops, endless, bus_errors, bad_csr, broken_memory,
-    packed_overflow)
+    finishes, registers, doorbells, row_lengths, cuts, reuse, wide_indices, extremes, widest, alignments,
+    far_apart, odd_sums, counts, formats, plans, windows, bad_fields, stops, endless, bus_errors, bad_csr,
+    broken_memory, packed_overflow)
 
 
 def corpus(session: Session, random_jobs: int = RANDOM_JOBS,
