@@ -322,6 +322,36 @@ def finishes(session: Session) -> None:
             session.product(a, b, **draw_options(session.rng, rows, columns, *case))
 
 
+def formats(session: Session) -> None:
+    """Every format of A with every format of B, P_k and number of rows a word."""
+    config = session.config
+    everything = 1 << 16
+    # K, N, and the most columns that 16-bit indices are used for: both narrow, both wide, only A's, only B's.
+    for inner, columns, narrow in ((20, 13, everything), (20, 13, 0), (12, 21, 15), (20, 13, 15)):
+        with mock.patch.object(runtime, "INDEX16_COLUMNS", narrow):
+            for a_form in ("csr", "dense"):
+                for b_form, packed in (("dense", False), ("dense", True), ("csr", True)):
+                    if packed and not config.compressed_b:
+                        continue
+                    a, b = session.matrix(5, inner, 0.4, a_form), session.matrix(inner, columns, 0.4, b_form)
+                    base = next(plan for plan in session.device.plans(a, b) if not plan.transposed)
+                    words = -(-columns // config.lanes)
+                    for pk in range(config.pe_bits + 1):
+                        slices = config.pes >> pk
+                        slice_words = 1 << (-(-words // slices) - 1).bit_length()
+                        session.any_memory()
+                        session.product(a, b, plan=replace(
+                            base, packed=packed, densified=False, pk_log2=pk, group_log2=0,
+                            slice_words=slice_words, k_cuts=(0, inner), whole=True, block_columns=columns))
+                for group in range(1, config.lane_bits + 1):
+                    few = config.lanes >> group
+                    a, b = session.matrix(5, inner, 0.4, a_form), session.matrix(inner, few, 0.9, "dense")
+                    base = next(plan for plan in session.device.plans(a, b) if not plan.transposed)
+                    session.product(a, b, plan=replace(
+                        base, packed=False, densified=False, pk_log2=config.pe_bits, group_log2=group,
+                        slice_words=1, k_cuts=(0, inner), whole=True, block_columns=few))
+
+
 def plans(session: Session) -> None:
     """Every plan of some products, also with sums through memory."""
     problems = [(14, 60, 37, "csr", "dense"), (12, 50, 20, "odd", "odd"), (24, 40, 1, "csr", "dense"),
@@ -354,8 +384,9 @@ def rows_of(lengths: list[int], columns: int) -> sp.csr_array:
 def row_lengths(session: Session) -> None:
     """Empty and full rows in any order, one column and more."""
     for lengths in ([0], [37], [0] * 9, [0, 0, 0, 37, 0, 0, 0], [37] + [0] * 70, [0] * 70 + [37], [1, 0] * 20,
-                    [0, 37] * 5, [1] * 33, [4] * 12, [1, 2, 3, 0, 5] * 4):
-        for columns in (1, 3, 29):
+                    [0, 37] * 5, [1] * 33, [4] * 12, [1, 2, 3, 0, 5] * 4,
+                    [37] * 6 + [0] * 600 + [1]):
+        for columns in (1, 3, 29) if len(lengths) < 100 else (1, 7):
             b = session.rng.integers(-128, 128, (37, columns)).astype(np.int8)
             session.any_memory()
             session.product(rows_of(lengths, 37), b, bias=-3)
@@ -425,6 +456,58 @@ def alignments(session: Session) -> None:
         np.testing.assert_array_equal(result, expected_result(a, b))
 
 
+def odd_sums(session: Session) -> None:
+    """Earlier sums that do not begin at a beat."""
+    for columns in (3, 9, 13):
+        a, b = session.matrix(6, 14, 0.8, "csr"), session.matrix(14, columns, 0.8, "dense")
+        bias = session.rng.integers(-99, 99, (1, columns)).astype(np.int32)
+        image = session.image(a, b, session.plan(a, b, bias=bias), bias=bias)
+        sums = field_of(image, 0, "cin_address")
+        content = next(content for address, content in image.pieces if address == sums)
+        place = image.place(len(content) + 64) + 4
+        image.pieces.append((place, content))
+        session.any_memory()
+        assert session.run(edited(image, 0, cin_address=place)) == 0
+        found = np.frombuffer(session.recorder.read_memory(image.c_address, image.c_bytes), "<i4")
+        np.testing.assert_array_equal(found.reshape(image.c_shape), expected_result(a, b, bias=bias))
+
+
+def far_apart(session: Session) -> None:
+    """Rows of A, B and C far from each other, at distances of many bits."""
+    rng = session.rng
+    for _ in range(10):
+        rows, inner, columns = 6, 14, 9
+        a, b = session.matrix(rows, inner, 0.8, "dense"), session.matrix(inner, columns, 0.8, "dense")
+        image = session.image(a, b)
+        strides = {}
+        for name, first, source in (("a", 0x10_0000, a), ("b", 0x40_0000, b)):
+            strides[name] = int(rng.integers(1 << 12, 1 << 18))
+            for row, content in enumerate(source):
+                image.pieces.append((first + row * strides[name], content.tobytes()))
+        stride = int(rng.integers(1 << 12, 1 << 20)) // 4 * 4
+        session.any_memory()
+        edited(image, 0, a_values=0x10_0000, a_stride=strides["a"], b_values=0x40_0000,
+               b_stride=strides["b"], c_address=0x90_0000, c_stride=stride)
+        assert session.run(image, look=False) == 0
+        for row, expected in enumerate(expected_result(a, b)):
+            found = session.recorder.read_memory(0x90_0000 + row * stride, 4 * columns)
+            assert found == expected.tobytes()
+
+
+def counts(session: Session) -> None:
+    """Numbers of descriptors in all their bits; an error in the fourth ends the job."""
+    a, b = session.matrix(2, 9, 0.8, "dense"), session.matrix(9, 4, 0.8, "dense")
+    session.memory(latency=3)
+    for bit in range(2, 16):
+        image = session.image(a, b)
+        descriptor = bytes(content_of(image))
+        image.descriptor_address = image.place(4 * DESCRIPTOR_BYTES)
+        image.descriptor_count = 4
+        image.pieces.append((image.descriptor_address, descriptor * 4))
+        error = session.run(edited(image, 3, opcode=77), count=1 << bit | 1, look=False)
+        assert error == ErrorCode.OPCODE | 3 << 16
+
+
 def reuse(session: Session) -> None:
     """Several descriptors on one tile, that is loaded once."""
     for packed in (False, True)[:1 + session.config.compressed_b]:
@@ -484,7 +567,8 @@ def bad_fields(session: Session) -> None:
         {"slice_words": 200}, {"c_address": 2}, {"cin_address": 1, "accumulate": 1},
         {"params_address": 2, "row_bias": 1}, {"a_pointers": 2}, {"a_indices": 1}, {"reuse_tile": 1},
         {"relu": 1, "out_raw": 1}, {"row_scale": 1, "out_raw": 1}, {"k_count": 0, "b_format": 1},
-        {"group_log2": 1, "pk_log2": config.pe_bits, "b_format": 1, "slice_words": 1}]
+        {"group_log2": 1, "pk_log2": config.pe_bits, "b_format": 1, "slice_words": 1},
+        {"slice_words": 3, "pk_log2": config.pe_bits - 1, "b_format": 1}]
     for number, values in enumerate(bad):
         session.any_memory()
         image = session.image(a, b, session.plan(a, b, k_cuts=(0, 7, 13, 20)))
@@ -514,18 +598,22 @@ def bad_fields(session: Session) -> None:
 
 def bus_errors(session: Session) -> None:
     """Every stream outside the memory, from its first beat or from a later one on."""
-    for form, columns in (("csr", 18), ("dense", 18)):
-        a, b = session.matrix(12, 40, 0.5, form), session.matrix(40, columns, 0.9, "dense")
+    for form, packed in (("csr", session.config.compressed_b), ("dense", False)):
+        a, b = session.matrix(12, 40, 0.5, form), session.matrix(40, 18, 0.6, "csr" if packed else "dense")
         bias = np.arange(12, dtype=np.int32)[:, None]
-        for field in ("a_values", "a_pointers", "a_indices", "b_values", "c_address", "cin_address",
-                      "params_address"):
+        for field in ("a_values", "a_pointers", "a_indices", "b_values", "b_pointers", "b_indices",
+                      "c_address", "cin_address", "params_address"):
             for number in range(3):
                 session.any_memory(STORAGE_BYTES)
-                plan = session.plan(a, b, k_cuts=(0, 11, 20, 40), bias=bias)
-                session.run(edited(session.image(a, b, plan, bias=bias), number, **{field: OUTSIDE}))
+                plan = session.plan(a, b, k_cuts=(0, 11, 20, 40), packed=packed, bias=bias)
+                outside = OUTSIDE + int(session.rng.integers(0, 1 << 21)) * 64
+                session.run(edited(session.image(a, b, plan, bias=bias), number, **{field: outside}),
+                            look=number == 1)
+                session.read("ERROR_ADDRESS")
         session.memory()
         session.product(a, b, bias=bias)
-        image = session.image(a, b, session.plan(a, b, k_cuts=(0, 11, 20, 40), bias=bias), bias=bias)
+        image = session.image(a, b, session.plan(a, b, k_cuts=(0, 11, 20, 40), packed=packed, bias=bias),
+                              bias=bias)
         for part in range(1, 6):
             session.memory(limit_bytes=image.used_bytes * part // 6 // 64 * 64)
             session.run(image)
@@ -593,6 +681,11 @@ def windows(session: Session) -> None:
                 session.write(f"{kind}_{register_name}", address + step)
                 session.run(image, base=base, look=False)
                 session.write(f"{kind}_{register_name}", 0xFFFF_FFFF if register_name == "LAST" else 0)
+            # This array alone, beyond all that may be read.
+            image = session.image(a, b, plan, bias=bias)
+            session.write("READ_LAST", MEMORY_BYTES - 1)
+            session.run(edited(image, 1, **{name: MEMORY_BYTES - 4}), look=False)
+            session.write("READ_LAST", 0xFFFF_FFFF)
         session.product(a, b, plan=plan, bias=bias)
         for number in range(6):
             image = session.image(a, b, plan, bias=bias)
@@ -623,14 +716,15 @@ def broken_memory(session: Session) -> None:
     a, b = session.matrix(9, 40, 0.5, "csr"), session.matrix(40, 18, 0.9, "dense")
     plan = session.plan(a, b, k_cuts=(0, 11, 20, 40), bias=bias)
     faults = [MemoryFaults(read_errors=True, first=beat, last=beat) for beat in (0, 5, 17, 30, 55, 80, 120)]
-    faults += [MemoryFaults(write_errors=True, first=beat, last=beat) for beat in (0, 9, 40)]
+    faults += [MemoryFaults(write_errors=True, first=beat, last=beat) for beat in (0, 2, 9, 17, 40, 63)]
     faults += [MemoryFaults(frozen=(channel,), first=moves) for channel in CHANNELS for moves in (0, 45, 150)]
     session.write("WATCHDOG", 400)
     for number, fault in enumerate(faults):
         session.any_memory()
         image = session.image(a, b, plan, bias=bias)
+        base = session.move(image)
         session.recorder.inject(fault)
-        session.run(image, look=number % 5 == 0)
+        session.run(image, base=base, look=number % 5 == 0)
         session.read("ERROR_ADDRESS")
         session.read("STATUS")
         session.recorder.inject(None)
@@ -638,9 +732,16 @@ def broken_memory(session: Session) -> None:
             session.product(a, b, bias=bias)
     # A job that waits until the memory has ended what another left: aborted, timed out, and run.
     session.write("WATCHDOG", 300)
-    for way in (0, 1, 2):
+    for way in (0, 1, 2, 3):
         session.memory()
         session.recorder.inject(MemoryFaults(frozen=("r",), first=40))
+        if way == 3:
+            # A soft reset that the memory does not let end.
+            session.start(session.image(a, b, plan, bias=bias))
+            session.recorder.run_cycles(150)
+            session.write("CONTROL", 0b101)
+            session.recorder.run_cycles(700)
+            session.look()
         session.run(session.image(a, b, plan, bias=bias), look=False)
         image = session.image(a, b, plan, bias=bias)
         session.start(image)
@@ -705,8 +806,9 @@ def endless(session: Session) -> None:
 # ---- all -----------------------------------------------------------------------------------------------
 
 JOBS: tuple[Callable[[Session], None], ...] = (
-    finishes, registers, doorbells, row_lengths, cuts, reuse, wide_indices, extremes, alignments, plans,
-    windows, bad_fields, stops, endless, bus_errors, bad_csr, broken_memory, packed_overflow)
+    finishes, registers, doorbells, row_lengths, cuts, reuse, wide_indices, extremes, alignments, far_apart,
+    odd_sums, counts, formats, plans, windows, bad_fields, stops, endless, bus_errors, bad_csr, broken_memory,
+    packed_overflow)
 
 
 def corpus(session: Session, random_jobs: int = RANDOM_JOBS,

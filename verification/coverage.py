@@ -19,7 +19,8 @@ __all__ = ["Branch", "Coverage", "branch_table", "measure"]
 
 _OPTIONS = ("--coverage-line", "--coverage-user")
 _RECORD = re.compile(r"^C '(.*)' (\d+)$")
-_PRINTER = "dump_module$"  # a trick of Yosys's printer for Icarus, no branch of the design
+_NO_BRANCH = re.compile(r"dump_module\$|if \(\d+'h[0-9a-f]+\)|casez \(\d+'h")
+"""A trick of Yosys's printer for Icarus, and conditions that the configuration makes constant."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def _read_counts(path: Path, text: str, coverage: Coverage) -> None:
         elif Path(keys["f"]).name == "branches.v":
             number = int(keys["l"])
             source = lines[number - 1].strip()
-            if _PRINTER in source:
+            if _NO_BRANCH.search(source) or (keys.get("o") == "case" and _NO_BRANCH.search(
+                    next(line for line in reversed(lines[:number - 1]) if "casez" in line))):
                 continue
             # What it does tells a branch better than a condition that has no name of its own.
             text = source if source.startswith("assign") else f"{source} {lines[number].strip()}"
