@@ -22,7 +22,7 @@ from tests.simulators import need
 pytestmark = pytest.mark.verilator
 
 DATA_FAULTS = (ErrorCode.ROW_POINTER, ErrorCode.COLUMN_INDEX)
-DESCRIPTOR_CASES = {"few": 80, "many": 2600}  # of each preset
+DESCRIPTOR_CASES = {"few": 120, "many": 2600}  # of each preset
 OPERAND_CASES = {"few": 60, "many": 1100}
 TIERS = [pytest.param("few"), pytest.param("many", marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 
