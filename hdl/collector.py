@@ -146,7 +146,8 @@ class Collector(wiring.Component):
         config = self._config
         m.submodules.path = path = CollectorPath(config)
         earlier = SegmentReader(config, config.port_bytes, align_bytes=ELEMENT_BYTES)
-        parameters = SegmentReader(config, record_bytes(config), single_row=True, align_bytes=ELEMENT_BYTES)
+        parameters = SegmentReader(config, record_bytes(config), single_row=True, align_bytes=ELEMENT_BYTES,
+                                   shallow=True)
         m.submodules.earlier_reader, m.submodules.parameter_reader = earlier, parameters
         connect(m, path.o_earlier_job, earlier.i_job)
         connect(m, path.o_parameter_job, parameters.i_job)

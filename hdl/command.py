@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .axi import ID_BITS
 from .config import ADDRESS_BITS, Config, log2_exact
 from .descriptor import DESCRIPTOR_BYTES
-from .descriptor_check import NOT_A_FIELD, DescriptorCheck
+from .descriptor_check import NOT_A_FIELD, DescriptorCheck, TileShape, shape_of
 from .descriptor_reader import DescriptorReader
 from .extent_check import ExtentCheck
 from .fetch import FETCH_READERS
@@ -152,7 +152,7 @@ class CommandProcessor(wiring.Component):
         self._tile_here = Signal()       # its tile is loaded, though it does not own the array
         self._tile_loading = Signal()    # its tile is being loaded, though it does not own the array
         self._promoted = Signal()        # it owns the array
-        self._tile_present = Signal()    # some tile was loaded for a descriptor before
+        self._tile = Signal(TileShape(self._config))  # that was loaded for a descriptor before
         # ---- the owner ----
         self._owned = Signal()           # there is one and it has not drained
         self._owner_whole = Signal()
@@ -162,7 +162,7 @@ class CommandProcessor(wiring.Component):
         self._promote, self._release, self._begin = Signal(), Signal(), Signal()
         m.d.comb += [
             check.i.eq(self._head),
-            check.i_tile_present.eq(self._tile_present),
+            check.i_tile.eq(self._tile),
             extents.i.eq(self._head),
             extents.i_placed.eq(reader.o_placed),
             extents.i_windows.eq(self.i_windows),
@@ -215,7 +215,8 @@ class CommandProcessor(wiring.Component):
                 self._tile_waits.eq(~self._head.reuse_tile & ~self._tile_free),
                 self.o_tile_job.valid.eq(~self._head.reuse_tile & self._tile_free),
                 self._tile_here.eq(self._head.reuse_tile),
-                self._tile_present.eq(1),
+                self._tile.present.eq(1),
+                *(self._tile[name].eq(value) for name, value in shape_of(self._head).items()),
             ]
         self._checked = checked
 

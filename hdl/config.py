@@ -127,6 +127,12 @@ class Config:
         return self.lane_values // 2
 
     @cached_property
+    def tile_beat_tokens(self) -> int:
+        """Tokens a beat within the loader of packed tiles: half of T, as some of a row's T values meet in one
+        lane and go one after the other anyway."""
+        return max(2, self.beat_tokens // 2)
+
+    @cached_property
     def slot_bits(self) -> int:
         """A packed slot: value and accumulator word."""
         return VALUE_BITS + self.acc_word_bits

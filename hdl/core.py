@@ -74,7 +74,7 @@ class Core(wiring.Component):
         pieces = 1 << (config.read_buffer_beats // MAX_BURST_BEATS + 1).bit_length()
         rows = config.read_buffer_beats
         fetch = (pieces, pieces, rows)
-        self.read_bursts = (*fetch, rows, *(fetch if config.compressed_b else ()), rows, pieces)
+        self.read_bursts = (*fetch, rows, *((pieces, pieces) if config.compressed_b else ()), rows, pieces)
         readers = len(self.read_bursts)
         super().__init__({
             "i_fetch_job": In(stream.Signature(FetchJob(config))),

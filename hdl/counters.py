@@ -115,7 +115,12 @@ class Counters(wiring.Component):
         for name, step in steps.items():
             value, total = self.o[name], Signal(COUNTER_BITS + 1, name=f"total_{name}")
             m.d.comb += total.eq(value + step)
-            m.d.sync += value.eq(total[:COUNTER_BITS] | total[COUNTER_BITS].replicate(COUNTER_BITS))
+            if len(step) > 1:
+                m.d.sync += value.eq(total[:COUNTER_BITS] | total[COUNTER_BITS].replicate(COUNTER_BITS))
+            else:
+                # Steps of one meet the end exactly: to stay there takes no logic but an enable.
+                with m.If(~total[COUNTER_BITS]):
+                    m.d.sync += value.eq(total)
             with m.If(self.i_start):
                 m.d.sync += value.eq(0)
         with m.If(self.i_start):

@@ -31,7 +31,8 @@ DESCRIPTOR_FIELDS = (
     Field("b_format", 0, 10, 2, "BFormat"),
     Field("half", 0, 12, 1, "half of the tile memory that holds this tile; 0 for a whole tile"),
     Field("whole", 0, 13, 1, "the tile takes both halves"),
-    Field("reuse_tile", 0, 14, 1, "the tile of the descriptor before is used again; nothing is loaded"),
+    Field("reuse_tile", 0, 14, 1, "the tile of the descriptor before is used again, in the same shape; "
+                                "nothing is loaded"),
     Field("accumulate", 0, 15, 1, "add earlier sums, read from cin_address"),
     Field("out_int8", 0, 16, 1, "scale and write int8; otherwise int32"),
     Field("relu", 0, 17, 1, "negative sums become zero"),

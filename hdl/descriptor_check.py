@@ -9,7 +9,7 @@ from .descriptor import Descriptor, Opcode, field_number
 from .layouts import AFormat, BFormat
 from .registers import ErrorCode
 
-__all__ = ["NOT_A_FIELD", "DescriptorCheck", "Refusal", "field_number"]
+__all__ = ["NOT_A_FIELD", "DescriptorCheck", "Refusal", "TileShape", "field_number", "shape_of"]
 
 NOT_A_FIELD = 0xFF
 """`ERROR.detail` when not a descriptor but the DESCRIPTOR or COUNT register is to blame."""
@@ -18,6 +18,30 @@ NOT_A_FIELD = 0xFF
 def Refusal() -> data.StructLayout:
     """Whether a descriptor is refused, and for which field."""
     return data.StructLayout({"valid": 1, "code": 8, "detail": 8})
+
+
+def TileShape(config: Config) -> data.StructLayout:
+    """What must be the same in descriptors that share a tile, and whether there is a tile."""
+    return data.StructLayout({
+        "present": 1,
+        "packed": 1, "half": 1, "whole": 1,
+        "pk_log2": width_of(config.pe_bits + 1),
+        "group_log2": width_of(config.lane_bits + 1),
+        "slice_words": config.slice_words_bits,
+        "k_count": width_of(config.tile_bytes + 1),
+        "n_count": width_of(config.max_block_columns + 1),
+    })
+
+
+def shape_of(descriptor: data.View) -> dict[str, Value]:
+    """The fields of a descriptor that a TileShape holds."""
+    names = ("half", "whole", "pk_log2", "group_log2", "slice_words", "k_count", "n_count")
+    return {"packed": descriptor.b_format != BFormat.DENSE} | {name: descriptor[name] for name in names}
+
+
+def has_shape(tile: data.View, descriptor: data.View) -> Value:
+    """Whether a descriptor may use that tile."""
+    return Cat(tile[name] == value for name, value in shape_of(descriptor).items()).all()
 
 
 class DescriptorCheck(wiring.Component):
@@ -37,7 +61,7 @@ class DescriptorCheck(wiring.Component):
     Members
     -------
     i : the descriptor, constant while its outputs are looked at
-    i_tile_present : there is a tile that `reuse_tile` can mean
+    i_tile : TileShape that `reuse_tile` can mean
     o : Refusal
     o_total_words : V-wide words in a row of C's block, ceil(n_count / V); right where nothing is refused
     """
@@ -46,7 +70,7 @@ class DescriptorCheck(wiring.Component):
         self._config = config
         super().__init__({
             "i": In(Descriptor()),
-            "i_tile_present": In(1),
+            "i_tile": In(TileShape(config)),
             "o": Out(Refusal()),
             "o_total_words": Out(range(config.pes * config.acc_words + 1)),
         })
@@ -73,7 +97,7 @@ class DescriptorCheck(wiring.Component):
             ("a_format", i.a_format > AFormat.CSR32),
             ("b_format", (i.b_format != BFormat.DENSE) & (not config.compressed_b)),
             ("half", i.whole & i.half),
-            ("reuse_tile", i.reuse_tile & ~self.i_tile_present),
+            ("reuse_tile", i.reuse_tile & ~(self.i_tile.present & has_shape(self.i_tile, i))),
             ("out_int8", i.out_int8 & (config.scale_multipliers == 0)),
             ("out_raw", i.out_int8 & i.out_raw),
         ]
@@ -116,7 +140,8 @@ class DescriptorCheck(wiring.Component):
             ("group_log2", i.group_log2 > config.lane_bits),
             ("group_log2", grouped & packed),
             ("n_count", grouped & (i.n_count > group_columns)),
-            ("n_count", words > capacity),
+            # Slices that are too long are their own fault; `capacity` cannot hold what they would.
+            ("n_count", (words > capacity) & (i.slice_words <= config.acc_words)),
             ("slice_words", grouped & (i.slice_words != 1)),
             # The packer finds a column's slice by a shift.
             ("slice_words", packed & sliced & (i.slice_words & (i.slice_words - 1)).any()),

@@ -20,7 +20,7 @@ _PASSES = (
 )
 
 
-def emit_verilog(component: wiring.Component, name: str) -> str:
+def emit_verilog(component: wiring.Component, name: str, *, branches: bool = False) -> str:
     """One self-contained Verilog text whose top module is `name`.
 
     Amaranth's own Yosys prints it, so that the text does not depend on what else is installed. Members that
@@ -30,12 +30,14 @@ def emit_verilog(component: wiring.Component, name: str) -> str:
     Combinational logic is printed as assignments, none as `always @*`. Icarus runs such a block only when an
     input changes: what hangs on registers that keep their initial value stays unknown, and spreads. And a
     block as a whole seems to depend on everything it reads: loops that no bit goes through make Icarus glitch
-    without end and cost Verilator more than half of its speed.
+    without end and cost Verilator more than half of its speed. With `branches` it is printed in that way all
+    the same: then a simulator can tell which branches were taken.
     """
     os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")
     script = [f"read_rtlil <<rtlil\n{text}\nrtlil" for text in emit_rtlil(component, name)]
     yosys = find_yosys(lambda version: version >= _MIN_YOSYS)
-    printed = yosys.run(["-q", "-"], "\n".join([*script, *_PASSES, ""]), ignore_warnings=True)
+    passes = _PASSES[1:] if branches else _PASSES
+    printed = yosys.run(["-q", "-"], "\n".join([*script, *passes, ""]), ignore_warnings=True)
     return _INITIAL.sub(_as_loop, printed)
 
 

@@ -1,6 +1,6 @@
 """Cuts finished words into chunks of bytes."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -67,10 +67,7 @@ class Emitter(wiring.Component):
                 element.eq(plan.row_elements),
             ]
         with m.Elif(moves):
-            # Rows of less than the port move down an element at a time: two steps to choose from, not one
-            # for each length of rows.
-            m.d.sync += word.eq(Mux(plan.by_element, Mux(plan.int8, word >> 8, word >> 32),
-                                    word >> (8 * port_bytes)))
+            m.d.sync += word.eq(self._moved(plan, word))
             m.d.sync += [
                 left.eq(Mux(left > port_bytes, left - port_bytes, 0)), second.eq(~second),
                 element.eq(element - 1),
@@ -97,3 +94,12 @@ class Emitter(wiring.Component):
             chunk.last.eq(fits & last_row & job_last),
         ]
         return m
+
+    def _moved(self, plan, word):
+        """The word without its first chunk. Rows of less than the port move down an element at a time: two
+        steps to choose from, not one for each length of rows. What never comes down is not moved.
+        """
+        byte_bits, port_bits = 8 * self._config.lanes, 8 * self._config.port_bytes
+        comes_down = len(word) - port_bits
+        by_lane = Cat(Mux(plan.int8, word[8:byte_bits + 8], word[32:byte_bits + 32]), word[byte_bits + 32:])
+        return Cat(Mux(plan.by_element, by_lane[:comes_down], word[port_bits:]), by_lane[comes_down:])

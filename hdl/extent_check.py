@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -37,6 +37,7 @@ class _Array:
     stride: Any = 0
     write: bool = False
     tile: bool = False  # words of the tile memory, from 0 on
+    possible: Any = 1   # as far as the first word says
 
 
 def _Item() -> data.StructLayout:
@@ -65,8 +66,8 @@ class ExtentCheck(wiring.Component):
     the descriptor does not use are not looked at.
 
     Throughput: an array a cycle; one with several rows takes a cycle for every four bits of its number of
-        rows or of their distance, as long as they have come in; arrays are looked at as soon as their fields
-        are in place.
+        rows or of their distance. Arrays have their turn when their fields are in place; those that the
+        formats in the first word rule out have none.
     Latency: five cycles from an array's turn to its part of the answer.
     Backpressure: none.
     Order: that of the arrays' fields; the tile is looked at last.
@@ -132,18 +133,18 @@ class ExtentCheck(wiring.Component):
         ]
         word_log2 = config.lane_bits + 2
         arrays = [
-            _Array("a_pointers", "a_pointers", sparse_a, i.rows, 2),
+            _Array("a_pointers", "a_pointers", sparse_a, i.rows, 2, possible=sparse_a),
             _Array("a_indices", "a_nnz", sparse_a & (i.a_nnz != 0), i.a_nnz,
-                   Mux(i.a_format == AFormat.CSR32, 2, 1)),
+                   Mux(i.a_format == AFormat.CSR32, 2, 1), possible=sparse_a),
             _Array("a_values", "a_nnz", Mux(sparse_a, i.a_nnz, i.k_count) != 0,
                    Mux(sparse_a, i.a_nnz, i.k_count), 0, Mux(sparse_a, 0, rows), i.a_stride),
         ]
         if config.compressed_b:
             entries = Mux(sparse_b, i.b_nnz, i.n_count)
             arrays += [
-                _Array("b_pointers", "b_pointers", loads & sparse_b, i.k_count, 2),
+                _Array("b_pointers", "b_pointers", loads & sparse_b, i.k_count, 2, possible=sparse_b),
                 _Array("b_indices", "b_nnz", loads & sparse_b & (i.b_nnz != 0), i.b_nnz,
-                       Mux(i.b_format == BFormat.CSR32_PACKED, 2, 1)),
+                       Mux(i.b_format == BFormat.CSR32_PACKED, 2, 1), possible=sparse_b),
                 _Array("b_values", "b_nnz", loads & (entries != 0), entries, 0,
                        Mux(sparse_b, 0, tile_rows), i.b_stride),
             ]
@@ -154,9 +155,9 @@ class ExtentCheck(wiring.Component):
             _Array("c_address", "c_stride", 1, Mux(i.out_raw, (words + 1) << word_log2, i.n_count),
                    Mux(i.out_raw | i.out_int8, 0, 2), Mux(i.out_raw, groups, rows), i.c_stride, write=True),
             _Array("cin_address", "cin_stride", i.accumulate, (words + 1) << word_log2, 0, groups,
-                   i.cin_stride),
+                   i.cin_stride, possible=i.accumulate),
             _Array("params_address", "params_address", parameters.any(), i.rows,
-                   Mux(parameters.all(), 3, 2)),
+                   Mux(parameters.all(), 3, 2), possible=parameters.any()),
             _Array("k_count", "slice_words", loads & (i.b_format == BFormat.DENSE), i.slice_words, 0,
                    tile_rows >> i.pk_log2 >> i.group_log2, i.slice_words, tile=True),
         ]
@@ -164,15 +165,20 @@ class ExtentCheck(wiring.Component):
     def _choose(self, m: Module) -> Value:
         """Loads one array after the other; the return value is 1 when all had their turn."""
         arrays, item = self._arrays(m), self._item
-        number, there, takes = Signal(range(len(arrays) + 1)), Signal(), Signal()
+        # The first turn is nobody's: with the first word it is known whose is next.
+        number, following = Signal(range(len(arrays) + 2)), Signal(range(len(arrays) + 2))
+        there, takes = Signal(), Signal()
         used, field, write, tile = Signal(), Signal(_FIELD_BITS), Signal(), Signal()
         base, units, shift = Signal(ADDRESS_BITS), Signal(32), Signal(2)
         count, stride, large = Signal(32), Signal(32), Signal()
         words_per_beat = self._config.port_bytes // 4
         with m.Switch(number):
+            with m.Case(0):
+                m.d.comb += [there.eq(~self._begins), following.eq(self._after(arrays, 0))]
             for place, array in enumerate(arrays):
-                with m.Case(place):
+                with m.Case(1 + place):
                     m.d.comb += [
+                        following.eq(self._after(arrays, 1 + place)),
                         there.eq(self.i_placed > _FIELDS[array.words].word // words_per_beat),
                         used.eq(array.used), field.eq(field_number(array.name)),
                         units.eq(array.units), shift.eq(array.shift),
@@ -186,7 +192,7 @@ class ExtentCheck(wiring.Component):
             m.d.sync += [self._loaded.eq(takes & used), self._first.eq(1)]
         with m.If(takes):
             m.d.sync += [
-                number.eq(number + 1),
+                number.eq(following),
                 item.base.eq(base), item.field.eq(field), item.write.eq(write), item.tile.eq(tile),
                 self._bytes.eq(units << shift), self._several.eq(count != 0), self._swapped.eq(large),
                 # The shorter factor is taken apart into digits; where neither is short, the product is long.
@@ -195,7 +201,14 @@ class ExtentCheck(wiring.Component):
             ]
         with m.If(self._begins):
             m.d.sync += number.eq(0)
-        return number == len(arrays)
+        return number == 1 + len(arrays)
+
+    def _after(self, arrays: list[_Array], number: int) -> Value:
+        """Whose turn is next."""
+        following: Value = Const(1 + len(arrays))
+        for place in reversed(range(number, len(arrays))):
+            following = Mux(arrays[place].possible, 1 + place, following)
+        return following
 
     # ---- stage 2: a digit of the product, and where the array would end with one row -------------------
 

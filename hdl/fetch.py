@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .beat_cutter import BeatCutter
 from .config import ADDRESS_BITS, Config, log2_exact
 from .fetch_layouts import Cut
-from .layouts import Fault, FetchFormat, FetchJob, RawBeat, ReadBeat, ReadRequest
+from .layouts import Chunk, Fault, FetchFormat, FetchJob, RawBeat, ReadBeat, ReadRequest, SegmentJob
 from .queue import Queue
 from .reader import SegmentReader
 from .registers import ErrorCode
@@ -42,12 +42,14 @@ class Fetch(wiring.Component):
     Parameters
     ----------
     config : Config
+    own_values : bool; without it the values are read by somebody else
 
     Members
     -------
     i_job : stream of FetchJob
     o : stream of RawBeat
-    o_request, i_beat : read streams; 0 row pointers, 1 column indices, 2 values
+    o_request, i_beat : read streams; 0 row pointers, 1 column indices, 2 values (with `own_values`)
+    o_value_job, i_values : (without) stream of SegmentJob, what must be read, and of Chunk(T), what was read
     o_fault : Fault ROW_POINTER or COLUMN_INDEX
     o_fault_number : `FetchJob.number` of the job that it is about
     o_fault_address : of the row pointers or column indices, a chunk, that have the fault
@@ -56,13 +58,19 @@ class Fetch(wiring.Component):
     o_idle : no job, nothing on its way
     """
 
-    def __init__(self, config: Config):
-        self._config = config
+    def __init__(self, config: Config, *, own_values: bool = True):
+        self._config, self._own_values = config, own_values
+        readers = FETCH_READERS if own_values else VALUES
+        values = {} if own_values else {
+            "o_value_job": Out(stream.Signature(SegmentJob())),
+            "i_values": In(stream.Signature(Chunk(config.beat_tokens))),
+        }
         super().__init__({
+            **values,
             "i_job": In(stream.Signature(FetchJob(config))),
             "o": Out(stream.Signature(RawBeat(config))),
-            "o_request": Out(stream.Signature(ReadRequest(config))).array(FETCH_READERS),
-            "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(FETCH_READERS),
+            "o_request": Out(stream.Signature(ReadRequest(config))).array(readers),
+            "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(readers),
             "o_fault": Out(Fault()),
             "o_fault_number": Out(COUNT_BITS),
             "o_fault_address": Out(ADDRESS_BITS),
@@ -77,11 +85,14 @@ class Fetch(wiring.Component):
         chunk_bytes = (pointer_chunk_bytes(config), 2 * config.beat_tokens, config.beat_tokens)
         # Row pointers and indices lie in one piece, whole elements; only dense rows may have gaps.
         self._readers = [SegmentReader(config, size, single_row=number != VALUES, align_bytes=align)
-                         for number, (size, align) in enumerate(zip(chunk_bytes, ELEMENT_BYTES, strict=True))]
+                         for number, (size, align) in enumerate(zip(chunk_bytes, ELEMENT_BYTES, strict=True))
+                         if number != VALUES or self._own_values]
         self._join, self._rows = TokenJoin(config), RowPointers(config)
         cutter, beats = RowCutter(config), BeatCutter(config)
         cuts = Queue(Cut(config), QUEUE_DEPTH)
-        m.submodules.pointer_reader, m.submodules.index_reader, m.submodules.value_reader = self._readers
+        names = ("pointer_reader", "index_reader", "value_reader")
+        for name, reader in zip(names, self._readers, strict=False):
+            m.submodules[name] = reader
         m.submodules.join, m.submodules.rows = self._join, self._rows
         m.submodules.cutter, m.submodules.cuts, m.submodules.beats = cutter, cuts, beats
         for reader, request, beat in zip(self._readers, self.o_request, self.i_beat, strict=True):
@@ -89,7 +100,8 @@ class Fetch(wiring.Component):
             connect(m, flipped(beat), reader.i_beat)
         connect(m, self._readers[POINTERS].o, self._rows.i)
         connect(m, self._readers[INDICES].o, self._join.i_indices)
-        connect(m, self._readers[VALUES].o, self._join.i_values)
+        values = self._readers[VALUES].o if self._own_values else flipped(self.i_values)
+        connect(m, values, self._join.i_values)
         connect(m, self._join.o, beats.i)
         connect(m, self._rows.o, cutter.i)
         connect(m, cutter.o, cuts.i)
@@ -121,7 +133,10 @@ class Fetch(wiring.Component):
         # Parts go on to the next job at different times; each remembers which one it has.
         self._numbers = [Signal(COUNT_BITS, name=f"number_{part}") for part in range(len(pending))]
         m.d.comb += [number.eq(of) for number, of in zip(self.o_numbers, self._numbers, strict=False)]
-        branches = [*(reader.i_job for reader in self._readers), self._join.i_job, self._rows.i_job]
+        reads = [reader.i_job for reader in self._readers]
+        if not self._own_values:
+            reads.append(self.o_value_job)
+        branches = [*reads, self._join.i_job, self._rows.i_job]
         for number, branch in enumerate(branches):
             m.d.comb += branch.valid.eq(pending[number])
             with m.If(branch.ready):
@@ -139,14 +154,13 @@ class Fetch(wiring.Component):
         wide = Signal()
         m.d.comb += wide.eq(job.format == FetchFormat.CSR32)
         sizes = (job.rows << 2, Mux(wide, job.nnz << 2, job.nnz << 1), job.nnz)
-        for reader, address, size in zip(self._readers, (job.pointers, job.indices, job.values), sizes,
-                                         strict=True):
-            piece = reader.i_job.p
+        for read, address, size in zip(reads, (job.pointers, job.indices, job.values), sizes, strict=True):
+            piece = read.p
             m.d.comb += [piece.address.eq(address), piece.row_bytes.eq(size), piece.stride.eq(size),
                          piece.rows.eq(1)]
         tokens, rows = self._join.i_job.p, self._rows.i_job.p
         with m.If(is_dense):
-            values = self._readers[VALUES].i_job.p
+            values = reads[VALUES].p
             m.d.comb += [values.row_bytes.eq(job.count), values.stride.eq(job.stride),
                          values.rows.eq(job.rows)]
         m.d.comb += [

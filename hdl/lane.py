@@ -1,42 +1,28 @@
 """What a lane multiplies, and the multiplication: the only place that knows the operands' arithmetic."""
 
-from collections.abc import Sequence
+from functools import reduce
+from operator import or_
+from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import ClockSignal, Const, Instance, Module, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import VALUE_BITS, Config
 
-__all__ = ["PRODUCT_BITS", "Multiplier", "OperandSelect", "replicate"]
+__all__ = ["PRODUCT_BITS", "Multiplier", "OperandSelect"]
 
 PRODUCT_BITS = 2 * VALUE_BITS
 
 
-def replicate(m: Module, values: Sequence[Value], pick: Value, mask: Value) -> list[Value]:
-    """Element j becomes the one whose index has `pick`'s bits where `mask` is set, and j's elsewhere.
-
-    One 2:1 multiplexer a bit of the index. With the upper bits masked, one part is copied over all parts.
-    """
-    result = list(values)
-    for bit in range(len(mask)):
-        swapped = [Signal.like(value, name=f"replicated_{bit}_{index}") for index, value in enumerate(result)]
-        to_low, to_high = Signal(name=f"to_low_{bit}"), Signal(name=f"to_high_{bit}")
-        m.d.comb += [to_low.eq(mask[bit] & pick[bit]), to_high.eq(mask[bit] & ~pick[bit])]
-        for index, signal in enumerate(swapped):
-            changes = to_high if index >> bit & 1 else to_low
-            m.d.comb += signal.eq(Mux(changes, result[index ^ 1 << bit], result[index]))
-        result = swapped
-    return result
-
-
 class OperandSelect(wiring.Component):
-    """The operand of every lane out of a store word: the upper or lower half, one part for all (N < V).
+    """The operand of every lane out of a store word: the half that was read, one part for all (N < V).
 
-    Throughput: one word a cycle.
-    Latency: one cycle.
+    Throughput, Latency: combinational.
     Backpressure: none.
     Order: kept.
+
+    What was not read is zero, so ors select: no multiplexer is needed.
 
     Parameters
     ----------
@@ -44,9 +30,10 @@ class OperandSelect(wiring.Component):
 
     Members
     -------
-    i : V store words, 2 * half_word_bits each
-    i_upper : the dense value of the upper half (packed values lie in the lower one)
-    i_pick, i_mask : lane j takes the value of the lane whose index has the bits of `i_pick` under `i_mask`
+    i : V store words of two halves; the halves and lanes that were not asked for are zero
+    i_packed : the upper halves are no values
+    i_mask : lane j takes the value of the lane that was read among those whose index differs from j's in
+        these bits only, a mask of upper bits; 0: its own
     o : V operands, signed
     """
 
@@ -54,28 +41,37 @@ class OperandSelect(wiring.Component):
         self._config = config
         super().__init__({
             "i": In(data.ArrayLayout(2 * config.half_word_bits, config.lanes)),
-            "i_upper": In(1),
-            "i_pick": In(config.lane_bits),
+            "i_packed": In(1),
             "i_mask": In(config.lane_bits),
             "o": Out(data.ArrayLayout(signed(VALUE_BITS), config.lanes)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        half_bits = self._config.half_word_bits
-        values = [Signal(VALUE_BITS, name=f"value_{lane}") for lane in range(self._config.lanes)]
-        for value, word in zip(values, self.i, strict=True):
-            m.d.comb += value.eq(Mux(self.i_upper, word[half_bits:], word[:half_bits]))
-        for operand, value in zip(self.o, replicate(m, values, self.i_pick, self.i_mask), strict=True):
-            m.d.sync += operand.eq(value)
+        half_bits, lanes = self._config.half_word_bits, self._config.lanes
+        own = [Signal(VALUE_BITS, name=f"own{lane}") for lane in range(lanes)]
+        for value, word in zip(own, self.i, strict=True):
+            m.d.comb += value.eq(word[:half_bits] | (word[half_bits:] & ~self.i_packed.replicate(VALUE_BITS)))
+        # shared[i]: what lanes i, i + width, i + 2·width, ... get of each other, for parts of up to `width`.
+        shared: list[Value] = [Const(0, VALUE_BITS)]
+        for bit in range(self._config.lane_bits):
+            width = 1 << bit
+            wider = [Signal(VALUE_BITS, name=f"shared{width}_{index}") for index in range(width)]
+            for index, value in enumerate(wider):
+                all_of = reduce(or_, own[index::width])
+                m.d.comb += value.eq(shared[index % len(shared)]
+                                     | (all_of & self.i_mask[bit].replicate(VALUE_BITS)))
+            shared = list(wider)
+        for lane, operand in enumerate(self.o):
+            m.d.comb += operand.eq(own[lane] | shared[lane % len(shared)])
         return m
 
 
 class Multiplier(wiring.Component):
-    """One lane's signed product; the operands come from registers.
+    """One lane's signed product; its operands need no registers before it.
 
     Throughput: one product a cycle.
-    Latency: one cycle.
+    Latency: two cycles. On ECP5 both registers are those of the DSP block.
     Backpressure: none.
     Order: kept.
 
@@ -94,5 +90,24 @@ class Multiplier(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.d.sync += self.o.eq(self.i_operand * self.i_value)
+        if getattr(platform, "family", None) == "ecp5":
+            m.submodules.block = self._ecp5_block()
+            return m
+        operand, value = (Signal(signed(VALUE_BITS), name=name, reset_less=True)
+                          for name in ("operand", "value"))
+        product = Signal(signed(PRODUCT_BITS), reset_less=True)
+        m.d.sync += [operand.eq(self.i_operand), value.eq(self.i_value), product.eq(operand * value)]
+        m.d.comb += self.o.eq(product)
         return m
+
+    def _ecp5_block(self) -> Instance:
+        """Operands in the upper bits, zeros below them: no sign to be extended, and fewer nets."""
+        bits, spare = 18, 18 - VALUE_BITS
+        ports: dict[str, Any] = {"i_CLK0": ClockSignal(), "i_CE0": Const(1), "i_RST0": Const(0)}
+        for name, value in (("A", self.i_operand), ("B", self.i_value)):
+            ports |= {f"i_SIGNED{name}": Const(1), f"i_SOURCE{name}": Const(0)}
+            ports |= {f"i_{name}{bit}": Const(0) for bit in range(spare)}
+            ports |= {f"i_{name}{bit}": value[bit - spare] for bit in range(spare, bits)}
+        ports |= {f"o_P{2 * spare + bit}": self.o[bit] for bit in range(PRODUCT_BITS)}
+        registers = {f"p_REG_{place}_CLK": "CLK0" for place in ("INPUTA", "INPUTB", "OUTPUT")}
+        return Instance("MULT18X18D", **registers, **ports)

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .attributes import KEPT_COPY
 from .config import VALUE_BITS, Config, log2_exact
 from .layouts import TileBeat, TileBeatKind
 
@@ -48,7 +49,8 @@ class LaneStore(wiring.Component):
     i_owner, i_slice : this PE's place under the running job's P_k
     i : stream of TileBeat, always taken
     i_enable, i_address : read a store word
-    o_words : V store words of 2 * half_word_bits, held until the next read
+    i_low, i_high : for each lane, whether to read its lower and its upper half; what is not read is zero
+    o_words : V store words of 2 * half_word_bits
     i_row_enable, i_row, o_table : read a TableEntry (only with `compressed_b`)
     o_overflow : pulse, a packed value was dropped
     """
@@ -62,6 +64,8 @@ class LaneStore(wiring.Component):
             "i": In(stream.Signature(TileBeat(config), always_ready=True)),
             "i_enable": In(1),
             "i_address": In(config.store_address_bits),
+            "i_low": In(config.lanes),
+            "i_high": In(config.lanes),
             "o_words": Out(data.ArrayLayout(2 * config.half_word_bits, config.lanes)),
             "o_overflow": Out(1),
         }
@@ -84,16 +88,22 @@ class LaneStore(wiring.Component):
             m.submodules[f"lane{lane}"] = memory
             ports.append(memory.write_port(granularity=config.half_word_bits))
             read = memory.read_port()
-            # A block RAM's output is slow: a register follows at once.
             m.d.comb += [read.addr.eq(self.i_address), read.en.eq(self.i_enable)]
-            m.d.sync += self.o_words[lane].eq(read.data)
+            # A block RAM's output is slow: a register follows at once. Its reset clears what is not wanted.
+            for half, wanted in enumerate((self.i_low, self.i_high)):
+                comes = Signal(name=f"comes{half}_{lane}")
+                value = Signal(config.half_word_bits, name=f"value{half}_{lane}", reset_less=True)
+                place = slice(half * config.half_word_bits, (half + 1) * config.half_word_bits)
+                m.d.sync += [comes.eq(wanted[lane]), value.eq(Mux(comes, read.data[place], 0))]
+                m.d.comb += self.o_words[lane][place].eq(value)
         self._write_dense(m, ports)
         if config.compressed_b:
             self._write_packed(m, ports)
         return m
 
     def _stage_entry(self, m: Module) -> None:
-        self._entry_valid, self._entry = Signal(), Signal(TileBeat(self._config))
+        self._entry_valid = Signal(attrs=KEPT_COPY)
+        self._entry = Signal(TileBeat(self._config), attrs=KEPT_COPY, reset_less=True)
         m.d.sync += self._entry_valid.eq(self.i.valid)
         with m.If(self.i.valid):
             m.d.sync += self._entry.eq(self.i.payload)
@@ -142,7 +152,8 @@ class LaneStore(wiring.Component):
         ]
         for lane in range(config.lanes):
             its_part = Const(lane, lane_bits) >> entry.part_log2
-            m.d.sync += self._lanes[lane].eq(~parts | (its_part == first_byte[:lane_bits] >> entry.part_log2))
+            part = first_byte[:lane_bits] >> entry.part_log2
+            m.d.sync += self._lanes[lane].eq(~parts | (its_part == part))
 
     def _write_dense(self, m: Module, ports) -> None:
         config = self._config
@@ -151,7 +162,8 @@ class LaneStore(wiring.Component):
             first, second = (self._data.word_select(word + lane, VALUE_BITS) for word in (0, second_word))
             m.d.comb += [
                 port.addr.eq(self._address[1:]),
-                port.data.eq(Cat(Mux(self._low_second, second, first), Mux(self._high_second, second, first))),
+                port.data.eq(Cat(Mux(self._low_second, second, first),
+                                 Mux(self._high_second, second, first))),
                 port.en[0].eq(self._low_enable & self._lanes[lane]),
                 port.en[1].eq(self._high_enable & self._lanes[lane]),
             ]

@@ -258,9 +258,9 @@ def FetchJob(config: Config) -> data.StructLayout:
         "rows": 32,
         "start": 32,      # first column; subtracted from every index
         "count": 32,      # columns
-        "pointers": 32,   # CSR: address of the second row pointer (the end of row 0)
-        "indices": 32,    # CSR: address of the first column index
-        "values": 32,     # address of the first value; dense: of row 0, column `start`
+        "pointers": 32,   # CSR: address of the second row pointer (the end of row 0), a multiple of 4
+        "indices": 32,    # CSR: address of the first column index, a multiple of 2
+        "values": 32,     # any byte: address of the first value; dense: of row 0, column `start`
         "stride": 32,     # dense: bytes from row to row
         "nnz": 32,        # CSR: entries
         "first": 32,      # CSR: the row pointer of row 0

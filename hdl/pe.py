@@ -141,25 +141,22 @@ class ProcessingElement(wiring.Component):
         ]
 
     def _lanes(self, m: Module) -> None:
-        """Store word, operand, product, sum: a stage each."""
+        """Store word, operand and product, sum; operand and product are registers of the multiplier."""
         config, walker, store = self._config, self._walker, self._store
         m.submodules.operands = operands = OperandSelect(config)
         word = self._later(m, walker.o_word, MacWord(config), STORE_CYCLES)
         drain = self._later(m, walker.o_drain, Drain(config), STORE_CYCLES)
-        value = Signal.like(word.value)
         from_part = Signal(config.lane_bits)    # upper bits of a lane's number, which tell the parts apart
         m.d.comb += [
             store.i_enable.eq(walker.o_word.valid),
             store.i_address.eq(walker.o_word.address),
+            store.i_low.eq(Mux(walker.o_word.upper, 0, walker.o_word.part)),
+            store.i_high.eq(Mux(walker.o_word.upper | self.i_job.packed, walker.o_word.part, 0)),
             operands.i.eq(store.o_words),
-            operands.i_upper.eq(word.upper),
-            operands.i_pick.eq(word.pick),
+            operands.i_packed.eq(self.i_job.packed),
             operands.i_mask.eq(from_part),
         ]
-        m.d.sync += [
-            value.eq(word.value),
-            from_part.eq(~((config.lanes >> self.i_job.group_log2) - 1)),
-        ]
+        m.d.sync += from_part.eq(~((config.lanes >> self.i_job.group_log2) - 1))
         sums, overflows = [], []
         for lane in range(config.lanes):
             m.submodules[f"multiplier{lane}"] = multiplier = Multiplier()
@@ -167,7 +164,7 @@ class ProcessingElement(wiring.Component):
             add = Signal(BankAccess(config), name=f"add{lane}")
             m.d.comb += [
                 multiplier.i_operand.eq(operands.o[lane]),
-                multiplier.i_value.eq(value),
+                multiplier.i_value.eq(word.value),
                 add.valid.eq(word.lanes[lane]),
                 add.bank.eq(word.bank),
                 add.word.eq(self._acc_word(word, store.o_words[lane])),

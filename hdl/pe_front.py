@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .attributes import KEPT_COPY
 from .config import VALUE_BITS, Config, width_of
 from .layouts import ROW_ENDS, TokenBeat
 from .queue import Queue
@@ -82,7 +83,8 @@ class PeFront(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.queue = queue = Queue(self._Beat(), config.queue_beats)
-        entry_valid, entry = Signal(), Signal(TokenBeat(config))
+        entry_valid = Signal(attrs=KEPT_COPY)
+        entry = Signal(TokenBeat(config), attrs=KEPT_COPY, reset_less=True)
 
         # ---- entry: which tokens are this PE's own ----
         own = Signal(config.beat_tokens)

@@ -1,6 +1,6 @@
 """Reads a two-dimensional piece of memory and hands it on in chunks of bytes."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,7 +20,7 @@ class SegmentReader(wiring.Component):
     gaps around it whose last chunk lies in two beats costs a cycle more.
     Latency: three cycles from a job to its first request, five from a beat to its first chunk. A contiguous
     job of short rows learns its length in as many cycles as its number of rows has bits.
-    Backpressure: nothing is asked before `read_buffer_beats` has room for the longest burst, so beats are
+    Backpressure: nothing is asked before the buffer has room for the longest burst, so beats are
     always taken; a stalled `o` stops the requests when the buffer is spoken for.
     Order: that of the job; the next job is taken when the last chunk of the former is at the output.
 
@@ -31,8 +31,10 @@ class SegmentReader(wiring.Component):
     config : Config
     chunk_bytes : int, bytes of a full chunk, a power of two up to `port_bytes`
     single_row : bool, build it for jobs of one row at most, at half the logic; `stride` is not looked at
-    align_bytes : int, a power of two: addresses, strides and sizes are multiples of it, which saves a step of
-        the shifter each time it doubles
+    align_bytes : int, a power of two: addresses and strides are multiples of it (lower bits count as 0),
+        sizes too, which saves a step of the shifter each time it doubles
+    shallow : bool, room for two bursts only instead of `read_buffer_beats`, which takes no block RAM: where
+        little is read in a cycle
 
     Members
     -------
@@ -45,12 +47,13 @@ class SegmentReader(wiring.Component):
     """
 
     def __init__(self, config: Config, chunk_bytes: int, *, single_row: bool = False,
-                 align_bytes: int = 1):
+                 align_bytes: int = 1, shallow: bool = False):
         if not 1 <= chunk_bytes <= config.port_bytes or chunk_bytes & (chunk_bytes - 1):
             raise ValueError(f"chunk_bytes = {chunk_bytes}; it must be a power of two from 1 to port_bytes, "
                              f"{config.port_bytes}")
         self._config, self._chunk_bytes, self._single_row = config, chunk_bytes, single_row
         self._align_log2 = log2_exact(align_bytes)
+        self._depth = 2 * MAX_BURST_BEATS if shallow else config.read_buffer_beats
         super().__init__({
             "i_job": In(stream.Signature(SegmentJob())),
             "o": Out(stream.Signature(Chunk(chunk_bytes))),
@@ -81,18 +84,21 @@ class SegmentReader(wiring.Component):
         with m.Elif(done):
             m.d.sync += active.eq(0)
 
-        m.submodules.buffer = buffer = BlockQueue(8 * self._config.port_bytes, self._config.read_buffer_beats)
+        m.submodules.buffer = buffer = BlockQueue(8 * self._config.port_bytes, self._depth)
         m.d.comb += [buffer.i.valid.eq(self.i_beat.valid), buffer.i.payload.eq(self.i_beat.payload.data)]
         self._ask(m, start, strided, buffer.o_freed)
         self._answer(m, start, strided, done, buffer.o)
         return m
+
+    def _aligned(self, value: Value) -> Value:
+        return Cat(Const(0, self._align_log2), value[self._align_log2:])
 
     # ---- requests ------------------------------------------------------------------------------------
 
     def _ask(self, m: Module, start, strided, freed) -> None:
         """The next burst, as far as the job is known, when there is room for the longest one."""
         job, request = self.i_job.payload, self.o_request
-        depth, beat_log2 = self._config.read_buffer_beats, log2_exact(self._config.port_bytes)
+        depth, beat_log2 = self._depth, log2_exact(self._config.port_bytes)
         asking = Signal()
         position = Signal(ADDRESS_BITS - beat_log2)  # beat to be asked next
         last = Signal(ADDRESS_BITS)                  # last byte that is known to be wanted
@@ -132,38 +138,38 @@ class SegmentReader(wiring.Component):
                 m.d.sync += asking.eq(0)
         with m.Elif(request.ready):
             m.d.sync += request.valid.eq(0)
+        step, longer = Signal(ADDRESS_BITS), Signal()  # bytes by which `last` goes on
         if self._single_row:
             m.d.comb += exhausted.eq(1)
         else:
-            self._next_rows(m, start, strided, issue & same, exhausted, position, last)
-        first_byte = Signal(beat_log2)               # in its beat
+            self._next_rows(m, start, strided, issue & same, exhausted, position, step, longer)
         with m.If(start):
-            m.d.sync += Cat(first_byte, position).eq(job.address)
+            m.d.sync += [position.eq(job.address[beat_log2:]), last.eq(self._aligned(job.address))]
         with m.If(self._load):
-            m.d.sync += [asking.eq(1), last.eq(Cat(first_byte, position) + self._longest)]
+            m.d.sync += asking.eq(1)
+        with m.If(self._load | longer):
+            m.d.sync += last.eq(last + Mux(self._load, self._longest, step))
 
-    def _next_rows(self, m: Module, start, strided, row_done, exhausted, position, last) -> None:
+    def _next_rows(self, m: Module, start, strided, row_done, exhausted, position, step, longer) -> None:
+        """`step`: from row to row where there are gaps, or else the bytes of the rows that are added next."""
         job = self.i_job.payload
-        next_row = Signal(ADDRESS_BITS)  # strided: first byte of the next row
-        step = Signal(ADDRESS_BITS)      # strided: from row to row; else: bytes of the rows added next
+        next_row = Signal(ADDRESS_BITS)  # strided: its first byte
         more = Signal(32)                # strided: rows after this one; else: bits not yet multiplied
         m.d.comb += exhausted.eq(more == 0)
-        with m.If(self._load):
-            m.d.sync += next_row.eq(next_row + step)
-        with m.Elif(strided):
-            with m.If(row_done & ~exhausted):
-                m.d.sync += [
-                    position.eq(next_row[ADDRESS_BITS - len(position):]), next_row.eq(next_row + step),
-                    last.eq(last + step), more.eq(more - 1),
-                ]
-        with m.Else():
+        with m.If(strided):
+            m.d.comb += longer.eq(row_done & ~exhausted)
+            with m.If(longer):
+                m.d.sync += [position.eq(next_row[ADDRESS_BITS - len(position):]), more.eq(more - 1)]
+            with m.If(self._load | longer):
+                m.d.sync += next_row.eq(next_row + step)
+        with m.Elif(~self._load):
             # A contiguous run is `rows` times `row_bytes` long: multiplied bit by bit while the first bursts
             # are on their way, so that bursts of short rows are long too.
+            m.d.comb += longer.eq(more[0])
             m.d.sync += [more.eq(more >> 1), step.eq(step << 1)]
-            with m.If(more[0]):
-                m.d.sync += last.eq(last + step)
         with m.If(start):
-            m.d.sync += [next_row.eq(job.address), step.eq(job.stride), more.eq(job.rows - 1)]
+            m.d.sync += [next_row.eq(self._aligned(job.address)), step.eq(self._aligned(job.stride)),
+                         more.eq(job.rows - 1)]
 
     # ---- chunks --------------------------------------------------------------------------------------
 
@@ -234,12 +240,12 @@ class SegmentReader(wiring.Component):
         with m.If((emit & row_last) | self._begin):
             m.d.sync += [chunks_left.eq(chunks), next_last.eq(two_chunks)]
         with m.If(start):
-            m.d.sync += offset.eq(self.i_job.payload.address)
+            m.d.sync += offset.eq(self._aligned(self.i_job.payload.address))
         with m.If(self._begin):
             m.d.comb += new_offset.eq(offset)
         with m.If(emit | self._begin):
             m.d.sync += [
-                offset.eq(new_offset),
+                offset.eq(self._aligned(new_offset)),
                 count.eq(new_count),
                 end.eq(new_offset + new_count),
                 row_last.eq(new_last),
@@ -256,7 +262,7 @@ class SegmentReader(wiring.Component):
             m.d.sync += [rows_left.eq(rows_left - 1), last_row.eq(rows_left == 1), row_offset.eq(next_offset)]
         with m.If(start):
             m.d.sync += [
-                row_offset.eq(job.address), stride.eq(job.stride),
+                row_offset.eq(self._aligned(job.address)), stride.eq(self._aligned(job.stride)),
                 rows_left.eq(job.rows - 1), last_row.eq(job.rows == 1),
             ]
 

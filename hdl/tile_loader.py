@@ -1,6 +1,6 @@
 """From matrices in memory to tile beats: the dense path and the packed path, one job at a time."""
 
-from typing import Any
+from dataclasses import replace
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
@@ -12,12 +12,12 @@ from .fetch import Fetch
 from .layouts import BFormat, Fault, FetchFormat, ReadBeat, ReadRequest, TileBeat, TileJob
 from .packer import Packer
 from .reader import SegmentReader
-from .shared import add_shared
+from .splitter import ChunkSplitter
 
 __all__ = ["TileLoader"]
 
-PACKED_STREAMS = 3
-"""Read streams of a packed tile: row pointers, column indices, values."""
+PACKED_STREAMS = 2
+"""Read streams of a packed tile beside the values: row pointers, column indices."""
 
 
 class TileLoader(wiring.Component):
@@ -42,8 +42,7 @@ class TileLoader(wiring.Component):
     o_idle : no job
     o_waiting : the job has asked for data and has nothing to work on
     o_fault, o_fault_address : faults of a packed tile's indices and row pointers, and where those lie
-    o_request, i_beat : read streams: dense rows; then (with `compressed_b`) row pointers, column indices,
-        values of a packed tile
+    o_request, i_beat : read streams: values; then (with `compressed_b`) row pointers, column indices
     """
 
     def __init__(self, config: Config):
@@ -66,8 +65,6 @@ class TileLoader(wiring.Component):
         config = self._config
         m.submodules.reader = reader = SegmentReader(config, config.port_bytes)
         m.submodules.dense = dense = DenseLoader(config)
-        connect(m, dense.o_read_job, reader.i_job)
-        connect(m, reader.o, dense.i)
         connect(m, reader.o_request, flipped(self.o_request[0]))
         connect(m, flipped(self.i_beat[0]), reader.i_beat)
         busy = Signal()
@@ -82,8 +79,10 @@ class TileLoader(wiring.Component):
         with m.Elif(self.o_done):
             m.d.sync += busy.eq(0)
         if config.compressed_b:
-            self._both_paths(m, platform, dense, reader, busy, taken)
+            self._both_paths(m, dense, reader, busy, taken)
         else:
+            connect(m, dense.o_read_job, reader.i_job)
+            connect(m, reader.o, dense.i)
             # A job of another format is refused before it comes here.
             m.d.comb += [
                 self.i_job.ready.eq(~busy),
@@ -95,21 +94,37 @@ class TileLoader(wiring.Component):
             ]
         return m
 
-    def _both_paths(self, m: Module, platform: Any, dense: DenseLoader, reader: SegmentReader, busy: Signal,
+    def _both_paths(self, m: Module, dense: DenseLoader, reader: SegmentReader, busy: Signal,
                     taken: Signal) -> None:
-        fetch = Fetch(self._config)
-        add_shared(m, "fetch", fetch, "fetch", platform)
-        m.submodules.packer = packer = Packer(self._config)
+        config = replace(self._config, beat_tokens=self._config.tile_beat_tokens)
+        m.submodules.fetch = fetch = Fetch(config, own_values=False)
+        m.submodules.packer = packer = Packer(config)
+        m.submodules.splitter = splitter = ChunkSplitter(config.port_bytes, config.beat_tokens)
         connect(m, fetch.o, packer.i)
+        connect(m, splitter.o, fetch.i_values)
         for number in range(PACKED_STREAMS):
             connect(m, fetch.o_request[number], flipped(self.o_request[1 + number]))
             connect(m, flipped(self.i_beat[1 + number]), fetch.i_beat[number])
         job = self.i_job.p
         packed, is_packed, empty = Signal(), Signal(), Signal()
 
+        # ---- one reader for the values of both paths ----
+        m.d.comb += [
+            dense.i.p.eq(reader.o.p),
+            splitter.i.p.eq(reader.o.p),
+            dense.i.valid.eq(reader.o.valid & ~packed),
+            splitter.i.valid.eq(reader.o.valid & packed),
+            reader.o.ready.eq(Mux(packed, splitter.i.ready, dense.i.ready)),
+            reader.i_job.p.eq(Mux(packed, fetch.o_value_job.p, dense.o_read_job.p)),
+            reader.i_job.valid.eq(Mux(packed, fetch.o_value_job.valid, dense.o_read_job.valid)),
+            dense.o_read_job.ready.eq(reader.i_job.ready & ~packed),
+            fetch.o_value_job.ready.eq(reader.i_job.ready & packed),
+        ]
+
         # ---- jobs: an empty tile goes the dense path, which is done with it at once ----
         m.d.comb += [
-            self.i_job.ready.eq(~busy & ~fetch.i_job.valid),
+            # What a packed tile with wrong row pointers has left over is read and dropped first.
+            self.i_job.ready.eq(~busy & ~fetch.i_job.valid & reader.o_idle & ~splitter.o.valid),
             empty.eq(job.k_count == 0),
             is_packed.eq((job.format != BFormat.DENSE) & ~empty),
             dense.i_job.valid.eq(taken & ~is_packed),
@@ -140,7 +155,7 @@ class TileLoader(wiring.Component):
             self.o.p.eq(dense.o.p),
             self.o.p.slot_valid.eq(packer.o.p.slot_valid),
             self.o_done.eq(Mux(packed, packer.o_done, dense.o_done)),
-            self.o_waiting.eq(busy & Mux(packed, fetch.o_waiting, reader.o_waiting)),
+            self.o_waiting.eq(busy & (reader.o_waiting | (packed & fetch.o_waiting))),
             self.o_fault.eq(fetch.o_fault),
             self.o_fault_address.eq(fetch.o_fault_address),
         ]

@@ -24,7 +24,7 @@ def MacWord(config: Config) -> data.StructLayout:
         "upper": 1,                       # dense: the upper half of the store word
         "word": config.acc_word_bits,     # dense: accumulator word (a packed slot brings its own)
         "bank": 1,
-        "pick": config.lane_bits,         # first lane of the token's part (N < V)
+        "part": config.lanes,             # lanes that hold the token's row of B: all, or a part (N < V)
         "value": VALUE_BITS,
     })
 
@@ -111,6 +111,7 @@ class Walker(wiring.Component):
         self._index = Signal(self._left_bits)                        # words that were issued
         self._counts = Signal(data.ArrayLayout(config.count_bits, config.lanes))
         self._lanes = Signal(config.lanes)                           # the token's lanes (N < V)
+        self._part_lanes = Signal(config.lanes)                      # those that hold its row of B
         self._goes, self._issues, self._closes_touched = Signal(), Signal(), Signal()
         self._bank = Signal()                                        # of the open row
         self._drain_free = Signal()
@@ -184,13 +185,15 @@ class Walker(wiring.Component):
         m.d.sync += [
             self._valid.eq(self._op_valid),
             self._token.eq(op),
-            self._token.part.eq(op.part << shift),      # from here on a lane's number
             self._index.eq(0),
             self._left.eq(Mux(op.token, self.i_own_words, 0)),
             self._address.eq(dense_address),
         ]
         for lane in range(config.lanes):
-            m.d.sync += self._lanes[lane].eq((lane >> shift) == op.position)
+            m.d.sync += [
+                self._lanes[lane].eq((lane >> shift) == op.position),
+                self._part_lanes[lane].eq((lane >> shift) == op.part),
+            ]
         if config.compressed_b:
             with m.If(self.i_packed):
                 m.d.sync += [
@@ -208,7 +211,7 @@ class Walker(wiring.Component):
             word.upper.eq(self._address[0]),
             word.word.eq(self._index),
             word.bank.eq(self._bank ^ self._closes_touched),
-            word.pick.eq(self._token.part),
+            word.part.eq(self._part_lanes),
             word.value.eq(self._token.value),
         ]
         lanes = self._lanes

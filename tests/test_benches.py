@@ -29,7 +29,7 @@ def test_a_block_does_what_its_model_does(name: str, simulator: str, tmp_path: P
 
 def test_every_bench_of_a_block_is_run() -> None:
     folder = Path(__file__).parents[1] / "sim" / "benches"
-    others = {"flat", "serial", "server"}  # run by the tests of sim
+    others = {"axi", "flat", "serial", "server"}  # run by the tests of sim
     assert {path.name.removesuffix("_bench.py") for path in folder.glob("*_bench.py")} == {*BLOCKS} | others
 
 

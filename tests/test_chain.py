@@ -84,6 +84,32 @@ def test_slices_pass_in_order_one_word_a_cycle(cuts: bool) -> None:
     assert cycles_for(own, up, 100, cuts) <= 100 + 2
 
 
+LARGEST, LOWEST = (1 << 31) - 1, -1 << 31
+
+
+@pytest.mark.parametrize("own, up, wraps", [
+    (LARGEST, 0, 0), (LARGEST, 1, 1), (LARGEST, -1, 0), (LOWEST, 0, 0), (LOWEST, -1, 1), (LOWEST, LARGEST, 0),
+    (1 << 30, 1 << 30, 1), (1 << 30, (1 << 30) - 1, 0), (-1 << 30, -1 << 30, 0), (LOWEST, LOWEST, 1)])
+@pytest.mark.parametrize("valid", [(1, 1), (1, 0), (0, 1)])
+def test_overflow_is_told_where_two_valid_words_are_added(own: int, up: int, wraps: int,
+                                                          valid: tuple[int, int]) -> None:
+    config, seen = PRESETS["tiny"], []
+    dut, lane = ChainStage(config), 2
+
+    async def watch(ctx) -> None:
+        while True:
+            _, _, overflow = await ctx.tick().sample(dut.o_overflow)
+            seen.append(overflow)
+
+    def word(value: int, there: int) -> dict:
+        return {"word": 0, "valid": (there << lane) | 1, "last": 1,
+                "data": [5, 0, value, 0]}
+
+    run_block(dut, {"i_own": [word(own, valid[0])] * 3, "i_up": [word(up, valid[1])] * 3}, {"o": 3},
+              processes=[watch])
+    assert sum(seen) == 3 * wraps * (valid == (1, 1))
+
+
 @pytest.mark.parametrize("name", ["tiny", "base", "large"])
 def test_it_converts_to_verilog(name: str) -> None:
     assert "module" in emit_verilog(ChainStage(PRESETS[name]), "stage")

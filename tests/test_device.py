@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from hdl.config import PRESETS, Config
 from hdl.descriptor import DESCRIPTOR_FIELDS
-from hdl.registers import ErrorCode
+from hdl.registers import ErrorCode, register
+from sim.transport import TransportTimeout
 from tests.device_model import DeviceModel
 from zerolane.device import Device, DeviceError, expected_result
 from zerolane.operands import OperandError
@@ -154,6 +155,55 @@ def test_an_error_of_the_array_names_code_field_and_descriptor():
         device.matmul(np.ones((2, 2), np.int8), np.ones((2, 2), np.int8))
     assert caught.value.field == "slice_words" and caught.value.code is ErrorCode.FIELD
     assert device.last_job is None
+
+
+def test_the_array_may_write_its_result_and_nothing_before_it():
+    device = device_of(PRESETS["tiny"])
+    rng = np.random.default_rng(8)
+    a, b = rng.integers(-9, 9, (30, 2000)).astype(np.int8), rng.integers(-9, 9, (2000, 20)).astype(np.int8)
+    device.matmul(a, b)
+    model = device.transport
+    first, last, write_first, write_last = (model.read_register(register(name).address) for name in (
+        "READ_BASE", "READ_LAST", "WRITE_BASE", "WRITE_LAST"))
+    outputs = {d["c_address"] for d in model.descriptors}
+    assert len(outputs) > 1 and min(outputs) == write_first
+    inputs = [d[name] for d in model.descriptors for name in ("a_values", "b_values")]
+    assert first == 0 and max(inputs) < write_first <= write_last == last
+    assert device.last_job.memory_bytes <= last + 1 < device.last_job.memory_bytes + 64
+
+
+@pytest.mark.parametrize("cycles", [0, 5, 1 << 32, -1])
+def test_the_watchdog_is_set_or_refused(cycles):
+    if not 0 <= cycles < 1 << 32:
+        with pytest.raises(ValueError, match="watchdog_cycles = "):
+            Device("base", watchdog_cycles=cycles)
+        return
+    device = Device("base", DeviceModel(PRESETS["base"]), watchdog_cycles=cycles)
+    device.matmul(np.ones((2, 2), np.int8), np.ones((2, 2), np.int8))
+    assert device.transport.read_register(register("WATCHDOG").address) == cycles
+
+
+def test_abort_and_reset_reach_the_array():
+    device = device_of(PRESETS["base"])
+    device.abort()
+    assert device.transport.read_register(register("CONTROL").address) == 0b011
+    device.reset()
+    assert device.transport.read_register(register("CONTROL").address) == 0b101
+    device.transport.write_register(register("STATUS").address, 1 << 4)
+    with pytest.raises(DeviceError, match="cannot be reset"):
+        device.reset()
+
+
+def test_a_job_that_takes_too_long_is_taken_off_the_array():
+    device = device_of(PRESETS["base"])
+
+    def never(timeout_cycles):
+        raise TransportTimeout("no interrupt")
+
+    device.transport.wait_interrupt = never
+    with pytest.raises(TransportTimeout):
+        device.matmul(np.ones((2, 2), np.int8), np.ones((2, 2), np.int8))
+    assert device.transport.read_register(register("CONTROL").address) == 0b101
 
 
 def test_an_array_of_another_configuration_is_refused():

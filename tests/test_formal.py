@@ -1,13 +1,17 @@
 """sim.formal: what is proven holds, is not empty, and fails where a fault is built in."""
 
+import importlib
+import pkgutil
 from pathlib import Path
 
 import pytest
+from amaranth.lib import wiring
 
+import hdl
 from hdl.queue import Queue
 from sim.formal.bench import Proof
 from sim.formal.inside import Fault, Inside
-from sim.formal.table import PROOFS, chosen
+from sim.formal.table import PROOFS, UNPROVEN, chosen
 from sim.formal.tools import run
 
 
@@ -31,6 +35,18 @@ def test_a_quick_proof_holds_and_its_fault_is_found(proof: Proof, tmp_path: Path
 @pytest.mark.parametrize("proof", [proof for proof in PROOFS if not proof.quick], ids=name_of)
 def test_a_proof_holds_and_its_fault_is_found(proof: Proof, tmp_path: Path) -> None:
     check(proof, tmp_path)
+
+
+def test_every_block_has_a_proof_or_a_reason_for_having_none() -> None:
+    blocks = set()
+    for module in pkgutil.iter_modules(hdl.__path__):
+        for name, value in vars(importlib.import_module(f"hdl.{module.name}")).items():
+            if isinstance(value, type) and issubclass(value, wiring.Component) \
+                    and value.__module__.startswith("hdl."):
+                blocks.add(name)
+    proven = {proof.block for proof in PROOFS}
+    assert proven & set(UNPROVEN) == set()
+    assert proven | set(UNPROVEN) == blocks
 
 
 def test_proofs_have_names_of_their_own() -> None:

@@ -41,11 +41,15 @@ def test_a_record_is_fit_for_json_and_names_the_plan():
     (ErrorCode.FIELD, NAMES.index("pk_log2"), "FIELD: .*: pk_log2; descriptor 3 of 5"),
     (ErrorCode.FIELD, 255, "DESCRIPTOR or COUNT register"),
     (ErrorCode.READ_BUS, 7, r"READ_BUS: .*\(read stream 7\)"),
+    (ErrorCode.READ_BUS, 7, "at address 0xabc0, descriptor 3 of 5"),
+    (ErrorCode.OUTSIDE, NAMES.index("c_address"), "OUTSIDE: .*: c_address; at address 0xabc0, descriptor 3"),
+    (ErrorCode.OUTSIDE, 255, "DESCRIPTOR or COUNT register; at address 0xabc0"),
+    (ErrorCode.BLOCKED, 255, r"BLOCKED: .* \(a write\)"), (ErrorCode.TIMEOUT, 0, "TIMEOUT: .*; descriptor 3"),
     (ErrorCode.ROW_POINTER, 0, "row pointer decreases"),
     (200, 1, "error code 200")])
 def test_errors_are_told_in_words(code, detail, words):
     with pytest.raises(DeviceError, match=words):
-        raise DeviceError.of(code, detail, 3, 5, NAMES)
+        raise DeviceError.of(code, detail, 3, 5, NAMES, 0xABC0)
 
 
 def test_every_error_code_has_a_meaning():

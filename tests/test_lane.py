@@ -15,7 +15,6 @@ def test_a_part_is_copied_to_all_parts(name: str) -> None:
     config, rng = PRESETS[name], random.Random(1)
     dut = OperandSelect(config)
     simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
 
     async def bench(ctx):
         for group_log2 in range(config.lane_bits + 1):
@@ -23,13 +22,28 @@ def test_a_part_is_copied_to_all_parts(name: str) -> None:
             for part in range(1 << group_log2):
                 halves = [[rng.randint(-128, 127) for _ in range(2)] for _ in range(config.lanes)]
                 upper = rng.randint(0, 1)
-                ctx.set(dut.i, [low & 255 | (high & 255) << config.half_word_bits for low, high in halves])
-                ctx.set(dut.i_upper, upper)
-                ctx.set(dut.i_pick, part * width)
+                read = [halves[lane][upper] & 255 if lane // width == part else 0
+                        for lane in range(config.lanes)]
+                ctx.set(dut.i, [value << upper * config.half_word_bits for value in read])
                 ctx.set(dut.i_mask, config.lanes - width)
-                await ctx.tick()
+                await ctx.delay(1e-9)
                 for lane in range(config.lanes):
                     assert ctx.get(dut.o[lane]) == halves[part * width + lane % width][upper]
+
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+def test_an_upper_half_that_is_no_value_is_left_out() -> None:
+    config = PRESETS["base"]
+    dut = OperandSelect(config)
+    simulator = Simulator(dut)
+
+    async def bench(ctx):
+        ctx.set(dut.i, [lane - 4 & 255 | 3 << config.half_word_bits for lane in range(config.lanes)])
+        ctx.set(dut.i_packed, 1)
+        await ctx.delay(1e-9)
+        assert [ctx.get(dut.o[lane]) for lane in range(config.lanes)] == [*range(-4, 4)]
 
     simulator.add_testbench(bench)
     simulator.run()
@@ -45,7 +59,7 @@ def test_extreme_operands_multiply_exactly() -> None:
             for value in (-128, -1, 1, 127):
                 ctx.set(dut.i_operand, operand)
                 ctx.set(dut.i_value, value)
-                await ctx.tick()
+                await ctx.tick().repeat(2)
                 assert ctx.get(dut.o) == operand * value
 
     simulator.add_testbench(bench)

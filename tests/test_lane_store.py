@@ -45,6 +45,8 @@ def run(config: Config, number: int, job: Job, beats: list[dict], words: list[in
             await step()
         for address in words:
             ctx.set(dut.i_enable, 1)
+            ctx.set(dut.i_low, -1)
+            ctx.set(dut.i_high, -1)
             ctx.set(dut.i_address, address)
             await ctx.tick()
             ctx.set(dut.i_enable, 0)

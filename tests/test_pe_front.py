@@ -26,7 +26,7 @@ def expected_events(job: Job, owner: int) -> list[tuple]:
         for k, value in row:
             local = k >> job.pk_log2
             if owner_value(k, job.pk_log2) == owner:
-                events.append(("token", local >> job.group_log2, local % groups, value, number % groups))
+                events.append(("token", local >> job.group_log2, k % groups, value, number % groups))
         if number % groups == groups - 1:
             events.append(("close",))
     return events

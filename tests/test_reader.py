@@ -21,8 +21,8 @@ def expected_chunks(jobs: list[dict[str, int]], chunk_bytes: int) -> list[dict[s
 
 def run(config: Config, chunk_bytes: int, jobs: list[dict[str, int]], *, seed: int = 0, gap: float = 0.0,
         stall: float = 0.0, latency: int = 8, request_stall: float = 0.0, processes: tuple = (),
-        log: list | None = None, single_row: bool = False) -> None:
-    dut = SegmentReader(config, chunk_bytes, single_row=single_row)
+        log: list | None = None, **built: Any) -> None:
+    dut = SegmentReader(config, chunk_bytes, **built)
     memory = answer_reads(dut, config, MEMORY, seed=seed, latency=latency, gap=gap, stall=request_stall,
                           log=log)
     chunks = expected_chunks(jobs, chunk_bytes)
@@ -48,6 +48,28 @@ def test_a_reader_for_single_rows_ignores_the_stride(seed):
              "rows": rng.choice([0, 1, 1, 1]), "stride": rng.randrange(1 << 32)} for _ in range(15)]
     run(PRESETS["base"], 16, jobs, seed=seed, single_row=True, gap=rng.choice([0, 0.3]),
         stall=rng.choice([0, 0.4]))
+
+
+@pytest.mark.parametrize("align_bytes, chunk_bytes", [(2, 16), (4, 8), (4, 16), (16, 16)])
+def test_a_reader_for_aligned_elements_does_not_look_at_the_bits_below(align_bytes, chunk_bytes):
+    rng, down = random.Random(align_bytes), -align_bytes
+    jobs = [random_segment(rng) for _ in range(12)]
+    for job in jobs:
+        job["row_bytes"] &= down
+    exact = [job | {"address": job["address"] & down, "stride": job["stride"] & down} for job in jobs]
+    expected = expected_chunks(exact, chunk_bytes)
+    dut = SegmentReader(PRESETS["base"], chunk_bytes, align_bytes=align_bytes)
+    memory = answer_reads(dut, PRESETS["base"], MEMORY, seed=1)
+    results = run_block(dut, {"i_job": jobs}, {"o": len(expected)}, processes=[memory], timeout_cycles=60_000)
+    assert results["o"] == expected
+
+
+def test_a_shallow_reader_asks_for_two_bursts_at_most():
+    log: list[dict[str, int]] = []
+    job = {"address": 4, "row_bytes": 4000, "rows": 1, "stride": 0}
+    run(PRESETS["base"], 8, [job], latency=60, log=log, single_row=True, align_bytes=4, shallow=True)
+    early = [burst for burst in log if burst["cycle"] < 60]
+    assert sum(burst["beats"] for burst in early) <= 32
 
 
 def first_and_last(dut: Any, times: list[int]):

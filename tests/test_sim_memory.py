@@ -10,6 +10,7 @@ from amaranth.sim import Simulator
 from hdl.config import PRESETS
 from hdl.emit import emit_verilog
 from sim.memory import MemoryModel, gap_threshold
+from sim.memory_faults import CHANNELS, MemoryFaults
 from tests.harness import as_python
 
 CONFIG = PRESETS["small"]
@@ -23,7 +24,7 @@ class Traffic:
 
     def __init__(self, model: MemoryModel, *, reads: Sequence[dict] = (), writes: Sequence[dict] = (),
                  content: Sequence[int] = (), r_stall: Any = lambda cycle: False, seed: int = 0,
-                 gap: float = 0.0, cycles: int = 2000):
+                 gap: float = 0.0, cycles: int = 2000, faults: MemoryFaults | None = None):
         self.model, self.events = model, {name: [] for name in ("ar", "r", "aw", "w", "b")}
         self._cycles = cycles
         simulator = Simulator(model)
@@ -39,6 +40,8 @@ class Traffic:
         simulator.add_testbench(self._taker("b", lambda cycle: False), background=True)
 
         async def supervise(ctx: Any) -> None:
+            for name, value in (faults.settings(SIZE) if faults else {}).items():
+                ctx.set(getattr(model, name), value)
             for number, word in enumerate(content):
                 ctx.set(model.storage.memory.data[number], word)
             await ctx.tick().repeat(cycles)
@@ -206,6 +209,72 @@ def test_addresses_past_the_end_are_answered_with_an_error_and_change_nothing() 
 ])
 def test_a_broken_rule_of_the_bus_is_noted(bit: int, traffic: dict) -> None:
     assert Traffic(MemoryModel(CONFIG, DEPTH, 4), cycles=60, **traffic).violation == 1 << bit
+
+
+@pytest.mark.parametrize("by_address, first, last, bad", [
+    (False, 3, 4, {3, 4}), (False, 0, 0, {0}), (True, 8 * SIZE, 9 * SIZE + 1, {0, 1, 4, 5})])
+def test_chosen_beats_have_an_error(by_address: bool, first: int, last: int, bad: set[int]) -> None:
+    bursts = [8, 16, 8]   # words; two beats each
+    faults = MemoryFaults(read_errors=True, by_address=by_address, first=first, last=last)
+    traffic = Traffic(MemoryModel(CONFIG, DEPTH, 4), reads=[read(SIZE * word, 2) for word in bursts],
+                      writes=[write(SIZE * word, [1, 2]) for word in bursts], cycles=100, faults=faults)
+    assert [item["response"] for item in traffic.payloads("r")] == [2 * (beat in bad) for beat in range(6)]
+    assert [item["response"] for item in traffic.payloads("b")] == [0, 0, 0]
+    faults = MemoryFaults(write_errors=True, by_address=by_address, first=first, last=last)
+    traffic = Traffic(MemoryModel(CONFIG, DEPTH, 4), reads=[read(0, 6)], cycles=100, faults=faults,
+                      writes=[write(SIZE * word, [number, number]) for number, word in
+                              enumerate((8, 16, 40), 1)])
+    bad &= {0, 1, 2, 3} if by_address else bad
+    assert [item["response"] for item in traffic.payloads("b")] == [
+        2 * bool({2 * burst, 2 * burst + 1} & bad) for burst in range(3)]
+    written = [traffic.memory[word] for word in (8, 9, 16, 17, 40, 41)]
+    assert written == [0 if beat in bad else 1 + beat // 2 for beat in range(6)]
+    assert all(item["response"] == 0 for item in traffic.payloads("r"))
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_a_channel_stands_still_from_a_handover_on(name: str) -> None:
+    faults = MemoryFaults(frozen=(name,), first=30)
+    traffic = Traffic(MemoryModel(CONFIG, DEPTH, 4), reads=[read(128 * n, 4) for n in range(40)],
+                      writes=[write(4096 + 128 * n, [1, 2]) for n in range(40)], cycles=600, faults=faults)
+    moves = sorted(cycle for channel in CHANNELS for cycle in traffic.cycles(channel))
+    # What is on offer, and a beat that has lost its turn once, still go.
+    assert all(cycle <= moves[29] + 3 for cycle in traffic.cycles(name))
+    assert len(moves) > 30 and traffic.violation == 0
+
+
+@pytest.mark.parametrize("wrong, words", [
+    ({"frozen": ("x",)}, "channels are ar, r, aw, w, b"), ({"first": 3, "last": 2}, "in this order"),
+    ({"last": 1 << 32}, "from 0 to")])
+def test_faults_that_make_no_sense_are_refused(wrong: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        MemoryFaults(**wrong).settings(SIZE)
+
+
+@pytest.mark.parametrize("channel", ["ar", "aw", "w"])
+@pytest.mark.parametrize("withdrawn", [False, True])
+def test_an_offer_that_does_not_hold_is_noted(channel: str, withdrawn: bool) -> None:
+    model = MemoryModel(CONFIG, DEPTH, 4)
+    simulator = Simulator(model)
+    simulator.add_clock(1e-6)
+
+    async def testbench(ctx: Any) -> None:
+        # Nothing is ready: W has no address, the others are frozen.
+        for name, value in MemoryFaults(frozen=("ar", "aw")).settings(SIZE).items():
+            ctx.set(getattr(model, name), value)
+        stream = getattr(model.memory, channel)
+        ctx.set(stream.valid, 1)
+        await ctx.tick().repeat(3)
+        assert ctx.get(model.violation) == 0
+        if withdrawn:
+            ctx.set(stream.valid, 0)
+        else:
+            ctx.set(stream.payload.as_value(), 1)
+        await ctx.tick().repeat(2)
+        assert ctx.get(model.violation) == 0b1000
+
+    simulator.add_testbench(testbench)
+    simulator.run()
 
 
 @pytest.mark.parametrize("probability", [-0.1, 0.96])

@@ -112,20 +112,48 @@ def test_the_last_data_leaves_at_once():
     assert log[0]["last_cycle"] <= 8
 
 
-def test_every_error_response_is_reported():
+def test_every_error_response_is_reported_with_its_burst():
     log: list[dict[str, int]] = []
     seen: list[int] = []
 
     def watch(dut: SegmentWriter):
         async def process(ctx: Any) -> None:
             while True:
-                _, _, error = await ctx.tick().sample(dut.o_error)
-                seen.append(error)
+                _, _, error, address = await ctx.tick().sample(dut.o_error, dut.o_error_address)
+                if error:
+                    seen.append(address)
         return process
 
-    job = {"address": 0, "row_bytes": 16, "rows": 40, "stride": 64}
+    job = {"address": 0, "row_bytes": 16, "rows": 40, "stride": 80}
     run(PRESETS["base"], [job], [16], errors=0.4, log=log, processes=(watch,))
-    assert sum(seen) == sum(burst["response"] == 2 for burst in log) > 0
+    assert seen == [burst["address"] for burst in log if burst["response"] == 2] != []
+
+
+@pytest.mark.parametrize("name", ["tiny", "base"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_job_is_written_when_its_last_burst_is_answered(name, seed):
+    config, rng = PRESETS[name], random.Random(f"written {seed}")
+    jobs = [random_job(rng) for _ in range(12)]
+    log: list[dict[str, int]] = []
+    answers: list[int] = []          # how many had come when each job was said to be written
+
+    def watch(dut: SegmentWriter):
+        async def process(ctx: Any) -> None:
+            answered = 0
+            while True:
+                _, _, valid, written = await ctx.tick().sample(dut.b.valid, dut.o_job_written)
+                if written:
+                    answers.append(answered)
+                answered += valid
+        return process
+
+    run(config, jobs, [config.port_bytes], seed=seed, stall=0.3, log=log, processes=(watch,))
+    places = [{(job["address"] + row * job["stride"] + byte) // config.burst_bytes
+               for row in range(job["rows"]) for byte in range(job["row_bytes"])}
+              for job in jobs if job["rows"] * job["row_bytes"]]
+    assert len(answers) == len(places) and answers == sorted(answers) and answers[-1] == len(log)
+    for first, last, blocks in zip([0, *answers], answers, places, strict=False):
+        assert {burst["address"] // config.burst_bytes for burst in log[first:last]} == blocks
 
 
 @pytest.mark.parametrize("name", ["tiny", "base", "large"])

@@ -152,7 +152,7 @@ class Resident:
             k, n = self._positions
             order = np.argsort(k, kind="stable")
             k, n = k[order], n[order]
-            beats = self._beats(k, n, config.beat_tokens)
+            beats = self._beats(k, n, config.tile_beat_tokens)
             new = (np.diff(k, prepend=-1) != 0) | (np.diff(beats, prepend=-1) != 0)
             group = (np.cumsum(new) - 1) * slices + n // (config.lanes * slice_words)
             keys, counts = np.unique(group * config.lanes + n % config.lanes, return_counts=True)

@@ -346,7 +346,7 @@ class _Search:
 
     def _packed_load(self, tile: Tile, packer: float) -> tuple[float, float]:
         """Cycles and bytes; `packer`: what it needs for this tile's slots and row ends."""
-        tokens = self.config.beat_tokens
+        tokens = self.config.tile_beat_tokens
         operand = self.resident.operand
         if not operand.sparse:
             bytes_read = tile.k_count * tile.n_count

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -29,15 +30,14 @@ def _row(result: Result) -> list[str]:
     ]
 
 
-def _print(results: list[Result], markdown: bool) -> None:
-    rows = [_row(result) for result in results]
-    if markdown:
-        for cells in (COLUMNS, ["---"] * len(COLUMNS), *rows):
-            print(f"| {' | '.join(cells)} |")
-        return
+def _print_line(cells: Sequence[str]) -> None:
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def _print_table(results: list[Result]) -> None:
     table = Table(*COLUMNS)
-    for cells in rows:
-        table.add_row(*cells)
+    for result in results:
+        table.add_row(*_row(result))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
@@ -56,6 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     results = []
+    if options.markdown:
+        _print_line(COLUMNS)
+        _print_line(["---"] * len(COLUMNS))
     with tempfile.TemporaryDirectory() as folder:
         print("the first run of the tools compiles them: about a minute", file=sys.stderr)
         for number, proof in enumerate(proofs, 1):
@@ -64,7 +67,10 @@ def main(arguments: list[str] | None = None) -> int:
             if not result.good:
                 print(result.output, file=sys.stderr)
             results.append(result)
-    _print(results, options.markdown)
+            if options.markdown:
+                _print_line(_row(result))
+    if not options.markdown:
+        _print_table(results)
     return 0 if all(result.good for result in results) else 1
 
 

@@ -5,6 +5,7 @@ from amaranth.hdl import Signal
 from hdl.config import AXI_PAGE_BYTES
 from hdl.guard import MAX_WRITE_BURSTS, MemoryGuard
 from hdl.registers import WINDOW_BYTES
+from hdl.top import Top
 
 from .bench import Bench, Proof
 from .checks import moves, stable, steady
@@ -107,6 +108,15 @@ def _protocol(b: Bench) -> None:
         b.invariant(b.inside(f"offered@{number}") == b.past(channel.valid & ~channel.ready, f"kept_{name}"))
 
 
+def _array(b: Bench) -> None:
+    """The pins of a whole array: whatever its blocks are doing, whatever the host and the memory do."""
+    memory, windows = b.dut.memory, b.inside("control_port/o_windows")
+    for channel, window in ((memory.ar, windows.read), (memory.aw, windows.write)):
+        b.check(~channel.valid | allowed(channel.p, window))
+    # The first read of a job, a descriptor's, within a window of one page.
+    b.cover(memory.ar.valid)
+
+
 PROOFS = (
     Proof("guard_windows", "MemoryGuard",
           "no address goes out unless every byte of its burst lies in the window and in one page; nothing "
@@ -126,4 +136,11 @@ PROOFS = (
           lambda: MemoryGuard(SMALL), _protocol,
           Fault("an offer is taken back when the port closes", "goes@0",
                 lambda value, inside: value & ~inside("i_close")), quick=True),
+    Proof("array_windows", "Top",
+          "no address leaves the array's pins unless every byte of its burst lies in the window that the "
+          "registers name; nothing is assumed of descriptors, memory, host or reset",
+          lambda: Top(SMALL), _array,
+          Fault("another address goes out than was looked at", "guard/memory.ar.p",
+                lambda value, inside: ~value),
+          depth=8, cover=8),
 )

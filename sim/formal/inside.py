@@ -47,6 +47,14 @@ class _Substitution(ValueTransformer, StatementTransformer):
         self.count += 1
         return self._value
 
+    def on_Slice(self, value):
+        wanted = self._signal
+        if isinstance(wanted, Slice) and value.value is wanted.value:
+            if (value.start, value.stop) == (wanted.start, wanted.stop):
+                self.count += 1
+                return self._value
+        return super().on_Slice(value)
+
     def on_Assign(self, stmt):
         return Assign(stmt.lhs, self.on_value(stmt.rhs))
 
@@ -107,6 +115,12 @@ class Inside:
         for field in fields:
             found = [getattr(found[0], field)]
         return found[0]
+
+    def state(self, name: str, path: str = "") -> Value:
+        """1 while the block's state machine is in the state of that name."""
+        fragment, _ = self._find(f"{path}/" if path else "")
+        machine = fragment.generated["fsm"]
+        return machine.state == machine.encoding[name]
 
     def word(self, path: str, address: Value) -> Signal:
         """What the memory at that path holds at `address` now: a further read port, for the proof only."""

@@ -6,12 +6,13 @@ from amaranth.lib import data
 from hdl.beat_cutter import BeatCutter
 from hdl.layouts import ROW_ENDS, RawBeat, TokenBeat
 from hdl.owner import owner
+from hdl.pe_front import ROOM_BEATS, PeFront
 from hdl.router import Router
 from hdl.row_cutter import RowCutter
 from hdl.token_bus import TokenBus
 
 from .bench import Bench, Proof
-from .checks import Marked, moves, prompt, stable, steady
+from .checks import Marked, levels, moves, prompt, stable, steady
 from .configs import SMALL, WIDER
 from .inside import Fault
 
@@ -275,6 +276,23 @@ def _row_cutter(b: Bench) -> None:
     b.check(~cutter.o_idle | (inside == 0))
 
 
+ROOM_CYCLES = 3
+"""From a PE's word that there is room to a beat that comes for it: a register in the PE, two in the bus."""
+
+
+def _front_room(b: Bench) -> None:
+    """Every beat that the bus may send finds a place in the PE's queue."""
+    front = b.dut
+    room = front.o_room
+    for stage in range(ROOM_CYCLES):
+        room = b.past(room, f"room{stage}")
+    b.assume(~front.i.valid | room)
+    queue = b.inside("queue")
+    b.check(~queue.i.valid | queue.i.ready)
+    b.cover(queue.level == SMALL.queue_beats - 1)
+    levels(b)
+
+
 PROOFS = (
     Proof("token_bus", "TokenBus",
           "every beat reaches every PE once, in order; none without room, while closed, or behind a job's "
@@ -282,6 +300,12 @@ PROOFS = (
           lambda: TokenBus(SMALL), _token_bus,
           Fault("the bus does not close behind a job's last beat", "closed",
                 lambda value, inside: Const(0), only=1), quick=True),
+    Proof("front_room", "PeFront",
+          "a beat that the token bus sends for the room it was told of always finds a place",
+          lambda: PeFront(SMALL), _front_room,
+          Fault("the beat at the entry is not counted", "o_room",
+                lambda value, inside: inside("queue").level <= SMALL.queue_beats - ROOM_BEATS + 1),
+          induction=5, depth=10, quick=True),
     Proof("router", "Router",
           "every beat leaves once, in order, with owners and addresses as the formula gives them; then "
           "the missing row ends; the output is stable",

@@ -34,8 +34,14 @@ def numbered(config: Config, count: int, tiles: str) -> list[dict[str, int]]:
                  if entry.bits == 32 and entry.name not in ("rows", "k_count", "n_count")}
         # Sixteen rows of B at any distance would be more than there is memory.
         words["b_stride"] >>= 8
+        if kind == "r":
+            # In the shape that the tile was loaded in.
+            result.append(good(config, **words, rows=number + 1, reuse_tile=1, relu=number & 1,
+                               a_format=number % 3) | {
+                name: result[-1][name] for name in ("half", "whole", "n_count")})
+            continue
         result.append(good(config, **words, rows=number + 1, half=int(kind == "1"), whole=int(kind == "w"),
-                           reuse_tile=int(kind == "r"), relu=number & 1, a_format=number % 3,
+                           relu=number & 1, a_format=number % 3,
                            n_count=config.lanes * (1 + number % 2)))
     return result
 
@@ -62,7 +68,9 @@ def check_jobs(descriptors: Sequence[Mapping[str, int]], jobs: Mapping[str, list
             ("multiplier", 0), ("shift", 16), ("reserved", 21),
         )) == values["scale"]
         assert owners[number] == {
-            "pk_log2": values["pk_log2"], "slice_words": 2, "total_words": 1 + number % 2, "packed": 0,
+            "pk_log2": values["pk_log2"], "slice_words": 2, "packed": 0,
+            # The first descriptor's rows are one word long.
+            "total_words": values["n_count"] // descriptors[0]["n_count"],
             "half": values["half"], "group_log2": 0}
     loaded = [values for values in descriptors if not values["reuse_tile"]]
     for found, values in zip(jobs["tile"], loaded, strict=True):

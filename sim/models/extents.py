@@ -85,11 +85,17 @@ def extent_error(config: Config, d: Descriptor, windows: Windows) -> tuple[Error
     return None
 
 
-def field_error(config: Config, d: Descriptor, tile_present: bool) -> tuple[ErrorCode, str] | None:
-    """Code and first field that a descriptor is refused with by its fields alone, None if there is none."""
+def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tuple[ErrorCode, str] | None:
+    """Code and first field that a descriptor is refused with by its fields alone, None if there is none.
+
+    before : the descriptor before, whose tile `reuse_tile` means
+    """
+    shape = ("half", "whole", "pk_log2", "group_log2", "slice_words", "k_count", "n_count")
+    same = before is not None and (d["b_format"] == 0) == (before["b_format"] == 0) and all(
+        d[name] == before[name] for name in shape)
     packed, grouped = d["b_format"] != 0, d["group_log2"] != 0
-    words, pes = -(-d["n_count"] // config.lanes), config.pes
-    slices = pes >> d["pk_log2"]
+    words = -(-d["n_count"] // config.lanes)
+    room = d["slice_words"] * (config.pes >> d["pk_log2"])
     sliced = d["pk_log2"] != config.pe_bits
     table = (config.table_rows if d["whole"] else config.table_rows // 2) << d["pk_log2"]
     if d["opcode"] != 1:
@@ -98,7 +104,7 @@ def field_error(config: Config, d: Descriptor, tile_present: bool) -> tuple[Erro
         "a_format": d["a_format"] > 2,
         "b_format": packed and not config.compressed_b,
         "half": d["whole"] and d["half"],
-        "reuse_tile": d["reuse_tile"] and not tile_present,
+        "reuse_tile": d["reuse_tile"] and not same,
         "out_int8": d["out_int8"] and not config.scale_multipliers,
         "out_raw": d["out_int8"] and d["out_raw"],
         "pk_log2": d["pk_log2"] > config.pe_bits or (grouped and sliced),
@@ -106,7 +112,7 @@ def field_error(config: Config, d: Descriptor, tile_present: bool) -> tuple[Erro
         "rows": d["rows"] == 0,
         "k_count": d["k_count"] > (min(config.tile_bytes, table) if config.compressed_b and packed
                                    else config.tile_bytes),
-        "n_count": (d["n_count"] == 0 or words > d["slice_words"] * slices
+        "n_count": (d["n_count"] == 0 or (d["slice_words"] <= config.acc_words and words > room)
                     or (grouped and d["n_count"] > config.lanes >> d["group_log2"])),
         "slice_words": (not 1 <= d["slice_words"] <= config.acc_words or (grouped and d["slice_words"] != 1)
                         or (packed and sliced and d["slice_words"] & (d["slice_words"] - 1) != 0)),

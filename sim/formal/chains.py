@@ -1,0 +1,82 @@
+"""Proofs of the drain chain."""
+
+from amaranth.hdl import Cat, Mux, Signal
+
+from hdl.chain import ChainStage
+from hdl.layouts import ChainWord
+
+from .bench import Bench, Proof
+from .checks import Marked, moves, steady
+from .configs import SMALL
+from .inside import Fault
+
+__all__ = ["PROOFS"]
+
+
+def _what_counts(b: Bench, word, name: str) -> Signal:
+    """A word without what says nothing: sums of absent lanes, the number of an empty word."""
+    counted = Signal(ChainWord(SMALL), name=name)
+    b.m.d.comb += [counted.valid.eq(word.valid), counted.last.eq(word.last),
+                   counted.word.eq(Mux(word.valid.any(), word.word, 0))]
+    for lane, value in enumerate(word.data):
+        b.m.d.comb += counted.data[lane].eq(Mux(word.valid[lane], value, 0))
+    return counted
+
+
+def _chain(b: Bench, words: int) -> None:
+    """What one cycle takes makes one word; no word and no row's end is passed over."""
+    stage, m = b.dut, b.m
+    steady(b, stage.i_own, stage.i_up)
+    sides = (stage.i_own, stage.i_up)
+    ended = [Signal(name=f"ended_{name}") for name in ("own", "up")]
+    taken = [moves(side) for side in sides]
+    carries = [moves(side) & side.p.valid.any() for side in sides]
+    ends = [done | (moves(side) & side.p.last) for done, side in zip(ended, sides, strict=True)]
+    any_taken, row_ends = Signal(), Signal()
+    m.d.comb += [any_taken.eq(Cat(taken).any()), row_ends.eq(ends[0] & ends[1])]
+    with m.If(any_taken):
+        m.d.sync += [done.eq(end & ~row_ends) for done, end in zip(ended, ends, strict=True)]
+
+    made = Signal(ChainWord(SMALL))
+    m.d.comb += [made.last.eq(row_ends), made.word.eq(Mux(carries[0], sides[0].p.word, sides[1].p.word))]
+    for lane in range(SMALL.lanes):
+        there = [carry & side.p.valid[lane] for carry, side in zip(carries, sides, strict=True)]
+        terms = [Mux(has, side.p.data[lane], 0) for has, side in zip(there, sides, strict=True)]
+        m.d.comb += [made.valid[lane].eq(there[0] | there[1]), made.data[lane].eq(terms[0] + terms[1])]
+    counted = _what_counts(b, made, "counted")
+    b.check(~(carries[0] & carries[1]) | (sides[0].p.word == sides[1].p.word))
+    for (mine, other), (done, other_done), carry, both in (
+            (sides, ended, carries[0], carries[1]), (sides[::-1], ended[::-1], carries[1], carries[0])):
+        # A row that has ended waits for the other side's; the lower word goes first.
+        b.check(~(moves(mine) & done))
+        b.check(~moves(mine) | other_done | other.valid)
+        b.check(~(carry & ~both) | other_done | ~other.p.valid.any() | (mine.p.word < other.p.word))
+    offered = _what_counts(b, stage.o.p, "offered")
+    marked = Marked(b, any_taken, counted, moves(stage.o), offered, words)
+    b.check(stage.o.valid == (marked.inside != 0))
+    b.cover(carries[0] & carries[1] & row_ends)
+    b.invariant((ended[0] == b.inside("own_done")) & (ended[1] == b.inside("up_done")))
+    b.invariant(~(ended[0] & ended[1]))
+    held, at_output = 0, stage.o.valid & (marked.ahead == 0)
+    if words == 2:
+        held = b.inside("held_valid")
+        kept = _what_counts(b, b.inside("held"), "kept")
+        b.invariant(~held | stage.o.valid)
+        b.invariant(~marked.present | at_output | (kept.as_value() == marked.value))
+    b.invariant(marked.inside == stage.o.valid + held)
+    b.invariant(~(marked.present & at_output) | (offered.as_value() == marked.value))
+
+
+def _fault() -> Fault:
+    return Fault("of two words that meet one is dropped", "own_lanes",
+                 lambda value, inside: Mux(inside("uses_up"), 0, value))
+
+
+CLAIM = ("words of both sides leave once, lower ones first, added where they meet; a row ends when "
+         "both sides' rows have")
+PROOFS = (
+    Proof("chain", "ChainStage", CLAIM, lambda: ChainStage(SMALL), lambda b: _chain(b, 1), _fault(),
+          quick=True),
+    Proof("chain_cut", "ChainStage", f"{CLAIM}; the form that cuts the path of ready",
+          lambda: ChainStage(SMALL, cuts=True), lambda b: _chain(b, 2), _fault()),
+)

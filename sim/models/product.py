@@ -1,0 +1,122 @@
+"""What a descriptor does to memory, in NumPy, and which faults its operands have."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hdl.config import Config
+from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS
+from hdl.registers import ErrorCode
+
+__all__ = ["Outcome", "run_product", "scaled"]
+
+_INT8 = range(-128, 128)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a descriptor's data came to.
+
+    Attributes
+    ----------
+    faults : codes of what is wrong with its operands; the first one that the array meets ends the job
+    rows : (address, bytes) of every row of C; empty where there are faults
+    tile : B as it rests in the array, for the next descriptor
+    """
+
+    faults: frozenset[ErrorCode]
+    rows: list[tuple[int, bytes]]
+    tile: np.ndarray
+
+
+class _Memory:
+    """Bytes as arrays. Of addresses and strides the array looks at multiples of `align` only."""
+
+    def __init__(self, memory: bytes):
+        self._bytes = np.frombuffer(memory, np.uint8)
+
+    def values(self, address: int, count: int, dtype: str, align: int = 1) -> np.ndarray:
+        size = np.dtype(dtype).itemsize
+        address &= -align
+        return np.frombuffer(self._bytes[address:address + count * size].tobytes(), dtype)
+
+    def rows(self, address: int, rows: int, length: int, stride: int, dtype: str,
+             align: int = 1) -> np.ndarray:
+        address, stride = address & -align, stride & -align
+        return np.array([self.values(address + number * stride, length, dtype) for number in range(rows)],
+                        dtype).reshape(rows, length)
+
+
+def run_product(config: Config, memory: bytes, d: Mapping[str, int], tile: np.ndarray) -> Outcome:
+    """Run a descriptor that is not refused. `tile` is what rests in the array, for `reuse_tile`."""
+    read, faults = _Memory(memory), set()
+    rows, k_count, n_count = d["rows"], d["k_count"], d["n_count"]
+    a = _matrix(read, d, "a", d["a_format"], rows, d["k_start"], k_count, faults)
+    if not d["reuse_tile"]:
+        tile = _matrix(read, d, "b", max(0, d["b_format"] - 1), k_count, d["n_start"], n_count, faults)
+    if faults or a.shape[1] != tile.shape[0] or tile.shape[1] != n_count:
+        return Outcome(frozenset(faults), [], tile)
+    sums = a @ tile
+    group, lanes = 1 << d["group_log2"], config.lanes
+    width = lanes // group if d["group_log2"] else -(-n_count // lanes) * lanes
+    groups = -(-rows // group)
+    whole = np.zeros((groups * group, width), np.int64)
+    whole[:rows, :n_count] = sums
+    whole = whole.reshape(groups, group * width)
+    if d["accumulate"]:
+        whole = whole + read.rows(d["cin_address"], groups, group * width, d["cin_stride"], "<i4", 4)
+    per_row = whole.reshape(groups * group, width)
+    records = read.rows(d["params_address"], rows, d["row_bias"] + d["row_scale"],
+                        4 * (d["row_bias"] + d["row_scale"]), "<u4", 4)
+    if d["row_bias"]:
+        per_row[:rows] += records[:, :1].astype("<i4")
+    per_row = per_row.astype("<i4")   # wraps
+    if d["relu"]:
+        per_row = np.maximum(per_row, 0)
+    if d["out_raw"]:
+        result = per_row.reshape(groups, group * width)
+    elif d["out_int8"]:
+        words = records[:, -1].tolist() if d["row_scale"] else [d["scale"]] * rows
+        result = np.array([[scaled(int(x), word) for x in line[:n_count]]
+                           for line, word in zip(per_row[:rows], words, strict=True)], np.int8)
+    else:
+        result = per_row[:rows, :n_count]
+    return Outcome(frozenset(), [(d["c_address"] + number * d["c_stride"], line.tobytes())
+                                 for number, line in enumerate(result)], tile)
+
+
+def _matrix(read: _Memory, d: Mapping[str, int], name: str, form: int, rows: int, start: int, count: int,
+            faults: set[ErrorCode]) -> np.ndarray:
+    """A block of A or B as numbers; duplicates add up."""
+    if form == 0:
+        return read.rows(d[f"{name}_values"], rows, count, d[f"{name}_stride"], "i1").astype(np.int64)
+    result, nnz = np.zeros((rows, count), np.int64), d[f"{name}_nnz"]
+    if not rows:
+        return result
+    pointers = read.values(d[f"{name}_pointers"], rows, "<i4", 4).astype(np.int64)
+    first = d[f"{name}_first"]
+    ends = pointers - (first - (first >> 31 << 32))
+    if (np.diff(ends, prepend=0) < 0).any() or ends[-1] != nnz or (ends > nnz).any():
+        faults.add(ErrorCode.ROW_POINTER)
+    indices = read.values(d[f"{name}_indices"], nnz, "<u4" if form == 2 else "<u2", 2).astype(np.int64)
+    if (indices >= d[f"{name}_columns"]).any():
+        faults.add(ErrorCode.COLUMN_INDEX)
+    if not faults:
+        values = read.values(d[f"{name}_values"], nnz, "i1")
+        for row, (begin, end) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
+            local = (indices[begin:end] - start) % (1 << 32)
+            inside = local < count
+            np.add.at(result[row], local[inside], values[begin:end][inside].astype(np.int64))
+    return result
+
+
+def scaled(x: int, word: int) -> int:
+    """`hdl.layouts.ScaleWord`, in Python's own integers."""
+    multiplier, shift = word & 0xFFFF, word >> 16 & 31
+    y = min(max(_round_shift(x << SCALE_LEFT_BITS, shift), -(1 << 17)), (1 << 17) - 1)
+    return min(max(_round_shift(y * multiplier, SCALE_RIGHT_BITS), _INT8.start), _INT8.stop - 1)
+
+
+def _round_shift(x: int, shift: int) -> int:
+    return (x + (1 << shift >> 1)) >> shift

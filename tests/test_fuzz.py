@@ -1,0 +1,199 @@
+"""Malformed descriptors and operands straight to the hardware, with the whole memory looked at after each.
+
+A few hundred cases each run always, thousands in the slow tier: `scripts/test -m slow tests/test_fuzz.py`.
+"""
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from hdl.config import PRESETS
+from hdl.descriptor import DESCRIPTOR_FIELDS, field_number
+from hdl.registers import ErrorCode
+from sim.host_transport import HostTransport
+from sim.models.extents import extent_error, extents, field_error
+from sim.models.product import run_product
+from sim.transport import open_simulator
+from tests.raw_array import MEMORY_BYTES, OUTPUT, RawArray, RawJob, draw_job, written_places
+from tests.simulators import need
+
+pytestmark = pytest.mark.verilator
+
+DATA_FAULTS = (ErrorCode.ROW_POINTER, ErrorCode.COLUMN_INDEX)
+DESCRIPTOR_CASES = {"few": 80, "many": 2600}  # of each preset
+OPERAND_CASES = {"few": 60, "many": 1100}
+TIERS = [pytest.param("few"), pytest.param("many", marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+
+
+@pytest.fixture(scope="module", params=["tiny", "small"])
+def array(request: pytest.FixtureRequest) -> Iterator[RawArray]:
+    """One simulator process for all cases of a preset."""
+    need("verilator")
+    config = PRESETS[request.param]
+    with open_simulator("verilator", config, memory_bytes=MEMORY_BYTES, latency_cycles=12,
+                        gaps=0.1) as transport:
+        assert isinstance(transport, HostTransport)
+        array = RawArray(transport, config)
+        array.run_good(draw_job(config, 0))
+        yield array
+
+
+# ---- what must come of a job -----------------------------------------------------------------------------
+
+
+class Judge:
+    """Goes through a job as the array must.
+
+    Attributes
+    ----------
+    allowed : (code, detail or None for any, descriptor) with which the job may end
+    memory : after each descriptor that may end well
+    exact : the order of reads and writes does not matter, so all of this is certain
+    """
+
+    def __init__(self, array: RawArray, job: RawJob):
+        config = array.config
+        self.allowed: set[tuple[ErrorCode, int | None, int]] = set()
+        self.memory = [bytes(job.memory)]
+        self.exact = True
+        self.refused_at = len(job.descriptors)
+        tile, written, faulty = np.zeros((0, 0)), [], None
+        for number, d in enumerate(job.descriptors):
+            bad_field = field_error(config, d, job.descriptors[number - 1] if number else array.before)
+            bad_extent = None if bad_field else extent_error(config, d, job.windows)
+            if bad_field or bad_extent:
+                code, name = (bad_field or bad_extent)[:2]
+                if faulty is None:
+                    self.allowed.add((code, field_number(name), number))
+                self.refused_at = number
+                break
+            spans = extents(config, d)
+            reads = [range(span.address, span.end) for span in spans if not span.write]
+            written += [range(span.address, span.end) for span in spans if span.write]
+            self.exact &= not any(one.start < other.stop and other.start < one.stop
+                                  for one in reads for other in written)
+            # What the job before has left is not modelled.
+            self.exact &= not d["reuse_tile"] or number > 0
+            outcome = run_product(config, self.memory[-1], d, tile)
+            tile = outcome.tile
+            self.allowed |= {(code, None, number) for code in outcome.faults}
+            if outcome.faults and faulty is None:
+                faulty = number
+            if faulty is not None and number > faulty:
+                break
+            after = bytearray(self.memory[-1])
+            for address, content in outcome.rows:
+                after[address:address + len(content)] = content
+            self.memory.append(bytes(after))
+        if not self.allowed:
+            self.allowed.add((ErrorCode.NONE, None, 0))
+
+
+def check_case(array: RawArray, job: RawJob) -> ErrorCode:
+    """Run a job that may be bad, then judge its end and the whole memory; how it ended."""
+    judge = Judge(array, job)
+    array.start(job)
+    code, detail, number, _ = array.finish()
+    found, completed = array.memory(), array.read("COMPLETED")
+    if judge.exact:
+        assert (code, detail, number) in judge.allowed or (code, None, number) in judge.allowed, judge.allowed
+    else:
+        assert code in (ErrorCode.NONE, *DATA_FAULTS) or (code, detail, number) in judge.allowed
+    if code == ErrorCode.NONE:
+        assert completed == len(job.descriptors)
+        if judge.exact:
+            assert found == judge.memory[-1]
+    array.before = job.descriptors[-1] if code == ErrorCode.NONE else None
+    started = job.descriptors[:judge.refused_at]
+    touched = np.frombuffer(found, np.uint8) != np.frombuffer(bytes(job.memory), np.uint8)
+    for place in written_places(array.config, started):
+        touched[place.start:place.stop] = False
+    assert not touched.any(), f"written outside of any C: {np.nonzero(touched)[0][:10]}"
+    if judge.exact and code != ErrorCode.NONE:
+        # What is complete is there; later descriptors may have written over it.
+        later = np.zeros(MEMORY_BYTES, bool)
+        for place in written_places(array.config, started[completed:]):
+            later[place.start:place.stop] = True
+        wanted = np.frombuffer(judge.memory[min(completed, len(judge.memory) - 1)], np.uint8)
+        assert (np.frombuffer(found, np.uint8) == wanted)[~later].all()
+    return code
+
+
+# ---- malformed descriptors -------------------------------------------------------------------------------
+
+
+def edge_values(bits: int, value: int, rng: random.Random) -> int:
+    top = (1 << bits) - 1
+    return top & rng.choice([
+        0, 1, 2, top, top - 1, 1 << bits - 1, (1 << bits - 1) - 1, value + 1, value - 1, 2 * value,
+        value + 64,
+        MEMORY_BYTES, MEMORY_BYTES - 1, OUTPUT, OUTPUT - 1, rng.getrandbits(bits),
+        rng.randrange(MEMORY_BYTES), rng.randrange(64)])
+
+
+def spoil_fields(job: RawJob, rng: random.Random, seed: int) -> None:
+    """Change one field in turn, or a few, of one descriptor."""
+    number = rng.randrange(len(job.descriptors))
+    descriptor = job.descriptors[number]
+    fields = [DESCRIPTOR_FIELDS[seed % len(DESCRIPTOR_FIELDS)]]
+    if rng.random() < 0.3:
+        fields += rng.sample(DESCRIPTOR_FIELDS, rng.randrange(1, 4))
+    for field in fields:
+        descriptor[field.name] = edge_values(field.bits, descriptor[field.name], rng)
+    job.place_descriptors()
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_malformed_descriptors_harm_nothing_and_are_named(array: RawArray, tier: str) -> None:
+    ends: dict[ErrorCode, int] = {}
+    good = draw_job(array.config, 0)
+    for seed in range(DESCRIPTOR_CASES[tier]):
+        job, rng = draw_job(array.config, seed), random.Random(f"descriptors {seed}")
+        spoil_fields(job, rng, seed)
+        try:
+            code = check_case(array, job)
+            array.run_good(good)
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, descriptors {job.descriptors}: {error}") from error
+        ends[code] = ends.get(code, 0) + 1
+    assert {ErrorCode.NONE, ErrorCode.FIELD, ErrorCode.OUTSIDE} <= ends.keys(), ends
+
+
+# ---- malformed operands ----------------------------------------------------------------------------------
+
+
+def spoil_operands(job: RawJob, rng: random.Random) -> None:
+    """Change row pointers and column indices of A or B in memory."""
+    for _ in range(rng.choice([1, 1, 2, 5])):
+        d = rng.choice(job.descriptors)
+        name = rng.choice([name for name in "ab" if d[f"{name}_format"] > (0 if name == "a" else 1)] or [""])
+        if not name:
+            continue
+        rows, nnz = (d["rows"] if name == "a" else d["k_count"]), d[f"{name}_nnz"]
+        wide = d[f"{name}_format"] == (2 if name == "a" else 3)
+        if rng.random() < 0.5:
+            place, size, count, value = d[f"{name}_pointers"], 4, rows, nnz
+        else:
+            place, size, count, value = d[f"{name}_indices"], 4 if wide else 2, nnz, d[f"{name}_columns"]
+        if count:
+            place += size * rng.choice([0, count - 1, rng.randrange(count)])
+            word = edge_values(8 * size, value, rng)
+            job.memory[place:place + size] = word.to_bytes(size, "little")
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_malformed_operands_harm_nothing_and_are_named(array: RawArray, tier: str) -> None:
+    ends: dict[ErrorCode, int] = {}
+    good = draw_job(array.config, 0)
+    for seed in range(OPERAND_CASES[tier]):
+        job, rng = draw_job(array.config, 1_000_000 + seed), random.Random(f"operands {seed}")
+        spoil_operands(job, rng)
+        try:
+            code = check_case(array, job)
+            array.run_good(good)
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, descriptors {job.descriptors}: {error}") from error
+        ends[code] = ends.get(code, 0) + 1
+    assert {ErrorCode.NONE, ErrorCode.ROW_POINTER, ErrorCode.COLUMN_INDEX} <= ends.keys(), ends

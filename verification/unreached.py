@@ -1,0 +1,46 @@
+"""Why some branches and points are not reached by the corpus."""
+
+import re
+
+from .coverage import Branch
+
+__all__ = ["POINTS", "reason_for_branch", "reason_for_point"]
+
+_BLOCKED = ("BLOCKED is for a burst outside the windows that a fault of the array would make: the extents of "
+            "every job are checked before; the guard's proofs and tests make such bursts")
+_DENSIFIER = ("the array's chains end a row on its last word; the block also allows an empty end behind it "
+              "(tests/test_collector.py, and its proof)")
+
+BRANCHES: tuple[tuple[str, str, str, str], ...] = (
+    (r"command", r"if", r"= 8'h09;", _BLOCKED),
+    (r"guard", r"cond_then", r"port__ar__payload\[35:4\] : port__aw__payload", _BLOCKED),
+    (r"command\.check", r"if", r"flags\[(2|5)\]", "the feature that the field asks for is built in"),
+    (r"command\.reader", r"else", r"if \(first\)", "a job always begins with a first descriptor"),
+    (r"core\.collector\.path\.densifier", r".*", r"flushing \?|\[\d\] = 1'h[01];", _DENSIFIER),
+    (r"core\.collector\.path\.control", r"else", r"= 3'h0;",
+     "the writer has taken its job long before the last word is drained"),
+    (r"core\.tile_loader\.dense", r"else", r"if \(_held\)", "a chunk that is not taken is always a held one"),
+    (r"core\.tile_loader\.dense", r"cond_then", r"i__payload\[\d+:0\]",
+     "a beat holds one row of a part only where the port is as wide as the lanes (`tiny`)"),
+    (r"supervisor", r"if", r"if \(\\\$signal \) begin _\d+_\[16:1\] = 16'h0000;",
+     "a soft reset stops a job before it can end by itself"),
+    (r"fetch", r"else", r"\{ 1'h1, ", "the check and the tile loader hand on no matrix without rows"),
+    (r"fetch\.cutter", r"if", r"marks\[",
+     "the second mark of a pair never becomes the window's first: the first one does"),
+)
+"""Block, kind and text of the branch (regular expressions), and the reason."""
+
+POINTS: dict[str, str] = {}
+"""Point to the reason."""
+
+
+def reason_for_branch(branch: Branch) -> str | None:
+    for block, kind, text, reason in BRANCHES:
+        matches = re.fullmatch(block, branch.block) and re.fullmatch(kind, branch.kind)
+        if matches and re.search(text, branch.text):
+            return reason
+    return None
+
+
+def reason_for_point(name: str) -> str | None:
+    return POINTS.get(name)
