@@ -58,26 +58,27 @@ class RowQueue(wiring.Component):
         config = self._config
         m.submodules.words = words = Queue(ChainWord(config), config.row_queue_words)
         m.submodules.runs = runs = Queue(RUN_BITS, config.row_queue_words)
-        # The item at work: a run of empty rows, then maybe a word.
-        self._run, self._has_word, self._head = Signal(RUN_BITS), Signal(), Signal(ChainWord(config))
+        # The item at work: a run of empty rows, then maybe a word, the first in the queue.
+        self._run, self._has_word, self._head = Signal(RUN_BITS), Signal(), words.o.p
         self._free = Signal()                                # it is done in this cycle, or there is none
         self._row_done, self._chain = Signal(2), Signal()    # rows that end; chain of the next row
 
         # ---- counts: words under way (from the close on), empty rows behind the last touched one ----
         reserved = Signal(range(config.row_queue_words + 1))
         trailing, moves = Signal(RUN_BITS), Signal()
-        pops, finished = Signal(), Signal()
+        pops, loads, finished = Signal(), Signal(), Signal()
         m.d.comb += [
             self.o_room.eq(reserved + self.i_own_words <= config.row_queue_words),
             self.o_run_room.eq(trailing < (1 << RUN_BITS) - MAX_CLOSES),
             # With no word before them the empty rows need not wait for the next touched row.
-            moves.eq(self._free & (reserved == 0) & (trailing != 0)),
-            pops.eq(words.o.valid & self._free),
+            moves.eq(self._free & (reserved == self._has_word) & (trailing != 0)),
+            pops.eq(self._has_word & self._free),
+            loads.eq(self._free & (words.level > self._has_word)),
             runs.i.valid.eq(self.i_touched),
             runs.i.p.eq(Mux(moves, 0, trailing)),
             words.i.valid.eq(self.i.valid),
             words.i.p.eq(self.i.p),
-            words.o.ready.eq(self._free),
+            words.o.ready.eq(pops),
         ]
         m.d.sync += [
             reserved.eq(reserved + Mux(self.i_touched, self.i_own_words, 0) - pops),
@@ -87,15 +88,15 @@ class RowQueue(wiring.Component):
         self._deal(m)
 
         # ---- the next item ----
-        row_starts = Signal(init=1)
-        m.d.comb += runs.o.ready.eq(pops & row_starts)
+        row_ended, row_starts = Signal(init=1), Signal()     # the word before it, and the item at work's
+        m.d.comb += [
+            row_starts.eq(Mux(self._has_word, self._head.last, row_ended)),
+            runs.o.ready.eq(loads & row_starts),
+        ]
         with m.If(pops):
-            m.d.sync += [
-                self._has_word.eq(1),
-                self._head.eq(words.o.p),
-                self._run.eq(Mux(row_starts, runs.o.p, 0)),
-                row_starts.eq(words.o.p.last),
-            ]
+            m.d.sync += row_ended.eq(self._head.last)
+        with m.If(loads):
+            m.d.sync += [self._has_word.eq(1), self._run.eq(Mux(row_starts, runs.o.p, 0))]
         with m.Elif(self._free):
             m.d.sync += [self._has_word.eq(0), self._run.eq(Mux(moves, trailing, 0))]
 

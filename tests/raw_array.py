@@ -113,9 +113,9 @@ class _Builder:
         self.config, self.rng, self.memory = config, rng, memory
         self.free, self.free_output = READ_ONLY, OUTPUT
 
-    def put(self, content: bytes) -> int:
-        """At any byte."""
-        address = self.free + int(self.rng.integers(0, 9))
+    def put(self, content: bytes, align: int = 1) -> int:
+        """At any multiple of `align`."""
+        address = -(-(self.free + int(self.rng.integers(0, 9))) // align) * align
         self.free = address + len(content)
         assert self.free <= OUTPUT
         self.memory[address:self.free] = content
@@ -130,7 +130,7 @@ class _Builder:
     def csr(self, matrix: np.ndarray, wide: bool) -> dict[str, int]:
         pointers = np.concatenate([[0], np.cumsum(np.count_nonzero(matrix, axis=1))]).astype("<i4")
         indices = np.nonzero(matrix)[1].astype("<i4" if wide else "<u2")
-        return {"pointers": self.put(pointers.tobytes()) + 4, "indices": self.put(indices.tobytes()),
+        return {"pointers": self.put(pointers.tobytes(), 4) + 4, "indices": self.put(indices.tobytes(), 2),
                 "values": self.put(matrix[matrix != 0].tobytes()), "nnz": len(indices), "first": 0,
                 "columns": matrix.shape[1]}
 
@@ -161,12 +161,12 @@ class _Builder:
             earlier = np.zeros((rows, -(-columns // config.lanes) * config.lanes), "<i4")
             earlier[:, :columns] = rng.integers(-1000, 1000, result.shape)
             result += earlier[:, :columns]
-            d |= {"accumulate": 1, "cin_address": self.put(earlier.tobytes()),
+            d |= {"accumulate": 1, "cin_address": self.put(earlier.tobytes(), 4),
                   "cin_stride": 4 * earlier.shape[1]}
         if rng.random() < 0.4:
             bias = rng.integers(-1000, 1000, rows).astype("<i4")
             result += bias[:, None]
-            d |= {"row_bias": 1, "params_address": self.put(bias.tobytes())}
+            d |= {"row_bias": 1, "params_address": self.put(bias.tobytes(), 4)}
         if rng.random() < 0.3:
             d["relu"], result = 1, np.maximum(result, 0)
         gap = int(rng.integers(0, 6))

@@ -105,6 +105,7 @@ def test_the_demo_runs_on_a_board(tmp_path: Path) -> None:
         assert run_demo(device, lambda text: None, 8).mismatches == 0
 
 
+@pytest.mark.slow
 def test_a_board_that_stops_answering_is_a_timeout_and_a_new_connection_works(tmp_path: Path) -> None:
     with board(tmp_path) as port:
         with connected(port) as transport:

@@ -12,11 +12,11 @@ CASES = [
     # What is measured, part, MHz that seed 1 must reach: some percent below what it did. Minutes each.
     pytest.param(PRESETS["tiny"], "pe", "ice40-up5k", 20, id="a PE of tiny on UP5K"),
     pytest.param(PRESETS["small"], "pe", "ecp5-25k", 60, id="a PE of small on ECP5-25F"),
-    pytest.param(REDUCED, "array", "ecp5-25k", 50, id="the smallest array on ECP5-25F",
-                 marks=pytest.mark.slow),
+    pytest.param(REDUCED, "array", "ecp5-25k", 50, id="the smallest array on ECP5-25F"),
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("config", "block", "target", "floor_mhz"), CASES)
 def test_a_build_fits_and_reaches_its_clock(config: Config, block: str, target: str,

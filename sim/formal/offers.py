@@ -16,6 +16,7 @@ from hdl.finisher import Finisher
 from hdl.pe_front import PeFront
 from hdl.row_pointers import RowPointers
 from hdl.row_queue import RowQueue
+from hdl.splitter import ChunkSplitter
 from hdl.token_join import TokenJoin
 
 from .bench import Bench, Proof
@@ -122,5 +123,6 @@ PROOFS = (
     _proof(DescriptorReader, lambda: DescriptorReader(TWO_BEATS), _deaf(), extra=_starts_when_idle),
     _proof(ParameterRecords, lambda: ParameterRecords(SMALL), _deaf(), extra=_starts_before_chunks),
     _proof(Finisher, lambda: Finisher(SMALL), _deaf()),
+    _proof(ChunkSplitter, lambda: ChunkSplitter(2 * SMALL.port_bytes, SMALL.port_bytes), _deaf()),
     _proof(Emitter, lambda: Emitter(SMALL), _deaf()),
 )

@@ -41,6 +41,9 @@ def _store(b: Bench, rows, own_words, packed) -> None:
     with m.If(walker.o_row_enable):
         m.d.sync += entry.eq(walker.o_row)
     late = b.past(address, "late_address")
+    # Halves that were not asked for read as zero.
+    low, high = (b.past(b.past(inside(f"store/{name}"), f"{name}_1"), f"{name}_2")
+                 for name in ("i_low", "i_high"))
     starts, lengths = [0, WORDS], []
     for k, row in enumerate(rows):
         counts = [Signal(2, name=f"count_{k}_{lane}") for lane in range(SMALL.lanes)]
@@ -64,7 +67,11 @@ def _store(b: Bench, rows, own_words, packed) -> None:
             only_second = Mux((second != 0) & (own_words == 2), Cat(second[:8], 1), rubbish)
             slots += [Mux(first != 0, Cat(first[:8], 0), only_second),
                       Mux(first != 0, only_second, rubbish)]
-        m.d.comb += words[lane].eq(Mux(packed, Array(slots)[late[:2]], dense[late[:1]]))
+        word, half = Signal(2 * SMALL.half_word_bits, name=f"word{lane}"), SMALL.half_word_bits
+        m.d.comb += [
+            word.eq(Mux(packed, Array(slots)[late[:2]], dense[late[:1]])),
+            words[lane].eq(Cat(Mux(low[lane], word[:half], 0), Mux(high[lane], word[half:], 0))),
+        ]
 
 
 def _skipping(b: Bench) -> None:

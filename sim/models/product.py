@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hdl.config import Config
+from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS
 from hdl.registers import ErrorCode
 
 __all__ = ["Outcome", "run_product", "scaled"]
@@ -30,14 +31,19 @@ class Outcome:
 
 
 class _Memory:
+    """Bytes as arrays. Of addresses and strides the array looks at multiples of `align` only."""
+
     def __init__(self, memory: bytes):
         self._bytes = np.frombuffer(memory, np.uint8)
 
-    def values(self, address: int, count: int, dtype: str) -> np.ndarray:
+    def values(self, address: int, count: int, dtype: str, align: int = 1) -> np.ndarray:
         size = np.dtype(dtype).itemsize
+        address &= -align
         return np.frombuffer(self._bytes[address:address + count * size].tobytes(), dtype)
 
-    def rows(self, address: int, rows: int, length: int, stride: int, dtype: str) -> np.ndarray:
+    def rows(self, address: int, rows: int, length: int, stride: int, dtype: str,
+             align: int = 1) -> np.ndarray:
+        address, stride = address & -align, stride & -align
         return np.array([self.values(address + number * stride, length, dtype) for number in range(rows)],
                         dtype).reshape(rows, length)
 
@@ -59,10 +65,10 @@ def run_product(config: Config, memory: bytes, d: Mapping[str, int], tile: np.nd
     whole[:rows, :n_count] = sums
     whole = whole.reshape(groups, group * width)
     if d["accumulate"]:
-        whole = whole + read.rows(d["cin_address"], groups, group * width, d["cin_stride"], "<i4")
+        whole = whole + read.rows(d["cin_address"], groups, group * width, d["cin_stride"], "<i4", 4)
     per_row = whole.reshape(groups * group, width)
     records = read.rows(d["params_address"], rows, d["row_bias"] + d["row_scale"],
-                        4 * (d["row_bias"] + d["row_scale"]), "<u4")
+                        4 * (d["row_bias"] + d["row_scale"]), "<u4", 4)
     if d["row_bias"]:
         per_row[:rows] += records[:, :1].astype("<i4")
     per_row = per_row.astype("<i4")   # wraps
@@ -88,12 +94,12 @@ def _matrix(read: _Memory, d: Mapping[str, int], name: str, form: int, rows: int
     result, nnz = np.zeros((rows, count), np.int64), d[f"{name}_nnz"]
     if not rows:
         return result
-    pointers = read.values(d[f"{name}_pointers"], rows, "<i4").astype(np.int64)
+    pointers = read.values(d[f"{name}_pointers"], rows, "<i4", 4).astype(np.int64)
     first = d[f"{name}_first"]
     ends = pointers - (first - (first >> 31 << 32))
     if (np.diff(ends, prepend=0) < 0).any() or ends[-1] != nnz or (ends > nnz).any():
         faults.add(ErrorCode.ROW_POINTER)
-    indices = read.values(d[f"{name}_indices"], nnz, "<u4" if form == 2 else "<u2").astype(np.int64)
+    indices = read.values(d[f"{name}_indices"], nnz, "<u4" if form == 2 else "<u2", 2).astype(np.int64)
     if (indices >= d[f"{name}_columns"]).any():
         faults.add(ErrorCode.COLUMN_INDEX)
     if not faults:
@@ -107,9 +113,9 @@ def _matrix(read: _Memory, d: Mapping[str, int], name: str, form: int, rows: int
 
 def scaled(x: int, word: int) -> int:
     """`hdl.layouts.ScaleWord`, in Python's own integers."""
-    multiplier, pre, post = word & 0xFFFF, word >> 16 & 31, word >> 24 & 63
-    y = min(max(_round_shift(x, pre), -(1 << 17)), (1 << 17) - 1)
-    return min(max(_round_shift(y * multiplier, post), _INT8.start), _INT8.stop - 1)
+    multiplier, shift = word & 0xFFFF, word >> 16 & 31
+    y = min(max(_round_shift(x << SCALE_LEFT_BITS, shift), -(1 << 17)), (1 << 17) - 1)
+    return min(max(_round_shift(y * multiplier, SCALE_RIGHT_BITS), _INT8.start), _INT8.stop - 1)
 
 
 def _round_shift(x: int, shift: int) -> int:

@@ -1,0 +1,95 @@
+"""synth.boards: pins, clock generator and command line, without building."""
+
+from pathlib import Path
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.config import Config
+from hdl.emit import emit_rtlil
+from synth.boards import top
+from synth.boards.boards import BOARDS, board_by_name
+from synth.boards.build import DEFAULT_MEMORY_BYTES, build_board
+from synth.boards.protocol import crc
+from synth.boards.top import BoardTop, pll_settings
+from synth.boards.uart import UartReceiver, UartTransmitter
+from synth.flow import Progress
+from synth.targets import TargetError
+from tests.reduced import REDUCED
+from tests.test_cli import zerolane
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_every_board_has_pins_and_a_clock_that_is_not_above_the_wanted_one(board) -> None:
+    pins = board.pins()
+    assert len({pins.clock, pins.rx, pins.tx}) == 3
+    for wanted_hz in (25_000_000, 40_000_000, 50_000_000, 100_000_000):
+        pll = pll_settings(pins.clock_hz, wanted_hz)
+        assert 0.9 * wanted_hz <= pll.output_hz <= wanted_hz
+        assert pll.output_hz * pll.input_divider == pins.clock_hz * pll.feedback_divider
+        assert 400_000_000 <= pll.output_hz * pll.output_divider <= 800_000_000
+
+
+def test_a_clock_that_cannot_be_made_is_refused() -> None:
+    with pytest.raises(TargetError, match="300 MHz cannot be made of the board's 7 MHz"):
+        pll_settings(7_000_000, 300_000_000)
+
+
+def test_a_board_s_top_has_three_pins_and_a_clock_generator() -> None:
+    pll = pll_settings(25_000_000, 50_000_000)
+    text = emit_rtlil(BoardTop(REDUCED, DEFAULT_MEMORY_BYTES, 1_000_000, pll), "top", "ecp5")[0]
+    module = text[text.index("attribute \\top 1"):]
+    module = module[:module.index("\nend\n")]
+    assert {line.split()[-1] for line in module.splitlines() if " input " in line or " output " in line} == {
+        "\\clock", "\\rx", "\\tx"}
+    assert "cell \\EHXPLLL" in text
+
+
+def test_the_crc_is_the_one_of_the_books() -> None:
+    assert crc(b"123456789") == 0x29B1  # CRC-16/CCITT-FALSE
+
+
+def test_an_unknown_board_is_answered_with_the_nearest() -> None:
+    with pytest.raises(TargetError, match="did you mean 'ulx3s'"):
+        board_by_name("ulx3")
+
+
+class Echo(wiring.Component):
+    """In a board system's place: says what it hears."""
+
+    def __init__(self, config: Config, memory_bytes: int, clock_hz: int, baud: int):
+        self._bit_cycles = round(clock_hz / baud)
+        super().__init__({"rx": In(1), "tx": Out(1)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.receiver = receiver = UartReceiver(self._bit_cycles)
+        m.submodules.transmitter = transmitter = UartTransmitter(self._bit_cycles)
+        m.d.comb += [receiver.rx.eq(self.rx), self.tx.eq(transmitter.tx),
+                     transmitter.i.payload.eq(receiver.o.payload), transmitter.i.valid.eq(receiver.o.valid)]
+        return m
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_clock_generator_pins_and_packing_work_on_every_board(board: str, monkeypatch: pytest.MonkeyPatch,
+                                                              tmp_path: Path) -> None:
+    # A cache of its own: the key of a build does not know of the exchange.
+    monkeypatch.setenv("ZEROLANE_CACHE", str(tmp_path))
+    monkeypatch.setattr(top, "BoardSystem", Echo)
+    record = build_board(BOARDS[board], REDUCED, Progress(), clock_mhz=50)
+    assert record["fits"] and record["fmax_mhz"] > record["clock_mhz"] == 50
+    assert Path(record["bitstream"]).stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("arguments, reason", [
+    (["build", "--board", "ulx4s", "-o", "x.bit"], "did you mean 'ulx3s'"),
+    (["build", "--board", "ulx3s", "-o", "x.bin"], "must end in .bit"),
+    (["build", "--board", "ulx3s", "-o", "x.bit", "--freq", "5"], "--freq 5"),
+    (["build", "--board", "ulx3s", "-o", "x.bit", "--memory-kib", "48"], "--memory-kib 48"),
+])
+def test_wrong_usage_of_build_is_exit_status_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,
+                                               arguments: list[str], reason: str) -> None:
+    assert zerolane(monkeypatch, *arguments) == 2
+    assert reason in capsys.readouterr().err
