@@ -405,6 +405,8 @@ def extremes(session: Session) -> None:
     assert scaled.out_int8
     for scale in (1e-9, 1e-7, 3e-5, 1e-3, 0.1, 1.0):
         session.product(a, b, bias=bias, scale=scale, out_dtype=np.int8)
+        # Every lane has sums of either sign.
+        session.product(a, np.roll(b, 1, axis=1), bias=bias, scale=scale, out_dtype=np.int8)
         session.product(a, b, relu=True, scale=np.array([[scale], [1e-3], [1.0], [1e-5], [0.5]]),
                         out_dtype=np.int8)
 

@@ -23,7 +23,7 @@ from sim.storage import DUMP_FILE, LOAD_FILE
 from verification.recording import digest, read_recording
 from verification.system import KNOBS_PATH
 
-WALL_SECONDS = 120
+WALL_SECONDS = 900
 SPARE_CYCLES = 8
 
 
