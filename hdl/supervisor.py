@@ -79,7 +79,8 @@ class Supervisor(wiring.Component):
         # No job is started in the midst of a soft reset.
         m.d.comb += [status.closing.eq(self.o_close), status.busy.eq(self._busy | self._forget)]
         with m.If(status.busy & ~self.o_close):
-            m.d.sync += [status.completed.eq(status.completed + self.i_completed),
+            # A stop names the first descriptor that is not complete: both must mean the same cycle.
+            m.d.sync += [status.completed.eq(status.completed + (self.i_completed & ~self._stopped)),
                          status.overflow.eq(status.overflow | self.i_overflow)]
         with m.If(~status.busy):
             m.d.sync += self._abort.eq(0)

@@ -107,6 +107,18 @@ def test_a_stopped_job_ends_when_the_port_is_quiet(inputs: dict, code: ErrorCode
     run(body)
 
 
+def test_an_abort_with_the_end_of_a_descriptor_names_what_completed_counts() -> None:
+    async def body(board: Board) -> None:
+        await board.cycles(i_start=1)
+        await board.cycles(2, i_completed=1)
+        await board.cycles(i_abort=1)
+        await board.cycles(1, i_completed=1)  # the cycle in which the abort takes effect
+        await board.cycles(4)
+        assert board.code == ErrorCode.ABORTED
+        assert board.status["error"]["descriptor"] == board.status["completed"] == 2
+    run(body)
+
+
 def test_only_the_first_fault_is_kept_and_aborts_come_too_late() -> None:
     async def body(board: Board) -> None:
         await board.cycles(i_start=1)
