@@ -6,18 +6,15 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .collector_control import CollectorControl
 from .collector_layouts import record_bytes
-from .config import ACC_BITS, Config
+from .config import Config
 from .dealer import EarlierSums, ParameterRecords
 from .densifier import Densifier
 from .emitter import Emitter
 from .finisher import Finisher
-from .layouts import ChainWord, Chunk, CollectorJob, ReadBeat, ReadRequest, SegmentJob
+from .layouts import SUM_BYTES, ChainWord, Chunk, CollectorJob, ReadBeat, ReadRequest, SegmentJob
 from .reader import SegmentReader
 
 __all__ = ["Collector", "CollectorPath"]
-
-ELEMENT_BYTES = ACC_BITS // 8
-"""Of earlier sums and parameters; their addresses and strides are multiples of it."""
 
 
 class CollectorPath(wiring.Component):
@@ -145,8 +142,8 @@ class Collector(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.path = path = CollectorPath(config)
-        earlier = SegmentReader(config, config.port_bytes, align_bytes=ELEMENT_BYTES)
-        parameters = SegmentReader(config, record_bytes(config), single_row=True, align_bytes=ELEMENT_BYTES,
+        earlier = SegmentReader(config, config.port_bytes, align_bytes=SUM_BYTES)
+        parameters = SegmentReader(config, record_bytes(config), single_row=True, align_bytes=SUM_BYTES,
                                    shallow=True)
         m.submodules.earlier_reader, m.submodules.parameter_reader = earlier, parameters
         connect(m, path.o_earlier_job, earlier.i_job)

@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import Config, width_of
+from .config import Config, log2_exact, width_of
 from .descriptor import Descriptor, Opcode, field_number
-from .layouts import AFormat, BFormat
+from .layouts import INDEX_BYTES, POINTER_BYTES, SUM_BYTES, AFormat, BFormat
 from .registers import ErrorCode
 
 __all__ = ["NOT_A_FIELD", "DescriptorCheck", "Refusal", "TileShape", "field_number", "shape_of"]
@@ -77,7 +77,7 @@ class DescriptorCheck(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        conditions = [*self._formats(), *self._sizes(m), *self._grid(m)]
+        conditions = [*self._formats(), *self._sizes(m), *self._grid(m), *self._alignment(m)]
         # In the order of the descriptor's fields, so that the first one is named.
         conditions.sort(key=lambda condition: field_number(condition[0]))
         flags = Signal(len(conditions))
@@ -146,3 +146,24 @@ class DescriptorCheck(wiring.Component):
             # The packer finds a column's slice by a shift.
             ("slice_words", packed & sliced & (i.slice_words & (i.slice_words - 1)).any()),
         ]
+
+    def _alignment(self, m: Module) -> list[tuple[str, Value]]:
+        """Addresses and strides of arrays that are used, which split an element's bytes."""
+        config, i = self._config, self.i
+        sparse_a, sparse_b = Signal(), Signal()
+        m.d.comb += [
+            sparse_a.eq(i.a_format != AFormat.DENSE),
+            sparse_b.eq(((i.b_format == BFormat.CSR16_PACKED) | (i.b_format == BFormat.CSR32_PACKED))
+                        & ~i.reuse_tile & (i.k_count != 0)),
+        ]
+        arrays = [
+            ("a_pointers", sparse_a, POINTER_BYTES),
+            ("a_indices", sparse_a & (i.a_nnz != 0), INDEX_BYTES),
+            ("cin_address", i.accumulate, SUM_BYTES),
+            ("cin_stride", i.accumulate, SUM_BYTES),
+            ("params_address", i.row_bias | i.row_scale, SUM_BYTES),
+        ]
+        if config.compressed_b:
+            arrays += [("b_pointers", sparse_b, POINTER_BYTES),
+                       ("b_indices", sparse_b & (i.b_nnz != 0), INDEX_BYTES)]
+        return [(name, used & i[name][:log2_exact(size)].any()) for name, used, size in arrays]

@@ -7,7 +7,18 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .beat_cutter import BeatCutter
 from .config import ADDRESS_BITS, Config, log2_exact
 from .fetch_layouts import Cut
-from .layouts import Chunk, Fault, FetchFormat, FetchJob, RawBeat, ReadBeat, ReadRequest, SegmentJob
+from .layouts import (
+    INDEX_BYTES,
+    POINTER_BYTES,
+    Chunk,
+    Fault,
+    FetchFormat,
+    FetchJob,
+    RawBeat,
+    ReadBeat,
+    ReadRequest,
+    SegmentJob,
+)
 from .queue import Queue
 from .reader import SegmentReader
 from .registers import ErrorCode
@@ -20,7 +31,7 @@ __all__ = ["FETCH_READERS", "Fetch"]
 
 FETCH_READERS = 3
 POINTERS, INDICES, VALUES = range(FETCH_READERS)
-ELEMENT_BYTES = (4, 2, 1)   # the smallest element of each array, and what its address is a multiple of
+ELEMENT_BYTES = (POINTER_BYTES, INDEX_BYTES, 1)   # what each array's address is a multiple of
 QUEUE_DEPTH = 4
 
 

@@ -11,9 +11,12 @@ from .config import ACC_BITS, ADDRESS_BITS, VALUE_BITS, Config, width_of
 from .status import COUNT_BITS
 
 __all__ = [
+    "INDEX_BYTES",
+    "POINTER_BYTES",
     "ROW_ENDS",
     "SCALE_LEFT_BITS",
     "SCALE_RIGHT_BITS",
+    "SUM_BYTES",
     "AFormat",
     "BFormat",
     "ChainWord",
@@ -33,6 +36,10 @@ __all__ = [
 
 ROW_ENDS = 2
 """Row ends in one beat of the token bus."""
+
+POINTER_BYTES, INDEX_BYTES, SUM_BYTES = 4, 2, ACC_BITS // 8
+"""Addresses of row pointers, of column indices (of either width), and of sums and parameters are multiples of
+these, strides of sums too; a descriptor that breaks this is refused."""
 
 
 # ---- memory side -----------------------------------------------------------------------------------

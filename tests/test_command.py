@@ -351,6 +351,21 @@ def test_the_largest_values_are_accepted(changes: dict[str, int]) -> None:
     assert Machine(config, [good(config, **changes)]).run() == [ended(1)]
 
 
+@pytest.mark.parametrize("name, step, changes", [
+    ("a_pointers", 2, {"a_format": 1}), ("a_indices", 1, {"a_format": 1, "a_nnz": 3}),
+    ("b_pointers", 2, {"b_format": 2}), ("b_indices", 1, {"b_format": 3, "b_nnz": 3}),
+    ("cin_address", 2, {"accumulate": 1}), ("cin_stride", 2, {"accumulate": 1}),
+    ("params_address", 2, {"row_bias": 1}), ("params_address", 2, {"row_scale": 1})])
+def test_arrays_between_their_elements_are_refused_where_they_are_used(name: str, step: int,
+                                                                       changes: dict[str, int]) -> None:
+    config = PRESETS["base"]
+    odd = {name: step}
+    assert Machine(config, [good(config, **odd)]).run() == [ended(1)]
+    assert Machine(config, [good(config, **changes)]).run() == [ended(1)]
+    machine = Machine(config, [good(config, **changes, **odd)])
+    assert machine.run() == [ended(0, ErrorCode.FIELD, field_number(name))]
+
+
 def test_features_that_are_not_built_are_refused() -> None:
     config = Config(name="bare", compressed_b=False, scale_multipliers=0)
     for name in ("b_format", "out_int8"):
@@ -439,7 +454,7 @@ def test_an_array_outside_its_window_is_named_when_all_before_it_is_done(name: s
 
 def test_no_address_goes_out_before_all_arrays_are_known_to_be_inside() -> None:
     config = PRESETS["base"]
-    machine = Machine(config, [good(config, cin_stride=0xFFFF, accumulate=1, rows=0xFFFF)], slow=False)
+    machine = Machine(config, [good(config, cin_stride=0xFFFC, accumulate=1, rows=0xFFFF)], slow=False)
     machine.run()
     holds = machine.cycle_of("hold falls", 0)
     assert machine.cycle_of("hold rises", 0) <= machine.cycle_of("fetch offered", 0) < holds

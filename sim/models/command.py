@@ -32,6 +32,8 @@ def numbered(config: Config, count: int, tiles: str) -> list[dict[str, int]]:
         kind = tiles[number % len(tiles)]
         words = {entry.name: 0x01010101 * (number + 1) + entry.word for entry in DESCRIPTOR_FIELDS
                  if entry.bits == 32 and entry.name not in ("rows", "k_count", "n_count")}
+        words |= {name: words[name] & -4 for name in ("a_pointers", "a_indices", "b_pointers", "b_indices",
+                                                      "cin_address", "cin_stride", "params_address")}
         # Sixteen rows of B at any distance would be more than there is memory.
         words["b_stride"] >>= 8
         if kind == "r":

@@ -114,6 +114,7 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
                                    else config.tile_bytes),
         "n_count": (d["n_count"] == 0 or (d["slice_words"] <= config.acc_words and words > room)
                     or (grouped and d["n_count"] > config.lanes >> d["group_log2"])),
+        **_misaligned(d),
         "slice_words": (not 1 <= d["slice_words"] <= config.acc_words or (grouped and d["slice_words"] != 1)
                         or (packed and sliced and d["slice_words"] & (d["slice_words"] - 1) != 0)),
     }
@@ -121,3 +122,19 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
         if wrong:
             return ErrorCode.FIELD, name
     return None
+
+
+def _misaligned(d: Descriptor) -> dict[str, bool]:
+    """Of arrays that are used: whose elements do not lie on multiples of their size, by field."""
+    sparse_a = d["a_format"] != 0
+    sparse_b = d["b_format"] >= 2 and not d["reuse_tile"] and d["k_count"] != 0
+    sums, parameters = d["accumulate"], d["row_bias"] or d["row_scale"]
+    return {
+        "a_pointers": sparse_a and d["a_pointers"] % 4 != 0,
+        "a_indices": sparse_a and d["a_nnz"] != 0 and d["a_indices"] % 2 != 0,
+        "b_pointers": sparse_b and d["b_pointers"] % 4 != 0,
+        "b_indices": sparse_b and d["b_nnz"] != 0 and d["b_indices"] % 2 != 0,
+        "cin_address": sums and d["cin_address"] % 4 != 0,
+        "cin_stride": sums and d["cin_stride"] % 4 != 0,
+        "params_address": parameters and d["params_address"] % 4 != 0,
+    }

@@ -31,19 +31,16 @@ class Outcome:
 
 
 class _Memory:
-    """Bytes as arrays. Of addresses and strides the array looks at multiples of `align` only."""
+    """Bytes as arrays."""
 
     def __init__(self, memory: bytes):
         self._bytes = np.frombuffer(memory, np.uint8)
 
-    def values(self, address: int, count: int, dtype: str, align: int = 1) -> np.ndarray:
+    def values(self, address: int, count: int, dtype: str) -> np.ndarray:
         size = np.dtype(dtype).itemsize
-        address &= -align
         return np.frombuffer(self._bytes[address:address + count * size].tobytes(), dtype)
 
-    def rows(self, address: int, rows: int, length: int, stride: int, dtype: str,
-             align: int = 1) -> np.ndarray:
-        address, stride = address & -align, stride & -align
+    def rows(self, address: int, rows: int, length: int, stride: int, dtype: str) -> np.ndarray:
         return np.array([self.values(address + number * stride, length, dtype) for number in range(rows)],
                         dtype).reshape(rows, length)
 
@@ -65,10 +62,10 @@ def run_product(config: Config, memory: bytes, d: Mapping[str, int], tile: np.nd
     whole[:rows, :n_count] = sums
     whole = whole.reshape(groups, group * width)
     if d["accumulate"]:
-        whole = whole + read.rows(d["cin_address"], groups, group * width, d["cin_stride"], "<i4", 4)
+        whole = whole + read.rows(d["cin_address"], groups, group * width, d["cin_stride"], "<i4")
     per_row = whole.reshape(groups * group, width)
     records = read.rows(d["params_address"], rows, d["row_bias"] + d["row_scale"],
-                        4 * (d["row_bias"] + d["row_scale"]), "<u4", 4)
+                        4 * (d["row_bias"] + d["row_scale"]), "<u4")
     if d["row_bias"]:
         per_row[:rows] += records[:, :1].astype("<i4")
     per_row = per_row.astype("<i4")   # wraps
@@ -94,12 +91,12 @@ def _matrix(read: _Memory, d: Mapping[str, int], name: str, form: int, rows: int
     result, nnz = np.zeros((rows, count), np.int64), d[f"{name}_nnz"]
     if not rows:
         return result
-    pointers = read.values(d[f"{name}_pointers"], rows, "<i4", 4).astype(np.int64)
+    pointers = read.values(d[f"{name}_pointers"], rows, "<i4").astype(np.int64)
     first = d[f"{name}_first"]
     ends = pointers - (first - (first >> 31 << 32))
     if (np.diff(ends, prepend=0) < 0).any() or ends[-1] != nnz or (ends > nnz).any():
         faults.add(ErrorCode.ROW_POINTER)
-    indices = read.values(d[f"{name}_indices"], nnz, "<u4" if form == 2 else "<u2", 2).astype(np.int64)
+    indices = read.values(d[f"{name}_indices"], nnz, "<u4" if form == 2 else "<u2").astype(np.int64)
     if (indices >= d[f"{name}_columns"]).any():
         faults.add(ErrorCode.COLUMN_INDEX)
     if not faults:
