@@ -3,7 +3,7 @@
     scripts/coverage.py [--folder DIR] [--configs NAME ...] [--random-jobs N]
 
 Prints the tables of docs/verification.md; exit status 1 where something is not reached that
-verification/unreached.py has no reason for.
+tests/verification/unreached.py has no reason for.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from verification.campaign import CONFIGS  # noqa: E402
-from verification.coverage import branch_table, measure  # noqa: E402
-from verification.unreached import reason_for_branch, reason_for_point  # noqa: E402
+from tests.verification.campaign import CONFIGS  # noqa: E402
+from tests.verification.coverage import branch_table, measure  # noqa: E402
+from tests.verification.unreached import reason_for_branch, reason_for_point  # noqa: E402
 
 
 def main() -> int:

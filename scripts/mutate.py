@@ -14,8 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from verification.campaign import CONFIGS  # noqa: E402
-from verification.mutation import Outcome, campaign, kill_rate, table  # noqa: E402
+from tests.verification.campaign import CONFIGS  # noqa: E402
+from tests.verification.mutation import Outcome, campaign, kill_rate, table  # noqa: E402
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""verification.coverage and .points: every point is in hardware, and hit by the corpus (slow tier)."""
+"""tests.verification.coverage and .points: every point is in hardware, and hit by the corpus (slow tier)."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import pytest
 
 from hdl.config import PRESETS
 from tests.simulators import need
-from verification.campaign import CONFIGS
-from verification.coverage import Branch, Coverage, measure
-from verification.points import point_names
-from verification.unreached import POINTS, reason_for_branch, reason_for_point
+from tests.verification.campaign import CONFIGS
+from tests.verification.coverage import Branch, Coverage, measure
+from tests.verification.points import point_names
+from tests.verification.unreached import POINTS, reason_for_branch, reason_for_point
 
 
 @pytest.mark.parametrize("name", list(CONFIGS))

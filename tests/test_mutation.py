@@ -1,4 +1,4 @@
-"""verification.mutation: mutants are made of all blocks, killed by jobs, or proven equivalent."""
+"""tests.verification.mutation: mutants are made of all blocks, killed by jobs, or proven equivalent."""
 
 import shutil
 from pathlib import Path
@@ -7,11 +7,11 @@ import pytest
 
 from hdl.config import Config
 from tests.simulators import need
-from verification.corpus import finishes, registers
-from verification.mutants import Mutant, block_of
-from verification.mutation import Outcome, campaign, kill_rate
-from verification.proofs import holders, prove_inductive, prove_unobservable
-from verification.system import ARRAY
+from tests.verification.corpus import finishes, registers
+from tests.verification.mutants import Mutant, block_of
+from tests.verification.mutation import Outcome, campaign, kill_rate
+from tests.verification.proofs import holders, prove_inductive, prove_unobservable
+from tests.verification.system import ARRAY
 
 SMALLEST = Config(name="smallest", pes=2, lanes=2, port_bytes=4, tile_bytes=256, beat_tokens=2, acc_words=16,
                   chains=1, queue_beats=4, row_queue_words=16, read_buffer_beats=32, compressed_b=False,
@@ -45,7 +45,7 @@ def toy_mutant(number: int, mode: str, line: int, port: str, bit: int, kind: str
 
 def with_cells(mutant: Mutant, directory: Path, read: str) -> Mutant:
     """Yosys numbers cells after the line: look the whole name up."""
-    from verification.yosys import run_yosys
+    from tests.verification.yosys import run_yosys
 
     prefix = mutant.place
     names = run_yosys(f"{read}select -list {ARRAY}_block/c:*\n", directory, "names").split()

@@ -21,7 +21,7 @@ from .system import VerilogArray, array_sources
 
 __all__ = ["CONFIGS", "Verdict", "VerilogDesign", "play_once", "record", "replay"]
 
-_BENCH = "verification.replay_bench"
+_BENCH = "tests.verification.replay_bench"
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from cocotb.triggers import Timer
 from sim.benches.server_bench import INPUTS, pulse, run, set_pins
 from sim.host_port import HostCommand
 from sim.storage import DUMP_FILE, LOAD_FILE
-from verification.recording import digest, read_recording
-from verification.system import KNOBS_PATH
+from tests.verification.recording import digest, read_recording
+from tests.verification.system import KNOBS_PATH
 
 WALL_SECONDS = 900
 SPARE_CYCLES = 8
