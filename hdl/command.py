@@ -328,7 +328,6 @@ class CommandProcessor(wiring.Component):
         """The first cause in this order, with the number of the descriptor that its unit works on."""
         tile, stored, collector = Signal(COUNT_BITS), Signal(COUNT_BITS), Signal(COUNT_BITS)
         reader, of_reader, of_pe = Signal(ID_BITS), Signal(COUNT_BITS), Signal(COUNT_BITS)
-        tile_readers = 4 if self._config.compressed_b else 1
         with m.If(self.o_tile_job.valid & self.o_tile_job.ready):
             m.d.sync += tile.eq(self._number)
         with m.If(self.o_collector_job.valid & self.o_collector_job.ready):
@@ -347,7 +346,7 @@ class CommandProcessor(wiring.Component):
             for number, of_fetch in enumerate(self.i_fetch_numbers):
                 with m.Case(1 + number):
                     m.d.comb += of_reader.eq(of_fetch)
-            with m.Case(*range(_FIRST_TILE_READER, _FIRST_TILE_READER + tile_readers)):
+            with m.Case(*range(_FIRST_TILE_READER, _FIRST_TILE_READER + self._config.tile_readers)):
                 m.d.comb += of_reader.eq(tile)
         # Which descriptor has the fault is known when it has come to its end.
         list_fault, list_address = Signal(), Signal(ADDRESS_BITS)

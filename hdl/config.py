@@ -153,6 +153,11 @@ class Config:
         the columns)."""
         return width_of(2 * self.acc_words)
 
+    @cached_property
+    def tile_readers(self) -> int:
+        """Read streams of the tile loader: values; for packed tiles row pointers and column indices, too."""
+        return 3 if self.compressed_b else 1
+
     # ---- widths ------------------------------------------------------------------------------------
 
     @cached_property

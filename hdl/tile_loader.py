@@ -16,9 +16,6 @@ from .splitter import ChunkSplitter
 
 __all__ = ["TileLoader"]
 
-PACKED_STREAMS = 2
-"""Read streams of a packed tile beside the values: row pointers, column indices."""
-
 
 class TileLoader(wiring.Component):
     """Loads one tile of B after another, each in the format its job names.
@@ -47,7 +44,7 @@ class TileLoader(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
-        streams = 1 + (PACKED_STREAMS if config.compressed_b else 0)
+        streams = config.tile_readers
         super().__init__({
             "i_job": In(stream.Signature(TileJob(config))),
             "o": Out(stream.Signature(TileBeat(config), always_ready=True)),
@@ -102,7 +99,7 @@ class TileLoader(wiring.Component):
         m.submodules.splitter = splitter = ChunkSplitter(config.port_bytes, config.beat_tokens)
         connect(m, fetch.o, packer.i)
         connect(m, splitter.o, fetch.i_values)
-        for number in range(PACKED_STREAMS):
+        for number in range(config.tile_readers - 1):
             connect(m, fetch.o_request[number], flipped(self.o_request[1 + number]))
             connect(m, flipped(self.i_beat[1 + number]), fetch.i_beat[number])
         job = self.i_job.p

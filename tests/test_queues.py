@@ -88,9 +88,9 @@ def test_the_packer_needs_a_cycle_for_each_value_of_a_beats_fullest_lane(
     place = 0
     for row, values in enumerate(matrix):
         columns = np.flatnonzero(values)
-        beats = (place + np.arange(len(columns))) // CONFIG.beat_tokens if sparse else (
-            columns // CONFIG.beat_tokens)
-        place += max(len(columns), CONFIG.beat_tokens // 2)
+        beats = (place + np.arange(len(columns))) // CONFIG.tile_beat_tokens if sparse else (
+            columns // CONFIG.tile_beat_tokens)
+        place += max(len(columns), CONFIG.tile_beat_tokens // 2)
         for beat in np.unique(beats):
             for part in range(64 // width):
                 of_part = columns[(beats == beat) & (columns // width == part)]
