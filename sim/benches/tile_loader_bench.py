@@ -6,7 +6,6 @@ from typing import Any
 import cocotb
 
 from hdl.layouts import BFormat
-from hdl.tile_loader import PACKED_STREAMS
 from sim.benches.blocks import BLOCKS, SMALL
 from sim.benches.memory import answer_reads
 from sim.benches.streams import Block
@@ -19,7 +18,7 @@ async def load(block: Block, cases: list[tuple[dict[str, Any], list]], image: Im
     await block.start()
     done, faults = block.pulses("o_done"), block.pulses("o_fault")
     memory = bytes(image.bytes)
-    for number in range(1 + PACKED_STREAMS):
+    for number in range(SMALL.tile_readers):
         block.run(answer_reads(block, SMALL, memory, request=f"o_request.{number}", beat=f"i_beat.{number}"))
     block.source("i_job", [job for job, _ in cases])
     sink = block.sink("o")
