@@ -78,12 +78,12 @@ class Supervisor(wiring.Component):
         self._watchdog(m)
         # No job is started in the midst of a soft reset.
         m.d.comb += [status.closing.eq(self.o_close), status.busy.eq(self._busy | self._forget)]
-        # Descriptors that are complete, one that ends in this cycle included.
-        self._complete = Signal.like(status.completed)
-        m.d.comb += self._complete.eq(status.completed
-                                      + (self.i_completed & status.busy & ~self.o_close))
+        # An abort or the watchdog name the first descriptor that is not complete: one that ends with them does
+        # not count. A report has looked at what is complete already.
+        counts = Signal()
+        m.d.comb += counts.eq(self.i_completed & (~self._stopped | (self.i_report.valid & ~self._abort)))
         with m.If(status.busy & ~self.o_close):
-            m.d.sync += [status.completed.eq(self._complete),
+            m.d.sync += [status.completed.eq(status.completed + counts),
                          status.overflow.eq(status.overflow | self.i_overflow)]
         with m.If(~status.busy):
             m.d.sync += self._abort.eq(0)
@@ -155,7 +155,7 @@ class Supervisor(wiring.Component):
         m.d.comb += self._stopped.eq(
             self._forget | (status.busy & (self._abort | report.valid | self._expired)))
         with m.If(self._stopped):
-            m.d.sync += [error.eq(0), error.descriptor.eq(self._complete)]
+            m.d.sync += [error.eq(0), error.descriptor.eq(status.completed)]
             with m.If(self._abort):
                 m.d.sync += error.code.eq(ErrorCode.ABORTED)
             with m.Elif(report.valid):

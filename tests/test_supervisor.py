@@ -115,7 +115,7 @@ def test_an_abort_with_the_end_of_a_descriptor_names_what_completed_counts() -> 
         await board.cycles(1, i_completed=1)  # the cycle in which the abort takes effect
         await board.cycles(4)
         assert board.code == ErrorCode.ABORTED
-        assert board.status["error"]["descriptor"] == board.status["completed"] == 3
+        assert board.status["error"]["descriptor"] == board.status["completed"] == 2
     run(body)
 
 
