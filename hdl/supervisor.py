@@ -78,8 +78,8 @@ class Supervisor(wiring.Component):
         self._watchdog(m)
         # No job is started in the midst of a soft reset.
         m.d.comb += [status.closing.eq(self.o_close), status.busy.eq(self._busy | self._forget)]
-        # An abort or the watchdog name the first descriptor that is not complete: one that ends with them does
-        # not count. A report has looked at what is complete already.
+        # An abort or the watchdog name the first descriptor that is not complete: one that ends with them
+        # does not count. A report has looked at what is complete already.
         counts = Signal()
         m.d.comb += counts.eq(self.i_completed & (~self._stopped | (self.i_report.valid & ~self._abort)))
         with m.If(status.busy & ~self.o_close):
