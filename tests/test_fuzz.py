@@ -4,7 +4,7 @@ A few hundred cases each run always, thousands in the slow tier: `scripts/test -
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -133,6 +133,22 @@ def edge_values(bits: int, value: int, rng: random.Random) -> int:
         rng.randrange(MEMORY_BYTES), rng.randrange(64)])
 
 
+def codes_of(array: RawArray, cases: int, kind: str, first_job: int,
+             spoil: Callable[[RawJob, random.Random, int], None]) -> set[ErrorCode]:
+    """How jobs end that `spoil` has spoilt; each is compared with its model, and followed by a good one."""
+    ends = set()
+    good = draw_job(array.config, 0)
+    for seed in range(cases):
+        job, rng = draw_job(array.config, first_job + seed), random.Random(f"{kind} {seed}")
+        spoil(job, rng, seed)
+        try:
+            ends.add(check_case(array, job))
+            array.run_good(good)
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, descriptors {job.descriptors}: {error}") from error
+    return ends
+
+
 def spoil_fields(job: RawJob, rng: random.Random, seed: int) -> None:
     """Change one field in turn, or a few, of one descriptor."""
     number = rng.randrange(len(job.descriptors))
@@ -147,24 +163,14 @@ def spoil_fields(job: RawJob, rng: random.Random, seed: int) -> None:
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_malformed_descriptors_harm_nothing_and_are_named(array: RawArray, tier: str) -> None:
-    ends: dict[ErrorCode, int] = {}
-    good = draw_job(array.config, 0)
-    for seed in range(DESCRIPTOR_CASES[tier]):
-        job, rng = draw_job(array.config, seed), random.Random(f"descriptors {seed}")
-        spoil_fields(job, rng, seed)
-        try:
-            code = check_case(array, job)
-            array.run_good(good)
-        except AssertionError as error:
-            raise AssertionError(f"seed {seed}, descriptors {job.descriptors}: {error}") from error
-        ends[code] = ends.get(code, 0) + 1
-    assert {ErrorCode.NONE, ErrorCode.FIELD, ErrorCode.OUTSIDE} <= ends.keys(), ends
+    ends = codes_of(array, DESCRIPTOR_CASES[tier], "descriptors", 0, spoil_fields)
+    assert {ErrorCode.NONE, ErrorCode.FIELD, ErrorCode.OUTSIDE} <= ends, ends
 
 
 # ---- malformed operands ----------------------------------------------------------------------------------
 
 
-def spoil_operands(job: RawJob, rng: random.Random) -> None:
+def spoil_operands(job: RawJob, rng: random.Random, _seed: int) -> None:
     """Change row pointers and column indices of A or B in memory."""
     for _ in range(rng.choice([1, 1, 2, 5])):
         d = rng.choice(job.descriptors)
@@ -185,15 +191,5 @@ def spoil_operands(job: RawJob, rng: random.Random) -> None:
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_malformed_operands_harm_nothing_and_are_named(array: RawArray, tier: str) -> None:
-    ends: dict[ErrorCode, int] = {}
-    good = draw_job(array.config, 0)
-    for seed in range(OPERAND_CASES[tier]):
-        job, rng = draw_job(array.config, 1_000_000 + seed), random.Random(f"operands {seed}")
-        spoil_operands(job, rng)
-        try:
-            code = check_case(array, job)
-            array.run_good(good)
-        except AssertionError as error:
-            raise AssertionError(f"seed {seed}, descriptors {job.descriptors}: {error}") from error
-        ends[code] = ends.get(code, 0) + 1
-    assert {ErrorCode.NONE, ErrorCode.ROW_POINTER, ErrorCode.COLUMN_INDEX} <= ends.keys(), ends
+    ends = codes_of(array, OPERAND_CASES[tier], "operands", 1_000_000, spoil_operands)
+    assert {ErrorCode.NONE, ErrorCode.ROW_POINTER, ErrorCode.COLUMN_INDEX} <= ends, ends
