@@ -9,7 +9,7 @@ from .descriptor import Descriptor, Opcode, field_number
 from .layouts import INDEX_BYTES, POINTER_BYTES, SUM_BYTES, AFormat, BFormat
 from .registers import ErrorCode
 
-__all__ = ["NOT_A_FIELD", "DescriptorCheck", "Refusal", "TileShape", "field_number", "shape_of"]
+__all__ = ["NOT_A_FIELD", "DescriptorCheck", "Refusal", "TileShape", "shape_of"]
 
 NOT_A_FIELD = 0xFF
 """`ERROR.detail` when not a descriptor but the DESCRIPTOR or COUNT register is to blame."""

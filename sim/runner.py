@@ -119,8 +119,10 @@ def build_model(simulator: str, sources: Sequence[Path], toplevel: str, *, gener
     options = ["-O3", "--timing", "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-Wno-lint",
                "-Wno-style", "--output-split", "20000", *extra_options] if simulator == "verilator" else []
     version = find_verilator().version if simulator == "verilator" else _icarus_version()
+    # A model finds cocotb's libraries where this environment has them; another's may be gone.
+    libraries = str(Path(cocotb_runner.__file__).parent)
     key = hashlib.sha256(repr((_BUILD_FORM, simulator, version, options, toplevel, cocotb_version(),
-                               sorted(texts.items()))).encode()).hexdigest()[:24]
+                               libraries, sorted(texts.items()))).encode()).hexdigest()[:24]
     directory = cache_directory() / "models" / f"{simulator}-{key}"
     if any(character.isspace() for character in str(directory)):
         raise BuildFailed(f"make cannot build in a directory with spaces, {directory}; set ZEROLANE_CACHE")

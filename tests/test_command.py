@@ -10,8 +10,8 @@ from amaranth.sim import Simulator
 
 from hdl.command import CommandProcessor
 from hdl.config import PRESETS, Config
-from hdl.descriptor import DESCRIPTOR_BYTES
-from hdl.descriptor_check import NOT_A_FIELD, field_number
+from hdl.descriptor import DESCRIPTOR_BYTES, field_number
+from hdl.descriptor_check import NOT_A_FIELD
 from hdl.emit import emit_verilog
 from hdl.registers import ErrorCode
 from sim.models.command import BASE, UNITS, check_jobs, good, numbered, pack

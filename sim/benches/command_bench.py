@@ -6,7 +6,7 @@ from typing import Any
 
 import cocotb
 
-from hdl.descriptor_check import field_number
+from hdl.descriptor import field_number
 from hdl.registers import ErrorCode
 from sim.benches.blocks import BLOCKS, TINY
 from sim.benches.memory import answer_reads

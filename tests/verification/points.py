@@ -17,7 +17,8 @@ from hdl.config import MAX_BURST_BEATS, Config
 from hdl.control import ControlPort
 from hdl.core import Core
 from hdl.counters import Counters
-from hdl.descriptor_check import DescriptorCheck, field_number
+from hdl.descriptor import field_number
+from hdl.descriptor_check import DescriptorCheck
 from hdl.extent_check import ExtentCheck
 from hdl.fetch import Fetch
 from hdl.guard import MemoryGuard
