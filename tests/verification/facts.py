@@ -1,8 +1,9 @@
 """What the registers of an array can never be: bounds, constants and implications, proven by induction.
 
-Every candidate holds after a reset. Those are dropped that a counterexample breaks, a cycle in which all hold at
-the beginning and one does not at the end, until there is none: what is left holds for ever. Only the registers
-of a few modules are looked at together; all others, and all inputs, may have any value in every cycle.
+Every candidate holds at the start. Those are dropped that a counterexample breaks, a cycle in which all hold
+at the beginning and one does not at the end, until there is none: what is left holds for ever. Only the
+registers of a few modules are looked at together; all others, and all inputs, may have any value in every
+cycle.
 """
 
 import random

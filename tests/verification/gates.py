@@ -158,7 +158,7 @@ class Reasoner:
 
     def counterexample(self, assumed: list[int], wanted: list[int]) -> Model | None:
         """Values with which all of `assumed` and one of `wanted` are 1, many if possible; None where there are
-        none; NoVerdict."""
+        none; NoVerdict where it was not found out."""
         wanted = [literal for literal in wanted if literal != FALSE]
         if not wanted:
             return None

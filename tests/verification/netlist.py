@@ -102,7 +102,8 @@ class Netlist:
         if kind == "$_DFF_P_":
             self.registers[pins["Q"][0]] = pins["D"][0]
         elif kind == "$mem_v2":
-            size = {key: int(cell["parameters"][key], 2) for key in ("RD_PORTS", "WR_PORTS", "ABITS", "WIDTH")}
+            size = {key: int(cell["parameters"][key], 2)
+                    for key in ("RD_PORTS", "WR_PORTS", "ABITS", "WIDTH")}
             width, address = size["WIDTH"], size["ABITS"]
             if int(cell["parameters"]["RD_CLK_ENABLE"], 2):
                 raise ValueError(f"memory {name} has a read port with a register")

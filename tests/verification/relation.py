@@ -1,8 +1,8 @@
 """Proofs that a mutant's array and the array itself do the same at their pins, for ever.
 
 A relation between the registers of both is sought that holds at the start, is kept by every cycle, for any
-inputs, and makes the pins equal. It begins with "all registers are equal", and is weakened by counterexamples,
-each a cycle that begins within the relation and does not end in it:
+inputs, and makes the pins equal. It begins with "all registers are equal", and is weakened by
+counterexamples, each a cycle that begins within the relation and does not end in it:
 
 - A bit of a register in which both then differ is equal from then on only *while something holds*: while a
   register near to it has a certain value (a valid bit, a level that is not 0, a state). All
@@ -11,9 +11,9 @@ each a cycle that begins within the relation and does not end in it:
 - Facts about the array itself (`facts.py`), proven before, exclude states that it never gets into.
 
 At the array's pins a stream's payload counts only while its valid is high: that is what AXI says of all its
-channels. Nothing is assumed of the inputs, and what is proven holds for the whole array: no
-neighbour's behaviour is taken on trust. Memories must be written alike; what they read at unlike addresses may
-be anything.
+channels. Nothing is assumed of the inputs, and what is proven holds for the whole array: no neighbour's
+behaviour is taken on trust. Memories must be written alike; what they read at unlike addresses may be
+anything.
 
 The method is van Eijk's ("Sequential equivalence checking without state space traversal", DATE 1998), with
 conditions added to it.
@@ -41,6 +41,7 @@ _MOST_MODULES = 2
 """Modules that facts are looked for in, for one mutant."""
 
 _SECONDS = 15
+"""Of computing, for facts and then for a relation."""
 
 
 class Relations:
@@ -129,7 +130,7 @@ class Relations:
         """Registers in the module of this one and in those around it, as long as they are few."""
         parts = name.split(".")
         best: list[str] = []
-        for length in range(len(parts) - 1, 0, -1):
+        for length in range(len(parts) - 1, min(1, len(parts) - 1) - 1, -1):
             prefix = "".join(f"{part}." for part in parts[:length])
             words = [word for word in self._netlist.words if word.startswith(prefix)]
             if len(words) > _MOST_WORDS:
@@ -162,7 +163,8 @@ class Relations:
             if direction == "output":
                 valid = netlist.ports.get(name.replace("__payload", "__valid"), ("input", []))
                 counts = plain[valid[1][0]] if name.endswith("__payload") and valid[0] == "output" else TRUE
-                bad += [graph.and_(counts, graph.xor(plain[bit], values[bit])) for bit in bits if bit in values]
+                bad += [graph.and_(counts, graph.xor(plain[bit], values[bit]))
+                        for bit in bits if bit in values]
         for ports in netlist.writes.values():
             for port in ports:
                 bad += [graph.xor(plain[bit], values[bit]) for bit in port.enable if bit in values]
@@ -183,34 +185,35 @@ class Relations:
                     found[bit] = literal
         return found
 
-    def holds(self, number: int) -> bool:
-        """Whether a relation was found for the mutant of that number."""
+    def prove(self, number: int) -> str:
+        """What the proof needed, "related" first; "" where no relation was found for the mutant."""
         if f"switch{number}" not in self._netlist.ports:
-            return True
+            return "related: never read"
         (switch,) = self._netlist.ports[f"switch{number}"][1]
-        values = self._mutated(switch, ())
+        names = self._touched(self._mutated(switch, ()))
+        for kind, find in (("related", None), ("related, with bounds", find_bounds),
+                           ("related, with implications", find_implications)):
+            self._reasoner.limit(_SECONDS)
+            if find is not None:
+                self._learn(names, find)
+            self.different: dict[Any, list[Condition]] = {}
+            with suppress(NoVerdict):
+                while len(self.different) <= _MOST_DIFFERENT:
+                    step = self._weaken(self.different, self._mutated(switch, self.different))
+                    if step:
+                        return kind
+                    if step is not None:
+                        break
+        return ""
+
+    def _touched(self, values: Copy) -> list[str]:
+        """A register in each of the modules that the mutant changes first."""
         names = [self._netlist.names[bit][0] for bit in self._unlike(values)]
         if not names:
             cone = self._graph.cone(self._seen(values))
             names = sorted({self._word_of[node] for node in cone if node in self._word_of},
                            key=lambda name: (-name.count("."), name))
-        names = list({name.rpartition(".")[0]: name for name in names}.values())[:_MOST_MODULES]
-        for find in (None, find_bounds, find_implications):
-            self._reasoner.limit(_SECONDS)
-            if find is not None:
-                self._learn(names, find)
-            self.different = different = {}
-            self.why = f"{find} end"
-            try:
-                while len(different) <= _MOST_DIFFERENT:
-                    step = self._weaken(different, self._mutated(switch, different))
-                    if step:
-                        return True
-                    if step is not None:
-                        break
-            except NoVerdict:
-                self.why = f"{find} no verdict"
-        return False
+        return list({name.rpartition(".")[0]: name for name in names}.values())[:_MOST_MODULES]
 
     def _weaken(self, different: dict[Any, list[Condition]], values: Copy) -> bool | None:
         """By counterexamples: False where the pins differ, True where there is none, None: go on."""
@@ -230,7 +233,6 @@ class Relations:
             if broken is None:
                 return True
             if any(broken.values(seen)):
-                self.why += " seen"
                 return False
             fresh = False
             for (_, bit, condition), value in zip(claims, broken.values([claim[0] for claim in claims]),
@@ -240,7 +242,8 @@ class Relations:
                 elif value:
                     fresh = True
                     near = self._near(self._netlist.names[bit][0])
-                    different[bit] = [one for one, after in zip(near, broken.values([one.after for one in near]),
-                                                                strict=True) if not value & after]
+                    later = broken.values([one.after for one in near])
+                    different[bit] = [one for one, after in zip(near, later, strict=True)
+                                      if not value & after]
             if fresh:
                 return None

@@ -8,10 +8,11 @@ import scipy.sparse as sp
 from hdl.descriptor import DESCRIPTOR_BYTES
 from hdl.registers import ErrorCode
 
-from .images import FIELDS, content_of, edited, field_of
+from .images import FIELDS, content_of, edited, field_of, fields_of
 from .session import STORAGE_BYTES, Session
 
-__all__ = ["bad_csr", "bad_fields", "bus_errors", "late_faults", "packed_overflow"]
+__all__ = ["bad_csr", "bad_fields", "bus_errors", "late_faults", "packed_overflow",
+           "pointer_bits"]
 
 OUTSIDE = 0xF000_0000
 
@@ -27,7 +28,8 @@ def bad_fields(session: Session) -> None:
         {"params_address": 2, "row_bias": 1}, {"a_pointers": 2}, {"a_indices": 1}, {"reuse_tile": 1},
         {"relu": 1, "out_raw": 1}, {"row_scale": 1, "out_raw": 1}, {"k_count": 0, "b_format": 1},
         {"group_log2": 1, "pk_log2": config.pe_bits, "b_format": 1, "slice_words": 1},
-        {"slice_words": 3, "pk_log2": config.pe_bits - 1, "b_format": 1}]
+        {"slice_words": 3, "pk_log2": config.pe_bits - 1, "b_format": 1}, {"accumulate": 1, "cin_stride": 2},
+        {"group_log2": 1, "pk_log2": 0, "slice_words": 1, "n_count": 1}]
     for number, values in enumerate(bad):
         session.any_memory()
         image = session.image(a, b, session.plan(a, b, k_cuts=(0, 7, 13, 20)))
@@ -138,5 +140,25 @@ def late_faults(session: Session) -> None:
         image.pieces.append((image.descriptor_address, descriptor * (late + 1)))
         error = session.run(edited(image, late, **values), look=False)
         assert error >> 16 == late, hex(error)
+    session.memory()
+    session.product(a, b)
+
+
+def pointer_bits(session: Session) -> None:
+    """Row pointers that decrease, and that pass the number of entries, by one and by a power of two."""
+    packed = session.config.compressed_b
+    a, b = session.matrix(4, 20, 0.5, "csr"), session.matrix(20, 9, 0.5, "csr" if packed else "dense")
+    session.memory(latency=3)
+    for matrix in ("a", "b")[:1 + packed]:
+        for bit in range(2, 30):
+            size = 1 << bit
+            for entries, pointers in ((size + 64, (size + 5, size - 1)), (size, (size + 1, size + 1))):
+                image = session.image(a, b, session.plan(a, b, packed=packed))
+                fields = fields_of(image, 0)
+                content = b"".join((fields[f"{matrix}_first"] + pointer).to_bytes(4, "little")
+                                   for pointer in pointers)
+                image.pieces.append((fields[f"{matrix}_pointers"], content))
+                error = session.run(edited(image, 0, **{f"{matrix}_nnz": entries}), look=False)
+                assert error & 0xFF == ErrorCode.ROW_POINTER, hex(error)
     session.memory()
     session.product(a, b)

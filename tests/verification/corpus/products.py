@@ -14,7 +14,8 @@ from zerolane.problem import as_problem
 
 from .session import MEMORY_BYTES, STORAGE_BYTES, Session
 
-__all__ = ["any_scales", "cuts", "drawn", "extremes", "finishes", "formats", "plans", "row_lengths", "widest"]
+__all__ = ["any_scales", "cuts", "drawn", "extremes", "finishes", "formats", "plans", "row_lengths",
+           "rows_of", "widest"]
 
 MOST_PLANS = 7
 

@@ -1,14 +1,20 @@
 """Windows, slow and broken memories, jobs that are ended before their time."""
 
+from typing import Any
+
 import numpy as np
 
 from hdl.registers import register
 from sim.memory_faults import CHANNELS, MemoryFaults
+from zerolane import runtime
+from zerolane.device import expected_result
+from zerolane.problem import as_problem
 
 from .images import ADDRESSES, edited, field_of
-from .session import MEMORY_BYTES, PATIENCE_CYCLES, Session
+from .products import rows_of
+from .session import MEMORY_BYTES, PATIENCE_CYCLES, STORAGE_BYTES, Session
 
-__all__ = ["broken_memory", "endless", "stops", "windows"]
+__all__ = ["broken_memory", "endless", "held_results", "stops", "windows"]
 
 
 def windows(session: Session) -> None:
@@ -111,6 +117,30 @@ def broken_memory(session: Session) -> None:
     session.write("WATCHDOG", register("WATCHDOG").reset)
     session.memory()
     session.product(a, b, bias=bias)
+
+
+def held_results(session: Session) -> None:
+    """Results that the memory does not take for a long time, so that all queues fill; then it does."""
+    options: dict[str, Any]
+    for channel, columns, b_form in (("w", 16, "dense"), ("aw", 1, "dense"), ("w", 3, "csr"),
+                                     ("w", 9, "dense")):
+        for scaled in (False, True):
+            lengths = [*([1, 0] * 30), *([2] * 60), *([0, 0, 1] * 10), *([5] * 30)]
+            a, b = rows_of(lengths, 12), session.matrix(12, columns, 0.8, b_form)
+            options = {"scale": 0.01, "out_dtype": np.int8} if scaled else {}
+            plan = next(plan for plan in session.device.plans(a, b, **options) if not plan.transposed)
+            image = session.image(a, b, plan, **options)
+            session.memory(latency=5)
+            base = session.move(image, spread=False)
+            session.recorder.inject(MemoryFaults(frozen=(channel,), first=1))
+            session.start(image, base=base)
+            session.recorder.run_cycles(2500)
+            session.recorder.inject(None)
+            session.recorder.wait_interrupt(PATIENCE_CYCLES)
+            assert session.read("ERROR") == 0
+            content = session.recorder.read_memory((base + image.c_address) % STORAGE_BYTES, image.c_bytes)
+            result = runtime.unpack_result(as_problem(a, b, **options), plan, image, content)
+            np.testing.assert_array_equal(result, expected_result(a, b, **options))
 
 
 def stops(session: Session) -> None:
