@@ -6,10 +6,12 @@ from . import (
     collecting,
     control,
     guarding,
+    joining,
     lanes,
     offers,
     queues,
     reading,
+    rows,
     segments,
     skipping,
     tokens,
@@ -18,8 +20,8 @@ from .bench import Proof
 
 __all__ = ["PROOFS", "UNPROVEN", "chosen"]
 
-_FAMILIES = (queues, tokens, axi, guarding, control, reading, segments, collecting, chains, lanes, skipping,
-             offers)
+_FAMILIES = (queues, tokens, axi, guarding, control, reading, segments, collecting, chains, lanes, rows,
+             joining, skipping, offers)
 PROOFS: tuple[Proof, ...] = tuple(proof for family in _FAMILIES for proof in family.PROOFS)
 
 

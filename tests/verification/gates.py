@@ -157,8 +157,8 @@ class Reasoner:
         self._end = time.process_time() + seconds
 
     def counterexample(self, assumed: list[int], wanted: list[int]) -> Model | None:
-        """Values with which all of `assumed` and one of `wanted` are 1, many if possible; None where there are
-        none; NoVerdict where it was not found out."""
+        """Values with which all of `assumed` and one of `wanted` are 1, many if possible; None if there are
+        none; NoVerdict: not known."""
         wanted = [literal for literal in wanted if literal != FALSE]
         if not wanted:
             return None

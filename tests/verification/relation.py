@@ -30,6 +30,7 @@ from .netlist import Copy, Netlist
 __all__ = ["Relations"]
 
 Find = Callable[..., list[Condition]]
+"""Proves facts about some registers, and tells the reasoner of them."""
 
 _MOST_DIFFERENT = 2000
 """Bits of registers; with more the mutant is everywhere."""
@@ -69,7 +70,6 @@ class Relations:
         self._conditions = Conditions(netlist, self._graph, self._plain)
         self._others: dict[int, int] = {}
         self._learnt: set[tuple[Find, str]] = set()
-        self.facts: list[Condition] = []
         self._word_of = {self._plain[bit] >> 1: name for name, bits in netlist.words.items() for bit in bits}
 
     # ---- the two copies ----
@@ -150,8 +150,8 @@ class Relations:
             if module not in self._learnt:
                 self._learnt.add(module)
                 with suppress(NoVerdict):
-                    self.facts += find(self._netlist, self._graph, self._plain, self._reasoner,
-                                       self._conditions, self._around(name))
+                    find(self._netlist, self._graph, self._plain, self._reasoner, self._conditions,
+                         self._around(name))
 
     # ---- the search ----
 
@@ -186,9 +186,7 @@ class Relations:
         return found
 
     def prove(self, number: int) -> str:
-        """What the proof needed, "related" first; "" where no relation was found for the mutant."""
-        if f"switch{number}" not in self._netlist.ports:
-            return "related: never read"
+        """The kind of proof for the mutant of that number; "" where no relation was found."""
         (switch,) = self._netlist.ports[f"switch{number}"][1]
         names = self._touched(self._mutated(switch, ()))
         for kind, find in (("related", None), ("related, with bounds", find_bounds),
@@ -196,10 +194,10 @@ class Relations:
             self._reasoner.limit(_SECONDS)
             if find is not None:
                 self._learn(names, find)
-            self.different: dict[Any, list[Condition]] = {}
+            different: dict[Any, list[Condition]] = {}
             with suppress(NoVerdict):
-                while len(self.different) <= _MOST_DIFFERENT:
-                    step = self._weaken(self.different, self._mutated(switch, self.different))
+                while len(different) <= _MOST_DIFFERENT:
+                    step = self._weaken(different, self._mutated(switch, different))
                     if step:
                         return kind
                     if step is not None:
