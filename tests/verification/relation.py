@@ -41,7 +41,7 @@ _MOST_WORDS = 120
 _MOST_MODULES = 2
 """Modules that facts are looked for in, for one mutant."""
 
-_SECONDS = 15
+_SECONDS = 8
 """Of computing, for facts and then for a relation."""
 
 
