@@ -87,6 +87,12 @@ class Relations:
                 values[gate.outputs[0]] = graph.or_(*inputs)
             case "$_XOR_":
                 values[gate.outputs[0]] = graph.xor(*inputs)
+            case "$_NAND_":
+                values[gate.outputs[0]] = graph.and_(*inputs) ^ 1
+            case "$_NOR_":
+                values[gate.outputs[0]] = graph.or_(*inputs) ^ 1
+            case "$_XNOR_":
+                values[gate.outputs[0]] = graph.xor(*inputs) ^ 1
             case "$_MUX_":
                 values[gate.outputs[0]] = graph.mux(*inputs)
             case "read" if is_plain:
