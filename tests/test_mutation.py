@@ -9,7 +9,7 @@ import pytest
 from hdl.config import Config
 from tests.simulators import need
 from tests.verification.corpus import finishes, registers
-from tests.verification.mutants import Mutant, block_of
+from tests.verification.mutants import Mutant, block_of, read_array
 from tests.verification.mutation import Outcome, campaign, kill_rate
 from tests.verification.proofs import prove_related, prove_unobservable
 from tests.verification.system import ARRAY
@@ -139,4 +139,8 @@ def test_a_short_campaign_kills_nearly_all_mutants(tmp_path: Path) -> None:
                         jobs=(finishes, registers))
     assert len({outcome.mutant.block for outcome in outcomes}) > 10
     assert kill_rate(outcomes) > 0.7
+    # No proof says of a mutant that was killed that it is equivalent.
+    killed = [outcome.mutant for outcome in outcomes if outcome.killed_by]
+    read = read_array(SMALLEST, tmp_path)
+    assert prove_related(killed, read, tmp_path) == prove_unobservable(killed, read, tmp_path) == {}
     shutil.rmtree(tmp_path)

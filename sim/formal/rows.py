@@ -126,7 +126,7 @@ def _pe_front(b: Bench) -> None:
         m.d.sync += [left.eq(left + op.token), closes.eq(closed), done.eq(op.last)]
     here = front.o.valid & op.token & present & (left == number)
     b.check(~here | ((op.address == followed.address) & (op.part == followed.part)
-                     & (op.value == followed.value)))
+                     & (op.value == followed.value[:len(op.value)])))
     b.check(~here | (closes + op.before == ends_before >> group_log2))
     b.check(~here | (op.position == (ends_before & in_group)))
     b.check(~(front.o.valid & op.token) | (left < came))
