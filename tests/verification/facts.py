@@ -7,6 +7,7 @@ cycle.
 """
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from .gates import TRUE, Graph, Reasoner
@@ -17,6 +18,12 @@ __all__ = ["Condition", "Conditions", "find_bounds", "find_implications"]
 _NARROW_BITS = 3
 _COUNTER_BITS = 7
 _MOST_PAIRED = 80
+_SIZES = ("n_count", "count")
+"""Registers of jobs whose upper bits the configuration's limits keep at 0."""
+
+Still = Collection[int]
+"""Nodes of variables."""
+
 _RUNS, _CYCLES, _PATTERNS = 2, 40, 256
 _FULL = (1 << _PATTERNS) - 1
 
@@ -105,7 +112,8 @@ def _implications(conditions: list[Condition], graph: Graph, alive: list[list[in
     return found
 
 
-def _simulate(netlist: Netlist, graph: Graph, plain: Copy, words: list[str], literals: list[int]
+def _simulate(netlist: Netlist, graph: Graph, plain: Copy, words: list[str], literals: list[int],
+              still: Still
               ) -> list[list[int]]:
     """Values of the literals in states that the words' registers reach while all else is drawn by chance."""
     rng = random.Random(1)
@@ -117,7 +125,7 @@ def _simulate(netlist: Netlist, graph: Graph, plain: Copy, words: list[str], lit
         often = {node: rng.choice((1, 1, 2, 3, 5, -2, -3, -5)) for node in order
                  if graph.inputs[node] is None and node not in state}
         for _ in range(_CYCLES):
-            values = {0: 0, **state}
+            values = {0: 0, **state, **dict.fromkeys(still, 0)}
             for node in order:
                 inputs = graph.inputs[node]
                 if node in values:
@@ -139,23 +147,31 @@ def _simulate(netlist: Netlist, graph: Graph, plain: Copy, words: list[str], lit
 
 
 def find_bounds(netlist: Netlist, graph: Graph, plain: Copy, reasoner: Reasoner, conditions: Conditions,
-                words: list[str]) -> list[Condition]:
-    """What the registers called `words` never exceed, and their constant bits."""
+                words: list[str], still: Still = frozenset()) -> list[Condition]:
+    """What the registers called `words` never exceed, and their constant bits. Bits that are `still` are
+    kept at 0 while candidates are looked for; that proves nothing and costs nothing."""
     found = [bound for name in words for bound in conditions.bounds(name)]
-    seen = _simulate(netlist, graph, plain, words, [one.now for one in found])
+    seen = _simulate(netlist, graph, plain, words, [one.now for one in found], still)
     kept = [one for one, values in zip(found, seen, strict=True) if all(value == _FULL for value in values)]
     return _keep(reasoner, kept)
 
 
 def find_implications(netlist: Netlist, graph: Graph, plain: Copy, reasoner: Reasoner, conditions: Conditions,
-                      words: list[str]) -> list[Condition]:
-    """What one of the narrow registers among `words` says of another."""
+                      words: list[str], still: Still = frozenset()) -> list[Condition]:
+    """What one of the narrow registers among `words` says of another, and of the bits of sizes."""
     paired: list[Condition] = []
     for name in sorted(words, key=lambda name: len(netlist.words[name])):
         if len(netlist.words[name]) <= _NARROW_BITS and len(paired) < _MOST_PAIRED:
             paired += conditions.values(name)
-    seen = _simulate(netlist, graph, plain, words, [one.now for one in paired])
-    return _keep(reasoner, _implications(paired, graph, seen))
+    seen = _simulate(netlist, graph, plain, words, [one.now for one in paired], still)
+    found = _implications(paired, graph, seen)
+    if still:
+        zeros = [zero for name in words if name.rpartition(".")[2] in _SIZES
+                 for zero in conditions.bounds(name)]
+        found += [Condition(f"{one.text} implies {zero.text}", graph.or_(one.now ^ 1, zero.now),
+                            graph.or_(one.after ^ 1, zero.after))
+                  for one in paired if "state" in one.text or "valid" in one.text for zero in zeros]
+    return _keep(reasoner, found)
 
 
 def _keep(reasoner: Reasoner, kept: list[Condition]) -> list[Condition]:

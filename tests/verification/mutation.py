@@ -59,7 +59,8 @@ def campaign(config: Config, count: int, seed: int, directory: Path, *, random_j
     proofs = prove_unobservable(living, read, directory)
     report(f"{len(proofs)} of the others are unobservable in this configuration")
     living = [mutant for mutant in living if mutant.number not in proofs]
-    proofs |= prove_related(living, read, directory, report)
+    proofs |= prove_related(living, read, directory, most_columns=config.max_block_columns,
+                            report=report)
     return [Outcome(config.name, mutant, killed.get(mutant.number, ""), proofs.get(mutant.number, ""))
             for mutant in mutants]
 

@@ -76,6 +76,7 @@ class Netlist:
     writes : write ports of each memory
     order : gates and read ports of memories, each behind all that it depends on
     readers : bit to places in `order` that read it
+    offers : of job streams: name of a block's input `...i_job__valid` or `...i_job__payload.n_count` to bits
     """
 
     module: Any
@@ -87,6 +88,7 @@ class Netlist:
     writes: dict[str, list[Port]] = field(default_factory=dict)
     order: list[Gate] = field(default_factory=list)
     readers: dict[Any, list[int]] = field(default_factory=dict)
+    offers: dict[str, list[Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         module, self.module = self.module, None
@@ -149,6 +151,8 @@ class Netlist:
                                                        len(item[1]["bits"]), item[0]))
         for name, net in nets:
             bits = net["bits"]
+            if name.endswith(("i_job__valid", "i_job__payload.n_count")):
+                self.offers[name] = bits
             initial = net["attributes"].get("init")
             if initial is not None:
                 for bit, value in zip(bits, reversed(initial), strict=False):

@@ -39,15 +39,21 @@ def prove_unobservable(mutants: list[Mutant], read: str, directory: Path) -> dic
             if not (directory / f"uses{mutant.number}.txt").read_text().strip()}
 
 
-def prove_related(mutants: list[Mutant], read: str, directory: Path,
+def prove_related(mutants: list[Mutant], read: str, directory: Path, *, most_columns: int | None = None,
                   report: Callable[[str], None] = lambda text: None) -> dict[int, str]:
-    """Numbers of those mutants for which a relation was found, with the proof's kind."""
+    """Numbers of those mutants for which a relation was found, with the proof's kind.
+
+    With `most_columns` a second search assumes that no job on offer has more columns.
+    """
     if not mutants:
         return {}
     relations = Relations(export(mutants, read, directory))
     found: dict[int, str] = {}
-    for mutant in mutants:
-        if proof := relations.prove(mutant.number):
-            found[mutant.number] = proof
-        report(f"mutant {mutant.number}: {proof or 'no relation found'}")
+    for limited in (False, True)[:1 + (most_columns is not None)]:
+        if limited and most_columns is not None:
+            relations.assume_limits(most_columns)
+        for mutant in mutants:
+            if mutant.number not in found and (proof := relations.prove(mutant.number)):
+                found[mutant.number] = proof + " within limits" * limited
+                report(f"mutant {mutant.number} is {found[mutant.number]}")
     return found

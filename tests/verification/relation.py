@@ -10,6 +10,8 @@ counterexamples, each a cycle that begins within the relation and does not end i
 - So a payload may differ as long as its valid is low, wherever it goes, if all who read it look at valid.
 - Facts about the array itself (`facts.py`), proven before, exclude states that it never gets into.
 
+A second search may assume that jobs on offer are within the configuration's limits, which is proven apart.
+
 At the array's pins a stream's payload counts only while its valid is high: that is what AXI says of all its
 channels. Nothing is assumed of the inputs, and what is proven holds for the whole array: no neighbour's
 behaviour is taken on trust. Memories must be written alike; what they read at unlike addresses may be
@@ -69,8 +71,21 @@ class Relations:
             self._run(number, self._plain, is_plain=True)
         self._conditions = Conditions(netlist, self._graph, self._plain)
         self._others: dict[int, int] = {}
+        self._still: set[int] = set()
         self._learnt: set[tuple[Find, str]] = set()
         self._word_of = {self._plain[bit] >> 1: name for name, bits in netlist.words.items() for bit in bits}
+
+    def assume_limits(self, most_columns: int) -> None:
+        """From now on a job on offer is within the configuration's limits; the proof `command_jobs` of
+        sim/formal says so. Bits of sizes that are beyond them are 0 where a job is taken."""
+        graph, offers = self._graph, self._netlist.offers
+        for name, bits in offers.items():
+            valid = offers.get(name.replace("__payload.n_count", "__valid"))
+            if valid is not None and name.endswith("n_count"):
+                beyond = [self._plain[bit] for bit in bits[most_columns.bit_length():]]
+                self._reasoner.tell([graph.or_(self._plain[valid[0]] ^ 1, literal ^ 1) for literal in beyond])
+                self._still |= {literal >> 1 for literal in beyond if literal > TRUE}
+        self._learnt.clear()
 
     # ---- the two copies ----
 
@@ -157,7 +172,7 @@ class Relations:
                 self._learnt.add(module)
                 with suppress(NoVerdict):
                     find(self._netlist, self._graph, self._plain, self._reasoner, self._conditions,
-                         self._around(name))
+                         self._around(name), self._still)
 
     # ---- the search ----
 
