@@ -222,7 +222,8 @@ def ChainWord(config: Config) -> data.StructLayout:
     """V sums of one row of C (or of one group of rows, N < V).
 
     Words of a row come in increasing order of `word`; absent words are zeros that nobody wrote.
-    A row without any word is a single chain word with `valid` = 0 and `last` set.
+    A row without any word is a single chain word with `valid` = 0 and `last` set. Data of absent lanes,
+    and the index of a last word without any lane, mean nothing and may change while the word is offered.
     """
     return data.StructLayout({
         "word": config.word_bits,              # global in the row: slice · slice_words + word
