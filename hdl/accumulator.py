@@ -42,7 +42,7 @@ class Accumulator(wiring.Component):
 
     Throughput: one product a cycle, to any words in any order, and one drained word a cycle.
     Latency: a product is in its word `WRITE_LATENCY_CYCLES` after its `i_add`; `o` comes the cycle after
-        `i_drain`. A drained word is clear for an `i_add` of its cycle or later.
+        `i_drain`. A drained word is clear for an `i_add` of the next cycle.
     Backpressure: none; `o` stays until the next `i_drain`.
     Overflow: sums wrap; `o_overflow` says so.
 
@@ -61,7 +61,7 @@ class Accumulator(wiring.Component):
     -------
     i_add : BankAccess
     i_product : signed, two cycles after its `i_add`
-    i_drain : BankAccess, of a word whose sum is there
+    i_drain : BankAccess, of a word whose sum is there; not the same in two cycles running
     o : Sum; its data means nothing where it is not valid
     o_overflow : the sum of the `i_add` three cycles ago wrapped
     """
@@ -79,7 +79,8 @@ class Accumulator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.subtractor = subtractor = ChoiceSubtractor(ACC_BITS)
-        self._add, self._passes = Signal(BankAccess(self._config)), Signal()
+        self._add = Signal(BankAccess(self._config))
+        self._passes = Signal()
         total, drain = subtractor.o, self.i_drain
 
         # ---- what comes to its bank next; it may be the word whose sum is made then ----
@@ -121,20 +122,23 @@ class Accumulator(wiring.Component):
         memory = Memory(shape=ACC_BITS + 1, depth=config.acc_words, init=[])
         m.submodules[f"bank{bank}"] = memory
         write, read = memory.write_port(), memory.read_port(domain="comb")
-        adds, added = Signal(name=f"adds{bank}"), Signal(name=f"added{bank}")   # read; written
+        adds, added, writes = (Signal(name=f"{name}{bank}") for name in ("adds", "added", "writes"))
+        place = Signal(config.acc_word_bits, name=f"place{bank}")   # what is written
         to_add = _chosen(f"to_add{bank}")
         stored, present = read.data[:ACC_BITS], read.data[ACC_BITS]
         m.d.comb += [
             adds.eq(self._add.valid & (self._add.bank == bank)),
             read.addr.eq(Mux(adds, self._add.word, drain.word)),
+            write.addr.eq(place),
+            write.en.eq(writes),
             write.data.eq(Cat(total, added)),
         ]
         m.d.sync += [
             # The word that is written in this cycle is read in it: what is stored is too old.
             to_add.eq(Mux(adds & present & ~self._passes, stored, ONES)),
             added.eq(adds),
-            write.addr.eq(read.addr),
-            write.en.eq(adds | (drain.valid & (drain.bank == bank))),
+            place.eq(read.addr),
+            writes.eq(adds | (drain.valid & (drain.bank == bank))),
         ]
         return _Bank(to_add, added, stored, present)
 

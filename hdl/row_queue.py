@@ -99,10 +99,7 @@ class RowQueue(wiring.Component):
         self._deal(m)
 
         # ---- closes: a touched row with the empty ones before it ----
-        settles = self.i_touched
-        for _ in range(SETTLING_CYCLES - 2):                 # one more to count it, and one to load it
-            settles, earlier = Signal(), settles
-            m.d.sync += settles.eq(earlier)
+        settling = Signal(SETTLING_CYCLES - 2)               # one more to count it, and one to load it
         m.d.comb += [
             self.o_run_room.eq(trailing < (1 << RUN_BITS) - MAX_CLOSES),
             rows.i.valid.eq(self.i_touched),
@@ -110,7 +107,8 @@ class RowQueue(wiring.Component):
             rows.i.p.place.eq(self.o_open),
         ]
         m.d.sync += [
-            self._settled.eq(self._settled + settles - loads),
+            settling.eq(Cat(self.i_touched, settling)),
+            self._settled.eq(self._settled + settling[-1] - loads),
             trailing.eq(Mux(self.i_touched | moves, 0, trailing) + self.i_empties),
         ]
 

@@ -125,14 +125,16 @@ def _token_bus(bus: TokenBus, m: Module) -> Points:
 
 
 def _row_queue(queue: RowQueue, m: Module) -> Points:
-    words = [output.valid & output.ready & output.p.valid.any() for output in queue.o]
-    empties = [output.valid & output.ready & ~output.p.valid.any() for output in queue.o]
+    words = [output.valid & output.ready & output.p.touched for output in queue.o]
+    empties = [output.valid & output.ready & ~output.p.touched for output in queue.o]
     points: Points = {
         "row_queue_full": ("no room for another row", ~queue.o_room),
         "run_counter_full": ("a run of empty rows as long as can be counted", ~queue.o_run_room),
         "row_and_empties_close": ("a touched row and empty ones close in one cycle",
                                   queue.i_touched & (queue.i_empties != 0)),
         "empty_row_leaves": ("an empty row leaves", Cat(empties).any()),
+        "row_in_turn_again": ("a row begins in the bank of the one before it",
+                              queue.i_touched & (queue.o_next.bank == queue.o_open.bank)),
         "row_queue_stalls": ("a chain does not take a word",
                              Cat(output.valid & ~output.ready for output in queue.o).any()),
     }
