@@ -28,7 +28,7 @@ def BankAccess(config: Config) -> data.StructLayout:
 
 
 def BankPlace(config: Config) -> data.StructLayout:
-    """Where the sums of a row begin."""
+    """Where sums are; as a number, the bank is its lowest bit."""
     return data.StructLayout({"bank": 1, "word": config.acc_word_bits})
 
 

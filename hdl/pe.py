@@ -115,6 +115,7 @@ class ProcessingElement(wiring.Component):
 
         # ---- rows ----
         m.d.comb += [
+            row_queue.i_packed.eq(self.i_job.packed),
             row_queue.i_own_words.eq(self._own_words),
             row_queue.i_first_word.eq(self._first_word),
             row_queue.i_touched.eq(walker.o_touched),

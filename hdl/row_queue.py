@@ -1,6 +1,6 @@
 """Finished rows of a PE, in its accumulators, on their way to the drain chains."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,15 +30,16 @@ def RowItem(config: Config) -> data.StructLayout:
 class RowQueue(wiring.Component):
     """Says where in the accumulators rows add up, keeps them there in order, and deals them to the chains.
 
-    Throughput: one word a cycle, while the row that adds is in the other bank; and one item a cycle and
-        chain: an empty row on each chain, or a word and on the other chain an empty row before it.
+    Throughput: one word a cycle, while what adds is in the other bank; and one item a cycle and chain: an
+        empty row on each chain, or a word and on the other chain an empty row before it.
     Latency: `SETTLING_CYCLES` + 1 from the close of a row to its first word, 2 for empty rows when nothing
         is before them.
     Backpressure: a row closes only when there is a place for the next one.
     Order: rows in the order in which they closed; row r of a job on chain r mod chains.
 
-    A row takes a power of two of words in one bank. The banks take turns; where rows have to wait, the next
-    one goes to the bank that the oldest is not in, if there is room: those in that one's can leave meanwhile.
+    A row takes a power of two of words. Dense rows are walked word by word, and neighbouring words are in
+    different banks: a row can leave while another one adds. A packed row adds in any order, all its words are
+    in one bank, and the next row's in the other.
 
     Parameters
     ----------
@@ -46,13 +47,14 @@ class RowQueue(wiring.Component):
 
     Members
     -------
+    i_packed : of the running job
     i_own_words : words of a touched row
     i_first_word : the first one's index in the whole row of C
     i_touched : a touched row closes
     i_empties : so many empty rows close, after the touched one
     i_last : the job's last row has closed; what comes when all is out begins at chain 0
     o_open, o_next : BankPlace of the open row, and of the one after it
-    o_room : a touched row may close
+    o_room : a touched row may close, `o_next` is free
     o_run_room : MAX_CLOSES empty rows may close
     i_adding : sums of a bank are read to be added to
     o_drain : BankAccess, a word is read and cleared; after a reset, one after the other, all of them are
@@ -63,6 +65,7 @@ class RowQueue(wiring.Component):
     def __init__(self, config: Config):
         self._config = config
         super().__init__({
+            "i_packed": In(1),
             "i_own_words": In(config.slice_words_bits),
             "i_first_word": In(config.word_bits),
             "i_touched": In(1),
@@ -95,7 +98,7 @@ class RowQueue(wiring.Component):
         trailing, moves = Signal(RUN_BITS), Signal()         # empty rows behind the last touched one
         loads, finished = Signal(), Signal()
 
-        self._allot(m, rows, fresh)
+        self._allot(m, rows.i.ready, fresh)
         self._deal(m)
 
         # ---- closes: a touched row with the empty ones before it ----
@@ -123,7 +126,7 @@ class RowQueue(wiring.Component):
         ]
         with m.If(self._drains):
             m.d.sync += [
-                self._place.word.eq(self._place.word + 1),
+                self._place.as_value().eq(self._place.as_value() + Mux(self.i_packed, BANKS, 1)),
                 self._index.eq(self._index + 1),
                 self._left.eq(self._left - 1),
             ]
@@ -146,7 +149,7 @@ class RowQueue(wiring.Component):
 
         # ---- after a reset the place counts through all words ----
         with m.If(~self.o_swept):
-            sweep = Cat(self._place.word, self._place.bank, self.o_swept)
+            sweep = Cat(self._place, self.o_swept)
             m.d.sync += sweep.eq(sweep + 1)
         m.d.comb += [
             self.o_drain.valid.eq(self._drains | ~self.o_swept),
@@ -155,41 +158,37 @@ class RowQueue(wiring.Component):
         ]
         return m
 
-    def _allot(self, m: Module, rows: Queue, fresh: Signal) -> None:
-        """Each bank is a ring; rows that took words give them back in order."""
+    def _allot(self, m: Module, room: Value, fresh: Signal) -> None:
+        """The places are a ring: rows that took words give them back in order."""
         config = self._config
-        last, row_words = Signal(config.acc_word_bits), Signal(range(config.acc_words + 1))
-        used_to, used_from, full = [], [], Signal(BANKS)      # with a wrap bit above
+        last, row_words = Signal(config.acc_word_bits), Signal(config.acc_word_bits + 1)
+        # From a place in an even and in an odd bank to the next row's.
+        steps = [Signal(config.acc_word_bits + 1, name=f"step{bank}") for bank in range(BANKS)]
+        places = Signal(range(BANKS * config.acc_words))     # there are, beside the open row's
+        free = Signal.like(places)
         m.d.comb += last.eq(self.i_own_words - 1)
-        m.d.sync += row_words.eq(Cat(last == 0, (last[bit] & ~last[bit + 1:].any()
-                                                 for bit in range(config.acc_word_bits))))
-        with m.If(self.i_touched):
-            m.d.sync += [fresh.eq(0), self.o_open.eq(self.o_next)]
-        with m.Elif(fresh):
-            m.d.sync += self.o_open.eq(0)
-        for bank in range(BANKS):
-            to, start = (Signal(config.acc_word_bits + 1, name=f"{name}{bank}") for name in ("to", "start"))
-            with m.If(self.i_touched & (self.o_next.bank == bank)):
-                m.d.sync += to.eq(to + row_words)
-            with m.Elif(fresh & ~self.i_touched):
-                m.d.sync += to.eq(0 if bank else row_words)   # where the job's first row is
-            with m.If(fresh):
-                m.d.sync += start.eq(0)
-            with m.Elif(self._row_leaves & (self._place.bank == bank)):
-                m.d.sync += start.eq(start + row_words)
-            m.d.comb += full[bank].eq((to ^ start) == config.acc_words)
-            used_to.append(to)
-            used_from.append(start)
-        # Where a bank holds only two rows, the one that leaves is in the way sooner than rows are waiting.
-        waits, other, oldest = Signal(), Signal(), Signal()
-        m.d.comb += [
-            waits.eq((self._settled > 2) | (self._has_row & row_words[-2])),
-            oldest.eq(Mux(self._has_row, self._place.bank, rows.o.p.place.bank)),
-            other.eq(~Mux(waits, oldest, self.o_open.bank)),
-            self.o_next.bank.eq(Mux(other, ~(full[1] & ~full[0]), full[0] & ~full[1])),
-            self.o_next.word.eq(Mux(self.o_next.bank, used_to[1], used_to[0])),
-            self.o_room.eq(~Mux(self.o_next.bank, full[1], full[0]) & rows.i.ready),
+        m.d.sync += [
+            # The power of two that is not below i_own_words.
+            row_words.eq(Cat(last == 0, (last[bit] & ~last[bit + 1:].any()
+                                         for bit in range(config.acc_word_bits)))),
+            steps[0].eq(Mux(self.i_packed, 1, row_words)),
+            steps[1].eq(Mux(self.i_packed, 2 * row_words - 1, row_words)),
+            places.eq(Cat(bit for bit in reversed(BANKS * row_words)) - 1),
+            free.eq(free - self.i_touched + self._row_leaves),
         ]
+        m.d.comb += self.o_room.eq((free != 0) & room)
+        with m.If(self.i_touched):
+            m.d.sync += [
+                fresh.eq(0),
+                self.o_open.eq(self.o_next),
+                self.o_next.as_value().eq(self.o_next.as_value() + Mux(self.o_next.bank, *steps[::-1])),
+            ]
+        with m.Elif(fresh):
+            m.d.sync += [
+                self.o_open.as_value().eq(0),
+                self.o_next.as_value().eq(steps[0]),
+                free.eq(places),
+            ]
 
     def _deal(self, m: Module) -> None:
         """The next row's chain gets an empty row or the word; the other one what comes after an empty row."""

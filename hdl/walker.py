@@ -188,15 +188,17 @@ class Walker(wiring.Component):
 
     def _stage_issue(self, m: Module) -> None:
         config, word = self._config, self.o_word
-        place = Signal(BankPlace(config))    # of the row that the word belongs to
-        m.d.comb += place.eq(Mux(self._closes_touched, self.i_next.as_value(), self.i_open.as_value()))
+        place = Signal(BankPlace(config))    # packed: the row's
+        m.d.comb += place.as_value().eq(
+            # Rows begin at multiples of a power of two: no carry.
+            Mux(self._closes_touched, self.i_next.as_value(), self.i_open.as_value())
+            | Mux(self.i_packed, 0, self._index))
         m.d.sync += [
             word.valid.eq(self._issues),
             word.lanes.eq(0),
             word.address.eq(self._address >> 1),
             word.upper.eq(self._address[0]),
-            # Rows begin at multiples of a power of two: no carry.
-            word.word.eq(place.word | Mux(self.i_packed, 0, self._index)),
+            word.word.eq(place.word),
             word.bank.eq(place.bank),
             word.part.eq(self._part_lanes),
             word.value.eq(self._token.value),

@@ -133,8 +133,6 @@ def _row_queue(queue: RowQueue, m: Module) -> Points:
         "row_and_empties_close": ("a touched row and empty ones close in one cycle",
                                   queue.i_touched & (queue.i_empties != 0)),
         "empty_row_leaves": ("an empty row leaves", Cat(empties).any()),
-        "row_in_turn_again": ("a row begins in the bank of the one before it",
-                              queue.i_touched & (queue.o_next.bank == queue.o_open.bank)),
         "row_queue_stalls": ("a chain does not take a word",
                              Cat(output.valid & ~output.ready for output in queue.o).any()),
     }
