@@ -16,12 +16,12 @@ def token(value: int, before: int = 0, after: int = 0, address: int = 8, last: i
 
 
 def place(row: int) -> dict:
-    return {"bank": row % 2, "word": 4 * (row % 3)}
+    return {"bank": 0, "word": 4 * (row % 4)}
 
 
 def run(ops: list[dict], own_words: int, *, room: float = 1.0, seed: int = 0) -> list[tuple]:
     """Events by cycle: ("word", cycle, value, store address, upper, word, bank), ("touched", cycle),
-    ("empties", cycle, count), ("last", cycle). Row r is given the place of bank r % 2, word 4 * (r % 3)."""
+    ("empties", cycle, count), ("last", cycle). Row r is given the place of bank 0, word 4 * (r % 4)."""
     dut = Walker(PRESETS["tiny"])
     rng = random.Random(seed)
     simulator = Simulator(dut)
@@ -71,7 +71,7 @@ def of(events: list[tuple], kind: str) -> list[tuple]:
 def test_a_token_walks_the_words_of_its_row() -> None:
     words = of(run([token(7, address=9)], 3), "word")
     start = words[0][0]
-    assert words == [(start, 7, 4, 1, 0, 0), (start + 1, 7, 5, 0, 1, 0), (start + 2, 7, 5, 1, 2, 0)]
+    assert words == [(start, 7, 4, 1, 0, 0), (start + 1, 7, 5, 0, 0, 1), (start + 2, 7, 5, 1, 1, 0)]
 
 
 @pytest.mark.parametrize("own_words", [1, 4])
@@ -81,7 +81,7 @@ def test_words_go_to_the_place_of_their_row(own_words: int, room: float) -> None
     words, touched = of(events, "word"), of(events, "touched")
     assert [word[1] for word in words] == [row for row in range(20) for _ in range(own_words)]
     assert [word[4:] for word in words] == [
-        (place(row)["word"] + word, place(row)["bank"]) for row in range(20) for word in range(own_words)]
+        (place(row)["word"] + word // 2, word % 2) for row in range(20) for word in range(own_words)]
     for row, (cycle,) in enumerate(touched):   # a row closes behind its last word, with the next one's first
         assert words[(row + 1) * own_words - 1][0] < cycle
         assert row == 19 or words[(row + 1) * own_words][0] >= cycle
