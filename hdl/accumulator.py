@@ -47,8 +47,8 @@ class Accumulator(wiring.Component):
     Overflow: sums wrap; `o_overflow` says so.
 
     What is added comes to its bank one cycle after `i_add`, what is drained in the cycle of `i_drain`; there
-    they must not meet in one bank. Two stages: read, then add and write. A read that comes a cycle too early
-    for a sum gets it from the register behind the adder.
+    they must not meet in one bank, but for a sum that the adder keeps. Two stages: read, then add and write.
+    A read that comes a cycle too early for a sum gets it from the register behind the adder.
 
     The banks hold the complements of sums. What is not chosen is all ones, as is the complement of a sum that
     is absent: then an and of registers chooses, no multiplexer, and carry cells can do it on the way.
@@ -60,6 +60,8 @@ class Accumulator(wiring.Component):
     Members
     -------
     i_add : BankAccess
+    i_keeps : what comes to its bank now has its sum in the adder, and so will what comes in the next cycle:
+        the bank is neither read nor written
     i_product : signed, two cycles after its `i_add`
     i_drain : BankAccess, of a word whose sum is there; not the same in two cycles running
     o : Sum; its data means nothing where it is not valid
@@ -70,6 +72,7 @@ class Accumulator(wiring.Component):
         self._config = config
         super().__init__({
             "i_add": In(BankAccess(config)),
+            "i_keeps": In(1),
             "i_product": In(signed(PRODUCT_BITS)),
             "i_drain": In(BankAccess(config)),
             "o": Out(Sum()),
@@ -107,10 +110,11 @@ class Accumulator(wiring.Component):
         ]
 
         # ---- overflow, a cycle later: the loop through the adder is long enough ----
-        may_wrap, sign, new_sign = Signal(), Signal(), Signal()
+        added, may_wrap, sign, new_sign = Signal(), Signal(), Signal(), Signal()
         old_top = Cat(choice[-1] for choice in subtractor.i_choices).all()   # of a complement
         m.d.sync += [
-            may_wrap.eq(Cat(source.adds for source in banks).any() & (old_top != self.i_product[-1])),
+            added.eq(self._add.valid),
+            may_wrap.eq(added & (old_top != self.i_product[-1])),
             sign.eq(self.i_product[-1]),
             new_sign.eq(~total[-1]),
         ]
@@ -122,25 +126,27 @@ class Accumulator(wiring.Component):
         memory = Memory(shape=ACC_BITS + 1, depth=config.acc_words, init=[])
         m.submodules[f"bank{bank}"] = memory
         write, read = memory.write_port(), memory.read_port(domain="comb")
-        adds, added, writes = (Signal(name=f"{name}{bank}") for name in ("adds", "added", "writes"))
+        adds, uses = Signal(name=f"adds{bank}"), Signal(name=f"uses{bank}")      # read
+        sums, writes = Signal(name=f"sums{bank}"), Signal(name=f"writes{bank}")  # written
         place = Signal(config.acc_word_bits, name=f"place{bank}")   # what is written
         to_add = _chosen(f"to_add{bank}")
         stored, present = read.data[:ACC_BITS], read.data[ACC_BITS]
         m.d.comb += [
             adds.eq(self._add.valid & (self._add.bank == bank)),
-            read.addr.eq(Mux(adds, self._add.word, drain.word)),
+            uses.eq(adds & ~self.i_keeps),
+            read.addr.eq(Mux(uses, self._add.word, drain.word)),
             write.addr.eq(place),
             write.en.eq(writes),
-            write.data.eq(Cat(total, added)),
+            write.data.eq(Cat(total, sums)),
         ]
         m.d.sync += [
             # The word that is written in this cycle is read in it: what is stored is too old.
             to_add.eq(Mux(adds & present & ~self._passes, stored, ONES)),
-            added.eq(adds),
+            sums.eq(uses),
             place.eq(read.addr),
-            writes.eq(adds | (drain.valid & (drain.bank == bank))),
+            writes.eq(uses | (drain.valid & (drain.bank == bank))),
         ]
-        return _Bank(to_add, added, stored, present)
+        return _Bank(to_add, stored, present)
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,6 @@ class _Bank:
     """What a bank contributes."""
 
     to_add: Signal          # all ones unless chosen
-    adds: Signal            # it gets a sum
     stored: Value           # the word that is read, a complement
     present: Value          # something was added to it
 

@@ -149,7 +149,9 @@ class ProcessingElement(wiring.Component):
         """Store word, operand and product, sum; operand and product are registers of the multiplier."""
         config, walker, store = self._config, self._walker, self._store
         m.submodules.operands = operands = OperandSelect(config)
-        word = self._later(m, walker.o_word, MacWord(config), STORE_CYCLES)
+        following = self._later(m, walker.o_word, MacWord(config), STORE_CYCLES - 1)
+        word = self._later(m, following, MacWord(config), 1)
+        self._repeat(m, following, word)
         from_part = Signal(config.lane_bits)    # upper bits of a lane's number, which tell the parts apart
         m.d.comb += [
             store.i_enable.eq(walker.o_word.valid),
@@ -173,6 +175,7 @@ class ProcessingElement(wiring.Component):
                 add.bank.eq(word.bank),
                 add.word.eq(self._acc_word(word, store.o_words[lane])),
                 accumulator.i_add.eq(add),
+                accumulator.i_keeps.eq(self._keeps),
                 accumulator.i_product.eq(multiplier.o),
                 accumulator.i_drain.eq(self._row_queue.o_drain),
             ]
@@ -180,6 +183,17 @@ class ProcessingElement(wiring.Component):
             overflows.append(accumulator.o_overflow)
         m.d.sync += self.o_overflow.eq(Cat(overflows).any())
         self._drain(m, word, sums)
+
+    def _repeat(self, m: Module, following, word) -> None:
+        """A sum stays in the adders where the words before and behind it are of the same place and lanes."""
+        self._keeps, same, same_before = Signal(), Signal(), Signal()
+        compared = ("valid", "lanes", "bank", "word")
+        m.d.sync += [
+            same.eq(word.valid & ~self.i_job.packed
+                    & (Cat(following[name] for name in compared) == Cat(word[name] for name in compared))),
+            same_before.eq(same),
+        ]
+        m.d.comb += self._keeps.eq(same & same_before)
 
     def _acc_word(self, word, store_word):
         """Where a lane's product belongs: dense words are counted, a packed slot says it."""
@@ -191,7 +205,9 @@ class ProcessingElement(wiring.Component):
     def _drain(self, m: Module, word, sums) -> None:
         """Drained sums are offered to the chain of their row."""
         row_queue = self._row_queue
-        m.d.sync += [row_queue.i_adding.valid.eq(word.valid), row_queue.i_adding.bank.eq(word.bank)]
+        reads = Signal()
+        m.d.sync += [reads.eq(word.valid), row_queue.i_adding.bank.eq(word.bank)]
+        m.d.comb += row_queue.i_adding.valid.eq(reads & ~self._keeps)
         for item, output in zip(row_queue.o, self.o, strict=True):
             valid = Cat(total.valid for total in sums) & item.p.touched.replicate(len(sums))
             m.d.comb += [

@@ -13,6 +13,18 @@ Slot = tuple[tuple[int, int, int] | None, tuple[int, int] | None]
 """One cycle: (bank, word, product) added, (bank, word) drained."""
 
 
+def place(slots: list[Slot], cycle: int) -> tuple[int, int] | None:
+    """What is added to in a cycle."""
+    add = slots[cycle][0] if 0 <= cycle < len(slots) else None
+    return add[:2] if add else None
+
+
+def keeps(slots: list[Slot], cycle: int) -> bool:
+    """What comes to its bank, a cycle after `i_add`, is of the place before and behind it."""
+    here = place(slots, cycle - 1)
+    return here is not None and here == place(slots, cycle - 2) == place(slots, cycle)
+
+
 def expected(slots: list[Slot]) -> list[int | None]:
     """The drained sums; None where nothing was added."""
     sums: dict[tuple[int, int], int] = {}
@@ -39,6 +51,7 @@ def run(slots: list[Slot]) -> list[int | None]:
             ctx.set(dut.i_add, {"valid": int(add is not None), "bank": bank, "word": word})
             bank, word = drain or (0, 0)
             ctx.set(dut.i_drain, {"valid": int(drain is not None), "bank": bank, "word": word})
+            ctx.set(dut.i_keeps, int(keeps(slots, cycle)))
             past = cycle - PRODUCT_LAG_CYCLES
             late_add = slots[past][0] if 0 <= past < len(slots) else None
             ctx.set(dut.i_product, late_add[2] if late_add else -77)
@@ -65,6 +78,8 @@ def test_words_drain_with_all_that_was_added_before(seed: int, words: int) -> No
         # Not where a product came last, and not a word that one is on its way to or that one comes to now.
         recent = [slot[0][:2] for slot in [*slots[1 - WRITE_LATENCY_CYCLES:], (add, None)] if slot[0]]
         reading = slots[-1][0][0] if slots and slots[-1][0] else None
+        if keeps([*slots, (add, None)], len(slots)):
+            reading = None
         drain = (rng.randrange(2), rng.randrange(words)) if rng.random() < 0.7 else None
         twice = bool(slots) and drain == slots[-1][1]
         legal = drain is not None and drain not in recent and drain[0] != reading and not twice

@@ -24,9 +24,14 @@ def _accumulator(b: Bench) -> None:
     for stage in (1, 2):
         adds.append(b.past(adds[-1], f"adds{stage}"))
     drains.append(b.past(drains[-1], "drains1"))
-    # The row queue drains where nothing is read to be added to, and a word when its sum is there, once.
+    # The adder keeps a sum between products for one place.
     added = b.past(add, "added")
-    b.assume(~(drain.valid & added.valid) | (drain.bank != added.bank))
+    added_before = b.past(added, "added_before")
+    keeps = block.i_keeps
+    b.assume(~keeps | (added.valid & (added.as_value() == add.as_value())
+                       & (added.as_value() == added_before.as_value())))
+    # The row queue drains where nothing is read to be added to, and a word when its sum is there, once.
+    b.assume(~(drain.valid & added.valid & ~keeps) | (drain.bank != added.bank))
     b.assume(~(drains[0] & (adds[0] | adds[1] | adds[2] | drains[1])))
 
     # A reset leaves the memories as they are: every word is drained once before it is added to.
@@ -39,19 +44,24 @@ def _accumulator(b: Bench) -> None:
     b.check(~(drains[1] & known) | (block.o.valid == wanted.valid))
     b.check(~(drains[1] & known & wanted.valid) | (block.o.data == wanted.data))
     b.cover(drains[1] & known & wanted.valid & (wanted.data == 3))
-    b.cover(adds[0] & adds[1] & adds[2] & swept)
-    _accumulator_inside(b, bank, word, adds, drains, total, wanted, swept, known, added)
+    b.cover(drains[1] & b.past(keeps & (added.bank == bank), "kept") & known & wanted.valid)
+    _accumulator_inside(b, bank, word, adds, drains, total, wanted, swept, known, added, added_before)
 
 
-def _accumulator_inside(b: Bench, bank, word, adds, drains, total, wanted, swept, known, added) -> None:
+def _accumulator_inside(b: Bench, bank, word, adds, drains, total, wanted, swept, known, added,
+                        added_before) -> None:
     """Invariants: the memory holds the plain sum's complement; what is in the two stages was read right."""
-    inside = b.inside
+    inside, keeps = b.inside, b.dut.i_keeps
     stored = [inside.word(f"bank{number}", word) for number in range(2)]
     memory = Array(stored)[bank]
     plain = Signal(ACC_BITS + 1)
     b.m.d.comb += plain.eq(Cat(~total.data, 1))
-    b.invariant(~(swept & total.valid) | (memory == plain))
-    b.invariant(~swept | total.valid | drains[1] | ~memory[-1])
+    # While the adder keeps it the sum is not in the memory; its next product is there.
+    kept = b.past(keeps, "kept")
+    stale = b.past(adds[2] & kept, "stale")
+    b.invariant(~stale | adds[2])
+    b.invariant(stale | ~(swept & total.valid) | (memory == plain))
+    b.invariant(stale | ~swept | total.valid | drains[1] | ~memory[-1])
     b.invariant(total.valid | (total.data == 0))
     b.invariant(~(drains[1] & total.valid) & (~known | swept) & ~(drains[1] & ~swept))
     b.invariant(~(drains[1] & (adds[1] | adds[2])))
@@ -62,11 +72,14 @@ def _accumulator_inside(b: Bench, bank, word, adds, drains, total, wanted, swept
     passes, to_add = inside("_passes"), [inside(f"to_add@{number}") for number in range(2)]
     for number in range(2):
         here = (bank == number) & (inside(f"place@{number}") == word)
-        b.invariant((bank != number) | ((inside(f"added@{number}") & here) == adds[2]))
-        b.invariant((bank != number) | ((inside(f"writes@{number}") & here) == (adds[2] | drains[1])))
-        b.invariant(~inside(f"added@{number}") | inside(f"writes@{number}"))
-    b.invariant(~(inside("added@0") & inside("added@1")))
+        b.invariant((bank != number) | ((inside(f"sums@{number}") & here) == (adds[2] & ~kept)))
+        b.invariant((bank != number)
+                    | ((inside(f"writes@{number}") & here) == ((adds[2] & ~kept) | drains[1])))
+        b.invariant(~inside(f"sums@{number}") | inside(f"writes@{number}"))
+    b.invariant(~(adds[2] & kept) | adds[1])
+    b.invariant(~(inside("sums@0") & inside("sums@1")))
     b.invariant(~adds[1] | (passes == adds[2]))
+    b.invariant(adds[2] == (added_before.valid & (added_before.bank == bank) & (added_before.word == word)))
     # Carry cells choose between three only where two of them are all ones.
     b.check(to_add[0].all() | to_add[1].all())
     b.check(inside("passed").all() | (to_add[0].all() & to_add[1].all()))
