@@ -40,11 +40,11 @@ class Fetch(wiring.Component):
 
     Throughput: one beat a cycle; a chunk of T entries with more than two row ends makes a beat for every
         two. With int32 indices a beat in two cycles.
-    Latency: two cycles from a job to the jobs of the readers; four from a chunk of values and indices to its
+    Latency: none from a job to the jobs of the readers; four from a chunk of values and indices to its
         beat, eight from one of row pointers.
     Backpressure: `o`. Everything the readers have asked for finds room in them.
-    Order: kept. The next job is taken when every part has begun this one; a part that is done with it
-        goes on at once.
+    Order: kept. A job is taken when every part has begun it, and must hold until then; a part that is done
+        with it goes on at once.
 
     Exactly `rows` row ends come out, whatever the pointers say, and `last` with the final one: row ends
     that decrease or pass the last entry are moved to the nearest legal place, entries past the
@@ -129,38 +129,31 @@ class Fetch(wiring.Component):
         return m
 
     def _job_stage(self, m: Module):
-        """Hands each part its share of the job; the return value is 1 while one has still to take it."""
+        """Hands each part its share of the job, which its owner holds; the return value is 1 while one has still
+        to take it."""
         shift = log2_exact(self._config.beat_tokens)
-        self._job = job = Signal(FetchJob(self._config))
-        pending = Signal(FETCH_READERS + 2)
-        dense, alone = Signal(), Signal()        # of the job that comes
-        is_dense, is_alone = Signal(), Signal()  # of the job that is held
-        row_chunks = Signal.like(self._rows.i_job.p.row_chunks)
+        job = self.i_job.p
+        is_dense, is_alone = Signal(), Signal()   # dense rows; no token chunk
+        wanted, given = Signal(FETCH_READERS + 2), Signal(FETCH_READERS + 2)
         m.d.comb += [
-            dense.eq(self.i_job.p.format == FetchFormat.DENSE),
-            alone.eq(Mux(dense, self.i_job.p.count, self.i_job.p.nnz) == 0),
-            self.i_job.ready.eq(~pending.any()),
+            is_dense.eq(job.format == FetchFormat.DENSE),
+            is_alone.eq(Mux(is_dense, job.count, job.nnz) == 0),
+            wanted.eq(Mux(job.rows != 0, Cat(~is_dense, ~is_dense & ~is_alone, ~is_alone, ~is_alone, 1), 0)),
+            self.i_job.ready.eq((given | ~wanted).all()),
         ]
         # Parts go on to the next job at different times; each remembers which one it has.
-        self._numbers = [Signal(COUNT_BITS, name=f"number_{part}") for part in range(len(pending))]
+        self._numbers = [Signal(COUNT_BITS, name=f"number_{part}") for part in range(len(given))]
         m.d.comb += [number.eq(of) for number, of in zip(self.o_numbers, self._numbers, strict=False)]
         reads = [reader.i_job for reader in self._readers]
         if not self._own_values:
             reads.append(self.o_value_job)
         branches = [*reads, self._join.i_job, self._rows.i_job]
         for number, branch in enumerate(branches):
-            m.d.comb += branch.valid.eq(pending[number])
-            with m.If(branch.ready):
-                m.d.sync += pending[number].eq(0)
+            m.d.comb += branch.valid.eq(self.i_job.valid & wanted[number] & ~given[number])
             with m.If(branch.valid & branch.ready):
-                m.d.sync += self._numbers[number].eq(job.number)
+                m.d.sync += [given[number].eq(1), self._numbers[number].eq(job.number)]
         with m.If(self.i_job.valid & self.i_job.ready):
-            m.d.sync += [
-                job.eq(self.i_job.p), is_dense.eq(dense), is_alone.eq(alone),
-                row_chunks.eq((self.i_job.p.count + ((1 << shift) - 1)) >> shift),
-            ]
-            with m.If(self.i_job.p.rows != 0):
-                m.d.sync += pending.eq(Cat(~dense, ~dense & ~alone, ~alone, ~alone, 1))
+            m.d.sync += given.eq(0)
 
         wide = Signal()
         m.d.comb += wide.eq(job.format == FetchFormat.CSR32)
@@ -183,11 +176,11 @@ class Fetch(wiring.Component):
             rows.dense.eq(is_dense),
             rows.alone.eq(is_alone),
             rows.rows.eq(job.rows),
-            rows.row_chunks.eq(row_chunks),
+            rows.row_chunks.eq((job.count + ((1 << shift) - 1)) >> shift),
             rows.first.eq(job.first),
             rows.nnz.eq(job.nnz),
         ]
-        return pending.any()
+        return self.i_job.valid
 
     def _report_stage(self, m: Module) -> None:
         """One fault a cycle; a second kind waits for its turn."""
@@ -209,8 +202,8 @@ class Fetch(wiring.Component):
         pointer, index = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
         wide = Signal()
         for part, address, first, bytes_ in (
-                (self._rows, pointer, self._job.pointers, pointer_chunk_bytes(self._config)),
-                (self._join, index, self._job.indices, Mux(wide, 2 * step, step))):
+                (self._rows, pointer, self.i_job.p.pointers, pointer_chunk_bytes(self._config)),
+                (self._join, index, self.i_job.p.indices, Mux(wide, 2 * step, step))):
             with m.If(part.i_job.valid & part.i_job.ready):
                 m.d.sync += address.eq(first)
             with m.Elif(part.o_passed):
