@@ -129,8 +129,8 @@ class Fetch(wiring.Component):
         return m
 
     def _job_stage(self, m: Module):
-        """Hands each part its share of the job, which its owner holds; the return value is 1 while one has still
-        to take it."""
+        """Hands each part its share of the job, which its owner holds; the return value is 1 while one has
+        still to take it."""
         shift = log2_exact(self._config.beat_tokens)
         job = self.i_job.p
         is_dense, is_alone = Signal(), Signal()   # dense rows; no token chunk

@@ -115,8 +115,8 @@ class TileLoader(wiring.Component):
             fetch.o_value_job.ready.eq(reader.i_job.ready & packed),
         ]
 
-        # ---- jobs: an empty tile goes the dense path, which is done with it at once; a packed tile's job holds
-        # until all parts of the fetch unit have begun it ----
+        # ---- jobs: an empty tile goes the dense path, which is done with it at once; a packed tile's job
+        # holds until all parts of the fetch unit have begun it ----
         fetching, wants = Signal(), fetch.i_job.p
         m.d.comb += [
             # What a packed tile with wrong row pointers has left over is read and dropped first.
