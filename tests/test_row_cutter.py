@@ -81,7 +81,7 @@ def test_row_pointers_become_distances_in_chunks(seed: int):
     jobs, chunks, expected = [], [], []
     for _ in range(8):
         entries, first = random_entries(rng), rng.randrange(1 << 20)
-        jobs.append({"dense": 0, "alone": 0, "rows": len(entries), "row_chunks": 0, "first": first,
+        jobs.append({"dense": 0, "alone": 0, "rows": len(entries), "first": first,
                      "nnz": entries[-1]})
         array = b"".join((first + entry).to_bytes(4, "little") for entry in entries)
         for at in range(0, len(array), size):
@@ -95,7 +95,7 @@ def test_row_pointers_become_distances_in_chunks(seed: int):
 
 
 def test_dense_rows_end_at_even_distances():
-    job = {"dense": 1, "alone": 0, "rows": 5, "row_chunks": 3, "first": 0, "nnz": 0}
+    job = {"dense": 1, "alone": 0, "rows": 5, "first": 0, "nnz": 24}
     found = run_block(RowPointers(PRESETS["base"]), {"i_job": [job]}, {"o": 3})["o"]
     ends = [end for pair in found for end in pair["ends"] if end["valid"]]
     assert ends == [{"valid": 1, "gap": 3, "position": 8, "final": int(row == 4)} for row in range(5)]
