@@ -10,6 +10,7 @@ from .fetch_layouts import Cut
 from .layouts import (
     INDEX_BYTES,
     POINTER_BYTES,
+    ROW_ENDS,
     Chunk,
     Fault,
     FetchFormat,
@@ -38,8 +39,8 @@ QUEUE_DEPTH = 4
 class Fetch(wiring.Component):
     """Reads row pointers, column indices and values, and makes beats of nonzeros and row ends.
 
-    Throughput: one beat a cycle; a chunk of T entries with more than two row ends makes a beat for every
-        two. With int32 indices a beat in two cycles.
+    Throughput: one beat a cycle; a chunk of T entries with more than `row_ends` row ends makes a beat for
+        every so many. With int32 indices a beat in two cycles.
     Latency: none from a job to the jobs of the readers; four from a chunk of values and indices to its
         beat, eight from one of row pointers.
     Backpressure: `o`. Everything the readers have asked for finds room in them.
@@ -54,6 +55,7 @@ class Fetch(wiring.Component):
     ----------
     config : Config
     own_values : bool; without it the values are read by somebody else
+    row_ends : 1 or 2, the most that a beat holds
 
     Members
     -------
@@ -69,8 +71,8 @@ class Fetch(wiring.Component):
     o_idle : no job, nothing on its way
     """
 
-    def __init__(self, config: Config, *, own_values: bool = True):
-        self._config, self._own_values = config, own_values
+    def __init__(self, config: Config, *, own_values: bool = True, row_ends: int = ROW_ENDS):
+        self._config, self._own_values, self._row_ends = config, own_values, row_ends
         readers = FETCH_READERS if own_values else VALUES
         values = {} if own_values else {
             "o_value_job": Out(stream.Signature(SegmentJob())),
@@ -93,13 +95,14 @@ class Fetch(wiring.Component):
     def elaborate(self, platform):
         config = self._config
         m = Module()
-        chunk_bytes = (pointer_chunk_bytes(config), 2 * config.beat_tokens, config.beat_tokens)
+        chunk_bytes = (pointer_chunk_bytes(config, self._row_ends), 2 * config.beat_tokens,
+                       config.beat_tokens)
         # Row pointers and indices lie in one piece, whole elements; only dense rows may have gaps.
         self._readers = [SegmentReader(config, size, single_row=number != VALUES, align_bytes=align)
                          for number, (size, align) in enumerate(zip(chunk_bytes, ELEMENT_BYTES, strict=True))
                          if number != VALUES or self._own_values]
-        self._join, self._rows = TokenJoin(config), RowPointers(config)
-        cutter, beats = RowCutter(config), BeatCutter(config)
+        self._join, self._rows = TokenJoin(config), RowPointers(config, self._row_ends)
+        cutter, beats = RowCutter(config, self._row_ends), BeatCutter(config)
         cuts = Queue(Cut(config), QUEUE_DEPTH)
         names = ("pointer_reader", "index_reader", "value_reader")
         for name, reader in zip(names, self._readers, strict=False):
@@ -203,7 +206,8 @@ class Fetch(wiring.Component):
         pointer, index = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
         wide = Signal()
         for part, address, first, bytes_ in (
-                (self._rows, pointer, self.i_job.p.pointers, pointer_chunk_bytes(self._config)),
+                (self._rows, pointer, self.i_job.p.pointers,
+                 pointer_chunk_bytes(self._config, self._row_ends)),
                 (self._join, index, self.i_job.p.indices, Mux(wide, 2 * step, step))):
             with m.If(part.i_job.valid & part.i_job.ready):
                 m.d.sync += address.eq(first)

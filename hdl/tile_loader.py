@@ -10,7 +10,7 @@ from .config import ADDRESS_BITS, Config
 from .dense_loader import DenseLoader
 from .fetch import Fetch
 from .layouts import BFormat, Fault, FetchFormat, ReadBeat, ReadRequest, TileBeat, TileJob
-from .packer import Packer
+from .packer import PACKER_ROW_ENDS, Packer
 from .reader import SegmentReader
 from .splitter import ChunkSplitter
 
@@ -91,7 +91,7 @@ class TileLoader(wiring.Component):
     def _both_paths(self, m: Module, dense: DenseLoader, reader: SegmentReader, busy: Signal,
                     begins: Signal) -> None:
         config = replace(self._config, beat_tokens=self._config.tile_beat_tokens)
-        m.submodules.fetch = fetch = Fetch(config, own_values=False)
+        m.submodules.fetch = fetch = Fetch(config, own_values=False, row_ends=PACKER_ROW_ENDS)
         m.submodules.packer = packer = Packer(config)
         m.submodules.splitter = splitter = ChunkSplitter(config.port_bytes, config.beat_tokens)
         connect(m, fetch.o, packer.i)
