@@ -39,6 +39,7 @@ UNPROVEN = {
     "FlatTop": _PARTS,
     "LaneStore": "`skipping` takes B as it should lie there",
     "MaskedAdder": _ARITHMETIC,
+    "ScaleMultiplier": _ARITHMETIC,
     "Multiplier": _ARITHMETIC,
     "OperandSelect": "part of `skipping`",
     "Packer": "offers no stream that can stall",
