@@ -54,6 +54,9 @@ class Config:
         Drain chains, 1 or 2; rows (in vector mode, groups of rows) alternate between them.
     chain_cut_stages : int
         Every so many stages of a drain chain one ends the path of ready, which passes the others.
+    bus_listeners : int
+        PEs that hear one copy of what the token bus and the tile bus bring: a copy is a register of a whole
+        beat, near to those that listen.
     queue_beats : int
         Depth of each PE's token queue.
     row_queue_rows : int
@@ -77,6 +80,7 @@ class Config:
     acc_words: int = 16
     chains: int = 2
     chain_cut_stages: int = 4
+    bus_listeners: int = 4
     queue_beats: int = 16
     row_queue_rows: int = 16
     read_buffer_beats: int = 64
@@ -92,7 +96,7 @@ class Config:
         power_of_two = {
             "pes": (2, 64), "lanes": (2, 32), "port_bytes": (4, 64), "tile_bytes": (256, 1 << 22),
             "beat_tokens": (2, 32), "acc_words": (2, 256), "chains": (1, 2), "chain_cut_stages": (1, 64),
-            "queue_beats": (4, 256), "row_queue_rows": (2, 256),
+            "bus_listeners": (1, 64), "queue_beats": (4, 256), "row_queue_rows": (2, 256),
             "read_buffer_beats": (2 * MAX_BURST_BEATS, 512), "table_rows": (4, 4096),
         }
         for name, (low, high) in power_of_two.items():

@@ -127,6 +127,7 @@ class Core(wiring.Component):
         connect(m, fetch.o, router.i)
         connect(m, router.o, token_bus.i)
         m.d.comb += [
+            token_bus.i_pk_log2.eq(self.i_pe_job.pk_log2),
             token_bus.i_open.eq(self.i_open),
             token_bus.i_room.eq(Cat(element.o_room for element in elements)),
             self.o_last.eq(token_bus.o_last),

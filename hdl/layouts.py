@@ -22,6 +22,7 @@ __all__ = [
     "ChainWord",
     "Chunk",
     "FetchFormat",
+    "PeBeat",
     "PeJob",
     "RawBeat",
     "ReadBeat",
@@ -148,6 +149,19 @@ def TokenBeat(config: Config) -> data.StructLayout:
     """A beat of the token bus; mask, ends and last as in `RawBeat`."""
     return data.StructLayout({
         "tokens": data.ArrayLayout(Token(config), config.beat_tokens),
+        "mask": config.beat_tokens,
+        "ends": _Ends(config),
+        "last": 1,
+    })
+
+
+def PeBeat(config: Config) -> data.StructLayout:
+    """A beat as one PE hears it: `mask` has only the tokens that the PE owns."""
+    token = Token(config)
+    return data.StructLayout({
+        "tokens": data.ArrayLayout(
+            data.StructLayout({name: token[name].shape for name in ("address", "part", "value")}),
+            config.beat_tokens),
         "mask": config.beat_tokens,
         "ends": _Ends(config),
         "last": 1,

@@ -8,7 +8,7 @@ from .accumulator import WRITE_LATENCY_CYCLES, Accumulator, BankAccess
 from .config import VALUE_BITS, Config
 from .lane import Multiplier, OperandSelect
 from .lane_store import LaneStore
-from .layouts import ChainWord, Fault, PeJob, TileBeat, TokenBeat
+from .layouts import ChainWord, Fault, PeBeat, PeJob, TileBeat
 from .pe_front import PeFront
 from .registers import ErrorCode
 from .row_queue import SETTLING_CYCLES, RowQueue
@@ -42,7 +42,7 @@ class ProcessingElement(wiring.Component):
     -------
     i_number : the PE's number, constant; by a port, so that all PEs are one module
     i_job : PeJob, constant while one of its tokens or words is in the PE
-    i : stream of TokenBeat, always taken
+    i : stream of PeBeat, always taken
     o_room : beats may come, as many as are on their way until the bus sees that it fell
     i_tile : stream of TileBeat, always taken
     o : for each chain, stream of ChainWord
@@ -59,7 +59,7 @@ class ProcessingElement(wiring.Component):
         super().__init__({
             "i_number": In(config.pe_bits, init=number),
             "i_job": In(PeJob(config)),
-            "i": In(stream.Signature(TokenBeat(config), always_ready=True)),
+            "i": In(stream.Signature(PeBeat(config), always_ready=True)),
             "o_room": Out(1),
             "i_tile": In(stream.Signature(TileBeat(config), always_ready=True)),
             "o": Out(stream.Signature(ChainWord(config))).array(config.chains),
@@ -83,7 +83,6 @@ class ProcessingElement(wiring.Component):
         m.d.comb += [
             front.i.valid.eq(self.i.valid),
             front.i.p.eq(self.i.p),
-            front.i_owner.eq(self._owner),
             front.i_group_log2.eq(self.i_job.group_log2),
             walker.i_packed.eq(self.i_job.packed),
             walker.i_half.eq(self.i_job.half),

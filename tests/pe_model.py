@@ -9,7 +9,7 @@ from amaranth.sim import Simulator
 
 from hdl.config import Config
 from hdl.pe import ProcessingElement
-from sim.models.pe import Job, Row, meaning, take_rows, tile_beats, token_beats
+from sim.models.pe import Job, Row, meaning, own_beats, take_rows, tile_beats, token_beats
 from tests.harness import as_python
 
 __all__ = ["PeRun", "run_pe"]
@@ -83,11 +83,12 @@ def run_pe(config: Config, number: int, jobs: Sequence[Job], *, seed: int = 0, g
                 ctx.set(dut.i_tile.valid, 0)
             while not ctx.get(dut.o_room):
                 await ctx.tick()
-            started, room = state["cycle"], 0
-            for beat in token_beats(config, job, rng, fill):
+            started, rooms = state["cycle"], [0, 0]
+            owner = number & ((1 << job.pk_log2) - 1)
+            for beat in own_beats(token_beats(config, job, rng, fill), owner):
                 while True:
-                    # Two registers lie between the PE's room and a beat that it lets through.
-                    passes, room = room, ctx.get(dut.o_room)
+                    # Three registers lie between the PE's room and a beat that it lets through.
+                    passes, *rooms = *rooms, ctx.get(dut.o_room)
                     if passes and rng.random() >= gap:
                         break
                     await ctx.tick()

@@ -75,6 +75,19 @@ def _proof(block: type, make: Callable[[], wiring.Component], fault: Fault, *, e
     return Proof(f"offers{name}", block.__name__, "all output streams are stable", make, state, fault, **how)
 
 
+def _beats_find_room(b: Bench) -> None:
+    """Beats come only where `o_room` has said so (proof `front_room`); they lie one behind the other."""
+    held = Signal(range(SMALL.queue_beats + 1))
+    b.m.d.comb += held.eq(b.inside("_waiting") + b.inside("_valid"))
+    b.assume(~b.inside("puts") | (held < SMALL.queue_beats))
+    read, write = b.inside.places("tokens")
+    ahead, _ = b.inside.places("controls")
+    b.invariant(held <= SMALL.queue_beats)
+    b.invariant(b.inside("_waiting") <= SMALL.queue_beats)
+    b.invariant((write - ahead)[:len(ahead)] == b.inside("_waiting")[:len(ahead)])
+    b.invariant(~b.inside("_valid") | ((ahead - read)[:len(ahead)] == 1))
+
+
 def _starts_before_chunks(b: Bench) -> None:
     """A job starts before its first chunk is on offer."""
     b.assume(~(b.dut.i_start & b.dut.i.valid))
@@ -131,7 +144,7 @@ PROOFS = (
     _proof(RowQueue, lambda: RowQueue(SMALL),
            Fault("an item is dealt to a chain that stalls", "can", lambda value, inside: Const(1)),
            extra=_one_word_at_a_time),
-    _proof(PeFront, lambda: PeFront(SMALL), _deaf()),
+    _proof(PeFront, lambda: PeFront(SMALL), _deaf(), extra=_beats_find_room),
     _proof(TokenJoin, lambda: TokenJoin(SMALL), _deaf()),
     _proof(RowPointers, lambda: RowPointers(SMALL), _deaf()),
     _proof(DenseLoader, lambda: DenseLoader(SMALL), _deaf("o_read_job"), extra=_chunks_after_their_job),

@@ -46,6 +46,7 @@ UNPROVEN = {
     "Scaler": _ARITHMETIC,
     "TileLoader": _PARTS,
     "Walker": "part of `skipping`",
+    "WideSelect": _ARITHMETIC,
 }
 """Blocks without a proof of their own, and why; the tests are what says that they are right."""
 

@@ -9,8 +9,8 @@ from hdl.config import Config
 from hdl.layouts import TileBeatKind
 from hdl.owner import owner_value
 
-__all__ = ["Job", "Row", "expected_rows", "meaning", "random_job", "slot_fields", "take_rows", "tile_beats",
-           "token_beats"]
+__all__ = ["Job", "Row", "expected_rows", "meaning", "own_beats", "random_job", "slot_fields", "take_rows",
+           "tile_beats", "token_beats"]
 
 Row = list[tuple[int, int, tuple[int, ...]]]
 """Words of a row of one PE: index, valid, data (0 where not valid); an empty row has none."""
@@ -177,6 +177,16 @@ def token_beats(config: Config, job: Job, rng: random.Random, fill: float = 0.8)
         ends += [{"valid": 0, "position": 0}] * (2 - len(ends))
         beats.append({"tokens": tokens, "mask": mask, "ends": ends, "last": int(not items)})
     return beats
+
+
+def own_beats(beats: Sequence[dict[str, Any]], owner: int) -> list[dict[str, Any]]:
+    """Beats of the token bus as a PE hears them that is this owner."""
+    heard = []
+    for beat in beats:
+        own = sum((token["owner"] == owner) << place for place, token in enumerate(beat["tokens"]))
+        tokens = [{name: token[name] for name in ("address", "part", "value")} for token in beat["tokens"]]
+        heard.append(beat | {"tokens": tokens, "mask": beat["mask"] & own})
+    return heard
 
 
 def expected_rows(config: Config, number: int, job: Job) -> list[Row]:
