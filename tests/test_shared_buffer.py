@@ -13,7 +13,7 @@ from hdl.shared_buffer import BUFFER_STREAMS, SharedBuffer
 CONFIG = PRESETS["small"]
 
 
-def run_buffer(seed: int, share: float, patience: float, cycles: int = 600) -> tuple[list, list, list]:
+def run_buffer(seed: int, share: float, patience: float, cycles: int = 1400) -> tuple[list, list, list]:
     """What was put into each stream and taken from each, and the cycles of the latter.
 
     `share` of the beats go to stream 0; a consumer gets ready with the probability `patience`.
@@ -31,7 +31,7 @@ def run_buffer(seed: int, share: float, patience: float, cycles: int = 600) -> t
             chosen = int(rng.random() >= share)
             for number, (source, sink) in enumerate(zip(dut.i, dut.o, strict=True)):
                 room = len(put[number]) - freed[number] < CONFIG.read_buffer_beats
-                puts = number == chosen and room and cycle < cycles - 200
+                puts = number == chosen and room and cycle < cycles - 1000
                 ctx.set(source.valid, puts)
                 if puts:
                     put[number].append(rng.getrandbits(64))
