@@ -26,7 +26,7 @@ from .registers import ErrorCode
 from .row_cutter import RowCutter
 from .row_pointers import RowPointers, pointer_chunk_bytes
 from .shared_buffer import SharedBuffer
-from .status import COUNT_BITS
+from .status import AT_WORK_BITS
 from .token_join import TokenJoin
 
 __all__ = ["FETCH_READERS", "Fetch"]
@@ -87,9 +87,9 @@ class Fetch(wiring.Component):
             "o_request": Out(stream.Signature(ReadRequest(config))).array(readers),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(readers),
             "o_fault": Out(Fault()),
-            "o_fault_number": Out(COUNT_BITS),
+            "o_fault_number": Out(AT_WORK_BITS),
             "o_fault_address": Out(ADDRESS_BITS),
-            "o_numbers": Out(COUNT_BITS).array(FETCH_READERS),
+            "o_numbers": Out(AT_WORK_BITS).array(FETCH_READERS),
             "o_waiting": Out(1),
             "o_idle": Out(1),
         })
@@ -161,7 +161,7 @@ class Fetch(wiring.Component):
             self.i_job.ready.eq((given | ~wanted).all()),
         ]
         # Parts go on to the next job at different times; each remembers which one it has.
-        self._numbers = [Signal(COUNT_BITS, name=f"number_{part}") for part in range(len(given))]
+        self._numbers = [Signal(AT_WORK_BITS, name=f"number_{part}") for part in range(len(given))]
         m.d.comb += [number.eq(of) for number, of in zip(self.o_numbers, self._numbers, strict=False)]
         reads = [reader.i_job for reader in self._readers]
         if not self._own_values:
