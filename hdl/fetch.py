@@ -25,7 +25,8 @@ from .reader import SegmentReader
 from .registers import ErrorCode
 from .row_cutter import RowCutter
 from .row_pointers import RowPointers, pointer_chunk_bytes
-from .status import COUNT_BITS
+from .shared_buffer import SharedBuffer
+from .status import AT_WORK_BITS
 from .token_join import TokenJoin
 
 __all__ = ["FETCH_READERS", "Fetch"]
@@ -54,7 +55,8 @@ class Fetch(wiring.Component):
     Parameters
     ----------
     config : Config
-    own_values : bool; without it the values are read by somebody else
+    own_values : bool; without it the values are read by somebody else, and the other two readers share a
+        buffer: beats of both may not come in one cycle
     row_ends : 1 or 2, the most that a beat holds
 
     Members
@@ -85,9 +87,9 @@ class Fetch(wiring.Component):
             "o_request": Out(stream.Signature(ReadRequest(config))).array(readers),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(readers),
             "o_fault": Out(Fault()),
-            "o_fault_number": Out(COUNT_BITS),
+            "o_fault_number": Out(AT_WORK_BITS),
             "o_fault_address": Out(ADDRESS_BITS),
-            "o_numbers": Out(COUNT_BITS).array(FETCH_READERS),
+            "o_numbers": Out(AT_WORK_BITS).array(FETCH_READERS),
             "o_waiting": Out(1),
             "o_idle": Out(1),
         })
@@ -98,7 +100,8 @@ class Fetch(wiring.Component):
         chunk_bytes = (pointer_chunk_bytes(config, self._row_ends), 2 * config.beat_tokens,
                        config.beat_tokens)
         # Row pointers and indices lie in one piece, whole elements; only dense rows may have gaps.
-        self._readers = [SegmentReader(config, size, single_row=number != VALUES, align_bytes=align)
+        self._readers = [SegmentReader(config, size, single_row=number != VALUES, align_bytes=align,
+                                       own_buffer=self._own_values)
                          for number, (size, align) in enumerate(zip(chunk_bytes, ELEMENT_BYTES, strict=True))
                          if number != VALUES or self._own_values]
         self._join, self._rows = TokenJoin(config), RowPointers(config, self._row_ends)
@@ -112,6 +115,8 @@ class Fetch(wiring.Component):
         for reader, request, beat in zip(self._readers, self.o_request, self.i_beat, strict=True):
             connect(m, reader.o_request, flipped(request))
             connect(m, flipped(beat), reader.i_beat)
+        if not self._own_values:
+            self._share_buffer(m)
         connect(m, self._readers[POINTERS].o, self._rows.i)
         connect(m, self._readers[INDICES].o, self._join.i_indices)
         values = self._readers[VALUES].o if self._own_values else flipped(self.i_values)
@@ -131,6 +136,15 @@ class Fetch(wiring.Component):
         ]
         return m
 
+    def _share_buffer(self, m: Module) -> None:
+        """One memory for the beats of both readers, of which indices are wanted more often."""
+        m.submodules.buffer = buffer = SharedBuffer(self._config)
+        for place, number in enumerate((INDICES, POINTERS)):
+            beat, reader = self.i_beat[number], self._readers[number]
+            m.d.comb += [buffer.i[place].valid.eq(beat.valid), buffer.i[place].p.eq(beat.p.data),
+                         reader.i_freed.eq(buffer.o_freed[place])]
+            connect(m, buffer.o[place], reader.i_stored)
+
     def _job_stage(self, m: Module):
         """Hands each part its share of the job, which its owner holds; the return value is 1 while one has
         still to take it."""
@@ -147,7 +161,7 @@ class Fetch(wiring.Component):
             self.i_job.ready.eq((given | ~wanted).all()),
         ]
         # Parts go on to the next job at different times; each remembers which one it has.
-        self._numbers = [Signal(COUNT_BITS, name=f"number_{part}") for part in range(len(given))]
+        self._numbers = [Signal(AT_WORK_BITS, name=f"number_{part}") for part in range(len(given))]
         m.d.comb += [number.eq(of) for number, of in zip(self.o_numbers, self._numbers, strict=False)]
         reads = [reader.i_job for reader in self._readers]
         if not self._own_values:

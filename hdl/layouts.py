@@ -8,7 +8,7 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 
 from .config import ACC_BITS, ADDRESS_BITS, VALUE_BITS, Config, width_of
-from .status import COUNT_BITS
+from .status import AT_WORK_BITS
 
 __all__ = [
     "INDEX_BYTES",
@@ -287,7 +287,7 @@ def FetchJob(config: Config) -> data.StructLayout:
         "nnz": 32,        # CSR: entries
         "first": 32,      # CSR: the row pointer of row 0
         "columns": 32,    # CSR: an index at or past this is a fault
-        "number": COUNT_BITS,  # of the descriptor; named with a fault
+        "number": AT_WORK_BITS,  # of the descriptor; named with a fault
     })
 
 

@@ -44,6 +44,7 @@ UNPROVEN = {
     "OperandSelect": "part of `skipping`",
     "Packer": "offers no stream that can stall",
     "Scaler": _ARITHMETIC,
+    "SharedBuffer": "its readers' promise to stay ready is theirs to keep",
     "TileLoader": _PARTS,
     "Walker": "part of `skipping`",
     "WideSelect": _ARITHMETIC,
