@@ -113,7 +113,7 @@ class LaneStore(wiring.Component):
         words, lane_bits = config.words_per_beat, config.lane_bits
         self._low_enable, self._high_enable = Signal(), Signal()
         self._lanes = Signal(config.lanes)
-        self._address = Signal(config.store_address_bits)
+        self._base = Signal(config.store_address_bits + 1)   # dense: address; packed: start of the row
 
         mine = Signal(words)
         for x in range(words):
@@ -143,7 +143,8 @@ class LaneStore(wiring.Component):
             hit = mine[0] | part_hit
             m.d.comb += [low.eq(hit & ~address[0]), high.eq(hit & address[0])]
         m.d.sync += [
-            self._address.eq(address[1:] | (beat.half << (config.store_address_bits - 1))),
+            self._base.eq(address[1:1 + config.store_address_bits]
+                          | (beat.half << (config.store_address_bits - 1))),
             self._low_enable.eq(low),
             self._high_enable.eq(high),
         ]
@@ -157,7 +158,7 @@ class LaneStore(wiring.Component):
         upper_word = config.lanes if len(self.i_data) > 8 * config.lanes else 0
         for lane, port in enumerate(ports):
             m.d.comb += [
-                port.addr.eq(self._address),
+                port.addr.eq(self._base),
                 port.data.eq(Cat(self.i_data.word_select(place, VALUE_BITS)
                                  for place in (lane, upper_word + lane))),
                 port.en[0].eq(self._low_enable & self._lanes[lane]),
@@ -191,15 +192,23 @@ class LaneStore(wiring.Component):
         start, length = Signal(address_bits + 1), Signal(count_bits)   # of the open row: its longest lane
         counts = Signal(data.ArrayLayout(count_bits, config.lanes))
         stored, dropped, longest = Signal(config.lanes), Signal(config.lanes), Signal(config.lanes)
-        base = Signal(address_bits + 1)               # of what is written, packed or not
-        m.d.comb += base.eq(Mux(hits["slots"], start, self._address))
+        next_start = Signal.like(start)
+        m.d.comb += next_start.eq(start)
+        with m.If(hits["row_ends"]):
+            m.d.comb += next_start.eq(start + length)
+        with m.If(hits["starts"]):
+            m.d.comb += next_start.eq(start_half << (address_bits - 1))
+            m.d.sync += half.eq(start_half)
+        m.d.sync += start.eq(next_start)
+        with m.If(kind_hit["slots"]):
+            m.d.sync += self._base.eq(next_start)
         for lane, port in enumerate(ports):
             # Dense words come through the same adder: a multiplexer behind it would cost as much again.
             m.submodules[f"adder{lane}"] = adder = MaskedAdder(address_bits + 2 - address_bits % 2)
             place = Signal(address_bits + 1, name=f"place{lane}")   # past the memory: the top bit
             comes = Signal(name=f"comes{lane}")
             m.d.comb += [
-                adder.i_a.eq(base),
+                adder.i_a.eq(self._base),
                 adder.i_b.eq(counts[lane]),
                 adder.i_use_a.eq(1),
                 adder.i_use_b.eq(hits["slots"]),
@@ -217,9 +226,7 @@ class LaneStore(wiring.Component):
         with m.If(longest.any()):
             m.d.sync += length.eq(length + 1)
         with m.If(hits["row_ends"] | hits["starts"]):
-            m.d.sync += [length.eq(0), counts.eq(0), start.eq(start + length)]
-        with m.If(hits["starts"]):
-            m.d.sync += [half.eq(start_half), start.eq(start_half << (address_bits - 1))]
+            m.d.sync += [length.eq(0), counts.eq(0)]
 
         m.submodules.table = table = Memory(shape=TableEntry(config), depth=config.table_rows, init=[])
         write, read = table.write_port(), table.read_port()
