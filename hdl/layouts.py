@@ -24,6 +24,7 @@ __all__ = [
     "FetchFormat",
     "PeBeat",
     "PeJob",
+    "PeTileBeat",
     "RawBeat",
     "ReadBeat",
     "ReadRequest",
@@ -188,7 +189,8 @@ def TileBeat(config: Config) -> data.StructLayout:
     START    half
     WORDS    half, owner; for each word x: enable[x], slice[x], address[x]; lanes of word x are bytes
              x·V..x·V+V-1 of data. Both words for one slice: address[0] even, address[1] = address[0] + 1.
-             A single word may be either, at any address.
+             Words for two slices: both addresses even or both odd. A single word may be either, at any
+             address.
     PARTS    half, part_log2, fold, first, rows, above, address[0]. Data is W / N' rows of N' = 1 << part_log2
              bytes; those from k's low bits = `first` on, `rows` of them, are there, and all have the same
              upper bits of k. PE p (P_k = P here) owns the row with the low bits p xor fold; `above` holds
@@ -215,6 +217,18 @@ def TileBeat(config: Config) -> data.StructLayout:
         "data": 8 * (max(config.port_bytes, 2 * config.lanes) if config.compressed_b else config.port_bytes),
         "slot_valid": config.lanes,
     })
+
+
+def PeTileBeat(config: Config) -> data.StructLayout:
+    """A tile beat as PEs hear it; the data comes one cycle later, its words in the order of a store's halves.
+
+    With two words a beat, the half of a store word in which a PE keeps a dense word is not the lowest bit of
+    its address: it is that bit, exclusive or the lowest bit of the PE's slice, exclusive or bit `group_log2`
+    of its owner number. So all PEs that a beat is for want its words in the same order; `swap` says that it
+    is not the order in which they came.
+    """
+    beat = TileBeat(config)
+    return data.StructLayout({name: beat[name].shape for name, _ in beat if name != "data"} | {"swap": 1})
 
 
 # ---- array -----------------------------------------------------------------------------------------

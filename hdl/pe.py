@@ -1,6 +1,6 @@
 """The processing element: connects its queue, tile memory, lanes, accumulators and row queue."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -8,7 +8,7 @@ from .accumulator import WRITE_LATENCY_CYCLES, Accumulator, BankAccess
 from .config import VALUE_BITS, Config
 from .lane import Multiplier, OperandSelect
 from .lane_store import LaneStore
-from .layouts import ChainWord, Fault, PeBeat, PeJob, TileBeat
+from .layouts import ChainWord, Fault, PeBeat, PeJob, PeTileBeat, TileBeat
 from .pe_front import PeFront
 from .registers import ErrorCode
 from .row_queue import SETTLING_CYCLES, RowQueue
@@ -44,7 +44,8 @@ class ProcessingElement(wiring.Component):
     i_job : PeJob, constant while one of its tokens or words is in the PE
     i : stream of PeBeat, always taken
     o_room : beats may come, as many as are on their way until the bus sees that it fell
-    i_tile : stream of TileBeat, always taken
+    i_tile : stream of PeTileBeat, always taken
+    i_tile_data : data of the tile beat that came a cycle ago
     o : for each chain, stream of ChainWord
     o_active : a word is at work in the lanes
     o_blocked : tokens or closes wait for room in the row queue
@@ -61,7 +62,8 @@ class ProcessingElement(wiring.Component):
             "i_job": In(PeJob(config)),
             "i": In(stream.Signature(PeBeat(config), always_ready=True)),
             "o_room": Out(1),
-            "i_tile": In(stream.Signature(TileBeat(config), always_ready=True)),
+            "i_tile": In(stream.Signature(PeTileBeat(config), always_ready=True)),
+            "i_tile_data": In(TileBeat(config)["data"].shape),
             "o": Out(stream.Signature(ChainWord(config))).array(config.chains),
             "o_active": Out(1),
             "o_blocked": Out(1),
@@ -98,6 +100,7 @@ class ProcessingElement(wiring.Component):
         m.d.comb += [
             store.i.valid.eq(self.i_tile.valid),
             store.i.p.eq(self.i_tile.p),
+            store.i_data.eq(self.i_tile_data),
             store.i_owner.eq(self._owner),
             store.i_slice.eq(self._slice),
             self.o_fault.valid.eq(store.o_overflow),
@@ -133,16 +136,25 @@ class ProcessingElement(wiring.Component):
         self._owner, self._slice = Signal(config.pe_bits), Signal(config.pe_bits)
         self._first_word = Signal(job.total_words.shape())
         self._own_words = Signal(config.slice_words_bits)
-        left = Signal.like(self._first_word)
+        left = Signal(signed(len(self._first_word) + 1))    # words of the row from the slice's first on
+        all_of, none_of = Signal(), Signal()
         # A sum of shifted constants: synthesis would spend a multiplier on it.
         first_word = sum(Mux(self._slice[bit], job.slice_words << bit, 0) for bit in range(config.pe_bits))
         m.d.sync += [
             self._owner.eq(number & ((1 << job.pk_log2) - 1)),
             self._slice.eq(number >> job.pk_log2),
             self._first_word.eq(first_word),
-            left.eq(Mux(job.total_words > self._first_word, job.total_words - self._first_word, 0)),
-            self._own_words.eq(Mux(left < job.slice_words, left, job.slice_words)),
+            left.eq(job.total_words - self._first_word),
+            self._own_words.eq(Mux(none_of, 0, Mux(all_of, job.slice_words, left))),
         ]
+        slice_bits = len(job.slice_words)
+        m.d.comb += [
+            none_of.eq(left < 0),
+            all_of.eq(left[slice_bits:-1].any() | (left[:slice_bits] > job.slice_words)),
+        ]
+        if config.words_per_beat == 2:
+            m.d.sync += self._store.i_swapped.eq(
+                ~job.packed & (self._slice[0] ^ (self._owner >> job.group_log2)[0]))
 
     def _lanes(self, m: Module) -> None:
         """Store word, operand and product, sum; operand and product are registers of the multiplier."""

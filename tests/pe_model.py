@@ -9,6 +9,7 @@ from amaranth.sim import Simulator
 
 from hdl.config import Config
 from hdl.pe import ProcessingElement
+from sim.models.heard import BehindTileBus
 from sim.models.pe import Job, Row, meaning, own_beats, take_rows, tile_beats, token_beats
 from tests.harness import as_python
 
@@ -31,7 +32,7 @@ def run_pe(config: Config, number: int, jobs: Sequence[Job], *, seed: int = 0, g
            stall: float = 0.0, fill: float = 0.8, timeout_cycles: int = 20_000) -> PeRun:
     """Load each job's tile, send its tokens when there is room, collect its rows from the chains."""
     rng = random.Random(seed)
-    dut = ProcessingElement(config, number)
+    dut = BehindTileBus(config, ProcessingElement(config, number), number)
     run = PeRun()
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
