@@ -1,7 +1,8 @@
 """Proofs of the order of rows and tokens in a PE."""
 
-from amaranth.hdl import Const, Mux, Signal
+from amaranth.hdl import Cat, Const, Mux, Signal
 
+from hdl.accumulator import BANKS
 from hdl.pe_front import PeFront
 from hdl.row_queue import RowQueue
 from hdl.walker import MAX_CLOSES
@@ -17,65 +18,60 @@ __all__ = ["PROOFS"]
 COUNT_BITS = 6
 """Of rows and words: more than can pass in the cycles that are looked at."""
 
-LATE_CYCLES = 6
+LATE_CYCLES = 10
 """What is all there is offered after so many cycles without an offer at the latest."""
 
 
 def _row_queue(b: Bench) -> None:
-    """Follows one row of a job, whichever, and one of its words."""
+    """Follows one row of a job, whichever: where its words are added up, and on which chain they leave."""
     queue, m, chains = b.dut, b.m, SMALL.chains
-    own = b.constant(queue.i_own_words.shape(), "own")
-    row, place = b.constant(COUNT_BITS, "row"), b.constant(COUNT_BITS, "place")
-    b.drive(queue.i_own_words, own)
-    b.assume((own != 0) & (own <= SMALL.row_queue_words))
+    own, first_word = queue.i_own_words, queue.i_first_word
+    for port in (own, first_word, queue.i_packed):
+        b.drive(port, b.constant(port.shape(), f"constant_{port.name}"))
+    row = b.constant(COUNT_BITS, "row")
+    b.assume((own != 0) & (own <= SMALL.acc_words))
 
-    # ---- rows close, words of touched ones follow in order ----
-    closed, touched_rows, due = Signal(COUNT_BITS), Signal(COUNT_BITS), Signal(COUNT_BITS)
-    arriving, position = Signal(COUNT_BITS), Signal(COUNT_BITS)
-    ended = Signal()
-    b.assume(~queue.i_touched | (queue.o_room & ~ended))
-    b.assume((queue.i_empties == 0) | (queue.o_run_room & ~ended))
+    # ---- rows close: when the accumulators have been cleared and the job's sizes are known ----
+    closed, ended, ready = Signal(COUNT_BITS), Signal(), Signal(2)
+    m.d.sync += ready.eq(Cat(queue.o_swept, ready))
+    may_close = ready.all() & ~ended
+    b.assume(~queue.i_touched | (queue.o_room & may_close))
+    b.assume((queue.i_empties == 0) | (queue.o_run_room & may_close))
     b.assume(queue.i_empties <= MAX_CLOSES)
-    b.assume(~queue.i.valid | (due != 0))
-    b.assume(~queue.i.valid | (queue.i.p.last == (position == own - 1)))
+    b.assume(~queue.i_last | may_close)
     with m.If(queue.i_last):
         m.d.sync += ended.eq(1)
-    m.d.sync += [
-        closed.eq(closed + queue.i_touched + queue.i_empties),
-        touched_rows.eq(touched_rows + queue.i_touched),
-        due.eq(due + Mux(queue.i_touched, own, 0) - queue.i.valid),
-    ]
-    with m.If(queue.i.valid):
-        m.d.sync += [position.eq(Mux(queue.i.p.last, 0, position + 1)),
-                     arriving.eq(arriving + queue.i.p.last)]
+    m.d.sync += closed.eq(closed + queue.i_touched + queue.i_empties)
 
     # ---- the row that is followed ----
-    touched, number = Signal(), Signal(COUNT_BITS)
-    word, known = Signal(len(flat(queue.i.p))), Signal()
+    touched, place = Signal(), Signal(len(flat(queue.o_open)))
     with m.If(queue.i_touched & (closed == row)):
-        m.d.sync += [touched.eq(1), number.eq(touched_rows)]
-    with m.If(queue.i.valid & touched & (arriving == number) & (position == place)):
-        m.d.sync += [word.eq(flat(queue.i.p)), known.eq(1)]
+        m.d.sync += [touched.eq(1), place.eq(flat(queue.o_open))]
+    drained = Signal.like(place)
+    with m.If(queue.o_drain.valid):
+        m.d.sync += drained.eq(Cat(queue.o_drain.bank, queue.o_drain.word))
 
     # ---- each chain gets its rows, each row its words ----
     given_rows = []
     for chain, output in enumerate(queue.o):
         rows, words = Signal(COUNT_BITS, name=f"rows{chain}"), Signal(COUNT_BITS, name=f"words{chain}")
-        this = Signal(COUNT_BITS, name=f"this{chain}")
-        m.d.comb += this.eq(rows * chains + chain)
-        taken = moves(output)
-        with m.If(taken):
+        this, expected = Signal(COUNT_BITS, name=f"this{chain}"), Signal.like(place, name=f"expected{chain}")
+        m.d.comb += [this.eq(rows * chains + chain),
+                     expected.eq(place + Mux(queue.i_packed, words * BANKS, words))]
+        with m.If(moves(output)):
             m.d.sync += [rows.eq(rows + output.p.last), words.eq(Mux(output.p.last, 0, words + 1))]
         given_rows.append(rows)
-        followed = taken & (this == row)
-        b.check(~taken | (this < closed))
-        b.check(~(followed & ~touched) | ((output.p.valid == 0) & output.p.last & (words == 0)))
-        b.check(~(followed & touched) | (output.p.last == (words == own - 1)))
-        b.check(~(followed & touched & (words == place)) | (known & (flat(output.p) == word)))
-        b.cover(followed & touched & output.p.last & (row > 2))
-    b.cover(queue.o[0].valid & queue.o[1].valid & (queue.o[0].p.valid != 0) & (queue.o[1].p.valid == 0))
+        followed = output.valid & (this == row)
+        b.check(~output.valid | (this < closed))
+        b.check(~followed | (output.p.touched == touched))
+        b.check(~(followed & ~touched) | (output.p.last & (words == 0)))
+        b.check(~(followed & touched) | ((output.p.last == (words == own - 1)) & (drained == expected)
+                                         & (output.p.word == (first_word + words)[:len(first_word)])))
+        b.cover(followed & touched & output.p.last & (row > 1) & (own == 2))
+    b.cover(queue.o[0].valid & queue.o[1].valid & queue.o[0].p.touched & ~queue.o[1].p.touched)
     stable(b, *queue.o)
-    waits = (due == 0) & (sum(given_rows) != closed) & ~queue.o[0].valid & ~queue.o[1].valid
+    idle = ~queue.o[0].valid & ~queue.o[1].valid & ~queue.i_adding.valid
+    waits = idle & (sum(given_rows) != closed)
     late = Signal(range(LATE_CYCLES + 2))
     m.d.sync += late.eq(Mux(waits, late + 1, 0))
     b.check(late <= LATE_CYCLES)
@@ -84,9 +80,7 @@ def _row_queue(b: Bench) -> None:
 def _pe_front(b: Bench) -> None:
     """Follows one own token of a job, whichever, and counts the row ends before it."""
     front, m, tokens = b.dut, b.m, SMALL.beat_tokens
-    owner = b.constant(front.i_owner.shape(), "owner")
     group_log2 = b.constant(front.i_group_log2.shape(), "group_log2")
-    b.drive(front.i_owner, owner)
     b.drive(front.i_group_log2, group_log2)
     b.assume(group_log2 <= SMALL.lane_bits)
     room = front.o_room
@@ -101,7 +95,7 @@ def _pe_front(b: Bench) -> None:
     b.assume(~front.i.valid | ~last_came)
     b.assume((first.valid | ~second.valid) & (first.position <= second.position)
              & (second.position <= tokens))
-    own = [beat.mask[number] & (token.owner == owner) for number, token in enumerate(beat.tokens)]
+    own = list(beat.mask)
     ended = ends + first.valid + second.valid
     in_group = (1 << group_log2) - 1
     # A job's last beat closes its last group.
@@ -144,10 +138,10 @@ def _pe_front(b: Bench) -> None:
 PROOFS = (
     Proof("row_queue", "RowQueue",
           "every row of a job leaves once, in order, on the chain whose turn it is: an empty one as an empty "
-          "word, a touched one with its words, unchanged; the outputs are stable",
+          "item, a touched one with its words from where it was added up; the outputs are stable",
           lambda: RowQueue(SMALL), _row_queue,
-          Fault("a run of empty rows is forgotten when a word is loaded", "_run",
-                lambda value, inside: Const(0), only=0), induction=None, depth=9, cover=12),
+          Fault("the turn of the chains does not change", "_chain", lambda value, inside: Const(0)),
+          induction=None, depth=16, cover=20),
     Proof("pe_front", "PeFront",
           "every own token of a job leaves once, in order, unchanged, between the row ends between which it "
           "came, a group closing with its last row; the last one leaves last; the output is stable",
