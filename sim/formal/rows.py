@@ -141,7 +141,7 @@ PROOFS = (
           "item, a touched one with its words from where it was added up; the outputs are stable",
           lambda: RowQueue(SMALL), _row_queue,
           Fault("the turn of the chains does not change", "_chain", lambda value, inside: Const(0)),
-          induction=None, depth=16, cover=20),
+          induction=None, depth=13, cover=20),
     Proof("pe_front", "PeFront",
           "every own token of a job leaves once, in order, unchanged, between the row ends between which it "
           "came, a group closing with its last row; the last one leaves last; the output is stable",

@@ -43,7 +43,7 @@ _MOST_WORDS = 120
 _MOST_MODULES = 2
 """Modules that facts are looked for in, for one mutant."""
 
-_SECONDS = 8
+_SECONDS = 20
 """Of computing, for facts and then for a relation."""
 
 

@@ -3,6 +3,7 @@
 from unittest import mock
 
 import numpy as np
+import scipy.sparse as sp
 
 from hdl.descriptor import DESCRIPTOR_BYTES
 from hdl.registers import ErrorCode
@@ -12,7 +13,7 @@ from zerolane.device import expected_result
 from .images import add_to_words, content_of, edited, field_of, fields_of
 from .session import Session
 
-__all__ = ["alignments", "counts", "far_apart", "odd_sums", "reuse", "wide_indices"]
+__all__ = ["alignments", "counts", "far_apart", "long_rows", "odd_sums", "reuse", "wide_indices"]
 
 
 def wide_indices(session: Session) -> None:
@@ -136,3 +137,22 @@ def reuse(session: Session) -> None:
             for place in places:
                 found = np.frombuffer(session.recorder.read_memory(place, image.c_bytes), "<i4")
                 np.testing.assert_array_equal(found.reshape(image.c_shape), expected_result(a, b))
+
+
+def long_rows(session: Session) -> None:
+    """A row of thousands of zeros; where it ends shows in the row behind it."""
+    entries = np.array([3, -4], np.int8), np.array([1, 7], np.int32), np.array([0, 0, 2, 2], np.int32)
+    a = sp.csr_array(entries, shape=(3, 20))
+    b = session.matrix(20, 9, 0.9, "dense")
+    for bit in range(12, 15):
+        image = session.image(a, b)
+        fields, zeros = fields_of(image, 0), 1 << bit | 3
+        indices, values = 0xC0_0000 + (bit << 17), 0xE0_0000 + (bit << 16)
+        ends = np.array([zeros, zeros + 2, zeros + 2]) + fields["a_first"]
+        image.pieces += [(fields["a_pointers"], ends.astype("<u4").tobytes()),
+                         (indices + 2 * zeros, a.indices.astype("<u2").tobytes()),
+                         (values + zeros, a.data.tobytes())]
+        session.memory(latency=5)
+        assert session.run(edited(image, 0, a_nnz=zeros + 2, a_indices=indices, a_values=values)) == 0
+        found = np.frombuffer(session.recorder.read_memory(image.c_address, image.c_bytes), "<i4")
+        np.testing.assert_array_equal(found.reshape(image.c_shape), expected_result(a, b))

@@ -10,7 +10,7 @@ from zerolane import runtime
 from zerolane.device import expected_result
 from zerolane.problem import as_problem
 
-from .images import ADDRESSES, edited, field_of
+from .images import ADDRESSES, edited, field_of, fields_of
 from .products import rows_of
 from .session import MEMORY_BYTES, PATIENCE_CYCLES, STORAGE_BYTES, Session
 
@@ -181,5 +181,11 @@ def endless(session: Session) -> None:
             many = 1 << bit | 40 * (bit % 2)
             session.run_for(edited(image, 0, c_address=0, c_stride=64, **{name: many}), 500)
             session.run_for(edited(image, 0, **{name: many ^ 40}), 500)
+    # One row of zeros.
+    for bit in range(14, 29):
+        image = session.image(c, d, session.plan(c, d))
+        fields, many = fields_of(image, 0), 1 << bit | 40
+        image.pieces.append((fields["a_pointers"], (many + fields["a_first"]).to_bytes(4, "little") * 4))
+        session.run_for(edited(image, 0, a_nnz=many, a_indices=0xF0_0000, a_values=0xF8_0000), 600)
     session.memory()
     session.product(c, d)
