@@ -23,7 +23,8 @@ RANDOM_JOBS = 40
 JOBS: tuple[Callable[[Session], None], ...] = (
     finishes, registers, doorbells, row_lengths, cuts, reuse, wide_indices, extremes, any_scales, widest,
     alignments, far_apart, far_blocks, long_rows, odd_sums, counts, formats, plans, windows, bad_fields,
-    stops, endless, bus_errors, bad_csr, pointer_bits, late_faults, held_results, broken_memory, packed_overflow)
+    stops, endless, bus_errors, bad_csr, pointer_bits, late_faults, held_results, broken_memory,
+    packed_overflow)
 
 
 def corpus(session: Session, random_jobs: int = RANDOM_JOBS,
