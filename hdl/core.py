@@ -24,7 +24,7 @@ from .pe import ProcessingElement
 from .registers import ErrorCode
 from .router import Router
 from .shared import add_shared
-from .status import COUNT_BITS
+from .status import AT_WORK_BITS
 from .tile_bus import TileBus
 from .tile_loader import TileLoader
 from .token_bus import TokenBus
@@ -95,8 +95,8 @@ class Core(wiring.Component):
             "o_write": Out(stream.Signature(Chunk(config.port_bytes))),
             "o_fault": Out(Fault()).array(3),
             "o_fault_address": Out(ADDRESS_BITS).array(2),
-            "o_fetch_numbers": Out(COUNT_BITS).array(A_READERS),
-            "o_fetch_fault_number": Out(COUNT_BITS),
+            "o_fetch_numbers": Out(AT_WORK_BITS).array(A_READERS),
+            "o_fetch_fault_number": Out(AT_WORK_BITS),
             "o_overflow": Out(1),
             "o_active": Out(config.pes),
             "o_blocked": Out(config.pes),

@@ -8,7 +8,7 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 
 from .config import ACC_BITS, ADDRESS_BITS, VALUE_BITS, Config, width_of
-from .status import COUNT_BITS
+from .status import AT_WORK_BITS
 
 __all__ = [
     "INDEX_BYTES",
@@ -250,7 +250,8 @@ def ChainWord(config: Config) -> data.StructLayout:
     """V sums of one row of C (or of one group of rows, N < V).
 
     Words of a row come in increasing order of `word`; absent words are zeros that nobody wrote.
-    A row without any word is a single chain word with `valid` = 0 and `last` set.
+    A row without any word is a single chain word with `valid` = 0 and `last` set. Data of absent lanes,
+    and the index of a last word without any lane, mean nothing and may change while the word is offered.
     """
     return data.StructLayout({
         "word": config.word_bits,              # global in the row: slice · slice_words + word
@@ -300,7 +301,7 @@ def FetchJob(config: Config) -> data.StructLayout:
         "nnz": 32,        # CSR: entries
         "first": 32,      # CSR: the row pointer of row 0
         "columns": 32,    # CSR: an index at or past this is a fault
-        "number": COUNT_BITS,  # of the descriptor; named with a fault
+        "number": AT_WORK_BITS,  # of the descriptor; named with a fault
     })
 
 

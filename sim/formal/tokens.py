@@ -130,6 +130,8 @@ def _router(b: Bench) -> None:
         m.d.sync += running.eq(0)
     with m.If(moves(router.i_job)):
         m.d.sync += [job.eq(offered), running.eq(1)]
+        with m.If(offered.packed):
+            m.d.sync += job.slice_words.eq(1)
     b.check(~moves(router.i_job) | ~running)
     b.check(~router.i.ready | running)
     b.check(~router.o.valid | running)
@@ -145,7 +147,7 @@ def _router(b: Bench) -> None:
             token.owner.eq(owner(raw.index, job.pk_log2, config.pe_bits)),
             local.eq(raw.index >> job.pk_log2),
             token.part.eq(raw.index & in_group),
-            token.address.eq((local >> job.group_log2) * Mux(job.packed, 1, job.slice_words)),
+            token.address.eq((local >> job.group_log2) * job.slice_words),
         ]
     pad = Signal()
     marked = Marked(b, moves(router.i), expected, moves(router.o) & ~pad, router.o.p, 3)
@@ -206,13 +208,13 @@ def _router_inside(b: Bench, marked: Marked, job, running, phase, owed, in_group
                              & (beat.last == value.last)))
         for number, (token, wanted) in enumerate(zip(beat.tokens, value.tokens, strict=True)):
             local, row = inside(f"local_row@{number}"), inside(f"word_row@{number}")
-            address = row * Mux(job.packed, 1, job.slice_words)
+            address = row * job.slice_words
             same = (token.value == wanted.value) & (token.owner == wanted.owner)
             if beat is stages[0][1]:
                 same = (token.as_value() == wanted.as_value())
             else:
                 if beat is stages[2][1]:
-                    address = (local >> job.group_log2) * Mux(job.packed, 1, job.slice_words)
+                    address = (local >> job.group_log2) * job.slice_words
                 same &= (token.part == wanted.part) & (address[:len(wanted.address)] == wanted.address)
             b.invariant(~here | same)
 

@@ -9,8 +9,8 @@ from hdl.config import Config
 from hdl.layouts import TileBeatKind
 from hdl.owner import owner_value
 
-__all__ = ["Job", "Row", "expected_rows", "own_beats", "random_job", "slot_fields", "take_rows", "tile_beats",
-           "token_beats"]
+__all__ = ["Job", "Row", "expected_rows", "meaning", "own_beats", "random_job", "slot_fields", "take_rows",
+           "tile_beats", "token_beats"]
 
 Row = list[tuple[int, int, tuple[int, ...]]]
 """Words of a row of one PE: index, valid, data (0 where not valid); an empty row has none."""
@@ -226,6 +226,12 @@ def expected_rows(config: Config, number: int, job: Job) -> list[Row]:
     return rows
 
 
+def meaning(word: dict[str, Any]) -> dict[str, Any]:
+    """A chain word without what means nothing: data of absent lanes, the index of a word without any."""
+    data = [value if word["valid"] >> lane & 1 else 0 for lane, value in enumerate(word["data"])]
+    return {**word, "data": data, "word": word["word"] if word["valid"] or not word["last"] else 0}
+
+
 def take_rows(config: Config, chains: Sequence[list[dict[str, Any]]], rows: int) -> list[Row]:
     """The rows of a job out of its chain words, which are removed; rows alternate from chain 0 on."""
     result: list[Row] = []
@@ -233,12 +239,10 @@ def take_rows(config: Config, chains: Sequence[list[dict[str, Any]]], rows: int)
         row: Row = []
         while True:
             word = chains[index % config.chains].pop(0)
-            lanes = tuple(value if word["valid"] >> lane & 1 else 0
-                          for lane, value in enumerate(word["data"]))
-            row.append((word["word"], word["valid"], lanes))
+            row.append((word["word"], word["valid"], tuple(meaning(word)["data"])))
             if word["last"]:
                 break
-        result.append([] if row == [(0, 0, (0,) * config.lanes)] else row)
+        result.append([] if len(row) == 1 and not row[0][1] else row)
     assert not any(chains), "more words than rows"
     return result
 
