@@ -13,7 +13,7 @@ BLOCKS = (
     ("hdl.supervisor", "Supervisor"), ("hdl.guard", "MemoryGuard"), ("hdl.command", "CommandProcessor"),
     ("hdl.extent_check", "ExtentCheck"), ("hdl.burst_log", "BurstLog"),
     ("hdl.counters", "Counters"), ("hdl.read_port", "ReadPort"),
-    ("hdl.reader", "SegmentReader"), ("hdl.splitter", "ChunkSplitter"), ("hdl.fetch", "Fetch"),
+    ("hdl.reader", "SegmentReader"), ("hdl.shared_buffer", "SharedBuffer"), ("hdl.splitter", "ChunkSplitter"), ("hdl.fetch", "Fetch"),
     ("hdl.router", "Router"), ("hdl.token_bus", "TokenBus"), ("hdl.tile_loader", "TileLoader"),
     ("hdl.dense_loader", "DenseLoader"),
     ("hdl.packer", "Packer"), ("hdl.pe", "ProcessingElement"), ("hdl.lane_store", "LaneStore"),
