@@ -22,7 +22,9 @@ __all__ = [
     "ChainWord",
     "Chunk",
     "FetchFormat",
+    "PeBeat",
     "PeJob",
+    "PeTileBeat",
     "RawBeat",
     "ReadBeat",
     "ReadRequest",
@@ -154,6 +156,19 @@ def TokenBeat(config: Config) -> data.StructLayout:
     })
 
 
+def PeBeat(config: Config) -> data.StructLayout:
+    """A beat as one PE hears it: `mask` has only the tokens that the PE owns."""
+    token = Token(config)
+    return data.StructLayout({
+        "tokens": data.ArrayLayout(
+            data.StructLayout({name: token[name].shape for name in ("address", "part", "value")}),
+            config.beat_tokens),
+        "mask": config.beat_tokens,
+        "ends": _Ends(config),
+        "last": 1,
+    })
+
+
 # ---- tile ------------------------------------------------------------------------------------------
 
 
@@ -174,7 +189,8 @@ def TileBeat(config: Config) -> data.StructLayout:
     START    half
     WORDS    half, owner; for each word x: enable[x], slice[x], address[x]; lanes of word x are bytes
              x·V..x·V+V-1 of data. Both words for one slice: address[0] even, address[1] = address[0] + 1.
-             A single word may be either, at any address.
+             Words for two slices: both addresses even or both odd. A single word may be either, at any
+             address.
     PARTS    half, part_log2, fold, first, rows, above, address[0]. Data is W / N' rows of N' = 1 << part_log2
              bytes; those from k's low bits = `first` on, `rows` of them, are there, and all have the same
              upper bits of k. PE p (P_k = P here) owns the row with the low bits p xor fold; `above` holds
@@ -203,6 +219,18 @@ def TileBeat(config: Config) -> data.StructLayout:
     })
 
 
+def PeTileBeat(config: Config) -> data.StructLayout:
+    """A tile beat as PEs hear it; the data comes one cycle later, its words in the order of a store's halves.
+
+    With two words a beat, the half of a store word in which a PE keeps a dense word is not the lowest bit of
+    its address: it is that bit, exclusive or the lowest bit of the PE's slice, exclusive or bit `group_log2`
+    of its owner number. So all PEs that a beat is for want its words in the same order; `swap` says that it
+    is not the order in which they came.
+    """
+    beat = TileBeat(config)
+    return data.StructLayout({name: beat[name].shape for name, _ in beat if name != "data"} | {"swap": 1})
+
+
 # ---- array -----------------------------------------------------------------------------------------
 
 
@@ -222,7 +250,8 @@ def ChainWord(config: Config) -> data.StructLayout:
     """V sums of one row of C (or of one group of rows, N < V).
 
     Words of a row come in increasing order of `word`; absent words are zeros that nobody wrote.
-    A row without any word is a single chain word with `valid` = 0 and `last` set.
+    A row without any word is a single chain word with `valid` = 0 and `last` set. Data of absent lanes,
+    and the index of a last word without any lane, mean nothing and may change while the word is offered.
     """
     return data.StructLayout({
         "word": config.word_bits,              # global in the row: slice · slice_words + word
