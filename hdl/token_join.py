@@ -86,7 +86,7 @@ class TokenJoin(wiring.Component):
             m.d.sync += active.eq(1)
         with m.If(fire & self.i_values.p.last):
             m.d.sync += active.eq(0)
-        self._filter(m, placed, fire, joined_valid, queue.i.p)
+        self._filter(m, bounds, placed, fire, joined_valid, queue.i.p)
         return m
 
     # ---- the job ---------------------------------------------------------------------------------------
@@ -139,7 +139,8 @@ class TokenJoin(wiring.Component):
     def _place(self, m: Module, bounds, fire: Signal, takes_lower: Signal) -> data.ArrayLayout:
         """Each index within its block. Every 32 bits are one index or two: one subtraction, cut in two."""
         config, tokens = self._config, self._config.beat_tokens
-        place = data.StructLayout({"index": config.index_bits, "inside": 1, "beyond": 1})
+        place = data.StructLayout({"index": config.index_bits, "below_start": 1, "below_end": 1,
+                                   "below_columns": 1})
         placed = Signal(data.ArrayLayout(place, tokens))
         found = [Signal(place, name=f"found_{number}") for number in range(tokens)]   # 16 bits
         wide = [Signal(place, name=f"wide_{number}") for number in range(tokens // 2)]
@@ -151,8 +152,9 @@ class TokenJoin(wiring.Component):
             for half in range(2):
                 m.d.comb += [
                     found[2 * number + half].index.eq(local.word_select(half, NARROW_BITS)),
-                    found[2 * number + half].inside.eq(~below_start[half] & (below_end[half] | ~bounds.ends)),
-                    found[2 * number + half].beyond.eq(~below_columns[half] & bounds.limited),
+                    found[2 * number + half].below_start.eq(below_start[half]),
+                    found[2 * number + half].below_end.eq(below_end[half]),
+                    found[2 * number + half].below_columns.eq(below_columns[half]),
                 ]
             m.d.comb += [wide[number].eq(found[2 * number + 1]), wide[number].index.eq(local)]
         for number in range(tokens):
@@ -176,14 +178,14 @@ class TokenJoin(wiring.Component):
 
     # ---- stage 2: is it a token ------------------------------------------------------------------------
 
-    def _filter(self, m: Module, placed, fire: Signal, valid: Signal, output) -> None:
+    def _filter(self, m: Module, bounds, placed, fire: Signal, valid: Signal, output) -> None:
         config, tokens, values = self._config, self._config.beat_tokens, self.i_values.p
         token_log2 = log2_exact(tokens)
         entries = Signal(data.StructLayout({
             "value": data.ArrayLayout(VALUE_BITS, tokens), "present": tokens, "last": 1,
             "chunk": config.index_bits - token_log2}))     # dense: chunks before in the row
         chunk = Signal.like(entries.chunk)
-        beyond = Signal(tokens)
+        inside, beyond = Signal(tokens), Signal(tokens)
         m.d.sync += [
             entries.value.eq(values.data),
             entries.present.eq(Cat(values.count > number for number in range(tokens))),
@@ -198,9 +200,11 @@ class TokenJoin(wiring.Component):
         m.d.comb += output.last.eq(entries.last)
         for number, (token, place) in enumerate(zip(output.tokens, placed, strict=True)):
             m.d.comb += [
-                beyond[number].eq(entries.present[number] & ~self._dense & place.beyond),
+                beyond[number].eq(entries.present[number] & ~self._dense & ~place.below_columns
+                                  & bounds.limited),
+                inside[number].eq(~place.below_start & (place.below_end | ~bounds.ends)),
                 token.index.eq(Mux(self._dense, Cat(Const(number, token_log2), entries.chunk), place.index)),
                 token.value.eq(entries.value[number]),
                 output.mask[number].eq(entries.present[number] & entries.value[number].any()
-                                       & (self._dense | (place.inside & ~place.beyond))),
+                                       & (self._dense | (inside[number] & ~beyond[number]))),
             ]
