@@ -165,14 +165,14 @@ class TokenJoin(wiring.Component):
 
     def _less(self, m: Module, name: str, pair: Value, bound: Value) -> tuple[Signal, Signal]:
         """Differences of one index or two from a bound, and for each whether it is below."""
-        low, high = Signal(NARROW_BITS + 1, name=f"{name}_low"), Signal(NARROW_BITS + 2, name=f"{name}_high")
+        cut = Signal(WIDE_BITS + 2, name=f"{name}_cut")
         difference, below = Signal(WIDE_BITS, name=name), Signal(2, name=f"{name}_below")
         m.d.comb += [
-            low.eq(pair[:NARROW_BITS] - bound[:NARROW_BITS]),
-            # A bit more at the lower end: what is borrowed from the upper half.
-            high.eq(Cat(Const(0, 1), pair[NARROW_BITS:]) - Cat(low[-1] & self._wide, bound[NARROW_BITS:])),
-            difference.eq(Cat(low[:NARROW_BITS], high[1:])),
-            below.eq(Cat(low[-1], high[-1])),
+            # A bit between the halves hands on what is borrowed of the upper one, or is there to be borrowed.
+            cut.eq(Cat(pair[:NARROW_BITS], ~self._wide, pair[NARROW_BITS:])
+                   - Cat(bound[:NARROW_BITS], Const(0, 1), bound[NARROW_BITS:])),
+            difference.eq(Cat(cut[:NARROW_BITS], cut[NARROW_BITS + 1:])),
+            below.eq(Cat(~cut[NARROW_BITS], cut[-1])),
         ]
         return difference, below
 
