@@ -67,8 +67,8 @@ class TokenJoin(wiring.Component):
         fire, joined_valid = Signal(), Signal()
         self._load, self._wide, self._dense = Signal(), Signal(), Signal()
         bounds = self._job_stage(m)
-        takes_lower = self._take(m, fire, active & room)
-        placed = self._place(m, bounds, fire, takes_lower)
+        holds_lower = self._take(m, fire, active & room)
+        placed = self._place(m, bounds, holds_lower)
         m.d.comb += [
             free.eq(~active & ~joined_valid & ~self.o_passed),
             # The stages behind look at the job too: the next one waits until they are empty.
@@ -116,11 +116,11 @@ class TokenJoin(wiring.Component):
     # ---- stage 1: value and index side by side ---------------------------------------------------------
 
     def _take(self, m: Module, fire: Signal, enable) -> Signal:
-        """Takes a chunk of values with all its indices, or (the return value) half of the latter before."""
+        """Takes a chunk of values with all its indices, or half of the latter before; 1 while half is held."""
         indices, values = self.i_indices, self.i_values
         lower_held, lower_last = Signal(), Signal()   # int32: the indices of a chunk's first half
         alone = Signal()                              # they are the job's last
-        keeps_lower, complete, takes_lower = Signal(), Signal(), Signal()
+        keeps_lower, complete = Signal(), Signal()
         m.d.comb += [
             keeps_lower.eq(self._wide & ~lower_held),
             alone.eq(lower_held & lower_last),
@@ -128,15 +128,14 @@ class TokenJoin(wiring.Component):
             fire.eq(enable & values.valid & complete),
             values.ready.eq(enable & complete),
             indices.ready.eq(enable & ~self._dense & (keeps_lower | (values.valid & ~alone))),
-            takes_lower.eq(~fire & indices.valid & indices.ready),
         ]
         with m.If(fire):
             m.d.sync += lower_held.eq(0)
-        with m.Elif(takes_lower):
+        with m.Elif(indices.valid & indices.ready):
             m.d.sync += [lower_held.eq(1), lower_last.eq(indices.p.last)]
-        return takes_lower
+        return lower_held
 
-    def _place(self, m: Module, bounds, fire: Signal, takes_lower: Signal) -> data.ArrayLayout:
+    def _place(self, m: Module, bounds, holds_lower: Signal) -> data.ArrayLayout:
         """Each index within its block. Every 32 bits are one index or two: one subtraction, cut in two."""
         config, tokens = self._config, self._config.beat_tokens
         place = data.StructLayout({"index": config.index_bits, "below_start": 1, "below_end": 1,
@@ -158,8 +157,8 @@ class TokenJoin(wiring.Component):
                 ]
             m.d.comb += [wide[number].eq(found[2 * number + 1]), wide[number].index.eq(local)]
         for number in range(tokens):
-            comes = takes_lower | (fire & ~self._wide) if number < tokens // 2 else fire
-            with m.If(comes):
+            # What is not taken does no harm: nobody looks at it.
+            with m.If(~holds_lower if number < tokens // 2 else 1):
                 m.d.sync += placed[number].eq(Mux(self._wide, wide[number % (tokens // 2)], found[number]))
         return placed
 
