@@ -116,7 +116,7 @@ class TokenJoin(wiring.Component):
     # ---- stage 1: value and index side by side ---------------------------------------------------------
 
     def _take(self, m: Module, fire: Signal, enable) -> Signal:
-        """Takes a chunk of values with all its indices, or half of the latter before; 1 while half is held."""
+        """Takes a chunk of values with all its indices, or half of the latter before; 1 while it is held."""
         indices, values = self.i_indices, self.i_values
         lower_held, lower_last = Signal(), Signal()   # int32: the indices of a chunk's first half
         alone = Signal()                              # they are the job's last
