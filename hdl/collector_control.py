@@ -114,8 +114,9 @@ class CollectorControl(wiring.Component):
             row_log2.eq(lane_bits - job.group_log2),          # lanes of a row in a group, N'
             row_bytes_log2.eq(row_log2 + element_log2),
         ]
-        rows_before, columns_before = Signal(32), Signal(32)  # rows - 1, columns - 1
-        row_bytes, run_bytes = Signal(32), Signal(32)
+        columns_bits = len(job.n_count)
+        rows_before, columns_before = Signal(32), Signal(columns_bits)  # rows - 1, columns - 1
+        row_bytes, run_bytes = Signal(columns_bits + 2), Signal(32)
         m.d.sync += [
             rows_before.eq(job.rows - 1),
             columns_before.eq(job.n_count - 1),
@@ -136,7 +137,7 @@ class CollectorControl(wiring.Component):
         m.d.comb += separate.eq(grouped & ~job.out_raw & ~run)
 
         # ---- step 3: groups, bytes of a word -------------------------------------------------------
-        groups, word_bytes = plan.groups, Signal(32)
+        groups, word_bytes = plan.groups, Signal(len(plan.last_word) + lane_bits + 3)
         m.d.sync += [
             groups.eq(last_group + 1),
             word_bytes.eq((plan.last_word + 1) << (lane_bits + 2)),

@@ -293,7 +293,7 @@ def FetchJob(config: Config) -> data.StructLayout:
         "format": FetchFormat,
         "rows": 32,
         "start": 32,      # first column; subtracted from every index
-        "count": 32,      # columns
+        "count": width_of(config.tile_bytes + 1),   # columns
         "pointers": 32,   # CSR: address of the second row pointer (the end of row 0), a multiple of 4
         "indices": 32,    # CSR: address of the first column index, a multiple of 2
         "values": 32,     # any byte: address of the first value; dense: of row 0, column `start`
@@ -319,9 +319,9 @@ def TileJob(config: Config) -> data.StructLayout:
     """A tile of B to be loaded: k_count rows, n_count columns from n_start on."""
     return data.StructLayout({
         "format": BFormat,
-        "k_count": 32,
+        "k_count": width_of(config.tile_bytes + 1),
         "n_start": 32,
-        "n_count": 32,
+        "n_count": width_of(config.max_block_columns + 1),
         "pointers": 32,
         "indices": 32,
         "values": 32,
@@ -341,7 +341,7 @@ def CollectorJob(config: Config) -> data.StructLayout:
     """What becomes of the sums of a job, and where they go."""
     return data.StructLayout({
         "rows": 32,
-        "n_count": 32,
+        "n_count": width_of(config.max_block_columns + 1),
         "group_log2": width_of(config.lane_bits + 1),
         "accumulate": 1,
         "out_int8": 1,

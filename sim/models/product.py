@@ -102,8 +102,8 @@ def _matrix(read: _Memory, d: Mapping[str, int], name: str, form: int, rows: int
     if not faults:
         values = read.values(d[f"{name}_values"], nnz, "i1")
         for row, (begin, end) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
-            local = (indices[begin:end] - start) % (1 << 32)
-            inside = local < count
+            local = indices[begin:end] - start
+            inside = (local >= 0) & (local < count)
             np.add.at(result[row], local[inside], values[begin:end][inside].astype(np.int64))
     return result
 
