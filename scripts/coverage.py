@@ -35,13 +35,13 @@ def main() -> int:
         print(branch_table(coverage))
         print("\nbranches that were not taken:\n")
         for branch in coverage.missed():
-            reason = reason_for_branch(branch)
+            reason = reason_for_branch(branch, name)
             unexplained += reason is None
             print(f"- {branch.block}, line {branch.line}, {branch.kind} of `{branch.text}`: {reason or '?'}")
         missed = [point for point, count in coverage.points.items() if not count]
         print(f"\n{len(coverage.points) - len(missed)} of {len(coverage.points)} points hit\n")
         for point in missed:
-            reason = reason_for_point(point)
+            reason = reason_for_point(point, name)
             unexplained += reason is None
             print(f"- {point} ({coverage.meanings[point]}): {reason or '?'}")
     return 1 if unexplained else 0

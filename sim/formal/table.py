@@ -4,12 +4,15 @@ from . import (
     axi,
     chains,
     collecting,
+    commanding,
     control,
     guarding,
+    joining,
     lanes,
     offers,
     queues,
     reading,
+    rows,
     segments,
     skipping,
     tokens,
@@ -18,8 +21,8 @@ from .bench import Proof
 
 __all__ = ["PROOFS", "UNPROVEN", "chosen"]
 
-_FAMILIES = (queues, tokens, axi, guarding, control, reading, segments, collecting, chains, lanes, skipping,
-             offers)
+_FAMILIES = (queues, tokens, axi, guarding, control, reading, segments, collecting, chains, lanes, rows,
+             joining, skipping, commanding, offers)
 PROOFS: tuple[Proof, ...] = tuple(proof for family in _FAMILIES for proof in family.PROOFS)
 
 
@@ -31,7 +34,6 @@ UNPROVEN = {
     "Collector": _PARTS,
     "CollectorControl": "its jobs' stability rests on their takers' order",
     "CollectorPath": _PARTS,
-    "CommandProcessor": "only what leaves it is proven: `supervisor`, `guard_*`, `array_windows`",
     "Core": _PARTS,
     "DescriptorCheck": _ARITHMETIC,
     "ExtentCheck": "the guard behind it is proven whatever it says",

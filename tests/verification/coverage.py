@@ -11,6 +11,7 @@ from hdl.emit import emit_verilog
 from hdl.top import Top
 
 from .campaign import VerilogDesign, play_once, record
+from .constants import Constants
 from .mutants import block_of
 from .points import POINT_PREFIX, point_verilog, points_in_hardware
 from .system import ARRAY
@@ -19,8 +20,8 @@ __all__ = ["Branch", "Coverage", "branch_table", "measure"]
 
 _OPTIONS = ("--coverage-line", "--coverage-user")
 _RECORD = re.compile(r"^C '(.*)' (\d+)$")
-_NO_BRANCH = re.compile(r"dump_module\$|if \(\d+'h[0-9a-f]+\)|casez \(\d+'h")
-"""A trick of Yosys's printer for Icarus, and conditions that the configuration makes constant."""
+_NO_BRANCH = re.compile(r"dump_module\$|if \(\d+'h[0-9a-f]+\)|casez \(\d+'h|= \d+'h[0-9a-f]+ \?")
+"""A trick of Yosys's printer for Icarus, and conditions that are printed as constants."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,12 @@ def measure(config: Config, directory: Path, *, random_jobs: int, report: Callab
     points.write_text(point_verilog(coverage.meanings))
     counting = VerilogDesign(directory / "branches.v", mutants=False, more=(points,))
     play_once(config, counting, recording, directory, extra_options=_OPTIONS)
-    _read_counts(directory / "play" / "coverage.dat", text, coverage)
+    _read_counts(directory / "play" / "coverage.dat", text, Constants(directory / "branches.v"), coverage)
     return coverage
 
 
-def _read_counts(path: Path, text: str, coverage: Coverage) -> None:
+def _read_counts(path: Path, text: str, constants: Constants, coverage: Coverage) -> None:
+    """Conditions that the configuration makes constant are no branches."""
     lines = text.split("\n")
     modules, current = [], ""
     for line in lines:
@@ -106,6 +108,8 @@ def _read_counts(path: Path, text: str, coverage: Coverage) -> None:
             source = lines[number - 1].strip()
             if _NO_BRANCH.search(source) or (keys.get("o") == "case" and _NO_BRANCH.search(
                     next(line for line in reversed(lines[:number - 1]) if "casez" in line))):
+                continue
+            if constants.is_constant(modules[number - 1], source):
                 continue
             # What it does tells a branch better than a condition that has no name of its own.
             text = source if source.startswith("assign") else f"{source} {lines[number].strip()}"

@@ -11,7 +11,7 @@ from hdl.config import Config
 from .campaign import VerilogDesign, record, replay
 from .corpus import JOBS, Session
 from .mutants import Mutant, make_mutants, read_array
-from .proofs import prove_inductive, prove_unobservable
+from .proofs import prove_related, prove_unobservable
 
 __all__ = ["Outcome", "campaign", "kill_rate", "table"]
 
@@ -58,10 +58,9 @@ def campaign(config: Config, count: int, seed: int, directory: Path, *, random_j
     read = read_array(config, directory)
     proofs = prove_unobservable(living, read, directory)
     report(f"{len(proofs)} of the others are unobservable in this configuration")
-    for mutant in living:
-        if mutant.number not in proofs and (proof := prove_inductive(mutant, read, directory)):
-            proofs[mutant.number] = proof
-            report(f"mutant {mutant.number} is {proof}")
+    living = [mutant for mutant in living if mutant.number not in proofs]
+    proofs |= prove_related(living, read, directory, most_columns=config.max_block_columns,
+                            report=report)
     return [Outcome(config.name, mutant, killed.get(mutant.number, ""), proofs.get(mutant.number, ""))
             for mutant in mutants]
 

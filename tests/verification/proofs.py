@@ -1,27 +1,25 @@
-"""Proofs that a mutant cannot be told from the array, by Yosys.
+"""Proofs that a mutant cannot be told from the array.
 
 Two kinds, tried in this order:
 
 unobservable
-    In the whole array, flattened, optimised and cut into bits, nothing depends on the mutant's switch. What
-    the configuration makes constant, and bits that nobody reads, end here.
-inductive
-    The mutant's module, or a module around it, and the same with the mutant in it, as a miter. All registers
-    and outputs are equal at the end of a cycle if all registers and inputs are at its beginning, for any
-    input: `equiv_induct`, which takes some cycles at once.
+    In the whole array, flattened, optimised and cut into bits by Yosys, nothing depends on the mutant's
+    switch. What the configuration makes constant, and bits that nobody reads, end here.
+related
+    A relation between the registers of the array and of the mutant holds for ever and makes their pins equal;
+    see `relation.py`. A payload whose valid is low, and states that are never reached, end here.
 """
 
-import re
+from collections.abc import Callable
 from pathlib import Path
 
 from .mutants import Mutant
+from .netlist import export
+from .relation import Relations
 from .system import ARRAY
 from .yosys import run_yosys
 
-__all__ = ["holders", "prove_inductive", "prove_unobservable"]
-
-_INDUCTION_CYCLES = 4
-_PROOF_SECONDS = 120
+__all__ = ["prove_related", "prove_unobservable"]
 
 
 def prove_unobservable(mutants: list[Mutant], read: str, directory: Path) -> dict[int, str]:
@@ -41,44 +39,21 @@ def prove_unobservable(mutants: list[Mutant], read: str, directory: Path) -> dic
             if not (directory / f"uses{mutant.number}.txt").read_text().strip()}
 
 
-def holders(module: str, verilog: str) -> list[str]:
-    """The module and those around it, from the inside out, without the array itself: that is too large."""
-    inside: dict[str, str] = {}
-    current = ""
-    for line in verilog.split("\n"):
-        if line.startswith("module "):
-            current = _name(line.split()[1])
-        elif (match := re.match(r"  \\?(\S+)\s+\\?\S+\s+\($", line)) and match[1] != "module":
-            inside.setdefault(match[1], current)
-    chain = [module]
-    while (around := inside.get(chain[-1])) not in (None, ARRAY, f"{ARRAY}.core"):
-        assert around is not None
-        chain.append(around)
-    return chain
+def prove_related(mutants: list[Mutant], read: str, directory: Path, *, most_columns: int | None = None,
+                  report: Callable[[str], None] = lambda text: None) -> dict[int, str]:
+    """Numbers of those mutants for which a relation was found, with the proof's kind.
 
-
-def _name(text: str) -> str:
-    return text.partition("(")[0].lstrip("\\")
-
-
-def prove_inductive(mutant: Mutant, read: str, directory: Path) -> str:
-    """The proof's kind with the module in which the mutant makes no difference, or ""."""
-    for module in holders(mutant.module, (directory / "array.v").read_text()):
-        if _equal(mutant, module, read, directory):
-            return f"inductive in {module.removeprefix(ARRAY).lstrip('._')}"
-    return ""
-
-
-def _equal(mutant: Mutant, module: str, read: str, directory: Path) -> bool:
-    # Only registers and ports keep their names: what lies between them may differ.
-    prepare = (f"hierarchy -top {module}\nflatten\nmemory_map\nopt -fast\nopt_clean\n"
-               "select -set registers t:$*dff* %co1:+[Q] w:* %i\n"
-               "rename -hide w:* @registers %d\nopt_clean\n")
-    # Read once: names of cells count on from what was read before.
-    script = (f"{read}design -save array\n{prepare}rename {module} gold\ndesign -stash gold\n"
-              f"design -load array\n{mutant.command}\n{prepare}rename {module} gate\ndesign -stash gate\n"
-              "design -copy-from gold -as gold gold\ndesign -copy-from gate -as gate gate\n"
-              "equiv_make gold gate equiv\nhierarchy -top equiv\nopt_clean\nequiv_simple -undef\n"
-              f"equiv_induct -undef -seq {_INDUCTION_CYCLES}\nequiv_status -assert\n")
-    output = run_yosys(script, directory, f"equal{mutant.number}", check=False, seconds=_PROOF_SECONDS)
-    return "Equivalence successfully proven" in output
+    With `most_columns` a second search assumes that no job on offer has more columns.
+    """
+    if not mutants:
+        return {}
+    relations = Relations(export(mutants, read, directory))
+    found: dict[int, str] = {}
+    for limited in (False, True)[:1 + (most_columns is not None)]:
+        if limited and most_columns is not None:
+            relations.assume_limits(most_columns)
+        for mutant in mutants:
+            if mutant.number not in found and (proof := relations.prove(mutant.number)):
+                found[mutant.number] = proof + " within limits" * limited
+                report(f"mutant {mutant.number} is {found[mutant.number]}")
+    return found

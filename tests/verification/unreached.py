@@ -10,6 +10,7 @@ _BLOCKED = ("BLOCKED is for a burst outside the windows that a fault of the arra
             "every job are checked before; the guard's proofs and tests make such bursts")
 _DENSIFIER = ("the array's chains end a row on its last word; the block also allows an empty end behind it "
               "(tests/test_collector.py, and its proof)")
+_PACKED = "only packed tiles, which this configuration has not"
 
 BRANCHES: tuple[tuple[str, str, str, str], ...] = (
     (r"command", r"if", r"= 8'h09;", _BLOCKED),
@@ -24,23 +25,37 @@ BRANCHES: tuple[tuple[str, str, str, str], ...] = (
      "a beat holds one row of a part only where the port is as wide as the lanes (`tiny`)"),
     (r"supervisor", r"if", r"if \(\\\$signal \) begin _\d+_\[16:1\] = 16'h0000;",
      "a soft reset stops a job before it can end by itself"),
+    (r"counters", r"else", r"= total_", "a counter is full only after 2**32 cycles"),
     (r"fetch", r"else", r"\{ 1'h1, ", "the check and the tile loader hand on no matrix without rows"),
     (r"fetch\.cutter", r"if", r"marks\[",
      "the second mark of a pair never becomes the window's first: the first one does"),
 )
 """Block, kind and text of the branch (regular expressions), and the reason."""
 
-POINTS: dict[str, str] = {}
-"""Point to the reason."""
+TINY: tuple[tuple[str, str, str, str], ...] = (
+    (r"core\.collector\.path\.densifier", r".*", r"= 1'h[01];", _DENSIFIER),
+    (r"core\.router", r"cond_then", r"job\[\d+\] \? .*word_row", _PACKED),
+    (r"pe\.store", r"cond_then", r"\? _data\[.*\] : _data\[", _PACKED),
+    (r"pe\.walker", r"cond_then", r"\? 2'h2 : 2'h1", _PACKED),
+    (r"pe\.row_queue", r"cond_then", r"can\[1\]|\? 2'h2 : 2'h1", "which of two chains is next: there is one"),
+    (r"core\.tile_loader\.dense", r"else", r"if \(_parts\)",
+     "a chunk at work that is not done has rows left: beats of one word are never split"),
+    (r"core\.tile_loader\.dense", r"if|else|elsif", r"end else if \(",
+     "steps of two words at once: a beat has one"),
+)
+"""The same for the configuration `tiny` alone."""
+
+POINTS: dict[str, dict[str, str]] = {"tiny": {"error_packed_overflow": _PACKED}}
+"""Configuration and point to the reason."""
 
 
-def reason_for_branch(branch: Branch) -> str | None:
-    for block, kind, text, reason in BRANCHES:
+def reason_for_branch(branch: Branch, config: str) -> str | None:
+    for block, kind, text, reason in (*BRANCHES, *(TINY if config == "tiny" else ())):
         matches = re.fullmatch(block, branch.block) and re.fullmatch(kind, branch.kind)
         if matches and re.search(text, branch.text):
             return reason
     return None
 
 
-def reason_for_point(name: str) -> str | None:
-    return POINTS.get(name)
+def reason_for_point(name: str, config: str) -> str | None:
+    return POINTS.get(config, {}).get(name)

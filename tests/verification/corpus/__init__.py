@@ -1,0 +1,41 @@
+"""The jobs that mutants and coverage are measured with: of every kind, right and wrong, on every memory.
+
+Each job checks its result itself (against the golden model, or that the expected error is reported); what a
+Recorder writes down meanwhile is what every mutant must do, to the cycle.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from .host import doorbells, registers
+from .malformed import bad_csr, bad_fields, bus_errors, late_faults, packed_overflow, pointer_bits
+from .places import alignments, counts, far_apart, long_rows, odd_sums, reuse, wide_indices
+from .products import any_scales, cuts, drawn, extremes, finishes, formats, plans, row_lengths, widest
+from .session import ADDRESS_SPACE_BYTES, MEMORY_BYTES, STORAGE_BYTES, Session
+from .stops import broken_memory, endless, held_results, stops, windows
+
+__all__ = ["ADDRESS_SPACE_BYTES", "JOBS", "MEMORY_BYTES", "STORAGE_BYTES", "Session", "corpus", "finishes",
+           "registers"]
+
+RANDOM_JOBS = 40
+
+JOBS: tuple[Callable[[Session], None], ...] = (
+    finishes, registers, doorbells, row_lengths, cuts, reuse, wide_indices, extremes, any_scales, widest,
+    alignments, far_apart, long_rows, odd_sums, counts, formats, plans, windows, bad_fields, stops, endless,
+    bus_errors, bad_csr, pointer_bits, late_faults, held_results, broken_memory, packed_overflow)
+
+
+def corpus(session: Session, random_jobs: int = RANDOM_JOBS,
+           jobs: tuple[Callable[[Session], None], ...] = JOBS) -> Iterator[str]:
+    """Run the jobs, one after the other; the name of each before it runs."""
+    noise = session.rng.integers(0, 256, MEMORY_BYTES).astype(np.uint8)
+    session.recorder.write_memory(0, noise)
+    for job in jobs:
+        session.recorder.label(job.__name__)
+        yield job.__name__
+        job(session)
+    for number in range(random_jobs):
+        session.recorder.label(f"drawn {number}")
+        yield f"drawn {number}"
+        drawn(session)
