@@ -16,6 +16,8 @@ from sim.transport import Transport, TransportTimeout, open_simulator
 from .bound import bound
 from .config_file import config_by_preset
 from .job import DeviceError, Job, finished_job, job_without_array
+from .kernels import lower_embedding_bag, lower_gemv
+from .lowering import Lowering, lower
 from .plan import Plan
 from .planner import make_plan
 from .planner import plans as all_plans
@@ -69,7 +71,8 @@ class Device:
 
     Attributes
     ----------
-    last_job : Job of the last `matmul`, or None
+    last_job : Job of the last product, or None
+    last_lowering : how the last `einsum`, `gemv`, `residual` or `embedding_bag` became a product, or None
     """
 
     def __init__(self, config: Config | str = "base", simulator: str | Transport = "auto", *,
@@ -80,6 +83,7 @@ class Device:
             raise ValueError(f"watchdog_cycles = {watchdog_cycles}; it must be 0 to {(1 << 32) - 1}")
         self.config = config_by_preset(config) if isinstance(config, str) else config
         self.last_job: Job | None = None
+        self.last_lowering: Lowering | None = None
         self._name = simulator if isinstance(simulator, str) else ""
         self._memory_bytes = memory_bytes
         self._watchdog_cycles = watchdog_cycles
@@ -144,12 +148,13 @@ class Device:
 
     # ---- work ----------------------------------------------------------------------------------------
 
-    def plans(self, a: Any, b: Any, **options: Any) -> list[Plan]:
+    def plans(self, a: Any, b: Any, *, keep_order: bool = False, **options: Any) -> list[Plan]:
         """Every plan that is worth a look, cheapest first; options as of `matmul`."""
-        return all_plans(as_problem(a, b, **options), self.config)
+        return all_plans(as_problem(a, b, **options), self.config, keep_order=keep_order)
 
     def matmul(self, a: Any, b: Any, *, bias: Any = None, scale: Any = None, relu: bool = False,
-               out_dtype: npt.DTypeLike = np.int32, plan: Plan | None = None) -> npt.NDArray:
+               out_dtype: npt.DTypeLike = np.int32, plan: Plan | None = None,
+               keep_order: bool = False) -> npt.NDArray:
         """a @ b on the array, shapes as NumPy's `@` has them.
 
         Parameters
@@ -161,18 +166,19 @@ class Device:
         relu : negative sums become zero, before scaling
         out_dtype : int32 (sums wrap), or int8 (rounded to nearest, saturated)
         plan : one of `plans`, else the cheapest
+        keep_order : only plans in which `a` streams and `b` rests: the host transposes no operand
 
         Raises OperandError for what cannot be multiplied or does not fit, DeviceError for what the array
         reports, and the transport's errors.
         """
         problem = as_problem(a, b, bias=bias, scale=scale, relu=relu, out_dtype=out_dtype)
-        self.last_job = None
+        self.last_job = self.last_lowering = None
         if not problem.rows or not problem.columns:
             self.last_job = job_without_array(bound(self.config, problem.a, problem.b,
                                                     out_bytes=problem.out_bytes))
             return np.zeros(problem.result_shape, np.int8 if problem.out_int8 else np.int32)
         if plan is None:
-            plan = make_plan(problem, self.config)
+            plan = make_plan(problem, self.config, keep_order=keep_order)
         elif plan.config != self.config:
             raise DeviceError(f"the plan was made for configuration {plan.config.name!r}, "
                               f"the device has {self.config.name!r}")
@@ -186,9 +192,45 @@ class Device:
                                      image.descriptor_count, overflow)
         return unpack_result(problem, plan, image, transport.read_memory(image.c_address, image.c_bytes))
 
+    def _lowered(self, lowering: Lowering, **options: Any) -> npt.NDArray:
+        result = self.matmul(lowering.left, lowering.right, bias=lowering.bias,
+                             keep_order=lowering.keeps_order, **options)
+        self.last_lowering = lowering
+        return lowering.finish(result)
+
+    def einsum(self, subscripts: str, *operands: Any) -> npt.NDArray:
+        """What `numpy.einsum` makes of the same arguments, in int32 (sums wrap), as one product on the array.
+
+        See `zerolane.lower` for operands and errors; `explain` tells what the host had to do. Dense
+        results only.
+        """
+        return self._lowered(lower(subscripts, *operands))
+
+    def gemv(self, a: Any, x: Any, *, alpha: int = 1, beta: int = 0, b: Any = None,
+             transpose: bool = False) -> npt.NDArray:
+        """alpha·a@x + beta·b, or with aᵀ, exact in int32 (sums wrap); see `kernels.lower_gemv`."""
+        return self._lowered(lower_gemv(a, x, alpha=alpha, beta=beta, b=b, transpose=transpose))
+
+    def residual(self, a: Any, x: Any, b: Any) -> npt.NDArray:
+        """b - a@x, exact in int32 (sums wrap); see `kernels.lower_gemv`."""
+        return self._lowered(lower_gemv(a, x, alpha=-1, beta=1, b=b))
+
+    def embedding_bag(self, indices: Any, offsets: Any, table: Any, *, mode: str = "sum",
+                      per_sample_weights: Any = None, include_last_offset: bool = False) -> npt.NDArray:
+        """Sums (int32) or means (int8) of rows of `table`, bag by bag, as PyTorch's EmbeddingBag.
+
+        See `kernels.lower_embedding_bag`.
+        """
+        bags = lower_embedding_bag(indices, offsets, table, mode=mode, per_sample_weights=per_sample_weights,
+                                   include_last_offset=include_last_offset)
+        return self._lowered(bags.lowering, **bags.options)
+
     def explain(self) -> str:
-        """The last job's plan, measurements and counters in words."""
-        return self.last_job.explain() if self.last_job else "No job has run."
+        """How the last product was arrived at, its plan, measurements and counters, in words."""
+        if not self.last_job:
+            return "No job has run."
+        lines = [self.last_lowering.explain()] if self.last_lowering else []
+        return "\n".join([*lines, self.last_job.explain()])
 
     def activity(self) -> Activity:
         """What each part of the array did in each cycle of the last job, of a device made with `trace`."""

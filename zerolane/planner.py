@@ -26,17 +26,20 @@ _WORTH_A_LOOK = 2                  # times the best plan's cycles
 _LARGEST_STRETCH = 2               # of the lanes' cycles by uneven tokens, where something else limits
 
 
-def make_plan(problem: Problem, config: Config) -> Plan:
+def make_plan(problem: Problem, config: Config, *, keep_order: bool = False) -> Plan:
     """The plan with the fewest predicted cycles; its `alternatives` are the next best.
 
     Raises PlanError where there is none, with the reason.
     """
-    ranked = plans(problem, config)
+    ranked = plans(problem, config, keep_order=keep_order)
     return replace(ranked[0], alternatives=tuple(ranked[1:1 + _SHOWN_ALTERNATIVES]))
 
 
-def plans(problem: Problem, config: Config) -> list[Plan]:
-    """All plans that are worth a look, cheapest first; PlanError if there is none."""
+def plans(problem: Problem, config: Config, *, keep_order: bool = False) -> list[Plan]:
+    """All plans that are worth a look, cheapest first; PlanError if there is none.
+
+    With `keep_order` A streams and B rests; else B^T may stream against A^T, both transposed on the host.
+    """
     if not problem.rows or not problem.columns:
         raise PlanError(f"a result of shape {problem.result_shape} has no elements: nothing to plan")
     if problem.out_int8 and not config.scale_multipliers:
@@ -46,13 +49,16 @@ def plans(problem: Problem, config: Config) -> list[Plan]:
     searches = {}
     # The likelier orientation first: what it costs cuts the search in the other one short.
     stream_b = problem.b.sparse and not problem.a.sparse
-    for transposed in (stream_b, not stream_b):
+    for transposed in (False,) if keep_order else (stream_b, not stream_b):
         row_scale, column_scale = problem.row_scale, problem.column_scale
         if (row_scale if transposed else column_scale) is None:
             best = min((plan.cycles for plan in found), default=math.inf)
             searches[transposed] = _Search(problem, config, transposed, best)
             found += searches[transposed].run()
     found = [plan for plan in found if plan.descriptors <= _MOST_DESCRIPTORS]
+    if not searches:
+        raise PlanError("a scale for each column needs the product turned round (B^T against A^T), which "
+                        "keep_order forbids")
     if not found:
         raise PlanError(f"M, K, N = {problem.rows}, {problem.inner}, {problem.columns} takes more than "
                         f"{_MOST_DESCRIPTORS} descriptors on {config.name!r}: cut it in several products")
