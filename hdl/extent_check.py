@@ -150,10 +150,20 @@ class ExtentCheck(wiring.Component):
             ]
         else:
             arrays.append(_Array("b_values", "b_stride", loads, i.n_count, 0, tile_rows, i.b_stride))
+        csr = i.out_csr if config.csr_out else Const(0, 1)
+        entries = [
+            _Array("c_address", "c_capacity", csr & (i.c_capacity != 0), i.c_capacity, Mux(i.out_int8, 0, 2),
+                   write=True, possible=csr),
+            _Array("c_indices", "c_capacity", csr & (i.c_capacity != 0), i.c_capacity,
+                   Mux(i.csr_index32, 2, 1), write=True, possible=csr),
+            _Array("c_pointers", "c_pointers", csr, 4, 0, i.rows, 4, write=True, possible=csr),
+        ] if config.csr_out else []
         return [
             *arrays,
-            _Array("c_address", "c_stride", 1, Mux(i.out_raw, (words + 1) << word_log2, i.n_count),
-                   Mux(i.out_raw | i.out_int8, 0, 2), Mux(i.out_raw, groups, rows), i.c_stride, write=True),
+            *entries,
+            _Array("c_address", "c_stride", ~csr, Mux(i.out_raw, (words + 1) << word_log2, i.n_count),
+                   Mux(i.out_raw | i.out_int8, 0, 2), Mux(i.out_raw, groups, rows), i.c_stride,
+                   write=True, possible=~csr),
             _Array("cin_address", "cin_stride", i.accumulate, (words + 1) << word_log2, 0, groups,
                    i.cin_stride, possible=i.accumulate),
             _Array("params_address", "params_address", parameters.any(), i.rows,

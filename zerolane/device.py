@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from hdl.config import Config
 from hdl.descriptor import DESCRIPTOR_FIELDS
@@ -18,11 +19,12 @@ from .config_file import config_by_preset
 from .job import DeviceError, Job, finished_job, job_without_array
 from .kernels import lower_embedding_bag, lower_gemv
 from .lowering import Lowering, lower
+from .operands import OperandError
 from .plan import Plan
 from .planner import make_plan
 from .planner import plans as all_plans
 from .problem import Problem, as_problem
-from .runtime import Image, build_image, unpack_result
+from .runtime import Image, build_image, read_csr, unpack_result
 from .timeline import Activity, read_trace
 
 __all__ = ["Device", "DeviceError", "expected_result"]
@@ -37,9 +39,14 @@ _IRQ_ENABLE, _ABORT, _RESET = (1 << field.offset for field in register("CONTROL"
 
 
 def expected_result(a: Any, b: Any, *, bias: Any = None, scale: Any = None, relu: bool = False,
-                    out_dtype: npt.DTypeLike = np.int32) -> npt.NDArray:
+                    out_dtype: npt.DTypeLike = np.int32, out: str = "dense") -> Any:
     """What `Device.matmul` must return for the same arguments, by the golden model."""
-    return _golden(as_problem(a, b, bias=bias, scale=scale, relu=relu, out_dtype=out_dtype))
+    problem = as_problem(a, b, bias=bias, scale=scale, relu=relu, out_dtype=out_dtype, out=out)
+    if not problem.csr:
+        return _golden(problem)
+    words = problem.row_scale if problem.row_scale is not None else problem.scale
+    return golden.sparse_matmul(problem.a.stored, problem.b.stored, words, problem.relu,
+                                np.int8 if problem.out_int8 else np.int32, problem.drops_zeros)
 
 
 def _golden(problem: Problem) -> npt.NDArray:
@@ -154,7 +161,7 @@ class Device:
 
     def matmul(self, a: Any, b: Any, *, bias: Any = None, scale: Any = None, relu: bool = False,
                out_dtype: npt.DTypeLike = np.int32, plan: Plan | None = None,
-               keep_order: bool = False) -> npt.NDArray:
+               keep_order: bool = False, out: str = "dense", capacity: int | None = None) -> Any:
         """a @ b on the array, shapes as NumPy's `@` has them.
 
         Parameters
@@ -167,16 +174,22 @@ class Device:
         out_dtype : int32 (sums wrap), or int8 (rounded to nearest, saturated)
         plan : one of `plans`, else the cheapest
         keep_order : only plans in which `a` streams and `b` rests: the host transposes no operand
+        out : "dense", or "csr": a csr_array with sorted columns. Of two sparse operands its entries are the
+            places where nonzeros meet, a sum that cancels to zero included, as SciPy has it (zeros that an
+            operand stores make none); with a dense operand what is not zero.
+        capacity : entries that a CSR result gets room for; as many as it can have if nothing is said
 
         Raises OperandError for what cannot be multiplied or does not fit, DeviceError for what the array
         reports, and the transport's errors.
         """
-        problem = as_problem(a, b, bias=bias, scale=scale, relu=relu, out_dtype=out_dtype)
+        problem = as_problem(a, b, bias=bias, scale=scale, relu=relu, out_dtype=out_dtype, out=out,
+                             capacity=capacity)
         self.last_job = self.last_lowering = None
         if not problem.rows or not problem.columns:
             self.last_job = job_without_array(bound(self.config, problem.a, problem.b,
                                                     out_bytes=problem.out_bytes))
-            return np.zeros(problem.result_shape, np.int8 if problem.out_int8 else np.int32)
+            empty = np.zeros(problem.result_shape, np.int8 if problem.out_int8 else np.int32)
+            return sp.csr_array(empty) if problem.csr else empty
         if plan is None:
             plan = make_plan(problem, self.config, keep_order=keep_order)
         elif plan.config != self.config:
@@ -190,7 +203,17 @@ class Device:
         job_bound = bound(self.config, problem.a, problem.b, out_bytes=problem.out_bytes)
         self.last_job = finished_job(transport, self.config, plan, job_bound, image.used_bytes,
                                      image.descriptor_count, overflow)
+        if problem.csr:
+            return read_csr(problem, image, transport.read_memory)
         return unpack_result(problem, plan, image, transport.read_memory(image.c_address, image.c_bytes))
+
+    def spgemm(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
+        """a @ b of two sparse matrices as a csr_array; options as of `matmul`."""
+        for name, value in (("a", a), ("b", b)):
+            if not sp.issparse(value):
+                raise OperandError(f"{name} is dense; spgemm multiplies sparse matrices (matmul with "
+                                   "out='csr' makes CSR of a dense operand, too)")
+        return self.matmul(a, b, out="csr", **options)
 
     def _lowered(self, lowering: Lowering, **options: Any) -> npt.NDArray:
         result = self.matmul(lowering.left, lowering.right, bias=lowering.bias,
