@@ -58,6 +58,20 @@ def test_a_kernel_writes_operands_result_and_record(monkeypatch: pytest.MonkeyPa
     assert record["lowering"].splitlines()[0] in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("operands", [["a.npz", "fours.npz"], ["square.npz"]])
+def test_spgemm_writes_a_csr_result(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,
+                                    operands: list[str]) -> None:
+    sp.save_npz("fours.npz", sp.csr_array(np.array([[0, 1], [0, 0], [2, 0], [0, -1]], np.int8)))
+    sp.save_npz("square.npz", sp.csr_array(np.array([[0, 1, 1], [3, 0, 0], [-3, 0, 0]], np.int8)))
+    assert zerolane(monkeypatch, "run", "spgemm", *operands, "--preset", "large", "--out", "o") == 0
+    c = sp.load_npz("o/c.npz")
+    np.testing.assert_array_equal(c.toarray(), wide("o/a") @ wide("o/b"))
+    # The first row of the square cancels to zero, which is an entry.
+    assert c.format == "csr" and c.nnz == (3 if operands[0] == "a.npz" else 5)
+    assert json.loads(Path("o/run.json").read_text())["out_nnz"] == c.nnz
+    assert f"CSR with {c.nnz} entries" in capsys.readouterr().out
+
+
 def test_gemv_and_residual_add_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     a, x, b = wide("a"), np.load("v.npy").astype(int), np.load("three.npy")
     assert zerolane(monkeypatch, "run", "gemv", "a.npz", "v.npy", "three.npy", "--alpha", "-3", "--beta", "7",
@@ -84,6 +98,9 @@ def test_bags_run_from_files(monkeypatch: pytest.MonkeyPatch, options: list[str]
 @pytest.mark.parametrize("arguments, reason", [
     (["spmx", "a.npz"], "'spmx' is no kernel; it must be one of spmm"),
     (["spmv", "a.npz", "v.npy", "v.npy"], "spmv takes two operands"),
+    (["spgemm", "a.npz"], "4 columns of A against 3 rows of B"),
+    (["spgemm", "b.npy", "a.npz"], "2 columns of A against 3 rows of B"),
+    (["spgemm", "a.npz", "b.npy"], "configuration 'base' has csr_out = False"),
     (["dot", "v.npy", "v.npy", "v.npy"], "dot takes 2 operands; 3 are given"),
     (["dot", "v.npy", "three.npy"], "three.npy: values must be integers from -128 to 127"),
     (["spmspv", "a.npz", "six.npy"], "six.npy: shape (6, 3); it must be a vector"),

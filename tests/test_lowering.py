@@ -226,6 +226,26 @@ def test_kernels_run_on_the_array_itself(simulator):
             check(device, "ik,kj->ij", *trap(name, rng))
 
 
+@pytest.mark.parametrize("text", ["ik,kj->ij", "ki,jk->ij", "ik,kj->ji", "ki,jk->ji"])
+@pytest.mark.parametrize("forms", [("csr", "csr"), ("csc", "csr"), ("dense", "coo"), ("csr", "dense")])
+def test_a_matrix_product_can_be_csr(text, forms):
+    rng = np.random.default_rng(3)
+    operands = [draw(rng, (9, 9), 0.2, form) for form in forms]
+    device = device_of("large")
+    result = device.einsum(text, *operands, out="csr")
+    assert result.format == "csr" and result.has_sorted_indices
+    np.testing.assert_array_equal(result.toarray(), np.einsum(text, *[wide(value) for value in operands]))
+
+
+@pytest.mark.parametrize("text, shapes, words", [
+    ("ij,j->i", [(3, 3), (3,)], "only a product of two whose result is a matrix"),
+    ("ijk,k->ij", [(3, 3, 3), (3,)], "takes its rows from one operand"),
+    ("ijk,jr,kr->ir", [(3, 3, 3), (3, 3), (3, 3)], "only a product of two")])
+def test_what_cannot_be_csr_is_refused(text, shapes, words):
+    with pytest.raises(EinsumError, match=words):
+        device_of("large").einsum(text, *[np.ones(shape, np.int8) for shape in shapes], out="csr")
+
+
 def test_the_front_door_takes_a_device():
     a, b = np.full((2, 3), 5, np.int8), np.full((3, 4), 7, np.int8)
     device = device_of()

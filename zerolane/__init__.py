@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy.typing as npt
-
 from hdl.config import PRESETS, Config, ConfigError
 from zerolane.device import Device, DeviceError
 from zerolane.lowering import lower
@@ -11,9 +9,9 @@ from zerolane.lowering import lower
 __all__ = ["PRESETS", "Config", "ConfigError", "Device", "DeviceError", "einsum", "lower"]
 
 
-def einsum(subscripts: str, *operands: Any, device: Device | None = None) -> npt.NDArray:
+def einsum(subscripts: str, *operands: Any, device: Device | None = None, out: str = "dense") -> Any:
     """`Device.einsum` on `device`, or on a device of preset `base` that lives for this call only."""
     if device is not None:
-        return device.einsum(subscripts, *operands)
+        return device.einsum(subscripts, *operands, out=out)
     with Device() as own:
-        return own.einsum(subscripts, *operands)
+        return own.einsum(subscripts, *operands, out=out)

@@ -236,6 +236,8 @@ def _print_record(record: dict[str, Any]) -> None:
     rows, inner, columns = record["shape"]
     console.print(f"{record['kernel']} {record['matrix']}: {rows} x {inner} times {inner} x {columns}, "
                   f"{record['nnz']:,} nonzeros, {record['out_dtype']} out, preset {record['preset']}")
+    if "out_nnz" in record:
+        console.print(f"result: CSR with {record['out_nnz']:,} entries")
     if "lowering" in record:
         console.print(record["lowering"], markup=False)
     console.print(f"plan: {record['plan']}")

@@ -14,7 +14,7 @@ from sim import golden
 from sim.trace import TRACE_FILE, TracedTop, traced_activities
 from sim.transport import Transport, TransportTimeout, open_simulator
 
-from .bound import bound
+from .bound import bound, csr_bound
 from .config_file import config_by_preset
 from .job import DeviceError, Job, finished_job, job_without_array
 from .kernels import lower_embedding_bag, lower_gemv
@@ -200,12 +200,16 @@ class Device:
         for address, content in image.pieces:
             transport.write_memory(address, content)
         overflow = self._run(transport, image, plan)
-        job_bound = bound(self.config, problem.a, problem.b, out_bytes=problem.out_bytes)
+        if problem.csr:
+            result = read_csr(problem, image, transport.read_memory)
+            job_bound = csr_bound(self.config, problem.a, problem.b, result.nnz, out_bytes=problem.out_bytes)
+        else:
+            content = transport.read_memory(image.c_address, image.c_bytes)
+            result = unpack_result(problem, plan, image, content)
+            job_bound = bound(self.config, problem.a, problem.b, out_bytes=problem.out_bytes)
         self.last_job = finished_job(transport, self.config, plan, job_bound, image.used_bytes,
                                      image.descriptor_count, overflow)
-        if problem.csr:
-            return read_csr(problem, image, transport.read_memory)
-        return unpack_result(problem, plan, image, transport.read_memory(image.c_address, image.c_bytes))
+        return result
 
     def spgemm(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
         """a @ b of two sparse matrices as a csr_array; options as of `matmul`."""
@@ -213,21 +217,22 @@ class Device:
             if not sp.issparse(value):
                 raise OperandError(f"{name} is dense; spgemm multiplies sparse matrices (matmul with "
                                    "out='csr' makes CSR of a dense operand, too)")
-        return self.matmul(a, b, out="csr", **options)
+        return self._lowered(Lowering("SpGEMM", a, b, lambda result: result, csr=True), **options)
 
-    def _lowered(self, lowering: Lowering, **options: Any) -> npt.NDArray:
+    def _lowered(self, lowering: Lowering, **options: Any) -> Any:
         result = self.matmul(lowering.left, lowering.right, bias=lowering.bias,
-                             keep_order=lowering.keeps_order, **options)
+                             keep_order=lowering.keeps_order, out="csr" if lowering.csr else "dense",
+                             **options)
         self.last_lowering = lowering
         return lowering.finish(result)
 
-    def einsum(self, subscripts: str, *operands: Any) -> npt.NDArray:
+    def einsum(self, subscripts: str, *operands: Any, out: str = "dense") -> Any:
         """What `numpy.einsum` makes of the same arguments, in int32 (sums wrap), as one product on the array.
 
-        See `zerolane.lower` for operands and errors; `explain` tells what the host had to do. Dense
-        results only.
+        See `zerolane.lower` for operands and errors; `explain` tells what the host had to do. With `out`
+        "csr" the result is a csr_array, see `matmul`.
         """
-        return self._lowered(lower(subscripts, *operands))
+        return self._lowered(lower(subscripts, *operands, out=out))
 
     def gemv(self, a: Any, x: Any, *, alpha: int = 1, beta: int = 0, b: Any = None,
              transpose: bool = False) -> npt.NDArray:

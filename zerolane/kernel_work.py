@@ -11,7 +11,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from sim import golden
-from zerolane.device import Device
+from zerolane.device import Device, expected_result
 from zerolane.formats import load_matrix, load_tensor
 from zerolane.quantize import random_dense, random_values
 from zerolane.scaling import scale_words
@@ -26,6 +26,7 @@ _RANDOM_DENSITY = 0.25
 class NamedKernel(StrEnum):
     """Kernels beside the plain products."""
 
+    SPGEMM = "spgemm"                 # two sparse matrices, CSR out; A times itself if B is left out
     SPMSPV = "spmspv"                 # matrix, sparse vector
     DOT = "dot"                       # two vectors
     GEMV = "gemv"                     # matrix, vector, b: alpha·A@x + beta·b
@@ -71,8 +72,8 @@ class KernelWork:
     kernel: NamedKernel
     name: str
     operands: dict[str, Any]
-    run: Callable[[Device], npt.NDArray] = field(repr=False)
-    expected: Callable[[], npt.NDArray] = field(repr=False)
+    run: Callable[[Device], Any] = field(repr=False)
+    expected: Callable[[], Any] = field(repr=False)
 
 
 def prepare_kernel(kernel: NamedKernel, paths: list[Path], options: KernelOptions, values: Values,
@@ -85,8 +86,8 @@ def prepare_kernel(kernel: NamedKernel, paths: list[Path], options: KernelOption
         raise WorkError(f"--cols {options.columns}; it must be at least 1")
     if not 0 <= options.mode < 3:
         raise WorkError(f"--mode {options.mode}; it must be 0, 1 or 2")
-    make = {NamedKernel.SPMSPV: _spmspv, NamedKernel.DOT: _dot, NamedKernel.GEMV: _gemv,
-            NamedKernel.RESIDUAL: _gemv, NamedKernel.EMBEDDING_BAG: _embedding_bag,
+    make = {NamedKernel.SPGEMM: _spgemm, NamedKernel.SPMSPV: _spmspv, NamedKernel.DOT: _dot,
+            NamedKernel.GEMV: _gemv, NamedKernel.RESIDUAL: _gemv, NamedKernel.EMBEDDING_BAG: _embedding_bag,
             NamedKernel.TTV: _tensor, NamedKernel.TTM: _tensor, NamedKernel.MTTKRP: _tensor}[kernel]
     return make(kernel, _Files(kernel, paths, values, seed), options)
 
@@ -158,6 +159,15 @@ def _einsum(files: _Files, text: str, operands: dict[str, Any]) -> KernelWork:
 
     return KernelWork(files.kernel, files.name, operands,
                       lambda device: device.einsum(text, *operands.values()), expected)
+
+
+def _spgemm(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
+    files.most(2)
+    a = sp.csr_array(files.of_two_dimensions(0))
+    b = sp.csr_array(files.of_two_dimensions(1)) if len(files.paths) > 1 else a
+    _same(a.shape[1], b.shape[0], "columns of A", "rows of B")
+    return KernelWork(kernel, files.name, {"a": a, "b": b}, lambda device: device.spgemm(a, b),
+                      lambda: expected_result(a, b, out="csr"))
 
 
 def _spmspv(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:

@@ -1,7 +1,7 @@
 """From subscripts to one product on the array."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class Lowering:
     finish : from the product's result to the one that was asked for
     host : what the host does beside laying the operands out, in words
     bias : of the product, or None
+    csr : the result is CSR, and `finish` passes it on
     keeps_order : the product must run as it is, left streaming: turning it round costs the host a
         transposition of a sparse operand
     """
@@ -33,10 +34,11 @@ class Lowering:
     kernel: str
     left: Any
     right: Any
-    finish: Callable[[npt.NDArray], npt.NDArray] = field(repr=False)
+    finish: Callable[[Any], Any] = field(repr=False)
     host: tuple[str, ...] = ()
     bias: npt.NDArray[np.int32] | None = None
     keeps_order: bool = False
+    csr: bool = False
 
     def explain(self) -> str:
         """In words, a line for what was recognised and one for each thing that the host does."""
@@ -45,7 +47,8 @@ class Lowering:
         return "\n".join(lines + [f"  on the host: {step}" for step in self.host])
 
 
-def lower(text: str, *operands: Any, bias: npt.NDArray[np.int32] | None = None) -> Lowering:
+def lower(text: str, *operands: Any, bias: npt.NDArray[np.int32] | None = None,
+          out: str = "dense") -> Lowering:
     """How `Device.einsum` does it.
 
     Parameters
@@ -54,6 +57,7 @@ def lower(text: str, *operands: Any, bias: npt.NDArray[np.int32] | None = None) 
     operands : int8; dense of any number of dimensions; sparse vectors, matrices of any format, and
         `scipy.sparse.coo_array` of three and more dimensions
     bias : int32 of the result's shape, added; results of one dimension only
+    out : "dense" or "csr"; CSR of products whose result is a matrix
 
     Raises EinsumError for subscripts that the array cannot do, OperandError for operands.
     """
@@ -64,8 +68,11 @@ def lower(text: str, *operands: Any, bias: npt.NDArray[np.int32] | None = None) 
     if bias is not None and (len(result_shape) != 1 or bias.shape != result_shape):
         raise subscripts.refuse(f"a bias of shape {bias.shape}; it must have the shape of a result of one "
                                 "dimension")
+    if out == "csr" and (len(operands) != 2 or len(result_shape) != 2):
+        raise subscripts.refuse("only a product of two whose result is a matrix can be CSR; ask for a dense "
+                                "result")
     if len(operands) == 2:
-        return _pair(subscripts, operands, bias)
+        return _pair(subscripts, operands, bias, out == "csr")
     if len(operands) == 3:
         return _mttkrp(subscripts, operands)
     raise subscripts.refuse(f"{len(operands)} operands; the array multiplies two, or three as in "
@@ -85,9 +92,17 @@ def _check(operand: Any, name: str) -> None:
 # ---- two operands: every product that is a matrix product after matricization ---------------------------
 
 
-def _pair(subscripts: Subscripts, operands: tuple[Any, ...], bias: npt.NDArray[np.int32] | None) -> Lowering:
-    """The order of the two in which the host has least to do."""
+def _pair(subscripts: Subscripts, operands: tuple[Any, ...], bias: npt.NDArray[np.int32] | None,
+          csr: bool) -> Lowering:
+    """The order of the two in which the host has least to do; of CSR the one that makes its rows."""
     both = [_ordered(subscripts, operands, bias, swapped) for swapped in (False, True)]
+    if csr:
+        roles = pair_roles(subscripts)
+        if len(roles.rows) != 1 or len(roles.columns) != 1:
+            raise subscripts.refuse("a CSR result takes its rows from one operand and its columns from the "
+                                    "other; ask for a dense result")
+        chosen = both[subscripts.output[0] == roles.columns][1]
+        return replace(chosen, csr=True, finish=lambda result: result)
     return min(both, key=lambda order: order[0])[1]
 
 

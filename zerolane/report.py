@@ -21,9 +21,9 @@ __all__ = ["Outcome", "Request", "run_kernel", "run_request", "run_work", "write
 
 @dataclass(frozen=True)
 class Outcome:
-    """A kernel's raw result and its record (see `run_work`)."""
+    """A kernel's raw result, an ndarray or a csr_array, and its record (see `run_work`)."""
 
-    c: np.ndarray
+    c: Any
     scale: float | None
     record: dict[str, Any]
 
@@ -113,7 +113,6 @@ def run_kernel(device: Device, work: KernelWork) -> Outcome:
     assert lowering is not None
     left = lowering.left
     expected = work.expected()
-    same = c.shape == expected.shape and c.dtype == expected.dtype
     record = {
         "kernel": work.kernel.value,
         "matrix": work.name,
@@ -123,9 +122,21 @@ def run_kernel(device: Device, work: KernelWork) -> Outcome:
         **_measured(device, seconds),
         "lowering": lowering.explain(),
         "quantization_error": None,
-        "mismatches": int((c != expected).sum()) if same else max(1, expected.size),
-    }
+        "mismatches": _differences(c, expected),
+    } | ({"out_nnz": int(c.nnz)} if sp.issparse(c) else {})
     return Outcome(c, None, record)
+
+
+def _differences(found: Any, expected: Any) -> int:
+    """Elements that differ; all of them where already shape, type or the places of entries do."""
+    if found.shape != expected.shape or found.dtype != expected.dtype:
+        return max(1, expected.size)
+    if not sp.issparse(found):
+        return int((found != expected).sum())
+    if not (np.array_equal(found.indptr, expected.indptr)
+            and np.array_equal(found.indices, expected.indices)):
+        return max(1, expected.nnz)
+    return int((found.data != expected.data).sum())
 
 
 def _save(folder: Path, name: str, value: npt.NDArray | sp.sparray) -> None:
