@@ -187,9 +187,13 @@ class ProcessingElement(wiring.Component):
     def _finish_rows(self, m: Module, drain, sums) -> None:
         """Drained sums become words of the chain."""
         drained = self._later(m, drain, Drain(self._config), DRAIN_LATENCY_CYCLES)
-        word = self._row_queue.i
+        word, comes = self._row_queue.i, drained.push
+        if self._config.csr_out:
+            # A word without any sum is not worth its way, unless it ends the row.
+            comes = drained.push & (Cat(total.valid for total in sums).any() | drained.last)
+            m.d.comb += self._row_queue.i_skips.eq(drained.push & ~comes)
         m.d.comb += [
-            word.valid.eq(drained.push),
+            word.valid.eq(comes),
             word.p.word.eq(self._first_word + drained.access.word),
             word.p.last.eq(drained.last),
             word.p.valid.eq(Cat(total.valid for total in sums)),

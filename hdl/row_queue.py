@@ -35,6 +35,7 @@ class RowQueue(wiring.Component):
     i_empties : so many empty rows close, after the touched one
     i_last : the job's last row has closed; what comes when all is out begins at chain 0
     i : stream of ChainWord, always taken; words of the touched rows in order
+    i_skips : one of the reserved words will not come (only with `csr_out`)
     o_room : a touched row may close
     o_run_room : MAX_CLOSES empty rows may close
     o : for each chain, stream of ChainWord
@@ -51,7 +52,7 @@ class RowQueue(wiring.Component):
             "o_room": Out(1),
             "o_run_room": Out(1),
             "o": Out(stream.Signature(ChainWord(config))).array(config.chains),
-        })
+        } | ({"i_skips": In(1)} if config.csr_out else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -80,8 +81,9 @@ class RowQueue(wiring.Component):
             words.i.p.eq(self.i.p),
             words.o.ready.eq(pops),
         ]
+        skips = self.i_skips if config.csr_out else 0
         m.d.sync += [
-            reserved.eq(reserved + Mux(self.i_touched, self.i_own_words, 0) - pops),
+            reserved.eq(reserved + Mux(self.i_touched, self.i_own_words, 0) - pops - skips),
             trailing.eq(Mux(self.i_touched | moves, 0, trailing) + self.i_empties),
         ]
 

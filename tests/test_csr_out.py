@@ -112,23 +112,23 @@ def csr_job(config, seed, **fixed):
     return CsrJob(config, **values, seed=seed)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", CONFIGS)
 def test_random_jobs_in_a_row_write_what_the_model_writes(name, seed):
     config = CONFIGS[name]
-    jobs = [csr_job(config, f"{name} {seed} {number}") for number in range(8)]
-    run_jobs(config, jobs, seed=seed, gap=0.3 * (seed % 2), stall=0.3 * seed)
+    jobs = [csr_job(config, f"{name} {seed} {number}") for number in range(6)]
+    run_jobs(config, jobs, seed=seed, gap=0.3 * seed, stall=0.4 * seed)
 
 
 @pytest.mark.parametrize("name", ["tiny", "large", "square"])
 def test_jobs_of_dense_and_of_sparse_results_follow_each_other(name):
     config = CONFIGS[name]
     jobs = [csr_job(config, f"mixed {number}") if number % 2 else random_job(config, f"mixed {number}")
-            for number in range(10)]
+            for number in range(6)]
     run_jobs(config, jobs, seed=4, gap=0.1, stall=0.2)
 
 
-@pytest.mark.parametrize("name", ["tiny", "base"])
+@pytest.mark.parametrize("name", ["tiny", "small"])
 @pytest.mark.parametrize("density", [0.0, 1.0])
 def test_results_of_many_blocks_come_whole(name, density):
     """Rows enough for some blocks of row pointers, entries enough for some of indices and values."""
@@ -140,10 +140,10 @@ def test_results_of_many_blocks_come_whole(name, density):
                                  seed=extra)], seed=extra, stall=0.05 * extra)
 
 
-@pytest.mark.parametrize("name", ["tiny", "base"])
+@pytest.mark.parametrize("name", ["tiny", "small"])
 def test_nothing_is_written_past_the_room_and_the_size_needed_is_told(name):
     config = CONFIGS[name]
-    for capacity in range(9):
+    for capacity in (0, 1, 3, 4, 8):
         job = CsrJob(config, rows=5, n_count=9, density=0.8, capacity=capacity, seed=1)
         assert job.needed > 8
         run_jobs(config, [job], stall=0.1)

@@ -16,6 +16,7 @@ from tests.products import draw_matrix
 from tests.simulators import COCOTB_SIMULATORS, need
 from zerolane.device import Device, DeviceError, expected_result
 from zerolane.operands import OperandError
+from zerolane.plan import Plan
 
 CONFIG = Config(name="csr_small", pes=2, lanes=4, port_bytes=8, tile_bytes=2048, beat_tokens=4, acc_words=4,
                 chains=2, queue_beats=4, row_queue_words=4, read_buffer_beats=32, scale_multipliers=1,
@@ -30,9 +31,9 @@ def assert_same_csr(found: Any, expected: Any) -> None:
     assert found.indptr.dtype == found.indices.dtype == np.int32
 
 
-def run(device: Device, a: Any, b: Any, **options: Any) -> Any:
+def run(device: Device, a: Any, b: Any, *, plan: Plan | None = None, **options: Any) -> Any:
     """The CSR result, after comparing it with the golden model and with SciPy."""
-    found = device.matmul(a, b, out="csr", **options)
+    found = device.matmul(a, b, out="csr", plan=plan, **options)
     assert_same_csr(found, expected_result(a, b, out="csr", **options))
     if not options:
         wide = [sp.csr_array(value.astype(np.int64)) for value in (a, b)]
@@ -75,11 +76,13 @@ def records(simulator: str) -> list[tuple[bytes, dict[str, Any]]]:
         jobs += [(a, b, {"scale": 0.003, "out_dtype": np.int8}),
                  (a, b, {"scale": np.linspace(0.001, 0.01, 15)[:, None], "out_dtype": np.int8, "relu": True}),
                  (a.toarray(), b, {}), (a, b.toarray(), {}), (a, b, {"relu": True})]
-        for left, right, options in jobs:
+        for number, (left, right, options) in enumerate(jobs):
             found = run(device, left, right, **options)
             assert device.last_job is not None
             record = device.last_job.as_record()
             kept.append((found.indptr.tobytes() + found.indices.tobytes() + found.data.tobytes(), record))
+            if number % 4:
+                continue
             # A dense result in between: the two ways do not disturb each other.
             np.testing.assert_array_equal(device.matmul(left, right), expected_result(left, right))
     return kept
@@ -99,7 +102,7 @@ def device() -> Iterator[Device]:
 
 
 @pytest.mark.verilator
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture,
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture,
                                                                   HealthCheck.too_slow])
 @given(st.data())
 def test_drawn_products_have_scipys_entries(device: Device, data: st.DataObject) -> None:

@@ -14,9 +14,10 @@ DRAIN_CYCLES = 6
 
 
 def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stall: float = 0.0,
-        gap: float = 0.0, burst: int = 4) -> tuple[list[list[list]], int]:
+        gap: float = 0.0, burst: int = 4, skip: float = 0.0) -> tuple[list[list[list]], int]:
     """jobs: rows of each job, 1 for a touched one; returns each job's rows, read from the chains in turn, as
-    lists of their words' data, and the last cycle."""
+    lists of their words' data, and the last cycle. `skip`: chance that a word, but no row's last, does not
+    come."""
     config, rng = PRESETS[name], random.Random(seed)
     dut = RowQueue(config)
     simulator = Simulator(dut)
@@ -38,10 +39,12 @@ def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stal
                         rows.pop(0)
                         touched, limit, free_from = 1, limit - 1, cycle + own_words
                         for word in range(own_words):
-                            due.append((cycle + DRAIN_CYCLES + word, {
-                                "word": word, "valid": 1, "last": int(word == own_words - 1),
+                            last = word == own_words - 1
+                            skipped = not last and rng.random() < skip
+                            due.append((cycle + DRAIN_CYCLES + word, None if skipped else {
+                                "word": word, "valid": 1, "last": int(last),
                                 "data": [number] + [0] * (config.lanes - 1)}))
-                            number += 1
+                            number += not skipped
                     while rows and not rows[0] and empties < limit:
                         rows.pop(0)
                         empties += 1
@@ -49,9 +52,12 @@ def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stal
                 ctx.set(dut.i_empties, empties)
                 ctx.set(dut.i_last, int(not rows and not sent_last))
                 sent_last = not rows
-                ctx.set(dut.i.valid, int(bool(due) and due[0][0] == cycle))
-                if due and due[0][0] == cycle:
-                    ctx.set(dut.i.payload, due.pop(0)[1])
+                word = due.pop(0)[1] if due and due[0][0] == cycle else False
+                ctx.set(dut.i.valid, int(bool(word)))
+                if config.csr_out:
+                    ctx.set(dut.i_skips, int(word is None))
+                if word:
+                    ctx.set(dut.i.payload, word)
                 for index, output in enumerate(dut.o):
                     ctx.set(output.ready, int(rng.random() >= stall))
                     if ctx.get(output.valid) and ctx.get(output.ready):
@@ -114,6 +120,17 @@ def test_every_other_row_with_a_word_leaves_two_rows_a_cycle() -> None:
     result, cycles = run("base", jobs, 1, burst=4)
     assert result == expected(jobs, 1)
     assert cycles <= 100 * 1.6 + 20
+
+
+@pytest.mark.parametrize("skip", [0.5, 1.0])
+@pytest.mark.parametrize("own_words", [2, 16])
+def test_words_that_do_not_come_leave_their_room_to_others(own_words: int, skip: float) -> None:
+    jobs = [[1, 1, 0] * 20, [1] * 30]
+    result, _ = run("large", jobs, own_words, skip=skip, stall=0.3, seed=own_words)
+    flat = [number for job in result for row in job for number in row]
+    assert flat == list(range(len(flat)))
+    assert [[int(bool(row)) for row in job] for job in result] == jobs
+    assert len(flat) == 70 if skip == 1 else 70 < len(flat) < 70 * own_words
 
 
 @pytest.mark.parametrize("name", ["tiny", "base"])

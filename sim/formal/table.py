@@ -33,6 +33,7 @@ UNPROVEN = {
     "CollectorPath": _PARTS,
     "CommandProcessor": "only what leaves it is proven: `supervisor`, `guard_*`, `array_windows`",
     "Core": _PARTS,
+    "CsrOut": _PARTS,
     "DescriptorCheck": _ARITHMETIC,
     "ExtentCheck": "the guard behind it is proven whatever it says",
     "Fetch": _PARTS,
