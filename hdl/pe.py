@@ -189,7 +189,7 @@ class ProcessingElement(wiring.Component):
         drained = self._later(m, drain, Drain(self._config), DRAIN_LATENCY_CYCLES)
         word, comes = self._row_queue.i, drained.push
         if self._config.csr_out:
-            # A word without any sum is not worth its way, unless it ends the row.
+            # A word without any sum stays here, unless it ends the row.
             comes = drained.push & (Cat(total.valid for total in sums).any() | drained.last)
             m.d.comb += self._row_queue.i_skips.eq(drained.push & ~comes)
         m.d.comb += [
