@@ -101,7 +101,6 @@ class CollectorControl(wiring.Component):
         self._plan(m, job)
         if self._config.csr_out:
             m.d.comb += [self.o_place.eq(job.csr), self.o_address.eq(job.c_address)]
-            m.d.sync += self.o_plan.csr.eq(job.out_csr)
         return m
 
     def _plan(self, m, job):
@@ -155,6 +154,8 @@ class CollectorControl(wiring.Component):
             *(plan[name].eq(job[name]) for name in (
                 "group_log2", "accumulate", "relu", "row_bias", "row_scale", "scale")),
         ]
+        if config.csr_out:
+            m.d.sync += [plan.csr.eq(job.out_csr), plan.last_lanes.eq((1 << tail_lanes) - 1)]
         with m.If(job.out_raw):
             m.d.sync += plan.tail_bytes.eq(4 * config.lanes)
         with m.Elif(run):

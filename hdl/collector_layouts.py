@@ -38,7 +38,7 @@ def CollectorPlan(config: Config) -> data.StructLayout:
         "row_elements": width_of(config.lanes // 2 + 1),  # lanes of a row in a group
         "by_element": 1,  # separate, and a row's lanes are less than the port
         "wide": 1,        # separate, and they are twice the port
-        **({"csr": 1} if config.csr_out else {}),
+        **({"csr": 1, "last_lanes": config.lanes} if config.csr_out else {}),  # lanes of a row's last word
     })
 
 

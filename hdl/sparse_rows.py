@@ -3,7 +3,7 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -19,7 +19,7 @@ TAGS = 32
 
 
 class SparseRows(wiring.Component):
-    """Takes the chains' rows in turn, drops words without any sum, and sends sums and tags apart.
+    """Takes the chains' rows in turn, drops words without any entry, and sends sums and tags apart.
 
     The sums go through the finisher as words of a dense result do; the tags wait in a queue to be joined with
     what comes out of it.
@@ -35,7 +35,7 @@ class SparseRows(wiring.Component):
 
     Members
     -------
-    i_plan : CollectorPlan, constant while the job runs; groups of one row
+    i_plan : CollectorPlan, constant while the job runs; groups of one row. Lanes past its columns are none
     i_start : 1, pulse before the job's first word; the plan is valid with it
     i : for each chain, stream of ChainWord
     o : stream of DenseWord; lanes without a sum are 0
@@ -63,16 +63,18 @@ class SparseRows(wiring.Component):
         turn = Signal(config.chains, init=1)  # the chain whose row it is, one bit set
         word = Signal(ChainWord(config))      # at most one chain has its turn: a sum of masked words
         there, skips, leaves, tag = Signal(), Signal(), Signal(), tags.i.p
+        present = Signal(config.lanes)        # a dense tile makes sums past the last column, too
         chosen = [(source, turn[chain] & source.valid & active) for chain, source in enumerate(self.i)]
         m.d.comb += [
             word.eq(reduce(or_, (source.p.as_value() & mine.replicate(word.shape().size)
                                  for source, mine in chosen))),
             there.eq(Cat(mine for _, mine in chosen).any()),
-            skips.eq(there & ~word.valid.any() & ~word.last),
+            present.eq(word.valid & Mux(word.word == self.i_plan.last_word, self.i_plan.last_lanes, -1)),
+            skips.eq(there & ~present.any() & ~word.last),
             self.o.valid.eq(there & ~skips & tags.i.ready),
             leaves.eq(self.o.valid & self.o.ready),
             tags.i.valid.eq(leaves),
-            tag.valid.eq(word.valid),
+            tag.valid.eq(present),
             tag.word.eq(word.word),
             tag.row_last.eq(word.last),
             tag.job_last.eq(word.last & final),
@@ -81,7 +83,7 @@ class SparseRows(wiring.Component):
             self.o_drained.eq(~active),
         ]
         for lane, value in enumerate(self.o.p.data):
-            m.d.comb += value.eq((word.data[lane] & word.valid[lane].replicate(ACC_BITS)).as_signed())
+            m.d.comb += value.eq((word.data[lane] & present[lane].replicate(ACC_BITS)).as_signed())
         for source, mine in chosen:
             m.d.comb += source.ready.eq(mine & (leaves | skips))
         with m.If(leaves & word.last):

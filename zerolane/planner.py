@@ -333,9 +333,7 @@ class _Search:
             row_bytes = _ceil(row_bytes, config.port_bytes) * config.port_bytes  # rows lie apart
         out: float = streamed.rows * row_bytes if last else raw_bytes
         if self.problem.csr:
-            # Sums fall at random places.
-            places = streamed.rows * self.columns
-            entries = -places * math.expm1(-self.products / places)
+            entries = self._hit(streamed.rows * self.columns)
             out = 4 * (streamed.rows + 1) + entries * (4 + self.problem.out_bytes)
         moved = streamed.bytes_of(tile.k_count) + out + (self.row_parameters * streamed.rows if last else 0)
         if not first or self.column_bias:
@@ -353,8 +351,18 @@ class _Search:
         scaling = 1 if not (last and self.problem.out_int8) else config.lanes / config.scale_multipliers
         # Rows come on the chains in turn, and one unit finishes the words of all of them, one a cycle.
         drain = groups * words * scaling
+        if self.problem.csr:
+            # Empty words leave no PE, but are drained in those that had a token of the row.
+            drain = (groups + self._hit(groups * words)) * scaling
+            per_row = streamed.nonzeros / max(1, streamed.rows)
+            touched = streamed.rows * (1 - (1 - 1 / (1 << plan.pk_log2)) ** per_row)
+            lanes = max(lanes, touched * min(words, plan.slice_words))
         return TileCost(lanes, streamed.fetch_cycles(config, tile.k_count), drain, moved / config.port_bytes,
                         load, load_bytes / config.port_bytes)
+
+    def _hit(self, places: int) -> float:
+        """So many of the places get a sum, where products fall at random."""
+        return -places * math.expm1(-self.products / max(1, places))
 
     def _dense_load(self, plan: Plan, tile: Tile) -> tuple[float, float]:
         """Cycles and bytes: a chunk a cycle and a row's last chunk short, unless rows lie without a gap."""

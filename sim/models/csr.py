@@ -69,8 +69,8 @@ class CsrJob:
         words = []
         for word in range(self.words):
             comes = rng.random() < density
-            real = min(lanes, self.n_count - word * lanes)
-            valid = [lane < real and comes and rng.random() < density for lane in range(lanes)]
+            # Sums past the last column are there where the tile is dense; they are no entries.
+            valid = [comes and rng.random() < density for _ in range(lanes)]
             data = [rng.choice([0, rng.randrange(-1 << 31, 1 << 31), rng.randrange(-99, 99)])
                     for _ in range(lanes)]
             if any(valid) or (not self.skipping and rng.random() < 0.3):
@@ -81,7 +81,8 @@ class CsrJob:
                 value = max(0, data[lane]) if self.relu else data[lane]
                 if self.out_int8:
                     value = scale_int8(value, multiplier, shift)
-                if valid[lane] and not (self.drop_zeros and value == 0):
+                inside = word * lanes + lane < self.n_count
+                if valid[lane] and inside and not (self.drop_zeros and value == 0):
                     self.entries.append((word * lanes + lane, wrap(value)))
         self.pointers.append(len(self.entries))
         # A row may end in an empty word; one without a word must.
