@@ -44,7 +44,7 @@ CONFIGS = {
     "mutation": Measured(Config(
         name="mutation", pes=4, lanes=4, port_bytes=8, tile_bytes=4 * 1024, beat_tokens=4, acc_words=8,
         chains=2, queue_beats=4, row_queue_words=8, read_buffer_beats=32, compressed_b=True,
-        scale_multipliers=4, table_rows=64), share=4, least=3),
+        scale_multipliers=4, table_rows=64, csr_out=True), share=4, least=3),
     # The serial scaler, one chain, no packed tile.
     "tiny": Measured(PRESETS["tiny"], share=1, least=1),
 }

@@ -95,6 +95,14 @@ class Session:
         cycles = [self.read(name)
                   for name in ("CYCLES", *(f"COUNT_{name.upper()}" for name, _ in COUNTERS))]
         assert cycles[0] == sum(cycles[1:])
+        if problem.csr:
+            found = runtime.read_csr(problem, image, lambda address, length: self.recorder.read_memory(
+                (base + address) % STORAGE_BYTES, length))
+            expected = expected_result(a, b, **options)
+            for name in ("indptr", "indices", "data"):
+                np.testing.assert_array_equal(getattr(found, name), getattr(expected, name),
+                                              err_msg=plan.label())
+            return
         content = self.recorder.read_memory((base + image.c_address) % STORAGE_BYTES, image.c_bytes)
         np.testing.assert_array_equal(runtime.unpack_result(problem, plan, image, content),
                                       expected_result(a, b, **options), strict=True, err_msg=plan.label())
@@ -320,6 +328,28 @@ def finishes(session: Session) -> None:
         for case in cases[number % 2::2]:
             session.any_memory()
             session.product(a, b, **draw_options(session.rng, rows, columns, *case))
+
+
+def csr_results(session: Session) -> None:
+    """Results in CSR: of every form of operands, empty rows, full rows, room enough and not."""
+    if not session.config.csr_out:
+        return
+    for (rows, inner, columns), a_form, b_form, density in (
+            ((9, 20, 13), "csr", "csr", 0.2), ((40, 12, 31), "odd", "csr", 0.1),
+            ((7, 9, 5), "csr", "dense", 0.5), ((6, 10, 64), "dense", "csr", 0.3),
+            ((70, 8, 3), "csr", "csr", 0.0), ((5, 9, 40), "csr", "csr", 1.0)):
+        a, b = session.matrix(rows, inner, density, a_form), session.matrix(inner, columns, density, b_form)
+        for options in ({}, {"relu": True}, {"scale": np.linspace(0.001, 0.1, rows)[:, None],
+                                             "out_dtype": np.int8}):
+            session.any_memory()
+            session.product(a, b, out="csr", **options)
+        needed = expected_result(a, b, out="csr").nnz
+        for capacity in {0, needed // 2, max(0, needed - 1)}:
+            problem = as_problem(a, b, out="csr", capacity=capacity)
+            plan = session.device.plans(a, b, out="csr")[0]
+            error = session.run(runtime.build_image(problem, plan, MEMORY_BYTES))
+            assert error & 0xFF == (ErrorCode.OUTPUT_FULL if needed > capacity else ErrorCode.NONE)
+            session.product(a, b)
 
 
 def formats(session: Session) -> None:
@@ -818,9 +848,9 @@ def endless(session: Session) -> None:
 # ---- all -----------------------------------------------------------------------------------------------
 
 JOBS: tuple[Callable[[Session], None], ...] = (
-    finishes, registers, doorbells, row_lengths, cuts, reuse, wide_indices, extremes, widest, alignments,
-    far_apart, odd_sums, counts, formats, plans, windows, bad_fields, stops, endless, bus_errors, bad_csr,
-    broken_memory, packed_overflow)
+    finishes, csr_results, registers, doorbells, row_lengths, cuts, reuse, wide_indices, extremes, widest,
+    alignments, far_apart, odd_sums, counts, formats, plans, windows, bad_fields, stops, endless, bus_errors,
+    bad_csr, broken_memory, packed_overflow)
 
 
 def corpus(session: Session, random_jobs: int = RANDOM_JOBS,
