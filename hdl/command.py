@@ -1,6 +1,10 @@
 """The command processor: descriptors in, jobs for every unit out, in order and overlapped."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from functools import reduce
+from operator import or_
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -26,7 +30,7 @@ from .layouts import (
 )
 from .read_port import ReadError
 from .registers import ErrorCode
-from .status import COUNT_BITS, Report
+from .status import AT_WORK_BITS, COUNT_BITS, Report
 
 __all__ = ["FAULT_SOURCES", "CommandProcessor"]
 
@@ -40,6 +44,9 @@ PE_SETTLE_CYCLES = 2
 """From a new PeJob until every PE has taken it over, less the cycle that opening takes."""
 
 _FIRST_TILE_READER = 4
+
+_WRITE_ERROR = 3
+"""Its place among the causes of a report."""
 
 
 class CommandProcessor(wiring.Component):
@@ -90,8 +97,8 @@ class CommandProcessor(wiring.Component):
     i_blocked : Blocked, of the memory guard
     i_faults : Fault of A fetch, tile loader, PEs
     i_fault_addresses : what the first two of these are about
-    i_fetch_numbers, i_fetch_fault_number : numbers of the descriptors that the A fetch's three readers work
-        on, and of the one that its fault is about
+    i_fetch_numbers, i_fetch_fault_number : lowest bits of the numbers of the descriptors that the A fetch's
+        three readers work on, and of the one that its fault is about
     i_full : CsrFull, of the collector (only with `csr_out`)
     o_tokens_due : a started descriptor's last beat has not passed the token bus
     o_draining : all that passed is on its way to memory
@@ -128,8 +135,8 @@ class CommandProcessor(wiring.Component):
             "i_blocked": In(Blocked()),
             "i_faults": In(Fault()).array(FAULT_SOURCES),
             "i_fault_addresses": In(ADDRESS_BITS).array(2),
-            "i_fetch_numbers": In(COUNT_BITS).array(FETCH_READERS),
-            "i_fetch_fault_number": In(COUNT_BITS),
+            "i_fetch_numbers": In(AT_WORK_BITS).array(FETCH_READERS),
+            "i_fetch_fault_number": In(AT_WORK_BITS),
             "o_tokens_due": Out(1),
             "o_draining": Out(1),
         } | ({"i_full": In(CsrFull())} if config.csr_out else {}))
@@ -338,15 +345,16 @@ class CommandProcessor(wiring.Component):
 
     def _report(self, m: Module) -> None:
         """The first cause in this order, with the number of the descriptor that its unit works on."""
-        tile, stored, collector = Signal(COUNT_BITS), Signal(COUNT_BITS), Signal(COUNT_BITS)
-        reader, of_reader, of_pe = Signal(ID_BITS), Signal(COUNT_BITS), Signal(COUNT_BITS)
+        tile, stored, collector, head, of_reader, of_pe = (Signal(AT_WORK_BITS) for _ in range(6))
+        reader = Signal(ID_BITS)
         with m.If(self.o_tile_job.valid & self.o_tile_job.ready):
-            m.d.sync += tile.eq(self._number)
+            m.d.sync += tile.eq(head)
         with m.If(self.o_collector_job.valid & self.o_collector_job.ready):
-            m.d.sync += collector.eq(self._number)
+            m.d.sync += collector.eq(head)
         with m.If(self.i_tile_done):
             m.d.sync += stored.eq(tile)
         m.d.comb += [
+            head.eq(self._number),
             reader.eq(Mux(self.i_read_error.valid, self.i_read_error.reader, self.i_blocked.id)),
             # The PEs still store a tile when the loader already has the next one.
             of_pe.eq(Mux(self._tile_settles != 0, stored, tile)),
@@ -354,7 +362,7 @@ class CommandProcessor(wiring.Component):
         ]
         with m.Switch(reader):
             with m.Case(0):
-                m.d.comb += of_reader.eq(self._number)
+                m.d.comb += of_reader.eq(head)
             for number, of_fetch in enumerate(self.i_fetch_numbers):
                 with m.Case(1 + number):
                     m.d.comb += of_reader.eq(of_fetch)
@@ -365,26 +373,49 @@ class CommandProcessor(wiring.Component):
         with m.If(self.i_read_error.valid & (reader == 0) & ~list_fault):
             m.d.sync += [list_fault.eq(1), list_address.eq(self.i_read_address)]
         extents = self._extents.o.error
-        sources = [  # (condition, code, detail, descriptor, address)
-            (self._bad_registers, ErrorCode.FIELD, NOT_A_FIELD, 0, 0),
-            (self._list_outside, ErrorCode.OUTSIDE, NOT_A_FIELD, 0, self.i_descriptor),
+        sources: list[tuple[Any, ...]] = [  # (condition, code, detail, descriptor at work, address)
+            (self._bad_registers, ErrorCode.FIELD, NOT_A_FIELD, head, None),
+            (self._list_outside, ErrorCode.OUTSIDE, NOT_A_FIELD, head, self.i_descriptor),
             (self.i_read_error.valid & (reader != 0), ErrorCode.READ_BUS, reader, of_reader,
              self.i_read_address),
-            (self.i_write_error, ErrorCode.WRITE_BUS, 0, self.i_completed, self.i_write_address),
-            *((fault.valid, fault.code, 0, number, address) for fault, number, address in zip(
-                self.i_faults, (self.i_fetch_fault_number, tile, of_pe), (*self.i_fault_addresses, 0),
+            (self.i_write_error, ErrorCode.WRITE_BUS, None, None, self.i_write_address),
+            *((fault.valid, fault.code, None, number, address) for fault, number, address in zip(
+                self.i_faults, (self.i_fetch_fault_number, tile, of_pe), (*self.i_fault_addresses, None),
                 strict=True)),
-            *([(self.i_full.valid, ErrorCode.OUTPUT_FULL, 0, collector, self.i_full.needed)]
+            *([(self.i_full.valid, ErrorCode.OUTPUT_FULL, None, collector, self.i_full.needed)]
               if self._config.csr_out else []),
             (self.i_blocked.read, ErrorCode.BLOCKED, reader, of_reader, self.i_blocked.address),
             (self.i_blocked.write, ErrorCode.BLOCKED, NOT_A_FIELD, collector, self.i_blocked.address),
-            (self._refused & self._reader.o.payload.error, ErrorCode.READ_BUS, 0, self._number, list_address),
-            (self._refused & self._check.o.valid, self._check.o.code, self._check.o.detail, self._number, 0),
-            (self._refused, extents.code, extents.detail, self._number, extents.address),
+            (self._refused & self._reader.o.payload.error, ErrorCode.READ_BUS, None, head, list_address),
+            (self._refused & self._check.o.valid, self._check.o.code, self._check.o.detail, head, None),
+            (self._refused, extents.code, extents.detail, head, extents.address),
         ]
         report, error = self.o_report, self.o_report.error
-        m.d.comb += report.valid.eq(self._running & Cat(source[0] for source in sources).any())
-        for condition, code, detail, number, address in reversed(sources):
-            with m.If(condition):
-                m.d.comb += [error.code.eq(code), error.detail.eq(detail), error.descriptor.eq(number),
-                             error.address.eq(address)]
+        conditions, first, at_work = Signal(len(sources)), Signal(len(sources)), Signal(AT_WORK_BITS)
+        m.d.comb += [
+            conditions.eq(Cat(source[0] for source in sources)),
+            report.valid.eq(self._running & conditions.any()),
+            first.eq(Cat(bit & ~conditions[:number].any() for number, bit in enumerate(conditions))),
+            error.code.eq(_selected(first, [source[1] for source in sources])),
+            error.detail.eq(_selected(first, [source[2] for source in sources])),
+            at_work.eq(_selected(first, [source[3] for source in sources])),
+            error.descriptor.eq(self._number - (head - at_work)[:AT_WORK_BITS]),
+            error.address.eq(_selected(first, [source[4] for source in sources])),
+        ]
+        # The first descriptor whose results are not complete, which may have left all else.
+        with m.If(first[_WRITE_ERROR]):
+            m.d.comb += error.descriptor.eq(self.i_completed)
+
+
+def _selected(choice: Signal, values: list[Any]) -> Value:
+    """The value whose bit of `choice` is set, 0 for None; equal ones go together."""
+    chosen: list[tuple[Any, Value]] = []
+    for number, value in enumerate(values):
+        same = [place for place, (known, _) in enumerate(chosen) if known is value]
+        if value is None:
+            continue
+        if same:
+            chosen[same[0]] = (value, chosen[same[0]][1] | choice[number])
+        else:
+            chosen.append((value, choice[number]))
+    return reduce(or_, (Mux(bit, value, 0) for value, bit in chosen))

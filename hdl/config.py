@@ -48,15 +48,19 @@ class Config:
         T, tokens a beat of the token bus; at most W/2, so that T 16-bit column indices fill one chunk.
     acc_words : int
         Words of each of a lane's two accumulator banks: columns of one PE's slice divided by V, at most.
+        Rows with fewer words leave room for more rows to wait.
         A bank of 16 words fills the memory of an FPGA's distributed RAM and needs no multiplexer.
     chains : int
         Drain chains, 1 or 2; rows (in vector mode, groups of rows) alternate between them.
     chain_cut_stages : int
         Every so many stages of a drain chain one ends the path of ready, which passes the others.
+    bus_listeners : int
+        PEs that hear one copy of what the token bus and the tile bus bring: a copy is a register of a whole
+        beat, near to those that listen.
     queue_beats : int
         Depth of each PE's token queue.
-    row_queue_words : int
-        Depth of each PE's queue of finished words; at least `acc_words`, a whole row.
+    row_queue_rows : int
+        Finished rows with a token of their own that a PE can keep in its accumulators.
     read_buffer_beats : int
         Beats of room that each read stream may have outstanding; hides the memory's latency.
     compressed_b : bool
@@ -78,8 +82,9 @@ class Config:
     acc_words: int = 16
     chains: int = 2
     chain_cut_stages: int = 4
+    bus_listeners: int = 4
     queue_beats: int = 16
-    row_queue_words: int = 16
+    row_queue_rows: int = 16
     read_buffer_beats: int = 64
     compressed_b: bool = True
     scale_multipliers: int = 8
@@ -94,7 +99,7 @@ class Config:
         power_of_two = {
             "pes": (2, 64), "lanes": (2, 32), "port_bytes": (4, 64), "tile_bytes": (256, 1 << 22),
             "beat_tokens": (2, 32), "acc_words": (2, 256), "chains": (1, 2), "chain_cut_stages": (1, 64),
-            "queue_beats": (4, 256), "row_queue_words": (2, 1024),
+            "bus_listeners": (1, 64), "queue_beats": (4, 256), "row_queue_rows": (2, 256),
             "read_buffer_beats": (2 * MAX_BURST_BEATS, 512), "table_rows": (4, 4096),
         }
         for name, (low, high) in power_of_two.items():
@@ -105,8 +110,6 @@ class Config:
             self._refuse("port_bytes", f"lanes or twice lanes, {self.lanes} or {2 * self.lanes}")
         if 2 * self.beat_tokens > self.port_bytes:
             self._refuse("beat_tokens", f"at most half of port_bytes, {self.port_bytes // 2}")
-        if self.row_queue_words < self.acc_words:
-            self._refuse("row_queue_words", f"at least acc_words, {self.acc_words}")
         if self.scale_multipliers not in (0, 1, self.lanes):
             self._refuse("scale_multipliers", f"0, 1 or lanes, {self.lanes}")
         if self.lane_values < 2 * self.acc_words:
@@ -241,7 +244,7 @@ class Config:
 PRESETS = MappingProxyType({
     config.name: config for config in (
         Config(name="tiny", pes=2, lanes=4, port_bytes=4, tile_bytes=4 * 1024, beat_tokens=2, acc_words=16,
-               chains=1, queue_beats=8, row_queue_words=16, read_buffer_beats=32, compressed_b=False,
+               chains=1, queue_beats=8, read_buffer_beats=32, compressed_b=False,
                scale_multipliers=1),
         Config(name="small", pes=4, lanes=4, port_bytes=8, tile_bytes=32 * 1024, beat_tokens=4, chains=1,
                scale_multipliers=4),

@@ -1,6 +1,6 @@
 """The control port: AXI4-Lite in front of the registers of hdl/registers.py."""
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -124,11 +124,9 @@ class ControlPort(wiring.Component):
         targets = {"CONTROL": self._irq_enable, "DESCRIPTOR": self.o_descriptor, "COUNT": self.o_count,
                    "WATCHDOG": self.o_watchdog}
         if name in targets:
-            target = targets[name]
-            m.d.sync += target.eq((target & ~mask) | (word & mask))
+            self._replace(m, targets[name], word, mask)
         if name in self._locked():
-            target, offset = self._locked()[name], 32 - BLOCK_BITS
-            m.d.sync += target.eq((target & ~mask[offset:]) | (word & mask)[offset:])
+            self._replace(m, self._locked()[name], word, mask, 32 - BLOCK_BITS)
         elif name == "CONTROL":
             m.d.comb += [getattr(self, f"o_{part.name}").eq((word & mask)[part.offset])
                          for part in register(name).fields if part.name != "irq_enable"]
@@ -136,6 +134,14 @@ class ControlPort(wiring.Component):
             m.d.comb += self.o_start.eq(mask.any() & ~self.i_status.busy)
         elif name == "IRQ":
             m.d.sync += self._irq_done.eq(self._irq_done & ~(word & mask)[0])
+
+    def _replace(self, m: Module, target: Value, word: Value, mask: Value, offset: int = 0) -> None:
+        """Changes those bytes of `target`, from bit `offset` of the register on, that have strobes."""
+        for byte in range(0, len(word), 8):
+            low, high = max(byte, offset), min(byte + 8, offset + len(target))
+            if low < high:
+                with m.If(mask[byte]):
+                    m.d.sync += target[low - offset:high - offset].eq(word[low:high])
 
     def _locked(self) -> dict:
         """Registers that no job may see changing."""

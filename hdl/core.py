@@ -25,7 +25,8 @@ from .pe import ProcessingElement
 from .registers import ErrorCode
 from .router import Router
 from .shared import add_shared
-from .status import COUNT_BITS
+from .status import AT_WORK_BITS
+from .tile_bus import TileBus
 from .tile_loader import TileLoader
 from .token_bus import TokenBus
 
@@ -96,8 +97,8 @@ class Core(wiring.Component):
             "o_write": Out(stream.Signature(Chunk(config.port_bytes))),
             "o_fault": Out(Fault()).array(3),
             "o_fault_address": Out(ADDRESS_BITS).array(2),
-            "o_fetch_numbers": Out(COUNT_BITS).array(A_READERS),
-            "o_fetch_fault_number": Out(COUNT_BITS),
+            "o_fetch_numbers": Out(AT_WORK_BITS).array(A_READERS),
+            "o_fetch_fault_number": Out(AT_WORK_BITS),
             "o_overflow": Out(1),
             "o_active": Out(config.pes),
             "o_blocked": Out(config.pes),
@@ -113,6 +114,7 @@ class Core(wiring.Component):
         m.submodules.router = router = Router(config)
         m.submodules.token_bus = token_bus = TokenBus(config)
         m.submodules.tile_loader = loader = TileLoader(config)
+        m.submodules.tile_bus = tile_bus = TileBus(config)
         m.submodules.collector = collector = Collector(config)
         elements = [ProcessingElement(config, number) for number in range(config.pes)]
         for number, element in enumerate(elements):
@@ -129,6 +131,7 @@ class Core(wiring.Component):
         connect(m, fetch.o, router.i)
         connect(m, router.o, token_bus.i)
         m.d.comb += [
+            token_bus.i_pk_log2.eq(self.i_pe_job.pk_log2),
             token_bus.i_open.eq(self.i_open),
             token_bus.i_room.eq(Cat(element.o_room for element in elements)),
             self.o_last.eq(token_bus.o_last),
@@ -140,8 +143,10 @@ class Core(wiring.Component):
             m.d.comb += element.i_job.eq(self.i_pe_job)
 
         # ---- tiles: every PE hears every beat ----
-        for element in elements:
-            m.d.comb += [element.i_tile.payload.eq(loader.o.payload), element.i_tile.valid.eq(loader.o.valid)]
+        connect(m, loader.o, tile_bus.i)
+        for number, element in enumerate(elements):
+            connect(m, tile_bus.o[number], element.i_tile)
+            m.d.comb += element.i_tile_data.eq(tile_bus.o_data[number])
         m.d.comb += self.o_tile_done.eq(loader.o_done)
 
         # ---- sums: down the chains, from the last PE to the collector ----

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .adders import MaskedAdder
 from .config import ADDRESS_BITS, Config, width_of
 from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Descriptor, field_number
 from .guard import BLOCK_BITS, Window, Windows
@@ -17,27 +18,46 @@ from .status import Report
 __all__ = ["ExtentCheck"]
 
 DIGIT_BITS = 4
-FACTOR_BITS = 16
-"""One factor of a product that fits in the address space is shorter than this."""
 
 _FIELD_BITS = width_of(len(DESCRIPTOR_FIELDS))
 _FIELDS = {field.name: field for field in DESCRIPTOR_FIELDS}
+_UNITS = ("rows", "a_nnz", "k_count", "b_nnz", "n_count", "slice_words")
+_STRIDES = ("a_stride", "b_stride", "c_stride", "cin_stride", "slice_words")
+
+
+def _units(config: Config) -> tuple[str, ...]:
+    return (*_UNITS, "c_capacity") if config.csr_out else _UNITS
 
 
 @dataclass
 class _Array:
-    """`count` + 1 rows of `units` << `shift` bytes, `stride` bytes apart, from the value of `name` on."""
+    """Rows of `units` << `shift` bytes, `stride` bytes apart, from the value of `name` on.
+
+    As many rows as the descriptor has, or, `of_k`, the tile; by groups of 1 << `grouped`.
+    """
 
     name: str          # the field that is to blame
     words: str         # the field that comes last of those that matter
-    used: Any
-    units: Any
+    units: Any         # a number of `_units`; where it is 0 the array is not used
+    one_more: Any = 0  # there is one unit more than that
+    used: Any = 1
     shift: Any = 0
-    count: Any = 0
-    stride: Any = 0
+    whole: Any = 0     # units are rounded up to whole words of sums; one word where rows share it
+    counted: Any = 0   # otherwise there is one row
+    of_k: bool = False
+    grouped: Any = 0
+    stride: str = "a_stride"
     write: bool = False
     tile: bool = False  # words of the tile memory, from 0 on
     possible: Any = 1   # as far as the first word says
+
+
+def _Choice(config: Config) -> data.StructLayout:
+    """What is to be looked at of the descriptor, for an array."""
+    return data.StructLayout({
+        "used": 1, "field": _FIELD_BITS, "write": 1, "tile": 1, "unit": width_of(len(_units(config))),
+        "one_more": 1, "shift": 2, "whole": 1, "counted": 1, "of_k": 1,
+        "grouped": width_of(config.pe_bits + config.lane_bits + 1), "stride": width_of(len(_STRIDES))})
 
 
 def _Item() -> data.StructLayout:
@@ -102,9 +122,9 @@ class ExtentCheck(wiring.Component):
         # ---- the array at work ----
         self._loaded, self._first, self._more = Signal(), Signal(), Signal()  # `more` digits are left
         self._item = Signal(_Item())
-        self._bytes = Signal(ADDRESS_BITS + 3)                                # of its last row
-        self._several, self._swapped = Signal(), Signal()                     # rows; the factors
-        self._digits, self._factor = Signal(FACTOR_BITS), Signal(ADDRESS_BITS)
+        self._units = Signal(32)                                              # of a row, less one
+        self._sizes = Signal(data.StructLayout({"whole": 1, "one": 1, "shift": 2}))
+        self._digits, self._factor = Signal(32), Signal(ADDRESS_BITS)         # rows less one; their distance
         m.d.comb += self._begins.eq(self.i_placed == 0)
         all_loaded = self._choose(m)
         part, part_valid = self._multiply(m)
@@ -118,58 +138,53 @@ class ExtentCheck(wiring.Component):
     def _arrays(self, m: Module) -> list[_Array]:
         config, i = self._config, self.i
         sparse_a, sparse_b, loads = Signal(), Signal(), Signal()
-        rows, tile_rows, groups = Signal(32), Signal(32), Signal(32)  # less one
-        words = Signal(32 - config.lane_bits)                         # of a row of sums, less one
         parameters = Signal(2)
+        # Values that are too large are refused, whatever comes out here.
+        group, split = i.group_log2[:width_of(config.lane_bits + 1)], i.pk_log2[:width_of(config.pe_bits + 1)]
         m.d.comb += [
             sparse_a.eq(i.a_format != AFormat.DENSE),
             sparse_b.eq((i.b_format == BFormat.CSR16_PACKED) | (i.b_format == BFormat.CSR32_PACKED)),
             loads.eq(~i.reuse_tile & (i.k_count != 0)),
-            rows.eq(i.rows - 1),
-            groups.eq(rows >> i.group_log2),
-            tile_rows.eq(i.k_count - 1),
-            words.eq(Mux(i.group_log2 != 0, 0, (i.n_count - 1) >> config.lane_bits)),
             parameters.eq(Cat(i.row_bias, i.row_scale)),
         ]
-        word_log2 = config.lane_bits + 2
+        unit = _units(config).index
+        dense_c: Any = ~i.out_csr if config.csr_out else 1
         arrays = [
-            _Array("a_pointers", "a_pointers", sparse_a, i.rows, 2, possible=sparse_a),
-            _Array("a_indices", "a_nnz", sparse_a & (i.a_nnz != 0), i.a_nnz,
-                   Mux(i.a_format == AFormat.CSR32, 2, 1), possible=sparse_a),
-            _Array("a_values", "a_nnz", Mux(sparse_a, i.a_nnz, i.k_count) != 0,
-                   Mux(sparse_a, i.a_nnz, i.k_count), 0, Mux(sparse_a, 0, rows), i.a_stride),
+            _Array("a_pointers", "a_pointers", unit("rows"), shift=2, used=sparse_a, possible=sparse_a),
+            _Array("a_indices", "a_nnz", unit("a_nnz"), shift=Mux(i.a_format == AFormat.CSR32, 2, 1),
+                   used=sparse_a, possible=sparse_a),
+            _Array("a_values", "a_nnz", Mux(sparse_a, unit("a_nnz"), unit("k_count")), counted=~sparse_a),
         ]
         if config.compressed_b:
-            entries = Mux(sparse_b, i.b_nnz, i.n_count)
             arrays += [
-                _Array("b_pointers", "b_pointers", loads & sparse_b, i.k_count, 2, possible=sparse_b),
-                _Array("b_indices", "b_nnz", loads & sparse_b & (i.b_nnz != 0), i.b_nnz,
-                       Mux(i.b_format == BFormat.CSR32_PACKED, 2, 1), possible=sparse_b),
-                _Array("b_values", "b_nnz", loads & (entries != 0), entries, 0,
-                       Mux(sparse_b, 0, tile_rows), i.b_stride),
+                _Array("b_pointers", "b_pointers", unit("k_count"), shift=2, used=loads & sparse_b,
+                       possible=sparse_b),
+                _Array("b_indices", "b_nnz", unit("b_nnz"), used=loads & sparse_b, possible=sparse_b,
+                       shift=Mux(i.b_format == BFormat.CSR32_PACKED, 2, 1)),
+                _Array("b_values", "b_nnz", Mux(sparse_b, unit("b_nnz"), unit("n_count")), used=loads,
+                       counted=~sparse_b, of_k=True, stride="b_stride"),
             ]
         else:
-            arrays.append(_Array("b_values", "b_stride", loads, i.n_count, 0, tile_rows, i.b_stride))
-        csr = i.out_csr if config.csr_out else Const(0, 1)
-        entries = [
-            _Array("c_address", "c_capacity", csr & (i.c_capacity != 0), i.c_capacity, Mux(i.out_int8, 0, 2),
-                   write=True, possible=csr),
-            _Array("c_indices", "c_capacity", csr & (i.c_capacity != 0), i.c_capacity,
-                   Mux(i.csr_index32, 2, 1), write=True, possible=csr),
-            _Array("c_pointers", "c_pointers", csr, 4, 0, i.rows, 4, write=True, possible=csr),
-        ] if config.csr_out else []
+            arrays.append(_Array("b_values", "b_stride", unit("n_count"), used=loads, counted=1, of_k=True,
+                                 stride="b_stride"))
+        if config.csr_out:
+            csr = {"used": i.out_csr, "possible": i.out_csr, "write": True}
+            arrays += [
+                _Array("c_address", "c_capacity", unit("c_capacity"), shift=Mux(i.out_int8, 0, 2), **csr),
+                _Array("c_indices", "c_capacity", unit("c_capacity"), shift=Mux(i.csr_index32, 2, 1), **csr),
+                _Array("c_pointers", "c_pointers", unit("rows"), one_more=1, shift=2, **csr),
+            ]
         return [
             *arrays,
-            *entries,
-            _Array("c_address", "c_stride", ~csr, Mux(i.out_raw, (words + 1) << word_log2, i.n_count),
-                   Mux(i.out_raw | i.out_int8, 0, 2), Mux(i.out_raw, groups, rows), i.c_stride,
-                   write=True, possible=~csr),
-            _Array("cin_address", "cin_stride", i.accumulate, (words + 1) << word_log2, 0, groups,
-                   i.cin_stride, possible=i.accumulate),
-            _Array("params_address", "params_address", parameters.any(), i.rows,
-                   Mux(parameters.all(), 3, 2), possible=parameters.any()),
-            _Array("k_count", "slice_words", loads & (i.b_format == BFormat.DENSE), i.slice_words, 0,
-                   tile_rows >> i.pk_log2 >> i.group_log2, i.slice_words, tile=True),
+            _Array("c_address", "c_stride", unit("n_count"), whole=i.out_raw,
+                   shift=Mux(i.out_raw | ~i.out_int8, 2, 0), counted=1, grouped=Mux(i.out_raw, group, 0),
+                   stride="c_stride", write=True, possible=dense_c),
+            _Array("cin_address", "cin_stride", unit("n_count"), used=i.accumulate, whole=1, shift=2,
+                   counted=1, grouped=group, stride="cin_stride", possible=i.accumulate),
+            _Array("params_address", "params_address", unit("rows"), shift=Mux(parameters.all(), 3, 2),
+                   used=parameters.any(), possible=parameters.any()),
+            _Array("k_count", "slice_words", unit("slice_words"), used=loads & (i.b_format == BFormat.DENSE),
+                   counted=1, of_k=True, grouped=split + group, stride="slice_words", tile=True),
         ]
 
     def _choose(self, m: Module) -> Value:
@@ -177,10 +192,9 @@ class ExtentCheck(wiring.Component):
         arrays, item = self._arrays(m), self._item
         # The first turn is nobody's: with the first word it is known whose is next.
         number, following = Signal(range(len(arrays) + 2)), Signal(range(len(arrays) + 2))
-        there, takes = Signal(), Signal()
-        used, field, write, tile = Signal(), Signal(_FIELD_BITS), Signal(), Signal()
-        base, units, shift = Signal(ADDRESS_BITS), Signal(32), Signal(2)
-        count, stride, large = Signal(32), Signal(32), Signal()
+        there, takes, any_units = Signal(), Signal(), Signal()
+        choice, next_choice = Signal(_Choice(self._config)), Signal(_Choice(self._config))
+        base = Signal(ADDRESS_BITS)
         words_per_beat = self._config.port_bytes // 4
         with m.Switch(number):
             with m.Case(0):
@@ -190,28 +204,53 @@ class ExtentCheck(wiring.Component):
                     m.d.comb += [
                         following.eq(self._after(arrays, 1 + place)),
                         there.eq(self.i_placed > _FIELDS[array.words].word // words_per_beat),
-                        used.eq(array.used), field.eq(field_number(array.name)),
-                        units.eq(array.units), shift.eq(array.shift),
-                        count.eq(array.count), stride.eq(array.stride),
-                        write.eq(array.write), tile.eq(array.tile),
                     ]
                     if not array.tile:
                         m.d.comb += base.eq(self.i[array.name])
-        m.d.comb += [large.eq(count[FACTOR_BITS:].any()), takes.eq(there & ~self._more)]
+        with m.Switch(following):
+            for place, array in enumerate(arrays):
+                with m.Case(1 + place):
+                    m.d.comb += [
+                        next_choice.used.eq(array.used), next_choice.field.eq(field_number(array.name)),
+                        next_choice.write.eq(array.write), next_choice.tile.eq(array.tile),
+                        next_choice.unit.eq(array.units), next_choice.one_more.eq(array.one_more),
+                        next_choice.shift.eq(array.shift), next_choice.whole.eq(array.whole),
+                        next_choice.counted.eq(array.counted), next_choice.of_k.eq(array.of_k),
+                        next_choice.grouped.eq(array.grouped),
+                        next_choice.stride.eq(_STRIDES.index(array.stride)),
+                    ]
+        m.d.comb += takes.eq(there & ~self._more)
         with m.If(~self._more):
-            m.d.sync += [self._loaded.eq(takes & used), self._first.eq(1)]
+            m.d.sync += [self._loaded.eq(takes & choice.used & any_units), self._first.eq(1)]
         with m.If(takes):
             m.d.sync += [
-                number.eq(following),
-                item.base.eq(base), item.field.eq(field), item.write.eq(write), item.tile.eq(tile),
-                self._bytes.eq(units << shift), self._several.eq(count != 0), self._swapped.eq(large),
-                # The shorter factor is taken apart into digits; where neither is short, the product is long.
-                self._digits.eq(Mux(large, stride, count)), self._factor.eq(Mux(large, count, stride)),
-                item.wrong.eq(large & stride[FACTOR_BITS:].any()),
+                number.eq(following), choice.eq(next_choice),
+                item.base.eq(base), item.field.eq(choice.field), item.write.eq(choice.write),
+                item.tile.eq(choice.tile), item.wrong.eq(0),
             ]
+        self._load(m, choice, takes, any_units)
         with m.If(self._begins):
             m.d.sync += number.eq(0)
         return number == 1 + len(arrays)
+
+    def _load(self, m: Module, choice, takes: Signal, any_units: Signal) -> None:
+        """Sizes of the array that is chosen."""
+        i = self.i
+        units, rows, stride = Signal(32), Signal(32), Signal(32)   # rows less one
+        m.d.comb += [
+            units.eq(Array(i[name] for name in _units(self._config))[choice.unit]),
+            stride.eq(Array(i[name] for name in _STRIDES)[choice.stride]),
+            any_units.eq(units.any()),
+            rows.eq(Mux(choice.of_k, i.k_count, i.rows) - 1),
+        ]
+        with m.If(takes):
+            m.d.sync += [
+                self._units.eq(units - ~choice.one_more),
+                self._sizes.whole.eq(choice.whole), self._sizes.one.eq(choice.whole & (i.group_log2 != 0)),
+                self._sizes.shift.eq(choice.shift),
+                self._digits.eq(Mux(choice.counted, rows >> choice.grouped, 0)),
+                self._factor.eq(stride),
+            ]
 
     def _after(self, arrays: list[_Array], number: int) -> Value:
         """Whose turn is next."""
@@ -225,22 +264,26 @@ class ExtentCheck(wiring.Component):
     def _multiply(self, m: Module) -> tuple[data.View, Signal]:
         digits, factor, item = self._digits, self._factor, self._item
         part, valid = Signal(_Part()), Signal()
-        stride, start = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS + 4)
+        sizes, units, last = self._sizes, Signal(32), Signal(ADDRESS_BITS + 3)   # bytes of a row, less one
+        in_word = (1 << self._config.lane_bits) - 1
         m.d.comb += [
             self._more.eq(self._loaded & digits[DIGIT_BITS:].any()),
-            stride.eq(Mux(self._swapped, digits, factor)),
-            start.eq(item.base + self._bytes - 1),
+            units.eq(Mux(sizes.one, 0, self._units) | Mux(sizes.whole, in_word, 0)),
+            # What is below the units are bytes, of which the last one counts.
+            last.eq((units << sizes.shift) | ((1 << sizes.shift) - 1)),
         ]
-        low = Mux(digits[0], factor, 0) + Mux(digits[1], factor << 1, 0)
-        high = Mux(digits[2], factor, 0) + Mux(digits[3], factor << 1, 0)
+        low = self._masked(m, "low", factor, digits[0], factor << 1, digits[1])
+        high = self._masked(m, "high", factor, digits[2], factor << 1, digits[3])
+        product = self._masked(m, "product", low, digits[0] | digits[1], high << 2, digits[2] | digits[3])
         m.d.sync += [
             valid.eq(self._loaded),
             part.first.eq(self._first),
             part.last.eq(~self._more),
-            part.product.eq(low + (high << 2)),
-            part.start.eq(start),
+            part.product.eq(Mux(digits[:DIGIT_BITS].any(), product, 0)),
+            part.start.eq(item.base + last),
             part.item.eq(item),
-            part.item.overlaps.eq(item.write & self._several & (stride < self._bytes)),
+            # Rows, if there are several, less than a row apart.
+            part.item.overlaps.eq(item.write & digits.any() & (factor <= last)),
         ]
         with m.If(self._more):
             # What leaves the factor would have counted.
@@ -249,6 +292,14 @@ class ExtentCheck(wiring.Component):
                 item.wrong.eq(item.wrong | factor[-DIGIT_BITS:].any()),
             ]
         return part, valid
+
+    def _masked(self, m: Module, name: str, one: Value, uses_one: Value, other: Value,
+                uses_other: Value) -> Value:
+        """The sum of those that are used, one of them at least."""
+        m.submodules[name] = adder = MaskedAdder(ADDRESS_BITS + DIGIT_BITS)
+        m.d.comb += [adder.i_a.eq(one), adder.i_use_a.eq(uses_one), adder.i_b.eq(other),
+                     adder.i_use_b.eq(uses_other)]
+        return adder.o.as_unsigned()
 
     # ---- stage 3: the last byte ------------------------------------------------------------------------
 

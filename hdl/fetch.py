@@ -10,6 +10,7 @@ from .fetch_layouts import Cut
 from .layouts import (
     INDEX_BYTES,
     POINTER_BYTES,
+    ROW_ENDS,
     Chunk,
     Fault,
     FetchFormat,
@@ -24,7 +25,8 @@ from .reader import SegmentReader
 from .registers import ErrorCode
 from .row_cutter import RowCutter
 from .row_pointers import RowPointers, pointer_chunk_bytes
-from .status import COUNT_BITS
+from .shared_buffer import SharedBuffer
+from .status import AT_WORK_BITS
 from .token_join import TokenJoin
 
 __all__ = ["FETCH_READERS", "Fetch"]
@@ -38,13 +40,13 @@ QUEUE_DEPTH = 4
 class Fetch(wiring.Component):
     """Reads row pointers, column indices and values, and makes beats of nonzeros and row ends.
 
-    Throughput: one beat a cycle; a chunk of T entries with more than two row ends makes a beat for every
-        two. With int32 indices a beat in two cycles.
-    Latency: two cycles from a job to the jobs of the readers; four from a chunk of values and indices to its
+    Throughput: one beat a cycle; a chunk of T entries with more than `row_ends` row ends makes a beat for
+        every so many. With int32 indices a beat in two cycles.
+    Latency: none from a job to the jobs of the readers; four from a chunk of values and indices to its
         beat, eight from one of row pointers.
     Backpressure: `o`. Everything the readers have asked for finds room in them.
-    Order: kept. The next job is taken when every part has begun this one; a part that is done with it
-        goes on at once.
+    Order: kept. A job is taken when every part has begun it, and must hold until then; a part that is done
+        with it goes on at once.
 
     Exactly `rows` row ends come out, whatever the pointers say, and `last` with the final one: row ends
     that decrease or pass the last entry are moved to the nearest legal place, entries past the
@@ -53,7 +55,9 @@ class Fetch(wiring.Component):
     Parameters
     ----------
     config : Config
-    own_values : bool; without it the values are read by somebody else
+    own_values : bool; without it the values are read by somebody else, and the other two readers share a
+        buffer: beats of both may not come in one cycle
+    row_ends : 1 or 2, the most that a beat holds
 
     Members
     -------
@@ -69,8 +73,8 @@ class Fetch(wiring.Component):
     o_idle : no job, nothing on its way
     """
 
-    def __init__(self, config: Config, *, own_values: bool = True):
-        self._config, self._own_values = config, own_values
+    def __init__(self, config: Config, *, own_values: bool = True, row_ends: int = ROW_ENDS):
+        self._config, self._own_values, self._row_ends = config, own_values, row_ends
         readers = FETCH_READERS if own_values else VALUES
         values = {} if own_values else {
             "o_value_job": Out(stream.Signature(SegmentJob())),
@@ -83,9 +87,9 @@ class Fetch(wiring.Component):
             "o_request": Out(stream.Signature(ReadRequest(config))).array(readers),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(readers),
             "o_fault": Out(Fault()),
-            "o_fault_number": Out(COUNT_BITS),
+            "o_fault_number": Out(AT_WORK_BITS),
             "o_fault_address": Out(ADDRESS_BITS),
-            "o_numbers": Out(COUNT_BITS).array(FETCH_READERS),
+            "o_numbers": Out(AT_WORK_BITS).array(FETCH_READERS),
             "o_waiting": Out(1),
             "o_idle": Out(1),
         })
@@ -93,13 +97,15 @@ class Fetch(wiring.Component):
     def elaborate(self, platform):
         config = self._config
         m = Module()
-        chunk_bytes = (pointer_chunk_bytes(config), 2 * config.beat_tokens, config.beat_tokens)
+        chunk_bytes = (pointer_chunk_bytes(config, self._row_ends), 2 * config.beat_tokens,
+                       config.beat_tokens)
         # Row pointers and indices lie in one piece, whole elements; only dense rows may have gaps.
-        self._readers = [SegmentReader(config, size, single_row=number != VALUES, align_bytes=align)
+        self._readers = [SegmentReader(config, size, single_row=number != VALUES, align_bytes=align,
+                                       own_buffer=self._own_values)
                          for number, (size, align) in enumerate(zip(chunk_bytes, ELEMENT_BYTES, strict=True))
                          if number != VALUES or self._own_values]
-        self._join, self._rows = TokenJoin(config), RowPointers(config)
-        cutter, beats = RowCutter(config), BeatCutter(config)
+        self._join, self._rows = TokenJoin(config), RowPointers(config, self._row_ends)
+        cutter, beats = RowCutter(config, self._row_ends), BeatCutter(config)
         cuts = Queue(Cut(config), QUEUE_DEPTH)
         names = ("pointer_reader", "index_reader", "value_reader")
         for name, reader in zip(names, self._readers, strict=False):
@@ -109,6 +115,8 @@ class Fetch(wiring.Component):
         for reader, request, beat in zip(self._readers, self.o_request, self.i_beat, strict=True):
             connect(m, reader.o_request, flipped(request))
             connect(m, flipped(beat), reader.i_beat)
+        if not self._own_values:
+            self._share_buffer(m)
         connect(m, self._readers[POINTERS].o, self._rows.i)
         connect(m, self._readers[INDICES].o, self._join.i_indices)
         values = self._readers[VALUES].o if self._own_values else flipped(self.i_values)
@@ -128,39 +136,43 @@ class Fetch(wiring.Component):
         ]
         return m
 
+    def _share_buffer(self, m: Module) -> None:
+        """One memory for the beats of both readers, of which indices are wanted more often."""
+        m.submodules.buffer = buffer = SharedBuffer(self._config)
+        for place, number in enumerate((INDICES, POINTERS)):
+            beat, reader = self.i_beat[number], self._readers[number]
+            m.d.comb += [buffer.i[place].valid.eq(beat.valid), buffer.i[place].p.eq(beat.p.data),
+                         reader.i_freed.eq(buffer.o_freed[place])]
+            connect(m, buffer.o[place], reader.i_stored)
+
     def _job_stage(self, m: Module):
-        """Hands each part its share of the job; the return value is 1 while one has still to take it."""
+        """Hands each part its share of the job, which its owner holds; the return value is 1 while one has
+        still to take it."""
         shift = log2_exact(self._config.beat_tokens)
-        self._job = job = Signal(FetchJob(self._config))
-        pending = Signal(FETCH_READERS + 2)
-        dense, alone = Signal(), Signal()        # of the job that comes
-        is_dense, is_alone = Signal(), Signal()  # of the job that is held
-        row_chunks = Signal.like(self._rows.i_job.p.row_chunks)
+        job = self.i_job.p
+        is_dense, is_alone = Signal(), Signal()   # dense rows; no token chunk
+        wanted, given = Signal(FETCH_READERS + 2), Signal(FETCH_READERS + 2)
+        row_chunks = Signal(self._config.index_bits + 1 - shift)   # of a dense row
         m.d.comb += [
-            dense.eq(self.i_job.p.format == FetchFormat.DENSE),
-            alone.eq(Mux(dense, self.i_job.p.count, self.i_job.p.nnz) == 0),
-            self.i_job.ready.eq(~pending.any()),
+            row_chunks.eq((job.count[:self._config.index_bits + 1] + ((1 << shift) - 1)) >> shift),
+            is_dense.eq(job.format == FetchFormat.DENSE),
+            is_alone.eq(Mux(is_dense, job.count, job.nnz) == 0),
+            wanted.eq(Mux(job.rows != 0, Cat(~is_dense, ~is_dense & ~is_alone, ~is_alone, ~is_alone, 1), 0)),
+            self.i_job.ready.eq((given | ~wanted).all()),
         ]
         # Parts go on to the next job at different times; each remembers which one it has.
-        self._numbers = [Signal(COUNT_BITS, name=f"number_{part}") for part in range(len(pending))]
+        self._numbers = [Signal(AT_WORK_BITS, name=f"number_{part}") for part in range(len(given))]
         m.d.comb += [number.eq(of) for number, of in zip(self.o_numbers, self._numbers, strict=False)]
         reads = [reader.i_job for reader in self._readers]
         if not self._own_values:
             reads.append(self.o_value_job)
         branches = [*reads, self._join.i_job, self._rows.i_job]
         for number, branch in enumerate(branches):
-            m.d.comb += branch.valid.eq(pending[number])
-            with m.If(branch.ready):
-                m.d.sync += pending[number].eq(0)
+            m.d.comb += branch.valid.eq(self.i_job.valid & wanted[number] & ~given[number])
             with m.If(branch.valid & branch.ready):
-                m.d.sync += self._numbers[number].eq(job.number)
+                m.d.sync += [given[number].eq(1), self._numbers[number].eq(job.number)]
         with m.If(self.i_job.valid & self.i_job.ready):
-            m.d.sync += [
-                job.eq(self.i_job.p), is_dense.eq(dense), is_alone.eq(alone),
-                row_chunks.eq((self.i_job.p.count + ((1 << shift) - 1)) >> shift),
-            ]
-            with m.If(self.i_job.p.rows != 0):
-                m.d.sync += pending.eq(Cat(~dense, ~dense & ~alone, ~alone, ~alone, 1))
+            m.d.sync += given.eq(0)
 
         wide = Signal()
         m.d.comb += wide.eq(job.format == FetchFormat.CSR32)
@@ -183,11 +195,10 @@ class Fetch(wiring.Component):
             rows.dense.eq(is_dense),
             rows.alone.eq(is_alone),
             rows.rows.eq(job.rows),
-            rows.row_chunks.eq(row_chunks),
             rows.first.eq(job.first),
-            rows.nnz.eq(job.nnz),
+            rows.nnz.eq(Mux(is_dense, row_chunks << shift, job.nnz)),
         ]
-        return pending.any()
+        return self.i_job.valid
 
     def _report_stage(self, m: Module) -> None:
         """One fault a cycle; a second kind waits for its turn."""
@@ -209,8 +220,9 @@ class Fetch(wiring.Component):
         pointer, index = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
         wide = Signal()
         for part, address, first, bytes_ in (
-                (self._rows, pointer, self._job.pointers, pointer_chunk_bytes(self._config)),
-                (self._join, index, self._job.indices, Mux(wide, 2 * step, step))):
+                (self._rows, pointer, self.i_job.p.pointers,
+                 pointer_chunk_bytes(self._config, self._row_ends)),
+                (self._join, index, self.i_job.p.indices, Mux(wide, 2 * step, step))):
             with m.If(part.i_job.valid & part.i_job.ready):
                 m.d.sync += address.eq(first)
             with m.Elif(part.o_passed):

@@ -46,9 +46,8 @@ def RowJob(config: Config) -> data.StructLayout:
         "dense": 1,
         "alone": 1,                      # there is no token chunk
         "rows": 32,
-        "row_chunks": gap_bits(config),  # dense: token chunks of a row
         "first": 32,
-        "nnz": 32,
+        "nnz": 32,                       # dense: of one row, rounded up to whole token chunks
     })
 
 

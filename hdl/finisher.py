@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from .adders import MaskedAdder
 from .collector_layouts import CollectorPlan, DenseWord, LaneWord, ParameterRecord
 from .config import ACC_BITS, Config
 from .layouts import ScaleWord
@@ -22,7 +23,7 @@ class Finisher(wiring.Component):
 
     Throughput: one word a cycle; int8 with one multiplier: a word in V cycles. Groups with parameters
         also take as many cycles as they have records.
-    Latency: 4 cycles, with int8 6 more (V + 10 in all with one multiplier).
+    Latency: 4 cycles, with int8 5 more (V + 9 in all with one multiplier).
     Backpressure: with V multipliers no stage behind the bias stalls: a word goes on when the queue at the
         output has room for it and for everything before it. With one or none every stage can wait.
     Overflow: earlier sums and bias wrap in int32, `o_overflow` says so; scaling saturates.
@@ -61,10 +62,6 @@ class Finisher(wiring.Component):
         config, lanes = self._config, self._config.lanes
         parallel = config.scale_multipliers == lanes
         self._wraps = []
-        self._bank_taken, self._bank_ready = Signal(), Signal()
-        self._bank = Signal(data.ArrayLayout(
-            data.StructLayout({"bias": 32, "scale": ScaleWord()}), lanes))
-        self._parameter_bank(m)
         # One stage that may wait is enough room where every stage can.
         m.submodules.queue = self._queue = queue = Queue(DenseWord(config), QUEUE_WORDS if parallel else 2)
         connect(m, queue.o, flipped(self.o))
@@ -95,21 +92,17 @@ class Finisher(wiring.Component):
         with m.Elif(summed_moves):
             m.d.sync += summed_valid.eq(0)
 
-        # ---- 3: bias -------------------------------------------------------------------------------
+        # ---- 3: bias; where rows share a word, row by row ------------------------------------------
+        record, applies, complete = self._record(m, summed.group_last)
         m.d.comb += [
-            summed_moves.eq(summed_valid & room & biased_leaves & self._bank_ready),
-            self._bank_taken.eq(summed_moves & summed.group_last),
+            applies.eq(summed_valid & room & biased_leaves & record.there),
+            summed_moves.eq(applies & complete),
         ]
         with m.If(biased_leaves):
             m.d.sync += biased_valid.eq(summed_moves)
-        with m.If(summed_moves):
-            m.d.sync += biased.eq(summed)
-            for lane in range(lanes):
-                m.d.sync += [
-                    biased.data[lane].eq(
-                        self._sum(m, summed.data[lane], self._bank[lane].bias.as_signed(), summed_moves)),
-                    scales[lane].eq(self._bank[lane].scale),
-                ]
+        with m.If(applies):
+            m.d.sync += [biased.group_last.eq(summed.group_last), biased.job_last.eq(summed.job_last)]
+        self._bias(m, record, applies, summed, biased, scales)
         m.d.sync += self.o_overflow.eq(Cat(self._wraps).any())
 
         # ---- ReLU on the way into the queue; int8: scale -------------------------------------------
@@ -127,42 +120,62 @@ class Finisher(wiring.Component):
         return m
 
     def _sum(self, m: Module, one, other, counts: Signal) -> Signal:
-        """The sum of two int32, remembered in `_wraps` should it wrap while it `counts`."""
-        total, wraps = Signal(signed(ACC_BITS)), Signal()
-        m.d.comb += [total.eq(one + other), wraps.eq(counts & sum_wraps(one, other, total))]
-        self._wraps.append(wraps)
+        """The sum of two int32."""
+        total = Signal(signed(ACC_BITS))
+        m.d.comb += total.eq(one + other)
+        self._watch(m, one, other, total, counts)
         return total
 
-    def _parameter_bank(self, m):
-        """Bias and scale of each lane for the next group that comes to stage 3."""
-        record, plan = self.i_parameters.p, self.i_plan
-        full, needed = Signal(), Signal()
-        lane_bits = self._config.lane_bits
+    def _watch(self, m: Module, one, other, total, counts) -> None:
+        """Remembers in `_wraps` should a sum wrap while it `counts`."""
+        wraps = Signal()
+        m.d.comb += wraps.eq(counts & sum_wraps(one, other, total))
+        self._wraps.append(wraps)
+
+    def _record(self, m: Module, group_last: Signal) -> tuple[data.View, Signal, Signal]:
+        """What stage 3 applies next; a signal to be driven when it does; that it is a word's last."""
+        taken, plan = self.i_parameters, self.i_plan
+        held, full, needed = Signal(ParameterRecord(self._config), reset_less=True), Signal(), Signal()
+        applies, complete, leaves = Signal(), Signal(), Signal()
+        record = Signal(data.StructLayout({
+            "there": 1, "biased": 1, "bias": signed(ACC_BITS), "scale": ScaleWord(),
+            "row": self._config.lane_bits}))
         m.d.comb += [
             needed.eq(plan.row_bias | plan.row_scale),
-            self._bank_ready.eq(full | ~needed),
-            self.i_parameters.ready.eq(~full | self._bank_taken),
+            record.there.eq(full | ~needed),
+            record.biased.eq(plan.row_bias),
+            record.bias.eq(held.bias),
+            record.scale.eq(Mux(plan.row_scale, held.scale, plan.scale)),
+            record.row.eq(Mux(needed, held.row, 0)),
+            complete.eq(held.last | ~needed),
+            # All words of a row have its record.
+            leaves.eq(applies & (~held.last | group_last)),
+            taken.ready.eq(~full | leaves),
         ]
-        put = Signal()
-        m.d.comb += put.eq(self.i_parameters.valid & self.i_parameters.ready)
-        with m.If(self._bank_taken):
-            m.d.sync += full.eq(0)
-            # The last group may have fewer rows: no bias of an older group shows where none is.
-            m.d.sync += [lane.bias.eq(0) for lane in self._bank]
-        with m.If(put):
-            m.d.sync += full.eq(record.last)
-        row_shift = Signal(range(lane_bits + 1))
-        m.d.comb += row_shift.eq(lane_bits - plan.group_log2)
-        for number, lane in enumerate(self._bank):
-            with m.If(put & ((Const(number, lane_bits) >> row_shift) == record.row)):
-                with m.If(plan.row_bias):
-                    m.d.sync += lane.bias.eq(record.bias)
-                with m.If(plan.row_scale):
-                    m.d.sync += lane.scale.eq(record.scale)
+        with m.If(taken.ready):
+            m.d.sync += [full.eq(taken.valid), held.eq(taken.p)]
         with m.If(self.i_start):
             m.d.sync += full.eq(0)
-            for lane in self._bank:
-                m.d.sync += [lane.bias.eq(0), lane.scale.eq(plan.scale)]
+        return record, applies, complete
+
+    def _bias(self, m: Module, record, applies, summed, biased, scales) -> None:
+        """Adds a record's bias to the lanes of its row."""
+        lanes, lane_bits = self._config.lanes, self._config.lane_bits
+        row_shift = Signal(range(lane_bits + 1))
+        m.d.comb += row_shift.eq(lane_bits - self.i_plan.group_log2)
+        for lane in range(lanes):
+            row, added = Signal(lane_bits, name=f"row{lane}"), Signal(name=f"added{lane}")
+            m.submodules[f"adder{lane}"] = adder = MaskedAdder(ACC_BITS)
+            m.d.comb += [
+                row.eq(Const(lane, lane_bits) >> row_shift),
+                added.eq(record.biased & (row == record.row)),
+                adder.i_a.eq(summed.data[lane]), adder.i_use_a.eq(1),
+                adder.i_b.eq(record.bias), adder.i_use_b.eq(added),
+            ]
+            self._watch(m, summed.data[lane], record.bias, adder.o, applies & added)
+            # Lanes after the record's row go without a bias, unless another record comes.
+            with m.If(applies & (row >= record.row)):
+                m.d.sync += [biased.data[lane].eq(adder.o), scales[lane].eq(record.scale)]
 
     def _count_room(self, m, room, moves):
         """Words on their way from stage 3 on, those in the queue included, are no more than it holds."""

@@ -33,7 +33,7 @@ class OperandSelect(wiring.Component):
     i : V store words of two halves; the halves and lanes that were not asked for are zero
     i_packed : the upper halves are no values
     i_mask : lane j takes the value of the lane that was read among those whose index differs from j's in
-        these bits only, a mask of upper bits; 0: its own
+        these bits only, a mask of upper bits; 0: its own, always where `i_packed`
     o : V operands, signed
     """
 
@@ -48,22 +48,25 @@ class OperandSelect(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        half_bits, lanes = self._config.half_word_bits, self._config.lanes
-        own = [Signal(VALUE_BITS, name=f"own{lane}") for lane in range(lanes)]
-        for value, word in zip(own, self.i, strict=True):
-            m.d.comb += value.eq(word[:half_bits] | (word[half_bits:] & ~self.i_packed.replicate(VALUE_BITS)))
+        half_bits, lanes, lane_bits = self._config.half_word_bits, self._config.lanes, self._config.lane_bits
+        # What lanes i and i + V/2 have read; no lane shares with less.
+        pairs = [Signal(VALUE_BITS, name=f"pair{index}") for index in range(lanes // 2)]
+        for index, pair in enumerate(pairs):
+            words = (self.i[index], self.i[index + lanes // 2])
+            m.d.comb += pair.eq(reduce(or_, (half for word in words
+                                             for half in (word[:half_bits], word[half_bits:]))))
         # shared[i]: what lanes i, i + width, i + 2·width, ... get of each other, for parts of up to `width`.
         shared: list[Value] = [Const(0, VALUE_BITS)]
-        for bit in range(self._config.lane_bits):
+        for bit in range(lane_bits):
             width = 1 << bit
             wider = [Signal(VALUE_BITS, name=f"shared{width}_{index}") for index in range(width)]
             for index, value in enumerate(wider):
-                all_of = reduce(or_, own[index::width])
-                m.d.comb += value.eq(shared[index % len(shared)]
-                                     | (all_of & self.i_mask[bit].replicate(VALUE_BITS)))
+                m.d.comb += value.eq(shared[index % len(shared)] | (
+                    reduce(or_, pairs[index::width]) & self.i_mask[bit].replicate(VALUE_BITS)))
             shared = list(wider)
-        for lane, operand in enumerate(self.o):
-            m.d.comb += operand.eq(own[lane] | shared[lane % len(shared)])
+        for lane, (operand, word) in enumerate(zip(self.o, self.i, strict=True)):
+            upper = word[half_bits:] & ~self.i_packed.replicate(VALUE_BITS)
+            m.d.comb += operand.eq(word[:half_bits] | upper | shared[lane % len(shared)])
         return m
 
 

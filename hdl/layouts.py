@@ -8,7 +8,7 @@ from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 
 from .config import ACC_BITS, ADDRESS_BITS, VALUE_BITS, Config, width_of
-from .status import COUNT_BITS
+from .status import AT_WORK_BITS
 
 __all__ = [
     "INDEX_BYTES",
@@ -24,7 +24,9 @@ __all__ = [
     "CsrFull",
     "CsrPlace",
     "FetchFormat",
+    "PeBeat",
     "PeJob",
+    "PeTileBeat",
     "RawBeat",
     "ReadBeat",
     "ReadRequest",
@@ -163,6 +165,19 @@ def TokenBeat(config: Config) -> data.StructLayout:
     })
 
 
+def PeBeat(config: Config) -> data.StructLayout:
+    """A beat as one PE hears it: `mask` has only the tokens that the PE owns."""
+    token = Token(config)
+    return data.StructLayout({
+        "tokens": data.ArrayLayout(
+            data.StructLayout({name: token[name].shape for name in ("address", "part", "value")}),
+            config.beat_tokens),
+        "mask": config.beat_tokens,
+        "ends": _Ends(config),
+        "last": 1,
+    })
+
+
 # ---- tile ------------------------------------------------------------------------------------------
 
 
@@ -183,7 +198,8 @@ def TileBeat(config: Config) -> data.StructLayout:
     START    half
     WORDS    half, owner; for each word x: enable[x], slice[x], address[x]; lanes of word x are bytes
              x·V..x·V+V-1 of data. Both words for one slice: address[0] even, address[1] = address[0] + 1.
-             A single word may be either, at any address.
+             Words for two slices: both addresses even or both odd. A single word may be either, at any
+             address.
     PARTS    half, part_log2, fold, first, rows, above, address[0]. Data is W / N' rows of N' = 1 << part_log2
              bytes; those from k's low bits = `first` on, `rows` of them, are there, and all have the same
              upper bits of k. PE p (P_k = P here) owns the row with the low bits p xor fold; `above` holds
@@ -212,6 +228,18 @@ def TileBeat(config: Config) -> data.StructLayout:
     })
 
 
+def PeTileBeat(config: Config) -> data.StructLayout:
+    """A tile beat as PEs hear it; the data comes one cycle later, its words in the order of a store's halves.
+
+    With two words a beat, the half of a store word in which a PE keeps a dense word is not the lowest bit of
+    its address: it is that bit, exclusive or the lowest bit of the PE's slice, exclusive or bit `group_log2`
+    of its owner number. So all PEs that a beat is for want its words in the same order; `swap` says that it
+    is not the order in which they came.
+    """
+    beat = TileBeat(config)
+    return data.StructLayout({name: beat[name].shape for name, _ in beat if name != "data"} | {"swap": 1})
+
+
 # ---- array -----------------------------------------------------------------------------------------
 
 
@@ -231,7 +259,8 @@ def ChainWord(config: Config) -> data.StructLayout:
     """V sums of one row of C (or of one group of rows, N < V).
 
     Words of a row come in increasing order of `word`; absent words are zeros that nobody wrote.
-    A row without any word is a single chain word with `valid` = 0 and `last` set.
+    A row without any word is a single chain word with `valid` = 0 and `last` set. Data of absent lanes,
+    and the index of a last word without any lane, mean nothing and may change while the word is offered.
     """
     return data.StructLayout({
         "word": config.word_bits,              # global in the row: slice · slice_words + word
@@ -281,7 +310,7 @@ def FetchJob(config: Config) -> data.StructLayout:
         "nnz": 32,        # CSR: entries
         "first": 32,      # CSR: the row pointer of row 0
         "columns": 32,    # CSR: an index at or past this is a fault
-        "number": COUNT_BITS,  # of the descriptor; named with a fault
+        "number": AT_WORK_BITS,  # of the descriptor; named with a fault
     })
 
 

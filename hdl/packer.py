@@ -1,15 +1,18 @@
 """From nonzeros of B to the slots of packed tiles."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import VALUE_BITS, Config
-from .layouts import ROW_ENDS, RawBeat, TileBeat, TileBeatKind, TileJob
+from .layouts import RawBeat, TileBeat, TileBeatKind, TileJob
 from .owner import owner
 from .queue import Queue
 
-__all__ = ["Packer"]
+__all__ = ["PACKER_ROW_ENDS", "Packer"]
+
+PACKER_ROW_ENDS = 1
+"""Row ends in a beat at most: each takes a cycle anyway."""
 
 QUEUE_BEATS = 4
 
@@ -25,12 +28,12 @@ def _Placed(config: Config) -> data.StructLayout:
 
 
 def _PlacedBeat(config: Config) -> data.StructLayout:
-    """A RawBeat with places; `row` counts the row ends before a token."""
+    """A RawBeat with places; `after` says that the row end comes before a token."""
     return data.StructLayout({
         "tokens": data.ArrayLayout(_Placed(config), config.beat_tokens),
-        "row": data.ArrayLayout(unsigned(2), config.beat_tokens),
+        "after": config.beat_tokens,
         "mask": config.beat_tokens,
-        "ends": range(ROW_ENDS + 1),
+        "end": 1,
         "last": 1,
     })
 
@@ -38,7 +41,7 @@ def _PlacedBeat(config: Config) -> data.StructLayout:
 class Packer(wiring.Component):
     """Deals the nonzeros of B's rows to lanes, several a cycle: at most one a lane, of one row and slice.
 
-    Throughput: a beat takes one cycle for each of its row ends, and for each row and slice in it as many
+    Throughput: a beat takes one cycle for its row end, and for each row and slice in it as many
         as its fullest lane has nonzeros; no cycle is lost between beats.
     Latency: a beat's first nonzeros come out 4 cycles after it was taken; START comes 3 cycles after the job,
         `o_done` one after the job's last beat.
@@ -53,7 +56,7 @@ class Packer(wiring.Component):
     -------
     i_job : stream of TileJob; of its fields half, pk_log2 and slice_words count, the latter a power of two
         where P_n > 1
-    i : stream of RawBeat, up to and with the one that has `last` set
+    i : stream of RawBeat with one row end at most, up to and with the one that has `last` set
     o : stream of TileBeat (START, SLOTS, ROW_END), always ready
     o_done : pulse, the job's last beat is out; a new job is taken from the next cycle on
     """
@@ -79,13 +82,12 @@ class Packer(wiring.Component):
         self._sliced = Signal()                            # P_n > 1
         self._placed = Signal(_PlacedBeat(config))         # the incoming beat with places
         # The beat at work: `hinder[u][t]`, u < t, keeps tokens u and t out of one tile beat.
-        # Without a beat, `pending`, `ends` and `last` are 0.
+        # Without a beat, `pending`, `end` and `last` are 0.
         self._tokens = Signal(data.ArrayLayout(_Placed(config), tokens))
-        self._row = Signal(data.ArrayLayout(unsigned(2), tokens))
+        self._after = Signal(tokens)                       # tokens of the row after the beat's row end
         self._pending = Signal(tokens)
         self._current = Signal(tokens)                     # tokens of the row that is open now
-        self._ends = Signal(range(ROW_ENDS + 1))           # row ends still to come
-        self._passed = Signal(range(ROW_ENDS + 1))         # row ends that have passed
+        self._end = Signal()                               # the row end is still to come
         self._last = Signal()
         self._alike = [Signal(tokens, name=f"alike_{u}") for u in range(tokens)]
         self._hinder = [Signal(tokens, name=f"hinder_{u}") for u in range(tokens)]
@@ -150,11 +152,11 @@ class Packer(wiring.Component):
                 place.word.eq(word & self._word_mask),
                 place.slice.eq(Mux(self._sliced, slices[self._word_log2], 0)),
                 place.value.eq(token.value),
-                placed.row[t].eq(sum(end.valid & (end.position <= t) for end in beat.ends)),
+                placed.after[t].eq(beat.ends[0].valid & (beat.ends[0].position <= t)),
             ]
         m.d.comb += [
             placed.mask.eq(beat.mask),
-            placed.ends.eq(sum(end.valid for end in beat.ends)),
+            placed.end.eq(beat.ends[0].valid),
             placed.last.eq(beat.last),
         ]
 
@@ -168,18 +170,17 @@ class Packer(wiring.Component):
         with m.If(self._finish):
             m.d.sync += [
                 self._tokens.eq(beat.tokens),
-                self._row.eq(beat.row),
+                self._after.eq(beat.after),
                 self._pending.eq(Mux(there, beat.mask, 0)),
-                self._current.eq(Cat(row == 0 for row in beat.row)),
-                self._ends.eq(Mux(there, beat.ends, 0)),
-                self._passed.eq(0),
+                self._current.eq(~beat.after),
+                self._end.eq(there & beat.end),
                 self._last.eq(there & beat.last),
             ]
             for u in range(tokens):
                 for t in range(u + 1, tokens):
                     alike = Signal(name=f"pair_{u}_{t}")
                     one, other = beat.tokens[u], beat.tokens[t]
-                    m.d.comb += alike.eq((one.slice == other.slice) & (beat.row[u] == beat.row[t]))
+                    m.d.comb += alike.eq((one.slice == other.slice) & (beat.after[u] == beat.after[t]))
                     m.d.sync += [
                         self._alike[u][t].eq(alike),
                         self._hinder[u][t].eq(~alike | (one.lane == other.lane)),
@@ -187,11 +188,7 @@ class Packer(wiring.Component):
         with m.Else():
             m.d.sync += self._pending.eq(self._pending & ~self._take)
             with m.If(self._row_end):
-                m.d.sync += [
-                    self._ends.eq(self._ends - 1),
-                    self._passed.eq(self._passed + 1),
-                    self._current.eq(Cat(row == self._passed + 1 for row in self._row)),
-                ]
+                m.d.sync += [self._end.eq(0), self._current.eq(self._after)]
 
     # ---- stage 3: choose the tokens of a tile beat -----------------------------------------------------
 
@@ -204,9 +201,9 @@ class Packer(wiring.Component):
             more.eq(Cat(pending[u] & pending[t] & self._hinder[u][t]
                         for u in range(tokens) for t in range(u + 1, tokens)).any()),
             self._slots.eq((pending & self._current).any()),
-            self._row_end.eq(~self._slots & (self._ends != 0)),
-            # After the last row end all pending tokens are of one row; before it none may be left.
-            self._finish.eq(Mux(self._ends == 0, ~more, (self._ends == 1) & (pending == 0))),
+            self._row_end.eq(~self._slots & self._end),
+            # After the row end all pending tokens are of one row; before it none may be left.
+            self._finish.eq(Mux(self._end, pending == 0, ~more)),
         ]
         for t in range(tokens):
             with_first = first[t] | Cat(first[u] & self._alike[u][t] for u in range(t)).any()

@@ -1,27 +1,16 @@
 """A PE's ear on the token bus: its queue of beats, cut into single tokens."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .attributes import KEPT_COPY
 from .config import VALUE_BITS, Config, width_of
-from .layouts import ROW_ENDS, TokenBeat
-from .queue import Queue
+from .layouts import ROW_ENDS, PeBeat
+from .selectors import WideSelect
+from .token_bus import ROOM_MARGIN_BEATS
 
 __all__ = ["PeFront", "PeOp"]
-
-ROOM_BEATS = 4
-"""Beats that may still come when the bus sees that there is no room: two in its registers, one at the
-entry, and the one that was on its way when the room shrank."""
-
-
-def _OwnToken(config: Config) -> data.StructLayout:
-    return data.StructLayout({
-        "address": config.row_address_bits,
-        "part": config.lane_bits,
-        "value": VALUE_BITS,
-    })
 
 
 def PeOp(config: Config) -> data.StructLayout:
@@ -43,9 +32,12 @@ class PeFront(wiring.Component):
 
     Throughput: one token a cycle, together with the row ends around it; a beat costs max(1, own tokens)
         cycles, and nothing when it has neither own tokens nor row ends.
-    Latency: 4 cycles.
-    Backpressure: `i` has none; `o_room` says that four more beats can be taken.
+    Latency: 2 cycles.
+    Backpressure: `i` has none; `o_room` says that one more beat than now come, and ROOM_MARGIN_BEATS behind
+        it, can be taken.
     Order: kept.
+
+    The tokens of the beat at work stay in the memory; only what changes as they go is in registers.
 
     Parameters
     ----------
@@ -53,116 +45,142 @@ class PeFront(wiring.Component):
 
     Members
     -------
-    i : stream of TokenBeat, always taken
-    i_owner : this PE's owner number under the running job
+    i : stream of PeBeat, always taken
     i_group_log2 : rows in a group, as a power of two
-    o_room : queue and entry leave four places
+    o_room : the memory leaves places for what may be on its way
     o : stream of PeOp
     """
 
     def __init__(self, config: Config):
         self._config = config
         super().__init__({
-            "i": In(stream.Signature(TokenBeat(config), always_ready=True)),
-            "i_owner": In(config.pe_bits),
+            "i": In(stream.Signature(PeBeat(config), always_ready=True)),
             "i_group_log2": In(width_of(config.lane_bits + 1)),
             "o_room": Out(1),
             "o": Out(stream.Signature(PeOp(config))),
         })
 
-    def _Beat(self) -> data.StructLayout:
-        config = self._config
-        return data.StructLayout({
-            "tokens": data.ArrayLayout(_OwnToken(config), config.beat_tokens),
-            "mask": config.beat_tokens,
-            "ends": TokenBeat(config)["ends"].shape,
-            "last": 1,
-        })
+    def _Control(self) -> data.StructLayout:
+        """What is in a beat besides its tokens."""
+        beat = PeBeat(self._config)
+        return data.StructLayout({name: beat[name].shape for name in ("mask", "ends", "last")})
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        m.submodules.queue = queue = Queue(self._Beat(), config.queue_beats)
-        entry_valid = Signal(attrs=KEPT_COPY)
-        entry = Signal(TokenBeat(config), attrs=KEPT_COPY, reset_less=True)
+        tokens, self._coming = self.i.p.tokens, Signal(self._Control())
+        self._loads = Signal()                               # the next beat comes to work, if there is one
+        self._valid = Signal()                               # a beat is at work
+        self._waiting = Signal(range(config.queue_beats + 1))   # beats behind it
+        self._there = Signal()
+        m.d.comb += [self._coming[name].eq(self.i.p[name]) for name in ("mask", "ends", "last")]
+        token_bits, control_bits = (Shape.cast(shape).width for shape in (tokens.shape(), self._Control()))
+        # The payload is stored flat: memories of structs do not keep their field names anyway.
+        m.submodules.tokens = token_memory = Memory(shape=token_bits, depth=config.queue_beats, init=[])
+        m.submodules.controls = control_memory = Memory(shape=control_bits, depth=config.queue_beats, init=[])
+        self._queue(m, token_memory.write_port(), control_memory.write_port())
 
-        # ---- entry: which tokens are this PE's own ----
-        own = Signal(config.beat_tokens)
-        m.d.sync += entry_valid.eq(self.i.valid)
-        with m.If(self.i.valid):
-            m.d.sync += entry.eq(self.i.payload)
-        m.d.comb += [
-            own.eq(entry.mask & Cat(token.owner == self.i_owner for token in entry.tokens)),
-            queue.i.valid.eq(entry_valid & (own.any() | entry.ends[0].valid | entry.last)),
-            queue.i.p.mask.eq(own),
-            queue.i.p.ends.eq(entry.ends),
-            queue.i.p.last.eq(entry.last),
-            self.o_room.eq(queue.level + entry_valid <= config.queue_beats - ROOM_BEATS),
-        ]
-        for stored, token in zip(queue.i.p.tokens, entry.tokens, strict=True):
-            m.d.comb += [stored[name].eq(token[name]) for name in ("address", "part", "value")]
-
-        op_valid, op = Signal(), Signal(PeOp(config))
-        self._cut(m, queue, op_valid, op)
-        self._group(m, op_valid, op)
+        # ---- the beat at work, and the next one ----
+        read, ahead = token_memory.read_port(domain="comb"), control_memory.read_port(domain="comb")
+        control = data.View(self._Control(), ahead.data)
+        with m.If(self._loads):
+            m.d.sync += [self._valid.eq(self._there), read.addr.eq(ahead.addr)]
+        with m.If(self._loads & self._there):
+            m.d.sync += ahead.addr.eq(ahead.addr + 1)
+        op = self.o.p
+        self._cut(m, control, data.View(tokens.shape(), read.data), op)
         return m
 
-    def _cut(self, m: Module, queue: Queue, op_valid: Signal, op) -> None:
-        """The head beat gives its first own token, the row ends before it, and at its end those behind."""
-        config = self._config
-        valid, head = Signal(), Signal(self._Beat())
-        lowest, rest, final = Signal(config.beat_tokens), Signal(config.beat_tokens), Signal()
-        moves, ends_later, after = Signal(), Signal(ROW_ENDS), Signal(range(ROW_ENDS + 1))
-        ended = Cat(end.valid for end in head.ends)
+    def _queue(self, m: Module, token_write, control_write) -> None:
+        """What concerns this PE goes into both memories."""
+        config, coming = self._config, self._coming
+        puts, takes = Signal(), Signal()
         m.d.comb += [
-            moves.eq(~op_valid | self.o.ready),
-            rest.eq(head.mask & (head.mask - 1)),
-            lowest.eq(head.mask & ~rest),
-            final.eq(rest == 0),
-            after.eq(sum(ended[number] & ends_later[number] for number in range(ROW_ENDS))),
-            queue.o.ready.eq(~valid | (moves & final)),
+            puts.eq(self.i.valid & (coming.mask.any() | coming.ends[0].valid | coming.last)),
+            takes.eq(self._loads & self._there),
+            self._there.eq(self._waiting != 0),
+            token_write.data.eq(self.i.p.tokens),
+            control_write.data.eq(coming),
+            token_write.en.eq(puts),
+            control_write.en.eq(puts),
+            control_write.addr.eq(token_write.addr),
+            self.o_room.eq(self._waiting + self._valid + self.i.valid
+                           <= config.queue_beats - ROOM_MARGIN_BEATS),
+        ]
+        m.d.sync += self._waiting.eq(self._waiting + puts - takes)
+        with m.If(puts):
+            m.d.sync += token_write.addr.eq(token_write.addr + 1)
+
+    def _cut(self, m: Module, control, tokens, op) -> None:
+        """The beat at work gives its first own token, the row ends before it, and at its end those behind."""
+        config = self._config
+        count = config.beat_tokens
+        head = Signal(self._Control())                       # of the mask: what comes after the token
+        has_token, index, final = Signal(), Signal(range(count)), Signal(init=1)
+        left, next_index, rest = Signal(count), Signal.like(index), Signal(count)
+        ends_later, later, earlier = Signal(ROW_ENDS), Signal(ROW_ENDS), Signal(ROW_ENDS)
+        moves = Signal()
+        m.d.comb += [
+            moves.eq(self._valid & self.o.ready),
+            self._loads.eq(~self._valid | (self.o.ready & final)),
+            # The lowest bit of what is left: its number, and what is left without it.
+            left.eq(Mux(self._loads, control.mask, head.mask)),
+            rest.eq(Cat(bit & left[:place].any() for place, bit in enumerate(left))),
+            next_index.eq(_first(left)),
         ]
         for number, end in enumerate(head.ends):
-            # A token before the end's position: the end comes after it.
-            tokens_before = Signal(config.beat_tokens, name=f"tokens_before{number}")
             m.d.comb += [
-                tokens_before.eq((1 << end.position) - 1),
-                ends_later[number].eq((lowest & tokens_before).any()),
+                # A token before the end's position: the end comes after it.
+                ends_later[number].eq(has_token & (index < end.position)),
+                later[number].eq(end.valid & ends_later[number]),
+                earlier[number].eq(end.valid & ~ends_later[number]),
             ]
-        with m.If(moves):
-            m.d.sync += [
-                op_valid.eq(valid),
-                op.before.eq(sum(ended[number] & ~ends_later[number] for number in range(ROW_ENDS))),
-                op.token.eq(head.mask.any()),
-                op.after.eq(Mux(final, after, 0)),
-                op.last.eq(head.last & final),
-            ]
-            for name in ("address", "part", "value"):
-                chosen = 0
-                for number, token in enumerate(head.tokens):
-                    chosen = chosen | Mux(lowest[number], token[name], 0)
-                m.d.sync += op[name].eq(chosen)
-            m.d.sync += [head.mask.eq(rest), *(head.ends[number].valid.eq(ended[number] & ends_later[number])
-                                               for number in range(ROW_ENDS))]
-        with m.If(queue.o.ready):
-            m.d.sync += valid.eq(queue.o.valid)
-            with m.If(queue.o.valid):
-                m.d.sync += head.eq(queue.o.p)
+        with m.If(self._loads | moves):
+            m.d.sync += [head.mask.eq(rest), index.eq(next_index), final.eq(rest == 0)]
+        with m.If(self._loads):
+            m.d.sync += [has_token.eq(control.mask.any()), head.ends.eq(control.ends),
+                         head.last.eq(control.last)]
+        with m.Elif(moves):
+            m.d.sync += [end.valid.eq(later[number]) for number, end in enumerate(head.ends)]
 
-    def _group(self, m: Module, op_valid: Signal, op) -> None:
+        before, after = Signal(range(ROW_ENDS + 1)), Signal(range(ROW_ENDS + 1))
+        m.d.comb += [
+            self.o.valid.eq(self._valid),
+            before.eq(sum(earlier)),
+            after.eq(Mux(final, sum(later), 0)),
+            op.token.eq(has_token),
+            op.last.eq(head.last & final),
+        ]
+        token = tokens[0].shape()
+        m.submodules.select = select = WideSelect(Shape.cast(token).width, count)
+        chosen = data.View(token, select.o)
+        m.d.comb += [
+            select.i_number.eq(index),
+            *(value.eq(one) for value, one in zip(select.i, tokens, strict=True)),
+            *(op[name].eq(chosen[name]) for name in ("address", "part", "value")),
+        ]
+        self._group(m, op, before, after)
+
+    def _group(self, m: Module, op, before: Signal, after: Signal) -> None:
         """From row ends to closes: a group closes with its last row."""
         config = self._config
         phase, row_mask = Signal(config.lane_bits), Signal(config.lane_bits)  # phase: rows that ended
         at_token, at_end = Signal(config.lane_bits + 1), Signal(config.lane_bits + 1)
         m.d.comb += [
             row_mask.eq((1 << self.i_group_log2) - 1),
-            at_token.eq(phase + op.before),
-            at_end.eq((at_token & row_mask) + op.after),
-            self.o.valid.eq(op_valid),
-            self.o.p.eq(op),
-            self.o.p.before.eq(at_token >> self.i_group_log2),
-            self.o.p.position.eq(at_token & row_mask),
-            self.o.p.after.eq(at_end >> self.i_group_log2),
+            at_token.eq(phase + before),
+            at_end.eq((at_token & row_mask) + after),
+            op.before.eq(at_token >> self.i_group_log2),
+            op.position.eq(at_token & row_mask),
+            op.after.eq(at_end >> self.i_group_log2),
         ]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += phase.eq(at_end & row_mask)
+
+
+def _first(bits):
+    """Number of the lowest bit that is set; undefined where there is none."""
+    number = Const(len(bits) - 1)
+    for place in reversed(range(len(bits) - 1)):
+        number = Mux(bits[place], place, number)
+    return number

@@ -33,6 +33,7 @@ class SegmentReader(wiring.Component):
     single_row : bool, build it for jobs of one row at most, at half the logic; `stride` is not looked at
     align_bytes : int, a power of two: addresses and strides are multiples of it (lower bits count as 0),
         sizes too, which saves a step of the shifter each time it doubles
+    own_buffer : bool; without it beats come by way of a SharedBuffer
     shallow : bool, room for two bursts only instead of `read_buffer_beats`, which takes no block RAM: where
         little is read in a cycle
 
@@ -42,19 +43,24 @@ class SegmentReader(wiring.Component):
     o : stream of Chunk(chunk_bytes)
     o_request : stream of ReadRequest
     i_beat : stream of ReadBeat, never stalled
+    i_stored, i_freed : (without `own_buffer`) the data of the same beats, and that a place came free
     o_waiting : beats are on their way and there is nothing to give
     o_idle : no job, no chunk
     """
 
     def __init__(self, config: Config, chunk_bytes: int, *, single_row: bool = False,
-                 align_bytes: int = 1, shallow: bool = False):
+                 align_bytes: int = 1, own_buffer: bool = True, shallow: bool = False):
         if not 1 <= chunk_bytes <= config.port_bytes or chunk_bytes & (chunk_bytes - 1):
             raise ValueError(f"chunk_bytes = {chunk_bytes}; it must be a power of two from 1 to port_bytes, "
                              f"{config.port_bytes}")
         self._config, self._chunk_bytes, self._single_row = config, chunk_bytes, single_row
         self._align_log2 = log2_exact(align_bytes)
+        self._own_buffer = own_buffer
         self._depth = 2 * MAX_BURST_BEATS if shallow else config.read_buffer_beats
+        stored = {} if own_buffer else {"i_stored": In(stream.Signature(8 * config.port_bytes)),
+                                        "i_freed": In(1)}
         super().__init__({
+            **stored,
             "i_job": In(stream.Signature(SegmentJob())),
             "o": Out(stream.Signature(Chunk(chunk_bytes))),
             "o_request": Out(stream.Signature(ReadRequest(config))),
@@ -84,10 +90,14 @@ class SegmentReader(wiring.Component):
         with m.Elif(done):
             m.d.sync += active.eq(0)
 
-        m.submodules.buffer = buffer = BlockQueue(8 * self._config.port_bytes, self._depth)
-        m.d.comb += [buffer.i.valid.eq(self.i_beat.valid), buffer.i.payload.eq(self.i_beat.payload.data)]
-        self._ask(m, start, strided, buffer.o_freed)
-        self._answer(m, start, strided, done, buffer.o)
+        if self._own_buffer:
+            m.submodules.buffer = buffer = BlockQueue(8 * self._config.port_bytes, self._depth)
+            m.d.comb += [buffer.i.valid.eq(self.i_beat.valid), buffer.i.payload.eq(self.i_beat.payload.data)]
+            freed, beats = buffer.o_freed, buffer.o
+        else:
+            freed, beats = self.i_freed, self.i_stored
+        self._ask(m, start, strided, freed)
+        self._answer(m, start, strided, done, beats)
         return m
 
     def _aligned(self, value: Value) -> Value:

@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .adders import MaskedAdder
 from .config import Config
 from .layouts import ROW_ENDS, RawBeat, RouterJob, TokenBeat
 from .owner import owner
@@ -50,6 +51,9 @@ class Router(wiring.Component):
         m.d.comb += [advance.eq(~self.o.valid | self.o.ready), self.i_job.ready.eq(~active)]
         with m.If(self.i_job.valid & self.i_job.ready):
             m.d.sync += [job.eq(self.i_job.payload), active.eq(1), complete.eq(0)]
+            # A packed tile is found by its table, row by row.
+            with m.If(self.i_job.payload.packed):
+                m.d.sync += job.slice_words.eq(1)
         with m.If(self.o.valid & self.o.ready & self.o.payload.last):
             m.d.sync += active.eq(0)
 
@@ -127,18 +131,23 @@ class Router(wiring.Component):
             second.part.eq(first.part),
             word_row.eq(local_row >> job.group_log2),
 
-            # Stage 3: the row's first word. A packed tile is found by its table, row by row.
+            # Stage 3: the row's first word.
             output.value.eq(second.value),
             output.owner.eq(second.owner),
             output.part.eq(second.part),
-            output.address.eq(Mux(job.packed, word_row, _product(word_row, job.slice_words))),
+            output.address.eq(_product(m, word_row, job.slice_words)),
         ]
 
 
-def _product(value: Value, factor: Value) -> Value:
+def _product(m: Module, value: Value, factor: Value) -> Value:
     """value * factor by adding shifted copies: synthesis would spend a lane's multiplier on it."""
     width = len(value)  # the product is an address, and fits
-    terms = [(value << bit)[:width] & factor[bit].replicate(width) for bit in range(min(width, len(factor)))]
+    terms: list[tuple[Value, Value]] = [(value << bit, factor[bit]) for bit in range(min(width, len(factor)))]
     while len(terms) > 1:
-        terms = [sum(terms[at:at + 2])[:width] for at in range(0, len(terms), 2)]
-    return terms[0]
+        (one, uses_one), (other, uses_other) = terms[:2]
+        adder = MaskedAdder(width + width % 2)
+        m.submodules += adder
+        m.d.comb += [adder.i_a.eq(one), adder.i_use_a.eq(uses_one), adder.i_b.eq(other),
+                     adder.i_use_b.eq(uses_other)]
+        terms = [*terms[2:], (adder.o, uses_one | uses_other)]
+    return terms[0][0][:width]

@@ -10,8 +10,9 @@ from .layouts import ROW_ENDS
 
 __all__ = ["RowCutter"]
 
-WINDOW = 6
-"""Marks in sight: two for a cut, one to see whether the chunk is done, and room for what comes meanwhile."""
+WINDOWS = {1: 3, 2: 6}
+"""Marks in sight, by the row ends of a cut: so many and one more, to see whether the chunk is done, and room
+for what comes meanwhile."""
 
 
 def _Mark(config: Config) -> data.StructLayout:
@@ -26,17 +27,18 @@ def _Mark(config: Config) -> data.StructLayout:
 
 
 class RowCutter(wiring.Component):
-    """Cuts token chunks into beats of at most two row ends; it needs to know the row ends only.
+    """Cuts token chunks into beats of at most `row_ends`; it needs to know the row ends only.
 
-    Throughput: one cut a cycle. A chunk makes one cut for every two row ends begun, at least one.
+    Throughput: one cut a cycle. A chunk makes one cut for every `row_ends` begun, at least one.
     Latency: two cycles from a pair of row ends to its cut.
     Backpressure: `i.ready` looks at what is held only; `o` waits until the row end after a cut's last is
         known, because it decides whether the chunk is done.
-    Order: kept. A cut that has two row ends and leaves a third in its chunk ends at the second.
+    Order: kept. A cut that has as many row ends as it may and leaves one in its chunk ends at its last.
 
     Parameters
     ----------
     config : Config
+    row_ends : 1 or 2, the most that a pair and a cut hold
 
     Members
     -------
@@ -45,8 +47,8 @@ class RowCutter(wiring.Component):
     o_idle : nothing held
     """
 
-    def __init__(self, config: Config):
-        self._config = config
+    def __init__(self, config: Config, row_ends: int = ROW_ENDS):
+        self._config, self._row_ends = config, row_ends
         super().__init__({
             "i": In(stream.Signature(RowEndPair(config))),
             "o": Out(stream.Signature(Cut(config))),
@@ -55,10 +57,11 @@ class RowCutter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        window = Signal(data.ArrayLayout(_Mark(self._config), WINDOW))
-        level = Signal(range(WINDOW + 1))
+        size = WINDOWS[self._row_ends]
+        window = Signal(data.ArrayLayout(_Mark(self._config), size))
+        level = Signal(range(size + 1))
         held_valid = Signal()
-        marks, added = self._marks(m, held_valid, level <= WINDOW - ROW_ENDS)
+        marks, added = self._marks(m, held_valid, level <= size - self._row_ends)
         removed = self._cut(m, window, level)
 
         remaining = Signal.like(level)
@@ -67,14 +70,13 @@ class RowCutter(wiring.Component):
             self.o_idle.eq(~held_valid & (level == 0)),
         ]
         m.d.sync += level.eq(remaining + added)
-        for place in range(WINDOW):
-            later = [window[min(place + step, WINDOW - 1)] for step in range(ROW_ENDS + 1)]
-            with m.If(remaining == place):
-                m.d.sync += window[place].eq(marks[0])
-            with m.Elif(remaining + 1 == place):
-                m.d.sync += window[place].eq(marks[1])
-            with m.Else():
-                m.d.sync += window[place].eq(Mux(removed[1], later[2], Mux(removed[0], later[1], later[0])))
+        for place in range(size):
+            kept = window[place].as_value()
+            for step in range(1, self._row_ends + 1):
+                kept = Mux(removed == step, window[min(place + step, size - 1)], kept)
+            for number, mark in enumerate(marks):
+                kept = Mux(remaining + number == place, mark, kept)
+            m.d.sync += window[place].eq(kept)
         return m
 
     # ---- stages 1, 2: row ends to marks; a chunk without row ends gets one too ---------------------------
@@ -84,26 +86,27 @@ class RowCutter(wiring.Component):
         config = self._config
         held = Signal(RowEndPair(config))
         first, second = held.ends
-        marks = Signal(data.ArrayLayout(_Mark(config), ROW_ENDS))
-        added = Signal(range(ROW_ENDS + 1))
+        marks = Signal(data.ArrayLayout(_Mark(config), self._row_ends))
+        added = Signal(range(self._row_ends + 1))
         far_first, far_second, finish = Signal(), Signal(), Signal()
+        both = Signal()
         m.d.comb += [
             # More than one chunk on: chunks without a row end lie between.
             far_first.eq((first.gap >> 1).any() & ~held.alone),
-            far_second.eq((second.gap >> 1).any() & second.valid & ~held.alone),
+            both.eq(second.valid if self._row_ends == ROW_ENDS else 0),
+            far_second.eq((second.gap >> 1).any() & both & ~held.alone),
             finish.eq(room & ~far_first & ~far_second),
             self.i.ready.eq(~held_valid | finish),
         ]
-        for mark, end in zip(marks, (first, second), strict=True):
+        for mark, end in zip(marks, (first, second), strict=False):
             m.d.comb += [mark.end.eq(1), mark.position.eq(end.position), mark.final.eq(end.final),
                          mark.fresh.eq(end.gap[0]), mark.alone.eq(held.alone)]
         empty_mark = {"end": 0, "position": 0, "fresh": 1, "final": 0, "alone": 0}
-        with m.If(far_first):
-            m.d.comb += marks[0].eq(_Mark(config).const(empty_mark))
-        with m.If(far_second):
-            m.d.comb += marks[1].eq(_Mark(config).const(empty_mark))
+        for mark, far in zip(marks, (far_first, far_second), strict=False):
+            with m.If(far):
+                m.d.comb += mark.eq(_Mark(config).const(empty_mark))
         with m.If(held_valid & room):
-            m.d.comb += added.eq(Mux(far_first | ~second.valid, 1, 2))
+            m.d.comb += added.eq(Mux(far_first | ~both, 1, 2))
             with m.If(far_first):
                 m.d.sync += first.gap.eq(first.gap - 1)
             with m.Elif(far_second):
@@ -116,21 +119,22 @@ class RowCutter(wiring.Component):
 
     def _cut(self, m: Module, window, level):
         tokens = self._config.beat_tokens
+        two_ends = self._row_ends == ROW_ENDS
         first, second, third = window[0], window[1], window[2]
         cut = self.o.p
         sent = Signal(tokens)          # places of the chunk that went with earlier cuts
         before_first, before_second, up_to = Signal(tokens), Signal(tokens), Signal(tokens)
         one, two = Signal(), Signal()  # how many marks the cut takes
-        removed = Signal(range(ROW_ENDS + 1))
+        removed = Signal(range(self._row_ends + 1))
         m.d.comb += [
-            one.eq((level != 0) & (~first.end | first.final | ((level > 1) & second.fresh))),
-            two.eq((level > 1) & first.end & ~first.final & ~second.fresh & (second.final | (level > 2))),
+            one.eq((level != 0) & (~first.end | first.final
+                                   | ((level > 1) & (second.fresh if two_ends else 1)))),
             self.o.valid.eq(one | two),
             before_first.eq(Cat(t < first.position for t in range(tokens))),
             before_second.eq(Cat(t < second.position for t in range(tokens))),
             up_to.eq(Mux(two, before_second, before_first)),
             cut.final.eq(Mux(two, second.final, first.final)),
-            cut.done.eq(cut.final | one | third.fresh),
+            cut.done.eq(cut.final | Mux(two, third.fresh, ~first.end | second.fresh)),
             cut.keep.eq(~sent & Mux(cut.done & ~cut.final, -1, up_to)),
             cut.alone.eq(first.alone),
             cut.ends[0].valid.eq(first.end),
@@ -138,6 +142,9 @@ class RowCutter(wiring.Component):
             cut.ends[1].valid.eq(two),
             cut.ends[1].position.eq(Mux(two, second.position, 0)),
         ]
+        if two_ends:
+            m.d.comb += two.eq((level > 1) & first.end & ~first.final & ~second.fresh
+                               & (second.final | (level > 2)))
         with m.If(self.o.valid & self.o.ready):
             m.d.comb += removed.eq(Mux(two, 2, 1))
             m.d.sync += sent.eq(Mux(cut.done, 0, up_to))

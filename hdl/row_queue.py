@@ -1,28 +1,45 @@
-"""Finished rows of a PE on their way to the drain chains."""
+"""Finished rows of a PE, in its accumulators, on their way to the drain chains."""
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .accumulator import BANKS, BankAccess, BankPlace
 from .config import Config
-from .layouts import ChainWord
 from .queue import Queue
 from .walker import MAX_CLOSES
 
-__all__ = ["RUN_BITS", "RowQueue"]
+__all__ = ["RUN_BITS", "SETTLING_CYCLES", "RowItem", "RowQueue"]
 
 RUN_BITS = 8
 """Rows without own tokens are counted up to 2^8 - 1 between two touched ones."""
 
+SETTLING_CYCLES = 5
+"""From a row's close until the accumulators hold all of its sums."""
+
+
+def RowItem(config: Config) -> data.StructLayout:
+    """A word of a touched row, whose sums the accumulators show; or an empty row."""
+    return data.StructLayout({
+        "touched": 1,
+        "word": config.word_bits,   # in the whole row of C; of a touched row only
+        "last": 1,                  # the row's last
+    })
+
 
 class RowQueue(wiring.Component):
-    """Keeps words of touched rows, and counts of the empty rows between them; deals rows to the chains.
+    """Says where in the accumulators rows add up, keeps them there in order, and deals them to the chains.
 
-    Throughput: one word a cycle in; out, one item a cycle and chain: an empty row on each chain, or a word
-        and on the other chain an empty row before it.
-    Latency: 3 cycles from `i` to `o`, 2 for empty rows when nothing is before them.
-    Backpressure: room is reserved when a touched row closes; `i` is always taken.
+    Throughput: one word a cycle, while what adds is in the other bank; and one item a cycle and chain: an
+        empty row on each chain, or a word and on the other chain an empty row before it.
+    Latency: `SETTLING_CYCLES` + 1 from the close of a row to its first word, 2 for empty rows when nothing
+        is before them.
+    Backpressure: a row closes only when there is a place for the next one.
     Order: rows in the order in which they closed; row r of a job on chain r mod chains.
+
+    A row takes a power of two of words. Dense rows are walked word by word, and neighbouring words are in
+    different banks: a row can leave while another one adds. A packed row adds in any order, all its words are
+    in one bank, and the next row's in the other.
 
     Parameters
     ----------
@@ -30,117 +47,189 @@ class RowQueue(wiring.Component):
 
     Members
     -------
+    i_packed : of the running job
     i_own_words : words of a touched row
-    i_touched : a touched row closes; reserves its words
+    i_first_word : the first one's index in the whole row of C
+    i_touched : a touched row closes
     i_empties : so many empty rows close, after the touched one
     i_last : the job's last row has closed; what comes when all is out begins at chain 0
-    i : stream of ChainWord, always taken; words of the touched rows in order
-    i_skips : one of the reserved words will not come (only with `csr_out`)
-    o_room : a touched row may close
+    o_open, o_next : BankPlace of the open row, and of the one after it
+    o_room : a touched row may close, `o_next` is free
     o_run_room : MAX_CLOSES empty rows may close
-    o : for each chain, stream of ChainWord
+    i_adding : sums of a bank are read to be added to
+    o_drain : BankAccess, a word is read and cleared; after a reset, one after the other, all of them are
+    o_swept : all have been
+    o : for each chain, stream of RowItem; sums are those of the last `o_drain`
     """
 
     def __init__(self, config: Config):
         self._config = config
         super().__init__({
+            "i_packed": In(1),
             "i_own_words": In(config.slice_words_bits),
+            "i_first_word": In(config.word_bits),
             "i_touched": In(1),
             "i_empties": In(range(MAX_CLOSES + 1)),
             "i_last": In(1),
-            "i": In(stream.Signature(ChainWord(config), always_ready=True)),
+            "o_open": Out(BankPlace(config)),
+            "o_next": Out(BankPlace(config)),
             "o_room": Out(1),
             "o_run_room": Out(1),
-            "o": Out(stream.Signature(ChainWord(config))).array(config.chains),
-        } | ({"i_skips": In(1)} if config.csr_out else {}))
+            "i_adding": In(data.StructLayout({"valid": 1, "bank": 1})),
+            "o_drain": Out(BankAccess(config)),
+            "o_swept": Out(1),
+            "o": Out(stream.Signature(RowItem(config))).array(config.chains),
+        })
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        m.submodules.words = words = Queue(ChainWord(config), config.row_queue_words)
-        m.submodules.runs = runs = Queue(RUN_BITS, config.row_queue_words)
-        # The item at work: a run of empty rows, then maybe a word, the first in the queue.
-        self._run, self._has_word, self._head = Signal(RUN_BITS), Signal(), words.o.p
-        self._free = Signal()                                # it is done in this cycle, or there is none
+        rows = Queue(data.StructLayout({"run": RUN_BITS, "place": BankPlace(config)}), config.row_queue_rows)
+        m.submodules.rows = rows
+        # The item at work: a run of empty rows, then maybe a touched row, and its next word.
+        self._run, self._has_row, self._place = Signal(RUN_BITS), Signal(), Signal(BankPlace(config))
+        self._index, self._left = Signal(config.word_bits), Signal(config.slice_words_bits)
+        self._settled = Signal(range(config.row_queue_rows + 1))   # rows in the queue whose sums are there
+        self._drains = Signal()                              # a word leaves
+        self._row_leaves = Signal()                          # the last one
+        self._free = Signal()                                # the item is done now, or there is none
         self._row_done, self._chain = Signal(2), Signal()    # rows that end; chain of the next row
+        fresh = Signal(init=1)                               # no row of the job has closed
+        trailing, moves = Signal(RUN_BITS), Signal()         # empty rows behind the last touched one
+        loads, finished = Signal(), Signal()
 
-        # ---- counts: words under way (from the close on), empty rows behind the last touched one ----
-        reserved = Signal(range(config.row_queue_words + 1))
-        trailing, moves = Signal(RUN_BITS), Signal()
-        pops, loads, finished = Signal(), Signal(), Signal()
+        self._allot(m, rows.i.ready, fresh)
+        self._deal(m)
+
+        # ---- closes: a touched row with the empty ones before it ----
+        settling = Signal(SETTLING_CYCLES - 2)               # one more to count it, and one to load it
         m.d.comb += [
-            self.o_room.eq(reserved + self.i_own_words <= config.row_queue_words),
             self.o_run_room.eq(trailing < (1 << RUN_BITS) - MAX_CLOSES),
-            # With no word before them the empty rows need not wait for the next touched row.
-            moves.eq(self._free & (reserved == self._has_word) & (trailing != 0)),
-            pops.eq(self._has_word & self._free),
-            loads.eq(self._free & (words.level > self._has_word)),
-            runs.i.valid.eq(self.i_touched),
-            runs.i.p.eq(Mux(moves, 0, trailing)),
-            words.i.valid.eq(self.i.valid),
-            words.i.p.eq(self.i.p),
-            words.o.ready.eq(pops),
+            rows.i.valid.eq(self.i_touched),
+            rows.i.p.run.eq(Mux(moves, 0, trailing)),
+            rows.i.p.place.eq(self.o_open),
         ]
-        skips = self.i_skips if config.csr_out else 0
         m.d.sync += [
-            reserved.eq(reserved + Mux(self.i_touched, self.i_own_words, 0) - pops - skips),
+            settling.eq(Cat(self.i_touched, settling)),
+            self._settled.eq(self._settled + settling[-1] - loads),
             trailing.eq(Mux(self.i_touched | moves, 0, trailing) + self.i_empties),
         ]
 
-        self._deal(m)
-
         # ---- the next item ----
-        row_ended, row_starts = Signal(init=1), Signal()     # the word before it, and the item at work's
         m.d.comb += [
-            row_starts.eq(Mux(self._has_word, self._head.last, row_ended)),
-            runs.o.ready.eq(loads & row_starts),
+            self._row_leaves.eq(self._drains & (self._left == 1)),
+            self._free.eq(Mux(self._has_row, self._row_leaves, self._run_ends)),
+            # With no row before them the empty rows need not wait for the next touched one.
+            moves.eq(self._free & (rows.level == 0) & (trailing != 0)),
+            loads.eq(self._free & (self._settled != 0)),
+            rows.o.ready.eq(loads),
         ]
-        with m.If(pops):
-            m.d.sync += row_ended.eq(self._head.last)
+        with m.If(self._drains):
+            m.d.sync += [
+                self._place.as_value().eq(self._place.as_value() + Mux(self.i_packed, BANKS, 1)),
+                self._index.eq(self._index + 1),
+                self._left.eq(self._left - 1),
+            ]
         with m.If(loads):
-            m.d.sync += [self._has_word.eq(1), self._run.eq(Mux(row_starts, runs.o.p, 0))]
+            m.d.sync += [
+                self._has_row.eq(1),
+                self._run.eq(rows.o.p.run),
+                self._place.eq(rows.o.p.place),
+                self._index.eq(self.i_first_word),
+                self._left.eq(self.i_own_words),
+            ]
         with m.Elif(self._free):
-            m.d.sync += [self._has_word.eq(0), self._run.eq(Mux(moves, trailing, 0))]
+            m.d.sync += [self._has_row.eq(0), self._run.eq(Mux(moves, trailing, 0))]
 
-        # ---- jobs: all is out long before the next job's first row closes ----
+        # ---- jobs: all is out before the next job's first token comes ----
         with m.If(self.i_last):
             m.d.sync += finished.eq(1)
-        with m.If(finished & (reserved == 0) & (trailing == 0) & (self._run == 0) & ~self._has_word):
-            m.d.sync += [finished.eq(0), self._chain.eq(0)]
+        with m.If(finished & (rows.level == 0) & (trailing == 0) & (self._run == 0) & ~self._has_row):
+            m.d.sync += [finished.eq(0), fresh.eq(1), self._chain.eq(0)]
+
+        # ---- after a reset the place counts through all words ----
+        with m.If(~self.o_swept):
+            sweep = Cat(self._place, self.o_swept)
+            m.d.sync += sweep.eq(sweep + 1)
+        m.d.comb += [
+            self.o_drain.valid.eq(self._drains | ~self.o_swept),
+            self.o_drain.bank.eq(self._place.bank),
+            self.o_drain.word.eq(self._place.word),
+        ]
         return m
+
+    def _allot(self, m: Module, room: Value, fresh: Signal) -> None:
+        """The places are a ring: rows that took words give them back in order."""
+        config = self._config
+        last, row_words = Signal(config.acc_word_bits), Signal(config.acc_word_bits + 1)
+        # From a place in an even and in an odd bank to the next row's.
+        steps = [Signal(config.acc_word_bits + 1, name=f"step{bank}") for bank in range(BANKS)]
+        places = Signal(range(BANKS * config.acc_words))     # there are, beside the open row's
+        free = Signal.like(places)
+        m.d.comb += last.eq(self.i_own_words - 1)
+        m.d.sync += [
+            # The power of two that is not below i_own_words.
+            row_words.eq(Cat(last == 0, (last[bit] & ~last[bit + 1:].any()
+                                         for bit in range(config.acc_word_bits)))),
+            steps[0].eq(Mux(self.i_packed, 1, row_words)),
+            steps[1].eq(Mux(self.i_packed, 2 * row_words - 1, row_words)),
+            places.eq(Cat(bit for bit in reversed(BANKS * row_words)) - 1),
+            free.eq(free - self.i_touched + self._row_leaves),
+        ]
+        m.d.comb += self.o_room.eq((free != 0) & room)
+        with m.If(self.i_touched):
+            m.d.sync += [
+                fresh.eq(0),
+                self.o_open.eq(self.o_next),
+                self.o_next.as_value().eq(self.o_next.as_value() + Mux(self.o_next.bank, *steps[::-1])),
+            ]
+        with m.Elif(fresh):
+            m.d.sync += [
+                self.o_open.as_value().eq(0),
+                self.o_next.as_value().eq(steps[0]),
+                free.eq(places),
+            ]
 
     def _deal(self, m: Module) -> None:
         """The next row's chain gets an empty row or the word; the other one what comes after an empty row."""
-        chains = self._config.chains
+        config, chains = self._config, self._config.chains
         empty, word = Signal(2), Signal(2)          # what the first and the second item would be
         room, emits = Signal(2), Signal(2)
         run = Signal(RUN_BITS)                      # the run after this cycle
-        can = Signal(2)
+        can, held = Signal(2), Signal(chains)       # can: take an item; held: a word waits
+        readable = Signal()
+        word_index, word_last = Signal(config.word_bits), Signal()
         for number, output in enumerate(self.o):
-            m.d.comb += can[number].eq(~output.valid | output.ready)
+            m.d.comb += [
+                can[number].eq(~output.valid | output.ready),
+                held[number].eq(output.valid & output.p.touched & ~output.ready),
+                output.p.word.eq(word_index),
+                output.p.last.eq(word_last | ~output.p.touched),
+            ]
+        self._run_ends = run == 0
         m.d.comb += [
+            # The sums of one word are shown at a time, and read while nothing is added in their bank.
+            readable.eq(self._has_row & ~held.any()
+                        & ~(self.i_adding.valid & (self.i_adding.bank == self._place.bank))),
             empty[0].eq(self._run != 0),
-            word[0].eq((self._run == 0) & self._has_word),
+            word[0].eq((self._run == 0) & readable),
             empty[1].eq(self._run > 1),
-            word[1].eq((self._run == 1) & self._has_word),
+            word[1].eq((self._run == 1) & readable),
             room.eq(Mux(self._chain, can[::-1], can)),
             emits[0].eq(room[0] & (empty[0] | word[0])),
             emits[1].eq(room[0] & empty[0] & room[1] & (empty[1] | word[1])),
             run.eq(self._run - (emits[0] & empty[0]) - (emits[1] & empty[1])),
-            self._free.eq(Mux(self._has_word, (emits & word).any(), run == 0)),
-            self._row_done.eq(emits & (empty | Mux(self._head.last, 0b11, 0))),
+            self._drains.eq((emits & word).any()),
+            self._row_done.eq(emits & (empty | (self._left == 1).replicate(2))),
         ]
         m.d.sync += self._run.eq(run)
+        with m.If(self._drains):
+            m.d.sync += [word_index.eq(self._index), word_last.eq(self._left == 1)]
         if chains > 1:
             m.d.sync += self._chain.eq(self._chain ^ self._row_done[0] ^ self._row_done[1])
         for number, output in enumerate(self.o):
             mine = Signal(2, name=f"mine{number}")  # the item that goes to this chain, one-hot
-            is_word = Signal(name=f"is_word{number}")
             selected = Mux(self._chain, 0b01 if number else 0b10, 0b10 if number else 0b01)
-            m.d.comb += [mine.eq(emits & selected), is_word.eq((mine & word).any())]
+            m.d.comb += mine.eq(emits & selected)
             with m.If(can[number]):
-                m.d.sync += output.valid.eq(mine.any())
-            with m.If(can[number] & is_word):
-                m.d.sync += output.p.eq(self._head)
-            with m.Elif(mine.any()):
-                m.d.sync += [output.p.valid.eq(0), output.p.last.eq(1), output.p.word.eq(0)]
+                m.d.sync += [output.valid.eq(mine.any()), output.p.touched.eq((mine & word).any())]

@@ -1,29 +1,81 @@
 """The scale arithmetic of `layouts.ScaleWord`, pipelined."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from typing import Any
+
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import ACC_BITS, VALUE_BITS
 from .layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS, ScaleWord
 
-__all__ = ["SCALER_STAGES", "Scaler"]
+__all__ = ["SCALER_STAGES", "ScaleMultiplier", "Scaler"]
 
-SCALER_STAGES = 6
+SCALER_STAGES = 5
 """Registers from input to output."""
 
 _MIDDLE_BITS = 18
 """Width of the multiplier's signed operand."""
 
-_PRODUCT_BITS = _MIDDLE_BITS + 16
+_MULTIPLIER_BITS = 16
+_PRODUCT_BITS = _MIDDLE_BITS + _MULTIPLIER_BITS
 _COARSE, _FINE = (16, 8), (4, 2, 1)   # steps of the shift, those of each stage
+
+
+class ScaleMultiplier(wiring.Component):
+    """One lane's product; its operands need no registers before it.
+
+    Throughput: one product a cycle.
+    Latency: two cycles in which `i_advance` is high. On ECP5 both registers are those of the DSP block.
+    Backpressure: `i_advance` low holds both.
+    Order: kept.
+
+    Members
+    -------
+    i_advance : 1
+    i_value : signed, 18 bits
+    i_multiplier : unsigned, 16 bits
+    o : signed, 34 bits
+    """
+
+    def __init__(self):
+        super().__init__({
+            "i_advance": In(1),
+            "i_value": In(signed(_MIDDLE_BITS)),
+            "i_multiplier": In(_MULTIPLIER_BITS),
+            "o": Out(signed(_PRODUCT_BITS)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        if getattr(platform, "family", None) == "ecp5":
+            m.submodules.block = self._ecp5_block()
+            return m
+        value = Signal(signed(_MIDDLE_BITS), reset_less=True)
+        multiplier = Signal(_MULTIPLIER_BITS, reset_less=True)
+        product = Signal(signed(_PRODUCT_BITS), reset_less=True)
+        with m.If(self.i_advance):
+            m.d.sync += [value.eq(self.i_value), multiplier.eq(self.i_multiplier),
+                         product.eq(value * multiplier)]
+        m.d.comb += self.o.eq(product)
+        return m
+
+    def _ecp5_block(self) -> Instance:
+        bits = 18
+        ports: dict[str, Any] = {"i_CLK0": ClockSignal(), "i_CE0": self.i_advance, "i_RST0": Const(0)}
+        for name, value in (("A", self.i_value), ("B", self.i_multiplier)):
+            ports |= {f"i_SIGNED{name}": Const(1), f"i_SOURCE{name}": Const(0)}
+            ports |= {f"i_{name}{bit}": value[bit] if bit < len(value) else Const(0) for bit in range(bits)}
+        ports |= {f"o_P{bit}": self.o[bit] for bit in range(_PRODUCT_BITS)}
+        registers = {f"p_REG_{place}_CLK": "CLK0" for place in ("INPUTA", "INPUTB", "OUTPUT")}
+        return Instance("MULT18X18D", **registers, **ports)
 
 
 class Scaler(wiring.Component):
     """Scales `lanes` int32 values to int8, each by a scale of its own, one multiplier a lane.
 
     Throughput: one set of lanes a cycle.
-    Latency: 6 cycles (`SCALER_STAGES`) in which `i_advance` is high.
+    Latency: 5 cycles (`SCALER_STAGES`) in which `i_advance` is high.
     Backpressure: `i_advance` low holds every stage, the output too.
     Overflow: both roundings saturate.
 
@@ -98,24 +150,26 @@ class Scaler(wiring.Component):
             sign = register(f"sign_{stage}", 1, sign)
             shift = register(f"shift_{stage}", len(shift), shift)
 
-        # ---- 3: round, saturate to the multiplier's width ------------------------------------------
+        # ---- on the way to the multiplier: round, saturate to its width ----------------------------
         total, limit = Signal(signed(_MIDDLE_BITS + 1), name=f"total_{lane}"), Signal(name=f"limit_{lane}")
         m.d.comb += [
             total.eq(window[1:].as_signed() + window[0]),
             limit.eq(lost | (window[-1] != sign) | (total[-1] != total[-2])),
         ]
-        factor = register("factor", signed(_MIDDLE_BITS), Mux(
+        factor = Mux(
             self.i_relu & sign, 0,
-            Mux(limit, Cat((~sign).replicate(_MIDDLE_BITS - 1), sign), total[:_MIDDLE_BITS]).as_signed()))
+            Mux(limit, Cat((~sign).replicate(_MIDDLE_BITS - 1), sign), total[:_MIDDLE_BITS]).as_signed())
         multiplier = taken.scale.multiplier
-        for stage in range(3):
-            multiplier = register(f"multiplier_{stage}", 16, multiplier)
+        for stage in range(2):
+            multiplier = register(f"multiplier_{stage}", _MULTIPLIER_BITS, multiplier)
 
-        # ---- 4, 5: multiply; the second register is the multiplier block's own output register -----
-        product = register("product", signed(_PRODUCT_BITS), factor * multiplier)
-        product = register("product_settled", signed(_PRODUCT_BITS), product)
+        # ---- 3, 4: the multiplier's own registers --------------------------------------------------
+        m.submodules[f"multiplier{lane}"] = block = ScaleMultiplier()
+        product = block.o
+        m.d.comb += [block.i_advance.eq(self.i_advance), block.i_value.eq(factor),
+                     block.i_multiplier.eq(multiplier)]
 
-        # ---- 6: round, saturate --------------------------------------------------------------------
+        # ---- 5: round, saturate --------------------------------------------------------------------
         rounded = Signal(signed(_PRODUCT_BITS - SCALE_RIGHT_BITS + 1), name=f"rounded_{lane}")
         m.d.comb += rounded.eq(product[SCALE_RIGHT_BITS:].as_signed() + product[SCALE_RIGHT_BITS - 1])
         upper = rounded[VALUE_BITS - 1:]

@@ -4,10 +4,13 @@ from amaranth.lib import data
 
 from .config import ADDRESS_BITS
 
-__all__ = ["COUNT_BITS", "JobError", "JobStatus", "Report"]
+__all__ = ["AT_WORK_BITS", "COUNT_BITS", "JobError", "JobStatus", "Report"]
 
 COUNT_BITS = 16
 """Counts and numbers of descriptors."""
+
+AT_WORK_BITS = 2
+"""The lowest bits of a descriptor's number: they tell apart those that are at work at one time."""
 
 
 def JobError() -> data.StructLayout:

@@ -10,7 +10,7 @@ from .config import ADDRESS_BITS, Config
 from .dense_loader import DenseLoader
 from .fetch import Fetch
 from .layouts import BFormat, Fault, FetchFormat, ReadBeat, ReadRequest, TileBeat, TileJob
-from .packer import Packer
+from .packer import PACKER_ROW_ENDS, Packer
 from .reader import SegmentReader
 from .splitter import ChunkSplitter
 
@@ -65,25 +65,22 @@ class TileLoader(wiring.Component):
         connect(m, reader.o_request, flipped(self.o_request[0]))
         connect(m, flipped(self.i_beat[0]), reader.i_beat)
         busy = Signal()
-        taken = Signal()
-        m.d.comb += [
-            taken.eq(self.i_job.valid & self.i_job.ready),
-            self.o_idle.eq(~busy),
-            dense.i_job.p.eq(self.i_job.p),
-        ]
-        with m.If(taken):
+        begins = Signal()
+        m.d.comb += [self.o_idle.eq(~busy), dense.i_job.p.eq(self.i_job.p)]
+        with m.If(begins):
             m.d.sync += busy.eq(1)
         with m.Elif(self.o_done):
             m.d.sync += busy.eq(0)
         if config.compressed_b:
-            self._both_paths(m, dense, reader, busy, taken)
+            self._both_paths(m, dense, reader, busy, begins)
         else:
             connect(m, dense.o_read_job, reader.i_job)
             connect(m, reader.o, dense.i)
             # A job of another format is refused before it comes here.
             m.d.comb += [
+                begins.eq(self.i_job.valid & ~busy),
                 self.i_job.ready.eq(~busy),
-                dense.i_job.valid.eq(taken),
+                dense.i_job.valid.eq(begins),
                 self.o.valid.eq(dense.o.valid),
                 self.o.p.eq(dense.o.p),
                 self.o_done.eq(dense.o_done),
@@ -92,9 +89,9 @@ class TileLoader(wiring.Component):
         return m
 
     def _both_paths(self, m: Module, dense: DenseLoader, reader: SegmentReader, busy: Signal,
-                    taken: Signal) -> None:
+                    begins: Signal) -> None:
         config = replace(self._config, beat_tokens=self._config.tile_beat_tokens)
-        m.submodules.fetch = fetch = Fetch(config, own_values=False)
+        m.submodules.fetch = fetch = Fetch(config, own_values=False, row_ends=PACKER_ROW_ENDS)
         m.submodules.packer = packer = Packer(config)
         m.submodules.splitter = splitter = ChunkSplitter(config.port_bytes, config.beat_tokens)
         connect(m, fetch.o, packer.i)
@@ -118,32 +115,33 @@ class TileLoader(wiring.Component):
             fetch.o_value_job.ready.eq(reader.i_job.ready & packed),
         ]
 
-        # ---- jobs: an empty tile goes the dense path, which is done with it at once ----
+        # ---- jobs: an empty tile goes the dense path, which is done with it at once; a packed tile's job
+        # holds until all parts of the fetch unit have begun it ----
+        fetching, wants = Signal(), fetch.i_job.p
         m.d.comb += [
             # What a packed tile with wrong row pointers has left over is read and dropped first.
-            self.i_job.ready.eq(~busy & ~fetch.i_job.valid & reader.o_idle & ~splitter.o.valid),
+            begins.eq(self.i_job.valid & ~busy & reader.o_idle & ~splitter.o.valid),
             empty.eq(job.k_count == 0),
             is_packed.eq((job.format != BFormat.DENSE) & ~empty),
-            dense.i_job.valid.eq(taken & ~is_packed),
-            packer.i_job.valid.eq(taken & is_packed),
+            self.i_job.ready.eq(Mux(fetching, fetch.i_job.ready, begins & ~is_packed)),
+            dense.i_job.valid.eq(begins & ~is_packed),
+            packer.i_job.valid.eq(begins & is_packed),
             packer.i_job.p.eq(job),
+            fetch.i_job.valid.eq(fetching),
+            wants.format.eq(Mux(job.format == BFormat.DENSE_PACKED, FetchFormat.DENSE,
+                                Mux(job.format == BFormat.CSR16_PACKED, FetchFormat.CSR16,
+                                    FetchFormat.CSR32))),
+            wants.rows.eq(job.k_count),
+            # Dense rows are read from the block's first column on.
+            wants.start.eq(Mux(job.format == BFormat.DENSE_PACKED, 0, job.n_start)),
+            wants.count.eq(job.n_count),
+            *(wants[name].eq(job[name]) for name in (
+                "pointers", "indices", "values", "stride", "nnz", "first", "columns")),
         ]
-        with m.If(fetch.i_job.ready):
-            m.d.sync += fetch.i_job.valid.eq(0)
-        with m.If(taken):
-            m.d.sync += [
-                packed.eq(is_packed),
-                fetch.i_job.valid.eq(is_packed),
-                fetch.i_job.p.format.eq(Mux(job.format == BFormat.DENSE_PACKED, FetchFormat.DENSE,
-                                            Mux(job.format == BFormat.CSR16_PACKED, FetchFormat.CSR16,
-                                                FetchFormat.CSR32))),
-                fetch.i_job.p.rows.eq(job.k_count),
-                # Dense rows are read from the block's first column on.
-                fetch.i_job.p.start.eq(Mux(job.format == BFormat.DENSE_PACKED, 0, job.n_start)),
-                fetch.i_job.p.count.eq(job.n_count),
-            ]
-            for name in ("pointers", "indices", "values", "stride", "nnz", "first", "columns"):
-                m.d.sync += fetch.i_job.p[name].eq(job[name])
+        with m.If(begins):
+            m.d.sync += [packed.eq(is_packed), fetching.eq(is_packed)]
+        with m.Elif(fetch.i_job.ready):
+            m.d.sync += fetching.eq(0)
 
         # ---- beats ----
         m.d.comb += [

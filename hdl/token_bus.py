@@ -1,25 +1,29 @@
 """The token bus: every PE hears every beat, or none does."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .attributes import KEPT_COPY
 from .config import Config
-from .layouts import TokenBeat
+from .layouts import PeBeat, PeJob, TokenBeat
 
 __all__ = ["ROOM_MARGIN_BEATS", "TokenBus"]
 
 ROOM_MARGIN_BEATS = 4
-"""Free places a PE must have while it says `room`: beats on their way when `room` falls."""
+"""Free places a PE must have while it says `room`, besides that for a beat at its input: beats that are on
+their way when `room` falls, two in the bus and two that pass until it knows."""
 
 
 class TokenBus(wiring.Component):
     """Passes beats to all PEs at once while the running job may use the array.
 
     Throughput: one beat a cycle.
-    Latency: one cycle.
+    Latency: two cycles.
     Backpressure: a beat is taken only while every PE has said, a cycle ago, that it has room.
     Order: kept. After a `last` beat nothing passes until `i_open` has been low.
+
+    Whose a token is is decided here, so that a PE needs no register of its own for the beat.
 
     Parameters
     ----------
@@ -28,9 +32,10 @@ class TokenBus(wiring.Component):
     Members
     -------
     i : stream of TokenBeat
+    i_pk_log2 : P_k of the running job, as a power of two; constant from two cycles before its first beat on
     i_open : the tile of the job that the next beat belongs to is loaded and the array is free for it
     i_room : one bit a PE
-    o : P streams of TokenBeat that are always taken
+    o : P streams of PeBeat that are always taken
     o_last : the job's last beat passes in this cycle
     """
 
@@ -38,16 +43,17 @@ class TokenBus(wiring.Component):
         self._config = config
         super().__init__({
             "i": In(stream.Signature(TokenBeat(config))),
+            "i_pk_log2": In(PeJob(config)["pk_log2"].shape),
             "i_open": In(1),
             "i_room": In(config.pes),
-            "o": Out(stream.Signature(TokenBeat(config), always_ready=True)).array(config.pes),
+            "o": Out(stream.Signature(PeBeat(config), always_ready=True)).array(config.pes),
             "o_last": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
         closed, room = Signal(), Signal()
-        beat, valid = Signal(TokenBeat(self._config)), Signal()
+        beat, valid = Signal(TokenBeat(self._config), reset_less=True), Signal()
         passes = Signal()
         m.d.sync += room.eq(self.i_room.all())
         m.d.comb += [
@@ -62,6 +68,23 @@ class TokenBus(wiring.Component):
             m.d.sync += closed.eq(0)
         with m.Elif(self.o_last):
             m.d.sync += closed.eq(1)
-        for port in self.o:
-            m.d.comb += [port.payload.eq(beat), port.valid.eq(valid)]
+        self._hand_out(m, valid, beat)
         return m
+
+    def _hand_out(self, m: Module, valid: Signal, beat) -> None:
+        """A copy of the beat for some neighbours, and for each PE the mask of its own tokens."""
+        config = self._config
+        low_mask = Signal(config.pe_bits)        # P_k - 1; an owner's number has no bits above it
+        m.d.sync += low_mask.eq((1 << self.i_pk_log2) - 1)
+        for first in range(0, config.pes, config.bus_listeners):
+            copy_valid = Signal(name=f"valid{first}", attrs=KEPT_COPY)
+            copy = Signal(PeBeat(config), name=f"copy{first}", attrs=KEPT_COPY, reset_less=True)
+            m.d.sync += [copy_valid.eq(valid), copy.ends.eq(beat.ends), copy.last.eq(beat.last)]
+            for heard, token in zip(copy.tokens, beat.tokens, strict=True):
+                m.d.sync += [heard[name].eq(token[name]) for name in ("address", "part", "value")]
+            for number in range(first, min(first + config.bus_listeners, config.pes)):
+                own = Signal(config.beat_tokens, name=f"own{number}", reset_less=True)
+                m.d.sync += own.eq(beat.mask & Cat(token.owner == (number & low_mask)
+                                                   for token in beat.tokens))
+                port = self.o[number]
+                m.d.comb += [port.valid.eq(copy_valid), port.p.eq(copy), port.p.mask.eq(own)]

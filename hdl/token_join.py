@@ -1,10 +1,10 @@
 """Pairs values with their column indices and drops what makes no token."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .config import Config
+from .config import VALUE_BITS, Config, log2_exact
 from .fetch_layouts import TokenChunk, TokenJob
 from .layouts import Chunk
 from .queue import Queue
@@ -24,7 +24,7 @@ class TokenJoin(wiring.Component):
     """Makes token chunks of value chunks and index chunks, or of value chunks alone where rows are dense.
 
     Throughput: one chunk a cycle; with int32 indices one in two cycles (two index chunks make one).
-    Latency: three cycles; one more for a last chunk that one chunk of int32 indices is enough for.
+    Latency: two cycles; one more for a last chunk that one chunk of int32 indices is enough for.
     Backpressure: the pipeline never stalls; the inputs are taken while the queue behind it has room for
         everything on its way.
     Order: kept. Every chunk of values makes one of tokens, also one without any.
@@ -63,100 +63,144 @@ class TokenJoin(wiring.Component):
         m = Module()
         m.submodules.queue = queue = Queue(TokenChunk(self._config), QUEUE_DEPTH)
         connect(m, queue.o, flipped(self.o))
-        job = Signal(TokenJob(self._config))
         active, free, room = Signal(), Signal(), Signal()
-        joined_valid, ranged_valid = Signal(), Signal()
-        fire, entries = self._join(m, job, active & room)
+        fire, joined_valid = Signal(), Signal()
+        self._load, self._wide, self._dense = Signal(), Signal(), Signal()
+        bounds = self._job_stage(m)
+        takes_lower = self._take(m, fire, active & room)
+        placed = self._place(m, bounds, fire, takes_lower)
         m.d.comb += [
-            free.eq(~active & ~joined_valid & ~ranged_valid),
+            free.eq(~active & ~joined_valid & ~self.o_passed),
             # The stages behind look at the job too: the next one waits until they are empty.
             self.i_job.ready.eq(free),
+            self._load.eq(self.i_job.valid & free),
             self.o_idle.eq(free & (queue.level == 0)),
-            queue.i.valid.eq(ranged_valid),
-            self.o_passed.eq(ranged_valid),
+            queue.i.valid.eq(joined_valid),
         ]
         m.d.sync += [
             room.eq(queue.level <= QUEUE_DEPTH - QUEUE_MARGIN),
             joined_valid.eq(fire),
-            ranged_valid.eq(joined_valid),
+            self.o_passed.eq(joined_valid),
         ]
-        with m.If(self.i_job.valid & free):
-            m.d.sync += [job.eq(self.i_job.p), active.eq(1)]
+        with m.If(self._load):
+            m.d.sync += active.eq(1)
         with m.If(fire & self.i_values.p.last):
             m.d.sync += active.eq(0)
-        self._filter(m, job, entries, joined_valid, queue.i.p)
+        self._filter(m, placed, fire, joined_valid, queue.i.p)
         return m
+
+    # ---- the job ---------------------------------------------------------------------------------------
+
+    def _job_stage(self, m: Module) -> data.View:
+        """What indices are compared with: int32 as they are, 16 bits twice."""
+        job = self.i_job.p
+        bounds = Signal(data.StructLayout({
+            "start": WIDE_BITS, "end": WIDE_BITS, "columns": WIDE_BITS,
+            "ends": 1, "limited": 1}))      # no index is too large without these
+        end = Signal(WIDE_BITS + 1)
+        m.d.comb += end.eq(job.start + job.count)
+        with m.If(self._load):
+            m.d.sync += [self._wide.eq(job.wide), self._dense.eq(job.dense)]
+            for name, value in (("start", job.start), ("end", end), ("columns", job.columns)):
+                low, high = value[:NARROW_BITS], value[NARROW_BITS:WIDE_BITS]
+                m.d.sync += bounds[name].eq(Cat(low, Mux(job.wide, high, low)))
+            m.d.sync += [
+                bounds.ends.eq(~end[WIDE_BITS] & (job.wide | ~end[NARROW_BITS:].any())),
+                bounds.limited.eq(job.wide | ~job.columns[NARROW_BITS:].any()),
+            ]
+            with m.If(~job.wide & job.start[NARROW_BITS:].any()):
+                # No index of 16 bits comes up to the block.
+                m.d.sync += [bounds.end.eq(0), bounds.ends.eq(1)]
+        return bounds
 
     # ---- stage 1: value and index side by side ---------------------------------------------------------
 
-    def _join(self, m: Module, job, enable):
-        tokens = self._config.beat_tokens
-        half = tokens // 2
+    def _take(self, m: Module, fire: Signal, enable) -> Signal:
+        """Takes a chunk of values with all its indices, or (the return value) half of the latter before."""
         indices, values = self.i_indices, self.i_values
-        lower = Signal(half * WIDE_BITS)   # int32: the indices of a chunk's first half
-        lower_held, lower_last = Signal(), Signal()
-        alone = Signal()                   # they are the job's last
-        keeps_lower, complete, fire = Signal(), Signal(), Signal()
+        lower_held, lower_last = Signal(), Signal()   # int32: the indices of a chunk's first half
+        alone = Signal()                              # they are the job's last
+        keeps_lower, complete, takes_lower = Signal(), Signal(), Signal()
         m.d.comb += [
-            keeps_lower.eq(job.wide & ~lower_held),
+            keeps_lower.eq(self._wide & ~lower_held),
             alone.eq(lower_held & lower_last),
-            complete.eq(job.dense | alone | (indices.valid & ~keeps_lower)),
+            complete.eq(self._dense | alone | (indices.valid & ~keeps_lower)),
             fire.eq(enable & values.valid & complete),
             values.ready.eq(enable & complete),
-            indices.ready.eq(enable & ~job.dense & (keeps_lower | (values.valid & ~alone))),
+            indices.ready.eq(enable & ~self._dense & (keeps_lower | (values.valid & ~alone))),
+            takes_lower.eq(~fire & indices.valid & indices.ready),
         ]
         with m.If(fire):
             m.d.sync += lower_held.eq(0)
-        with m.Elif(indices.valid & indices.ready):
-            m.d.sync += [lower_held.eq(1), lower_last.eq(indices.p.last), lower.eq(indices.p.data)]
+        with m.Elif(takes_lower):
+            m.d.sync += [lower_held.eq(1), lower_last.eq(indices.p.last)]
+        return takes_lower
 
-        entries = Signal(data.StructLayout({
-            "index": data.ArrayLayout(WIDE_BITS, tokens),   # dense: the place within the chunk
-            "value": data.ArrayLayout(8, tokens),
-            "present": tokens,
-            "row_last": 1,
-            "last": 1,
-        }))
-        m.d.sync += [entries.value.eq(values.p.data), entries.row_last.eq(values.p.row_last),
-                     entries.last.eq(values.p.last)]
-        for t in range(tokens):
-            narrow = indices.p.data.word_select(t, NARROW_BITS)
-            wide = (lower if t < half else indices.p.data).word_select(t % half, WIDE_BITS)
-            m.d.sync += [
-                entries.index[t].eq(Mux(job.dense, t, Mux(job.wide, wide, narrow))),
-                entries.present[t].eq(values.p.count > t),
-            ]
-        return fire, entries
-
-    # ---- stage 2: index within the block; stage 3: does it lie in the block ------------------------------
-
-    def _filter(self, m: Module, job, entries, valid, output) -> None:
+    def _place(self, m: Module, bounds, fire: Signal, takes_lower: Signal) -> data.ArrayLayout:
+        """Each index within its block. Every 32 bits are one index or two: one subtraction, cut in two."""
         config, tokens = self._config, self._config.beat_tokens
-        origin = Signal(WIDE_BITS)   # what is subtracted; dense: less than 0 by the chunks before in the row
-        local = Signal(data.ArrayLayout(WIDE_BITS, tokens))
-        value = Signal.like(entries.value)
-        real = Signal(tokens)        # a value that is not zero, with an index that exists
+        place = data.StructLayout({"index": config.index_bits, "inside": 1, "beyond": 1})
+        placed = Signal(data.ArrayLayout(place, tokens))
+        found = [Signal(place, name=f"found_{number}") for number in range(tokens)]   # 16 bits
+        wide = [Signal(place, name=f"wide_{number}") for number in range(tokens // 2)]
+        for number in range(tokens // 2):
+            pair = self.i_indices.p.data.word_select(number, WIDE_BITS)
+            local, below_start = self._less(m, f"local_{number}", pair, bounds.start)
+            _, below_end = self._less(m, f"end_{number}", pair, bounds.end)
+            _, below_columns = self._less(m, f"columns_{number}", pair, bounds.columns)
+            for half in range(2):
+                m.d.comb += [
+                    found[2 * number + half].index.eq(local.word_select(half, NARROW_BITS)),
+                    found[2 * number + half].inside.eq(~below_start[half] & (below_end[half] | ~bounds.ends)),
+                    found[2 * number + half].beyond.eq(~below_columns[half] & bounds.limited),
+                ]
+            m.d.comb += [wide[number].eq(found[2 * number + 1]), wide[number].index.eq(local)]
+        for number in range(tokens):
+            comes = takes_lower | (fire & ~self._wide) if number < tokens // 2 else fire
+            with m.If(comes):
+                m.d.sync += placed[number].eq(Mux(self._wide, wide[number % (tokens // 2)], found[number]))
+        return placed
+
+    def _less(self, m: Module, name: str, pair: Value, bound: Value) -> tuple[Signal, Signal]:
+        """Differences of one index or two from a bound, and for each whether it is below."""
+        low, high = Signal(NARROW_BITS + 1, name=f"{name}_low"), Signal(NARROW_BITS + 2, name=f"{name}_high")
+        difference, below = Signal(WIDE_BITS, name=name), Signal(2, name=f"{name}_below")
+        m.d.comb += [
+            low.eq(pair[:NARROW_BITS] - bound[:NARROW_BITS]),
+            # A bit more at the lower end: what is borrowed from the upper half.
+            high.eq(Cat(Const(0, 1), pair[NARROW_BITS:]) - Cat(low[-1] & self._wide, bound[NARROW_BITS:])),
+            difference.eq(Cat(low[:NARROW_BITS], high[1:])),
+            below.eq(Cat(low[-1], high[-1])),
+        ]
+        return difference, below
+
+    # ---- stage 2: is it a token ------------------------------------------------------------------------
+
+    def _filter(self, m: Module, placed, fire: Signal, valid: Signal, output) -> None:
+        config, tokens, values = self._config, self._config.beat_tokens, self.i_values.p
+        token_log2 = log2_exact(tokens)
+        entries = Signal(data.StructLayout({
+            "value": data.ArrayLayout(VALUE_BITS, tokens), "present": tokens, "last": 1,
+            "chunk": config.index_bits - token_log2}))     # dense: chunks before in the row
+        chunk = Signal.like(entries.chunk)
         beyond = Signal(tokens)
-        last = Signal()
-        with m.If(self.i_job.valid & self.i_job.ready):
-            m.d.sync += origin.eq(self.i_job.p.start)
-        with m.Elif(valid & job.dense):
-            m.d.sync += origin.eq(Mux(entries.row_last, 0, origin - tokens))
         m.d.sync += [
-            value.eq(entries.value),
-            last.eq(entries.last),
+            entries.value.eq(values.data),
+            entries.present.eq(Cat(values.count > number for number in range(tokens))),
+            entries.last.eq(values.last),
+            entries.chunk.eq(chunk),
             self.o_fault.eq(valid & beyond.any()),
         ]
-        for t in range(tokens):
-            m.d.comb += beyond[t].eq(entries.present[t] & (entries.index[t] >= job.columns))
-            m.d.sync += [
-                local[t].eq(entries.index[t] - origin),
-                real[t].eq(entries.present[t] & ~beyond[t] & entries.value[t].any()),
-            ]
+        with m.If(fire):
+            m.d.sync += chunk.eq(chunk + 1)
+        with m.If(self._load | (fire & values.row_last)):
+            m.d.sync += chunk.eq(0)
+        m.d.comb += output.last.eq(entries.last)
+        for number, (token, place) in enumerate(zip(output.tokens, placed, strict=True)):
             m.d.comb += [
-                output.tokens[t].index.eq(local[t][:config.index_bits]),
-                output.tokens[t].value.eq(value[t]),
-                # An index below `start` has wrapped around and is large.
-                output.mask[t].eq(real[t] & (local[t] < job.count)),
+                beyond[number].eq(entries.present[number] & ~self._dense & place.beyond),
+                token.index.eq(Mux(self._dense, Cat(Const(number, token_log2), entries.chunk), place.index)),
+                token.value.eq(entries.value[number]),
+                output.mask[number].eq(entries.present[number] & entries.value[number].any()
+                                       & (self._dense | (place.inside & ~place.beyond))),
             ]
-        m.d.comb += output.last.eq(last)

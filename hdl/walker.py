@@ -4,12 +4,12 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .accumulator import BankAccess
+from .accumulator import BankPlace
 from .config import VALUE_BITS, Config, width_of
 from .lane_store import TableEntry
 from .pe_front import PeOp
 
-__all__ = ["MAX_CLOSES", "Drain", "MacWord", "Walker"]
+__all__ = ["MAX_CLOSES", "MacWord", "Walker"]
 
 MAX_CLOSES = 4
 """Rows that can close in one cycle: two behind the last token, two before the next one."""
@@ -22,19 +22,10 @@ def MacWord(config: Config) -> data.StructLayout:
         "lanes": config.lanes,
         "address": config.store_address_bits,
         "upper": 1,                       # dense: the upper half of the store word
-        "word": config.acc_word_bits,     # dense: accumulator word (a packed slot brings its own)
+        "word": config.acc_word_bits,     # accumulator word; packed: the row's first, a slot brings its own
         "bank": 1,
         "part": config.lanes,             # lanes that hold the token's row of B: all, or a part (N < V)
         "value": VALUE_BITS,
-    })
-
-
-def Drain(config: Config) -> data.StructLayout:
-    """One accumulator word is read and cleared."""
-    return data.StructLayout({
-        "access": BankAccess(config),
-        "push": 1,                        # the word goes to the row queue (not so in the sweep after reset)
-        "last": 1,                        # the row's last
     })
 
 
@@ -42,11 +33,10 @@ class Walker(wiring.Component):
     """Issues a word a cycle, and closes rows; what is issued never waits again.
 
     Throughput: one store word a cycle, from token to token without a gap; a token without words takes a
-        cycle; up to 4 rows close in a cycle, of which one was touched (had a token here). Touched rows
-        close at least `i_own_words` cycles apart, so that their drains follow one another.
+        cycle; up to 4 rows close in a cycle, of which one was touched (had a token here).
     Latency: 3 cycles from `i` to `o_word`; packed rows are looked up in the table meanwhile.
-    Backpressure: a touched row closes, and all behind it goes on, only when `i_room` says that its words
-        can be queued and the drain before it is over.
+    Backpressure: a touched row closes, and all behind it goes on, only when `i_room` says that there is a
+        place for the sums of the next one.
     Order: kept. Closes behind a token take effect together with those before the next one.
 
     Parameters
@@ -61,14 +51,13 @@ class Walker(wiring.Component):
     i_group_log2 : rows in a group, as a power of two
     o_row_enable, o_row, i_table : table lookup, one cycle (only with `compressed_b`)
     o_word : MacWord
-    o_drain : Drain, in step with `o_word`: it reads what was issued before and clears it for what is
-        issued from this cycle on
-    i_room : the row queue has room for a touched row
+    i_open : BankPlace of the open row
+    i_next : BankPlace of the row after it
+    i_room : `i_next` is free, and a touched row can be queued
     i_run_room : the row queue can count some more rows
-    o_touched : a touched row closes, and `i_own_words` words of it will come
+    o_touched : a touched row closes; the next cycle's `i_open` is this one's `i_next`
     o_empties : so many rows without own tokens close, after the touched one
     o_last : the job's last row has closed
-    o_swept : all accumulators were cleared after reset
     o_blocked : a close waits for room
     """
 
@@ -81,13 +70,13 @@ class Walker(wiring.Component):
             "i_own_words": In(config.slice_words_bits),
             "i_group_log2": In(width_of(config.lane_bits + 1)),
             "o_word": Out(MacWord(config)),
-            "o_drain": Out(Drain(config)),
+            "i_open": In(BankPlace(config)),
+            "i_next": In(BankPlace(config)),
             "i_room": In(1),
             "i_run_room": In(1),
             "o_touched": Out(1),
             "o_empties": Out(range(MAX_CLOSES + 1)),
             "o_last": Out(1),
-            "o_swept": Out(1),
             "o_blocked": Out(1),
         }
         if config.compressed_b:
@@ -113,12 +102,9 @@ class Walker(wiring.Component):
         self._lanes = Signal(config.lanes)                           # the token's lanes (N < V)
         self._part_lanes = Signal(config.lanes)                      # those that hold its row of B
         self._goes, self._issues, self._closes_touched = Signal(), Signal(), Signal()
-        self._bank = Signal()                                        # of the open row
-        self._drain_free = Signal()
         self._stage_lookup(m)
         self._stage_walk(m)
         self._stage_issue(m)
-        self._drains(m)
         return m
 
     def _stage_lookup(self, m: Module) -> None:
@@ -147,8 +133,7 @@ class Walker(wiring.Component):
             closes.eq(pending + Mux(self._valid, token.before, 0)),
             closing.eq(closes != 0),
             self._closes_touched.eq(closing & touched),
-            self._goes.eq(~(self._closes_touched & ~(self.i_room & self._drain_free))
-                          & ~(closing & ~self.i_run_room)),
+            self._goes.eq(~(self._closes_touched & ~self.i_room) & ~(closing & ~self.i_run_room)),
             self._issues.eq(self._goes & self._valid & (self._left != 0)),
             done.eq(self._goes & (self._left <= 1)),
             self._op_moves.eq(~self._valid | done),
@@ -165,7 +150,6 @@ class Walker(wiring.Component):
                 last_done.eq(self._valid & done & token.last),
                 token.before.eq(0),
                 touched.eq(self._issues | (touched & ~closing)),
-                self._bank.eq(self._bank ^ self._closes_touched),
             ]
         with m.If(self._issues):
             m.d.sync += [
@@ -204,13 +188,18 @@ class Walker(wiring.Component):
 
     def _stage_issue(self, m: Module) -> None:
         config, word = self._config, self.o_word
+        place = Signal(BankPlace(config))    # packed: the row's
+        m.d.comb += place.as_value().eq(
+            # Rows begin at multiples of a power of two: no carry.
+            Mux(self._closes_touched, self.i_next.as_value(), self.i_open.as_value())
+            | Mux(self.i_packed, 0, self._index))
         m.d.sync += [
             word.valid.eq(self._issues),
             word.lanes.eq(0),
             word.address.eq(self._address >> 1),
             word.upper.eq(self._address[0]),
-            word.word.eq(self._index),
-            word.bank.eq(self._bank ^ self._closes_touched),
+            word.word.eq(place.word),
+            word.bank.eq(place.bank),
             word.part.eq(self._part_lanes),
             word.value.eq(self._token.value),
         ]
@@ -220,34 +209,3 @@ class Walker(wiring.Component):
             lanes = Mux(self.i_packed, packed_lanes, self._lanes)
         with m.If(self._issues):
             m.d.sync += word.lanes.eq(lanes)
-
-    def _drains(self, m: Module) -> None:
-        config, drain = self._config, self.o_drain
-        left, bank = Signal(config.slice_words_bits), Signal()
-        index = Signal(config.acc_word_bits)
-        sweep = Signal(config.acc_word_bits + 2)
-        m.d.comb += [self._drain_free.eq(left == 0), self.o_swept.eq(sweep[-1])]
-        m.d.sync += [
-            drain.access.valid.eq(~self.o_swept | self.o_touched | (left != 0)),
-            drain.push.eq(self.o_touched | (left != 0)),
-            drain.access.bank.eq(bank),
-            drain.access.word.eq(index),
-            drain.last.eq(left == 1),
-        ]
-        with m.If(left != 0):
-            m.d.sync += [left.eq(left - 1), index.eq(index + 1)]
-        with m.If(~self.o_swept):
-            m.d.sync += [
-                sweep.eq(sweep + 1),
-                drain.access.bank.eq(sweep[-2]),
-                drain.access.word.eq(sweep[:-2]),
-            ]
-        with m.Elif(self.o_touched):
-            m.d.sync += [
-                left.eq(self.i_own_words - 1),
-                index.eq(1),
-                bank.eq(self._bank),
-                drain.access.bank.eq(self._bank),
-                drain.access.word.eq(0),
-                drain.last.eq(self.i_own_words == 1),
-            ]

@@ -10,13 +10,16 @@ __all__ = ["answer_reads", "take_writes"]
 
 
 def answer_reads(dut: Any, config: Config, memory: bytes, *, seed: int, latency: int = 8, gap: float = 0.0,
-                 stall: float = 0.0, log: list[dict[str, int]] | None = None) -> Callable:
+                 stall: float = 0.0, log: list[dict[str, int]] | None = None,
+                 bus: set[int] | None = None) -> Callable:
     """A process that takes `o_request` and gives `i_beat`, `latency` cycles later at the earliest.
 
-    Asserts the rules of bursts. `log` receives every burst with the cycle in which it was taken.
+    Asserts the rules of bursts. `log` receives every burst with the cycle in which it was taken. Streams that
+    share a `bus` have beats in different cycles, those in it.
     """
     rng = random.Random(f"{seed} memory")
     size = config.port_bytes
+    bus = set() if bus is None else bus
 
     async def process(ctx: Any) -> None:
         due: list[tuple[int, int]] = []  # (cycle, byte address of a beat)
@@ -34,8 +37,9 @@ def answer_reads(dut: Any, config: Config, memory: bytes, *, seed: int, latency:
                     log.append({"cycle": cycle, "address": address, "beats": beats})
             ready = rng.random() >= stall
             ctx.set(dut.o_request.ready, int(ready))
-            if due and due[0][0] <= cycle and rng.random() >= gap:
+            if due and due[0][0] <= cycle and rng.random() >= gap and cycle not in bus:
                 _, address = due.pop(0)
+                bus.add(cycle)
                 ctx.set(dut.i_beat.payload.data, int.from_bytes(memory[address:address + size], "little"))
                 ctx.set(dut.i_beat.valid, 1)
             else:

@@ -9,7 +9,8 @@ from amaranth.sim import Simulator
 
 from hdl.config import Config
 from hdl.pe import ProcessingElement
-from sim.models.pe import Job, Row, take_rows, tile_beats, token_beats
+from sim.models.heard import BehindTileBus
+from sim.models.pe import Job, Row, meaning, own_beats, take_rows, tile_beats, token_beats
 from tests.harness import as_python
 
 __all__ = ["PeRun", "run_pe"]
@@ -31,7 +32,7 @@ def run_pe(config: Config, number: int, jobs: Sequence[Job], *, seed: int = 0, g
            stall: float = 0.0, fill: float = 0.8, timeout_cycles: int = 20_000) -> PeRun:
     """Load each job's tile, send its tokens when there is room, collect its rows from the chains."""
     rng = random.Random(seed)
-    dut = ProcessingElement(config, number)
+    dut = BehindTileBus(config, ProcessingElement(config, number), number)
     run = PeRun()
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
@@ -48,11 +49,11 @@ def run_pe(config: Config, number: int, jobs: Sequence[Job], *, seed: int = 0, g
                 ctx.set(output.ready, int(ready))
                 _, _, valid, payload = await ctx.tick().sample(output.valid, output.payload)
                 item = as_python(payload) if valid else None
-                assert held is None or item == held, "payload changed while stalled"
+                assert held is None or (item and meaning(item)) == held, "payload changed while stalled"
                 if valid and ready:
                     chains[index].append(item)
                     state["out"] = state["cycle"]
-                held = item if valid and not ready else None
+                held = meaning(item) if valid and not ready else None
         return take
 
     async def watch(ctx: Any) -> None:
@@ -83,11 +84,12 @@ def run_pe(config: Config, number: int, jobs: Sequence[Job], *, seed: int = 0, g
                 ctx.set(dut.i_tile.valid, 0)
             while not ctx.get(dut.o_room):
                 await ctx.tick()
-            started, room = state["cycle"], 0
-            for beat in token_beats(config, job, rng, fill):
+            started, rooms = state["cycle"], [0, 0]
+            owner = number & ((1 << job.pk_log2) - 1)
+            for beat in own_beats(token_beats(config, job, rng, fill), owner):
                 while True:
-                    # Two registers lie between the PE's room and a beat that it lets through.
-                    passes, room = room, ctx.get(dut.o_room)
+                    # Three registers lie between the PE's room and a beat that it lets through.
+                    passes, *rooms = *rooms, ctx.get(dut.o_room)
                     if passes and rng.random() >= gap:
                         break
                     await ctx.tick()

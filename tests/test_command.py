@@ -400,18 +400,18 @@ VALID = {"valid": 1}
 
 
 @pytest.mark.parametrize("inputs, code, detail, number, address", [
-    ({"i_faults.0": VALID | {"code": ErrorCode.COLUMN_INDEX}, "i_fetch_fault_number": 7,
-      "i_fault_addresses.0": 0x1230}, ErrorCode.COLUMN_INDEX, 0, 7, 0x1230),
+    ({"i_faults.0": VALID | {"code": ErrorCode.COLUMN_INDEX}, "i_fetch_fault_number": 1,
+      "i_fault_addresses.0": 0x1230}, ErrorCode.COLUMN_INDEX, 0, 1, 0x1230),
     ({"i_faults.1": VALID | {"code": ErrorCode.ROW_POINTER}, "i_fault_addresses.1": 0x4560},
      ErrorCode.ROW_POINTER, 0, 0, 0x4560),
     ({"i_faults.2": VALID | {"code": ErrorCode.PACKED_OVERFLOW}}, ErrorCode.PACKED_OVERFLOW, 0, 0, 0),
-    ({"i_read_error": VALID | {"reader": 2}, "i_fetch_numbers.1": 9, "i_read_address": 0x7890},
-     ErrorCode.READ_BUS, 2, 9, 0x7890),
+    ({"i_read_error": VALID | {"reader": 2}, "i_fetch_numbers.1": 1, "i_read_address": 0x7890},
+     ErrorCode.READ_BUS, 2, 1, 0x7890),
     ({"i_read_error": VALID | {"reader": 6}, "i_read_address": 0xABC0}, ErrorCode.READ_BUS, 6, 0, 0xABC0),
     ({"i_read_error": VALID | {"reader": 9}}, ErrorCode.READ_BUS, 9, 0, 0),
     ({"i_write_error": 1, "i_write_address": 0xDEF0}, ErrorCode.WRITE_BUS, 0, 0, 0xDEF0),
-    ({"i_blocked": {"read": 1, "id": 3, "address": 0x990}, "i_fetch_numbers.2": 4},
-     ErrorCode.BLOCKED, 3, 4, 0x990),
+    ({"i_blocked": {"read": 1, "id": 3, "address": 0x990}, "i_fetch_numbers.2": 1},
+     ErrorCode.BLOCKED, 3, 1, 0x990),
     ({"i_blocked": {"write": 1, "id": 3, "address": 0x880}}, ErrorCode.BLOCKED, NOT_A_FIELD, 0, 0x880),
 ], ids=lambda value: "-".join(value) if isinstance(value, dict) else "")
 def test_a_fault_ends_the_job_and_the_first_one_is_named(inputs: dict, code: int, detail: int, number: int,

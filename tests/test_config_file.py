@@ -35,7 +35,7 @@ def test_base_is_the_default_preset_and_scaling_follows_the_lanes(tmp_path: Path
     ("port_bytes = 64\n", "port_bytes = 64; it must be lanes or twice lanes"),
     ("beat_tokens = 16\n", "beat_tokens"),
     ("scale_multipliers = 3\n", "scale_multipliers"),
-    ("row_queue_words = 8\n", "row_queue_words = 8; it must be at least acc_words"),
+    ("row_queue_rows = 1\n", "row_queue_rows = 1; it must be a power of two from 2 to 256"),
     ("tile_bytes = 1024\n", "tile_bytes"),
 ])
 def test_a_wrong_file_is_refused_with_the_right_word(tmp_path: Path, text: str, reason: str) -> None:

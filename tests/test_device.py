@@ -16,7 +16,7 @@ from zerolane.operands import OperandError
 
 # Little memory, so that small products already need many tiles.
 SMALL_TILES = Config(name="small_tiles", pes=4, lanes=4, port_bytes=8, tile_bytes=512, beat_tokens=4,
-                     acc_words=4, chains=1, row_queue_words=4, scale_multipliers=4, table_rows=8)
+                     acc_words=4, chains=1, row_queue_rows=4, scale_multipliers=4, table_rows=8)
 ARRAYS = [*PRESETS.values(), SMALL_TILES]
 
 

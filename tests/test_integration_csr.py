@@ -19,7 +19,7 @@ from zerolane.operands import OperandError
 from zerolane.plan import Plan
 
 CONFIG = Config(name="csr_small", pes=2, lanes=4, port_bytes=8, tile_bytes=2048, beat_tokens=4, acc_words=4,
-                chains=2, queue_beats=4, row_queue_words=4, read_buffer_beats=32, scale_multipliers=1,
+                chains=2, queue_beats=4, row_queue_rows=4, read_buffer_beats=32, scale_multipliers=1,
                 table_rows=64, csr_out=True)
 
 

@@ -14,7 +14,7 @@ from tests.verification.proofs import holders, prove_inductive, prove_unobservab
 from tests.verification.system import ARRAY
 
 SMALLEST = Config(name="smallest", pes=2, lanes=2, port_bytes=4, tile_bytes=256, beat_tokens=2, acc_words=16,
-                  chains=1, queue_beats=4, row_queue_words=16, read_buffer_beats=32, compressed_b=False,
+                  chains=1, queue_beats=4, row_queue_rows=16, read_buffer_beats=32, compressed_b=False,
                   scale_multipliers=0)
 
 TOY = f"""module {ARRAY}_block(input clk, input rst, input [3:0] i, input [3:0] j, output reg [3:0] o);

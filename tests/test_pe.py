@@ -117,11 +117,22 @@ def test_long_rows_take_a_cycle_a_word() -> None:
 def test_short_packed_rows_take_a_cycle_a_token() -> None:
     ks = own_k(BASE, 3, 2, 8)
     rng = random.Random(1)
-    b = [[(rng.randrange(64), rng.randint(-128, 127))] for _ in range(32)]
-    a = [[(rng.choice(ks), rng.randint(-128, 127)) for _ in range(8)] for _ in range(40)]
-    run = check(BASE, 3, [Job(a=a, b=b, n_count=64, pk_log2=2, slice_words=8, packed=True)], fill=1.0)
+    b = [[(rng.randrange(32), rng.randint(-128, 127))] for _ in range(32)]
+    a = [[(rng.choice(ks), rng.randint(-128, 127)) for _ in range(4)] for _ in range(80)]
+    run = check(BASE, 3, [Job(a=a, b=b, n_count=32, pk_log2=2, slice_words=4, packed=True)], fill=1.0)
     assert run.active == 320
     assert run.cycles[0] <= 320 + 40
+
+
+@pytest.mark.parametrize("words", [2, 6, 8, 16])
+def test_rows_of_two_tokens_leave_while_the_next_ones_add(words) -> None:
+    ks, rng = own_k(BASE, 3, 2, 8), random.Random(words)
+    columns = 8 * words
+    b = [[(column, rng.randint(-128, 127)) for column in range(columns)] for _ in range(32)]
+    a = [[(rng.choice(ks), rng.randint(-128, 127)) for _ in range(2)] for _ in range(40)]
+    run = check(BASE, 3, [Job(a=a, b=b, n_count=columns, pk_log2=2, slice_words=words)], fill=1.0)
+    assert run.active == 80 * words
+    assert run.cycles[0] <= 80 * words + words + 30
 
 
 def test_empty_rows_leave_one_a_cycle_and_chain() -> None:

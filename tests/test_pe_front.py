@@ -9,7 +9,7 @@ from hdl.config import PRESETS
 from hdl.emit import emit_verilog
 from hdl.owner import owner_value
 from hdl.pe_front import PeFront
-from sim.models.pe import Job, token_beats
+from sim.models.pe import Job, own_beats, token_beats
 
 
 def random_job(rng: random.Random, pk_log2: int, group_log2: int) -> Job:
@@ -39,15 +39,14 @@ def run(name: str, job: Job, owner: int, seed: int, stall: float, fill: float = 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
     events, ops, finished = [], [0], []
-    beats = token_beats(config, job, rng, fill)
+    beats = own_beats(token_beats(config, job, rng, fill), owner)
 
     async def feed(ctx):
-        ctx.set(dut.i_owner, owner)
         ctx.set(dut.i_group_log2, job.group_log2)
-        rooms = [0, 0, 0]
+        rooms = [0, 0, 0, 0]
         for beat in beats:
             while True:
-                # Three registers: the PE's, the bus's, the beat's.
+                # Four registers: the PE's, the bus's, two for the beat.
                 rooms = [*rooms[1:], ctx.get(dut.o_room)]
                 if rooms[0]:
                     break

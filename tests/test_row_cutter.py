@@ -17,27 +17,27 @@ def placed(config: Config, entries: list[int]) -> list[tuple[int, int]]:
     return [(0, 0) if not entry else ((entry - 1) // size, (entry - 1) % size + 1) for entry in entries]
 
 
-def pairs_of(config: Config, entries: list[int]) -> list[dict]:
-    """One job's row ends as pairs."""
+def pairs_of(config: Config, entries: list[int], row_ends: int = 2) -> list[dict]:
+    """One job's row ends as pairs of so many row ends."""
     ends, before = [], -1
     for number, (chunk, position) in enumerate(placed(config, entries)):
         ends.append({"valid": 1, "gap": chunk - before, "position": position,
                      "final": int(number + 1 == len(entries))})
         before = chunk
-    if len(ends) % 2:
-        ends.append({"valid": 0, "gap": 0, "position": 0, "final": 0})
-    return [{"ends": ends[at:at + 2], "alone": 0} for at in range(0, len(ends), 2)]
+    none = {"valid": 0, "gap": 0, "position": 0, "final": 0}
+    return [{"ends": (ends[at:at + row_ends] + [none])[:2], "alone": 0}
+            for at in range(0, len(ends), row_ends)]
 
 
-def cuts_of(config: Config, entries: list[int]) -> list[dict]:
-    """The cuts of one job: chunk by chunk, two row ends at a time."""
+def cuts_of(config: Config, entries: list[int], row_ends: int = 2) -> list[dict]:
+    """The cuts of one job: chunk by chunk, so many row ends at a time."""
     size, cuts = config.beat_tokens, []
     ends = placed(config, entries)
     for chunk in range(ends[-1][0] + 1):
         positions = [position for at, position in ends if at == chunk]
         sent = 0
-        for at in range(0, max(1, len(positions)), 2):
-            taken, left = positions[at:at + 2], positions[at + 2:]
+        for at in range(0, max(1, len(positions)), row_ends):
+            taken, left = positions[at:at + row_ends], positions[at + row_ends:]
             final = not left and chunk == ends[-1][0]
             limit = taken[-1] if left or final else size
             cuts.append({
@@ -59,29 +59,32 @@ def random_entries(rng: random.Random) -> list[int]:
     return entries
 
 
+@pytest.mark.parametrize("row_ends", [1, 2])
 @pytest.mark.parametrize("seed", range(8))
-def test_a_cut_takes_two_row_ends_and_goes_as_far_as_it_can(seed: int):
+def test_a_cut_takes_its_row_ends_and_goes_as_far_as_it_can(seed: int, row_ends: int):
     config = PRESETS[("base", "tiny")[seed % 2]]
     rng = random.Random(seed)
     jobs = [random_entries(rng) for _ in range(10)]
-    cuts = [cut for job in jobs for cut in cuts_of(config, job)]
-    found = run_block(RowCutter(config), {"i": [pair for job in jobs for pair in pairs_of(config, job)]},
-                      {"o": len(cuts)}, seed=seed, gap=rng.choice([0, 0.5]), stall=rng.choice([0, 0.5]))["o"]
+    cuts = [cut for job in jobs for cut in cuts_of(config, job, row_ends)]
+    pairs = [pair for job in jobs for pair in pairs_of(config, job, row_ends)]
+    found = run_block(RowCutter(config, row_ends), {"i": pairs}, {"o": len(cuts)}, seed=seed,
+                      gap=rng.choice([0, 0.5]), stall=rng.choice([0, 0.5]))["o"]
     for got, want in zip(found, cuts, strict=True):
         if not got["ends"][0]["valid"]:
             got["ends"][0]["position"] = 0
         assert got == want
 
 
+@pytest.mark.parametrize("row_ends", [1, 2])
 @pytest.mark.parametrize("seed", range(6))
-def test_row_pointers_become_distances_in_chunks(seed: int):
+def test_row_pointers_become_distances_in_chunks(seed: int, row_ends: int):
     config = PRESETS[("base", "tiny")[seed % 2]]
     rng = random.Random(seed)
-    size = pointer_chunk_bytes(config)
+    size = pointer_chunk_bytes(config, row_ends)
     jobs, chunks, expected = [], [], []
     for _ in range(8):
         entries, first = random_entries(rng), rng.randrange(1 << 20)
-        jobs.append({"dense": 0, "alone": 0, "rows": len(entries), "row_chunks": 0, "first": first,
+        jobs.append({"dense": 0, "alone": 0, "rows": len(entries), "first": first,
                      "nnz": entries[-1]})
         array = b"".join((first + entry).to_bytes(4, "little") for entry in entries)
         for at in range(0, len(array), size):
@@ -89,16 +92,20 @@ def test_row_pointers_become_distances_in_chunks(seed: int):
             chunks.append({"data": int.from_bytes(part, "little"), "count": len(part), "row_last": last,
                            "last": last})
         expected += [end for pair in pairs_of(config, entries) for end in pair["ends"] if end["valid"]]
-    found = run_block(RowPointers(config), {"i_job": jobs, "i": chunks}, {"o": len(chunks)}, seed=seed,
-                      gap=rng.choice([0, 0.5]), stall=rng.choice([0, 0.5]))["o"]
+    found = run_block(RowPointers(config, row_ends), {"i_job": jobs, "i": chunks}, {"o": len(chunks)},
+                      seed=seed, gap=rng.choice([0, 0.5]), stall=rng.choice([0, 0.5]))["o"]
     assert [end for pair in found for end in pair["ends"] if end["valid"]] == expected
 
 
-def test_dense_rows_end_at_even_distances():
-    job = {"dense": 1, "alone": 0, "rows": 5, "row_chunks": 3, "first": 0, "nnz": 0}
-    found = run_block(RowPointers(PRESETS["base"]), {"i_job": [job]}, {"o": 3})["o"]
+@pytest.mark.parametrize("row_ends", [1, 2])
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_dense_rows_end_at_even_distances(rows: int, row_ends: int):
+    job = {"dense": 1, "alone": 0, "rows": rows, "first": 0, "nnz": 24}
+    found = run_block(RowPointers(PRESETS["base"], row_ends), {"i_job": [job]},
+                      {"o": -(-rows // row_ends)})["o"]
     ends = [end for pair in found for end in pair["ends"] if end["valid"]]
-    assert ends == [{"valid": 1, "gap": 3, "position": 8, "final": int(row == 4)} for row in range(5)]
+    assert ends == [{"valid": 1, "gap": 3, "position": 8, "final": int(row + 1 == rows)}
+                    for row in range(rows)]
 
 
 @pytest.mark.parametrize("preset", ["tiny", "base"])

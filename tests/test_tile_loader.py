@@ -40,8 +40,10 @@ def load(config: Config, jobs: list[dict[str, Any]], memory: bytes, *, seed: int
             if fault.valid:
                 faults.append(fault.code)
 
+    bus: set[int] = set()
     memories = [answer_reads(SimpleNamespace(o_request=dut.o_request[n], i_beat=dut.i_beat[n]), config,
-                             bytes(memory), seed=seed + n, latency=12 + seed, gap=gap, stall=stall)
+                             bytes(memory), seed=seed + n, latency=12 + seed, gap=gap, stall=stall,
+                             bus=bus)
                 for n in range(len(dut.o_request))]
     # An empty tile at the end is taken only when all before it are done.
     run_block(dut, {"i_job": [*jobs, job_fields(config, format=BFormat.DENSE)]}, {}, seed=seed,

@@ -58,5 +58,36 @@ def test_nothing_passes_after_a_last_beat_until_the_gate_was_closed() -> None:
     assert taken == [1, 2, 3, 4, 5, *range(31, 60)]
 
 
+@pytest.mark.parametrize("pk_log2", range(4))
+def test_a_pe_hears_all_tokens_and_a_mask_of_its_own(pk_log2: int) -> None:
+    config, rng = PRESETS["base"], random.Random(pk_log2)
+    dut = TokenBus(config)
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+
+    async def bench(ctx):
+        ctx.set(dut.i_pk_log2, pk_log2)
+        ctx.set(dut.i_open, 1)
+        ctx.set(dut.i_room, -1)
+        await ctx.tick().repeat(2)
+        ctx.set(dut.i.valid, 1)
+        for _ in range(30):
+            owners = [rng.randrange(1 << pk_log2) for _ in range(config.beat_tokens)]
+            mask = rng.randrange(1 << config.beat_tokens)
+            ctx.set(dut.i.payload, {"mask": mask, "tokens": [
+                {"owner": owner, "value": place, "address": 9 * place, "part": 7 - place}
+                for place, owner in enumerate(owners)]})
+            await ctx.tick().repeat(2)
+            for number, port in enumerate(dut.o):
+                own = sum((owner == number % (1 << pk_log2)) << place for place, owner in enumerate(owners))
+                assert ctx.get(port.valid) and ctx.get(port.p.mask) == mask & own
+                for place, token in enumerate(port.p.tokens):
+                    assert (ctx.get(token.value), ctx.get(token.address), ctx.get(token.part)) == (
+                        place, 9 * place, 7 - place)
+
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
 def test_it_converts_to_verilog() -> None:
     assert "module" in emit_verilog(TokenBus(PRESETS["base"]), "block")

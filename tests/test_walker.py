@@ -1,4 +1,4 @@
-"""hdl.walker: words, closes and drains, and when they wait."""
+"""hdl.walker: words and closes, and when they wait."""
 
 import random
 
@@ -9,17 +9,19 @@ from hdl.config import PRESETS
 from hdl.emit import emit_verilog
 from hdl.walker import Walker
 
-SWEEP_CYCLES = 64
-
 
 def token(value: int, before: int = 0, after: int = 0, address: int = 8, last: int = 0) -> dict:
     return {"token": 1, "value": value, "before": before, "after": after, "address": address, "part": 0,
             "position": 0, "last": last}
 
 
+def place(row: int) -> dict:
+    return {"bank": 0, "word": 4 * (row % 4)}
+
+
 def run(ops: list[dict], own_words: int, *, room: float = 1.0, seed: int = 0) -> list[tuple]:
-    """Events by cycle after the sweep: ("word", cycle, value, store address, upper, word, bank),
-    ("drain", cycle, bank, word, last), ("touched", cycle), ("empties", cycle, count), ("last", cycle)."""
+    """Events by cycle: ("word", cycle, value, store address, upper, word, bank), ("touched", cycle),
+    ("empties", cycle, count), ("last", cycle). Row r is given the place of bank 0, word 4 * (r % 4)."""
     dut = Walker(PRESETS["tiny"])
     rng = random.Random(seed)
     simulator = Simulator(dut)
@@ -27,7 +29,6 @@ def run(ops: list[dict], own_words: int, *, room: float = 1.0, seed: int = 0) ->
     events = []
 
     async def feed(ctx):
-        await ctx.tick().repeat(SWEEP_CYCLES)
         for op in ops:
             ctx.set(dut.i.payload, op)
             ctx.set(dut.i.valid, 1)
@@ -37,22 +38,22 @@ def run(ops: list[dict], own_words: int, *, room: float = 1.0, seed: int = 0) ->
     async def watch(ctx):
         ctx.set(dut.i_own_words, own_words)
         ctx.set(dut.i_run_room, 1)
-        await ctx.tick().repeat(SWEEP_CYCLES)
-        assert ctx.get(dut.o_swept)
+        row = 0
         for cycle in range(400):
+            ctx.set(dut.i_open, place(row))
+            ctx.set(dut.i_next, place(row + 1))
             has_room = int(rng.random() < room)
             ctx.set(dut.i_room, has_room)
             if ctx.get(dut.o_touched):
                 assert has_room
                 events.append(("touched", cycle))
+                row += 1
             if ctx.get(dut.o_empties):
                 events.append(("empties", cycle, ctx.get(dut.o_empties)))
             if ctx.get(dut.o_last):
                 events.append(("last", cycle))
             # Registered: what was decided a cycle ago.
-            drain, word = ctx.get(dut.o_drain), ctx.get(dut.o_word)
-            if drain.push:
-                events.append(("drain", cycle - 1, drain.access.bank, drain.access.word, drain.last))
+            word = ctx.get(dut.o_word)
             if word.valid:
                 events.append(("word", cycle - 1, word.value, word.address, word.upper, word.word, word.bank))
             await ctx.tick()
@@ -70,25 +71,20 @@ def of(events: list[tuple], kind: str) -> list[tuple]:
 def test_a_token_walks_the_words_of_its_row() -> None:
     words = of(run([token(7, address=9)], 3), "word")
     start = words[0][0]
-    assert words == [(start, 7, 4, 1, 0, 0), (start + 1, 7, 5, 0, 1, 0), (start + 2, 7, 5, 1, 2, 0)]
+    assert words == [(start, 7, 4, 1, 0, 0), (start + 1, 7, 5, 0, 0, 1), (start + 2, 7, 5, 1, 1, 0)]
 
 
 @pytest.mark.parametrize("own_words", [1, 4])
 @pytest.mark.parametrize("room", [1.0, 0.3])
-def test_drains_follow_their_rows_and_never_overlap(own_words: int, room: float) -> None:
+def test_words_go_to_the_place_of_their_row(own_words: int, room: float) -> None:
     events = run([token(row, after=1) for row in range(20)], own_words, room=room)
-    words, drains = of(events, "word"), of(events, "drain")
-    assert len(words) == len(drains) == 20 * own_words
-    for row in range(20):
-        mine = drains[row * own_words:(row + 1) * own_words]
-        start = mine[0][0]
-        assert mine == [(start + word, row % 2, word, int(word == own_words - 1))
-                        for word in range(own_words)]
-        issued = words[row * own_words:(row + 1) * own_words]
-        assert {word[-1] for word in issued} == {row % 2}
-        assert issued[-1][0] < start
-        if row + 2 < 20:  # the next row in this bank comes behind the drain
-            assert words[(row + 2) * own_words][0] > mine[-1][0]
+    words, touched = of(events, "word"), of(events, "touched")
+    assert [word[1] for word in words] == [row for row in range(20) for _ in range(own_words)]
+    assert [word[4:] for word in words] == [
+        (place(row)["word"] + word // 2, word % 2) for row in range(20) for word in range(own_words)]
+    for row, (cycle,) in enumerate(touched):   # a row closes behind its last word, with the next one's first
+        assert words[(row + 1) * own_words - 1][0] < cycle
+        assert row == 19 or words[(row + 1) * own_words][0] >= cycle
 
 
 def test_rows_of_one_word_close_every_cycle() -> None:

@@ -21,6 +21,7 @@ from hdl.router import Router
 from hdl.tile_loader import TileLoader
 from hdl.token_bus import TokenBus
 from hdl.writer import SegmentWriter
+from sim.models.heard import BehindTileBus
 from sim.models.supervised import Supervised
 
 __all__ = ["BLOCKS", "PE_NUMBER", "READERS", "SMALL", "TINY"]
@@ -43,7 +44,7 @@ BLOCKS: MappingProxyType[str, Callable[[], wiring.Component]] = MappingProxyType
     "fetch": lambda: Fetch(TINY),
     "tile_loader": lambda: TileLoader(SMALL),
     "packer": lambda: Packer(SMALL),
-    "pe": lambda: ProcessingElement(SMALL, PE_NUMBER),
+    "pe": lambda: BehindTileBus(SMALL, ProcessingElement(SMALL, PE_NUMBER), PE_NUMBER),
     "collector": lambda: Collector(TINY),
     "counters": lambda: Counters(TINY),
     "control": lambda: ControlPort(TINY),

@@ -18,16 +18,22 @@ def check_burst(config: Config, address: int, beats: int) -> None:
 
 
 async def answer_reads(block: Block, config: Config, memory: bytes, *, request: str = "o_request",
-                       beat: str = "i_beat", latency: int = 8) -> None:
-    """Take requests and answer each after `latency` cycles, with the block's gaps and stalls."""
+                       beat: str = "i_beat", latency: int = 8, bus: set[int] | None = None) -> None:
+    """Take requests and answer each after `latency` cycles, with the block's gaps and stalls.
+
+    Streams that share a `bus` have beats in different cycles, those in it.
+    """
     rng, size = random.Random(f"{block.seed} memory {beat}"), config.port_bytes
     due: list[tuple[int, int]] = []  # (cycle, byte address of a beat)
+    bus = set() if bus is None else bus
     while True:
         ready = rng.random() >= block.stall
         block.set(f"{request}.ready", int(ready))
-        answers = bool(due) and due[0][0] <= block.cycle and rng.random() >= block.gap
+        answers = (bool(due) and due[0][0] <= block.cycle and rng.random() >= block.gap
+                   and block.cycle not in bus)
         block.set(f"{beat}.valid", int(answers))
         if answers:
+            bus.add(block.cycle)
             _, address = due.pop(0)
             data = int.from_bytes(memory[address:address + size], "little")
             block.set(f"{beat}.payload", {"data": data, "error": 0})

@@ -8,17 +8,25 @@ import cocotb
 
 from sim.benches.blocks import BLOCKS, PE_NUMBER, SMALL
 from sim.benches.streams import Block
-from sim.models.pe import Job, expected_rows, random_job, take_rows, tile_beats, token_beats
+from sim.models.pe import (
+    Job,
+    expected_rows,
+    own_beats,
+    random_job,
+    take_rows,
+    tile_beats,
+    token_beats,
+)
 
 RATES = [(0.0, 0.0), (0.3, 0.6)]
 
 
 async def send_tokens(block: Block, beats: Sequence[dict], rng: random.Random) -> None:
-    """As the token bus does: two registers lie between the PE's room and a beat that it lets through."""
-    room = 0
+    """As the token bus does: three registers lie between the PE's room and a beat that it lets through."""
+    rooms = [0, 0]
     for beat in beats:
         while True:
-            passes, room = room, block.get("o_room")
+            passes, *rooms = *rooms, block.get("o_room")
             if passes and rng.random() >= block.gap:
                 break
             await block.cycles()
@@ -45,7 +53,8 @@ async def multiply(block: Block, jobs: Sequence[Job]) -> None:
         await block.cycles(2)
         await block.until(lambda: block.get("o_room"), "room for tokens")
         expected = expected_rows(SMALL, PE_NUMBER, job)
-        await send_tokens(block, token_beats(SMALL, job, rng), rng)
+        owner = PE_NUMBER & ((1 << job.pk_log2) - 1)
+        await send_tokens(block, own_beats(token_beats(SMALL, job, rng), owner), rng)
         await block.until(lambda: sum(word["last"] for sink in sinks for word in sink.items) >= len(expected),
                           "all rows are out")
         await block.cycles(40)

@@ -17,9 +17,10 @@ async def load(block: Block, cases: list[tuple[dict[str, Any], list]], image: Im
     """Load each tile and compare what its beats leave in the PEs."""
     await block.start()
     done, faults = block.pulses("o_done"), block.pulses("o_fault")
-    memory = bytes(image.bytes)
+    memory, bus = bytes(image.bytes), set[int]()
     for number in range(SMALL.tile_readers):
-        block.run(answer_reads(block, SMALL, memory, request=f"o_request.{number}", beat=f"i_beat.{number}"))
+        block.run(answer_reads(block, SMALL, memory, request=f"o_request.{number}", beat=f"i_beat.{number}",
+                               bus=bus))
     block.source("i_job", [job for job, _ in cases])
     sink = block.sink("o")
     await block.until(lambda: len(done) == len(cases), "all tiles done", 6000)

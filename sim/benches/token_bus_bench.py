@@ -10,7 +10,7 @@ from sim.benches.streams import Block
 
 
 def token_beats(count: int, last_after: tuple[int, ...] = ()) -> list[dict]:
-    """Beats that carry their number."""
+    """Beats that carry their number, all tokens of one owner."""
     return [{"tokens": [{"address": number, "owner": number % TINY.pes}] * TINY.beat_tokens,
              "mask": number % 4, "last": int(number in last_after)} for number in range(count)]
 
@@ -23,6 +23,8 @@ async def every_pe_hears_the_same_beats_and_only_when_all_had_room(dut: Any, see
     await block.start()
     source = block.source("i", beats)
     sinks = [block.sink(f"o.{number}") for number in range(TINY.pes)]
+    block.set("i_pk_log2", TINY.pe_bits)
+    await block.cycles()
     block.set("i_open", 1)
     full, had_room = (1 << TINY.pes) - 1, False
     while not source.done:
@@ -34,9 +36,10 @@ async def every_pe_hears_the_same_beats_and_only_when_all_had_room(dut: Any, see
         had_room = room == full
         await block.cycles()
     await block.cycles(5)
-    for sink in sinks:
-        assert [(item["mask"], item["tokens"][0]["address"]) for item in sink.items] == [
-            (beat["mask"], beat["tokens"][0]["address"]) for beat in beats]
+    for number, sink in enumerate(sinks):
+        own = [beat["mask"] if beat["tokens"][0]["owner"] == number else 0 for beat in beats]
+        assert [item["mask"] for item in sink.items] == own
+        assert [item["tokens"][0]["address"] for item in sink.items] == list(range(len(beats)))
     assert sinks[0].cycles == sinks[1].cycles
 
 
@@ -46,6 +49,7 @@ async def nothing_passes_after_a_last_beat_until_the_gate_was_closed(dut: Any) -
     await block.start()
     lasts = block.pulses("o_last")
     source, sink = block.source("i", token_beats(12, last_after=(4, 8))), block.sink("o.0")
+    block.set("i_pk_log2", 0)
     block.set("i_room", (1 << TINY.pes) - 1)
     block.set("i_open", 1)
     for passed in (5, 9, 12):

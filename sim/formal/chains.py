@@ -6,7 +6,7 @@ from hdl.chain import ChainStage
 from hdl.layouts import ChainWord
 
 from .bench import Bench, Proof
-from .checks import Marked, moves, steady
+from .checks import Marked, flat, moves, steady
 from .configs import SMALL
 from .inside import Fault
 
@@ -62,9 +62,9 @@ def _chain(b: Bench, words: int) -> None:
         held = b.inside("held_valid")
         kept = _what_counts(b, b.inside("held"), "kept")
         b.invariant(~held | stage.o.valid)
-        b.invariant(~marked.present | at_output | (kept.as_value() == marked.value))
+        b.invariant(~marked.present | at_output | (flat(kept) == marked.value))
     b.invariant(marked.inside == stage.o.valid + held)
-    b.invariant(~(marked.present & at_output) | (offered.as_value() == marked.value))
+    b.invariant(~(marked.present & at_output) | (flat(offered) == marked.value))
 
 
 def _fault() -> Fault:

@@ -1,17 +1,28 @@
 """Properties that many blocks share: stable streams, and elements that are neither lost nor doubled."""
 
-from amaranth.hdl import Mux, Signal, Value, ValueCastable
+from amaranth.hdl import Cat, Mux, Signal, Value, ValueCastable
+from amaranth.lib import data
 
 from hdl.block_queue import BlockQueue
+from hdl.layouts import ChainWord
 from hdl.queue import Queue
+from hdl.row_queue import RowItem
 
 from .bench import Bench
+from .configs import SMALL
 
 __all__ = ["Marked", "flat", "levels", "moves", "stable", "steady"]
 
 
 def flat(payload) -> Value:
-    """A payload as one value."""
+    """What a payload means as one value: without data of absent lanes, and indices of words without any."""
+    shape = payload.shape() if isinstance(payload, data.View) else None
+    if shape == RowItem(SMALL):
+        return Cat(payload.touched, Mux(payload.touched, payload.word, 0), payload.last)
+    if shape == ChainWord(SMALL):
+        lanes = zip(payload.valid, payload.data, strict=True)
+        index = Mux(payload.last & ~payload.valid.any(), 0, payload.word)
+        return Cat(index, payload.valid, payload.last, *(Mux(valid, value, 0) for valid, value in lanes))
     return payload.as_value() if isinstance(payload, ValueCastable) else Value.cast(payload)
 
 

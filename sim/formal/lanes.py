@@ -13,64 +13,80 @@ __all__ = ["PROOFS"]
 
 
 def _accumulator(b: Bench) -> None:
-    """A plain sum of one word of one bank, whichever, two cycles behind the inputs."""
+    """A plain sum of one word of one bank, whichever; products come to it two cycles after their `i_add`."""
     block, m = b.dut, b.m
     add, drain = block.i_add, block.i_drain
     bank, word = b.constant(1, "bank"), b.constant(add.word.shape(), "word")
     b.assume(word < SMALL.acc_words)
-    b.assume(~(add.valid & drain.valid) | (add.bank != drain.bank))
     b.assume(~drain.valid | (drain.word < SMALL.acc_words))
-    # The walker drains the words of a row one after the other, never one of them twice in a row.
-    drained_before = b.past(drain, "drained_before")
-    b.assume(~(drain.valid & drained_before.valid) | (drain.as_value() != drained_before.as_value()))
-
     adds = [add.valid & (add.bank == bank) & (add.word == word)]
     drains = [drain.valid & (drain.bank == bank) & (drain.word == word)]
     for stage in (1, 2):
         adds.append(b.past(adds[-1], f"adds{stage}"))
-        drains.append(b.past(drains[-1], f"drains{stage}"))
-    # A reset leaves the memories as they are: the walker drains every word once before it adds.
-    total, swept = Signal(Sum()), Signal()
-    with m.If(drains[2]):
-        m.d.sync += [total.eq(0), swept.eq(1)]
+    drains.append(b.past(drains[-1], "drains1"))
+    # The adder keeps a sum between products for one place.
+    added = b.past(add, "added")
+    added_before = b.past(added, "added_before")
+    keeps = block.i_keeps
+    b.assume(~keeps | (added.valid & (added.as_value() == add.as_value())
+                       & (added.as_value() == added_before.as_value())))
+    # The row queue drains where nothing is read to be added to, and a word when its sum is there, once.
+    b.assume(~(drain.valid & added.valid & ~keeps) | (drain.bank != added.bank))
+    b.assume(~(drains[0] & (adds[0] | adds[1] | adds[2] | drains[1])))
+
+    # A reset leaves the memories as they are: every word is drained once before it is added to.
+    total, wanted, swept, known = Signal(Sum()), Signal(Sum()), Signal(), Signal()
+    m.d.sync += known.eq(swept)
+    with m.If(drains[0]):
+        m.d.sync += [total.eq(0), wanted.eq(total), swept.eq(1)]
     with m.Elif(adds[2]):
         m.d.sync += [total.valid.eq(1), total.data.eq(total.data + block.i_product)]
-    b.check(~(drains[2] & swept) | (block.o.valid == total.valid))
-    b.check(~(drains[2] & swept & total.valid) | (block.o.data == total.data))
-    b.cover(drains[2] & swept & total.valid & (total.data == 3) & b.past(drains[2] | adds[2], "busy"))
-    b.invariant(drains[1] == (drained_before.valid & (drained_before.bank == bank)
-                              & (drained_before.word == word)))
-    b.invariant(~(drains[1] & drains[2]) & ~(adds[1] & drains[1]) & ~(adds[2] & drains[2]))
-    _accumulator_inside(b, bank, word, adds, drains, total, swept)
+    b.check(~(drains[1] & known) | (block.o.valid == wanted.valid))
+    b.check(~(drains[1] & known & wanted.valid) | (block.o.data == wanted.data))
+    b.cover(drains[1] & known & wanted.valid & (wanted.data == 3))
+    b.cover(drains[1] & b.past(keeps & (added.bank == bank), "kept") & known & wanted.valid)
+    _accumulator_inside(b, bank, word, adds, drains, total, wanted, swept, known, added, added_before)
 
 
-def _accumulator_inside(b: Bench, bank, word, adds, drains, total, swept) -> None:
+def _accumulator_inside(b: Bench, bank, word, adds, drains, total, wanted, swept, known, added,
+                        added_before) -> None:
     """Invariants: the memory holds the plain sum's complement; what is in the two stages was read right."""
-    inside = b.inside
+    inside, keeps = b.inside, b.dut.i_keeps
     stored = [inside.word(f"bank{number}", word) for number in range(2)]
     memory = Array(stored)[bank]
     plain = Signal(ACC_BITS + 1)
     b.m.d.comb += plain.eq(Cat(~total.data, 1))
-    b.invariant(~(swept & total.valid) | (memory == plain))
-    b.invariant(~swept | total.valid | ~memory[-1])
+    # While the adder keeps it the sum is not in the memory; its next product is there.
+    kept = b.past(keeps, "kept")
+    stale = b.past(adds[2] & kept, "stale")
+    b.invariant(~stale | adds[2])
+    b.invariant(stale | ~(swept & total.valid) | (memory == plain))
+    b.invariant(stale | ~swept | total.valid | drains[1] | ~memory[-1])
     b.invariant(total.valid | (total.data == 0))
-    for number, stage in ((1, "reads"), (2, "writes")):
-        steps = [inside(f"{stage}@{number}") for number in range(2)]
-        here = Array(step.word for step in steps)[bank] == word
-        b.invariant((Array(step.adds for step in steps)[bank] & here) == adds[number])
-        b.invariant((Array(step.drains for step in steps)[bank] & here) == drains[number])
-        b.invariant(~(steps[0].adds & steps[1].adds) & ~(steps[0].drains & steps[1].drains))
-        for step in steps:
-            b.invariant(~(step.adds & step.drains))
-    to_add, to_drain = ([inside(f"{name}@{number}") for number in range(2)]
-                        for name in ("to_add", "to_drain"))
-    # Carry cells choose between the banks only where one of them is all ones.
+    b.invariant(~(drains[1] & total.valid) & (~known | swept) & ~(drains[1] & ~swept))
+    b.invariant(~(drains[1] & (adds[1] | adds[2])))
+
+    reading = inside("_add")
+    b.invariant(reading.as_value() == added.as_value())
+    b.invariant(adds[1] == (added.valid & (added.bank == bank) & (added.word == word)))
+    passes, to_add = inside("_passes"), [inside(f"to_add@{number}") for number in range(2)]
+    for number in range(2):
+        here = (bank == number) & (inside(f"place@{number}") == word)
+        b.invariant((bank != number) | ((inside(f"sums@{number}") & here) == (adds[2] & ~kept)))
+        b.invariant((bank != number)
+                    | ((inside(f"writes@{number}") & here) == ((adds[2] & ~kept) | drains[1])))
+        b.invariant(~inside(f"sums@{number}") | inside(f"writes@{number}"))
+    b.invariant(~(adds[2] & kept) | adds[1])
+    b.invariant(~(inside("sums@0") & inside("sums@1")))
+    b.invariant(~adds[1] | (passes == adds[2]))
+    b.invariant(adds[2] == (added_before.valid & (added_before.bank == bank) & (added_before.word == word)))
+    # Carry cells choose between three only where two of them are all ones.
     b.check(to_add[0].all() | to_add[1].all())
-    read = ~(inside("passed_add") & to_add[0] & to_add[1])
+    b.check(inside("passed").all() | (to_add[0].all() & to_add[1].all()))
+    read = ~(inside("passed") & to_add[0] & to_add[1])
     b.invariant(~(adds[2] & swept) | (read == total.data.as_unsigned()))
-    drained = ~(inside("passed_drain") & to_drain[0] & to_drain[1])
-    b.invariant(~(drains[2] & swept) | (
-        (inside("drained_valid") == total.valid) & (drained == total.data.as_unsigned())))
+    b.invariant(~(drains[1] & known) | (b.dut.o.valid == wanted.valid))
+    b.invariant(~(drains[1] & known & wanted.valid) | (b.dut.o.data == wanted.data))
 
 
 PROOFS = (
@@ -78,7 +94,7 @@ PROOFS = (
           "a drained word is the sum of all products added since it was drained before, and not valid "
           "where there were none",
           lambda: Accumulator(SMALL), _accumulator,
-          Fault("a sum that is one cycle old is not passed on", "passes_add@0",
+          Fault("a sum that is one cycle old is not passed on", "_passes",
                 lambda value, inside: Const(0)),
           quick=True),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from amaranth.hdl import Const, Mux, Signal
+from amaranth.hdl import Cat, Const, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -78,6 +78,19 @@ def _proof(block: type, make: Callable[[], wiring.Component], fault: Fault, *, e
     return Proof(f"offers{name}", block.__name__, "all output streams are stable", make, state, fault, **how)
 
 
+def _beats_find_room(b: Bench) -> None:
+    """Beats come only where `o_room` has said so (proof `front_room`); they lie one behind the other."""
+    held = Signal(range(SMALL.queue_beats + 1))
+    b.m.d.comb += held.eq(b.inside("_waiting") + b.inside("_valid"))
+    b.assume(~b.inside("puts") | (held < SMALL.queue_beats))
+    read, write = b.inside.places("tokens")
+    ahead, _ = b.inside.places("controls")
+    b.invariant(held <= SMALL.queue_beats)
+    b.invariant(b.inside("_waiting") <= SMALL.queue_beats)
+    b.invariant((write - ahead)[:len(ahead)] == b.inside("_waiting")[:len(ahead)])
+    b.invariant(~b.inside("_valid") | ((ahead - read)[:len(ahead)] == 1))
+
+
 def _starts_before_chunks(b: Bench) -> None:
     """A job starts before its first chunk is on offer."""
     b.assume(~(b.dut.i_start & b.dut.i.valid))
@@ -124,6 +137,20 @@ def _chunks_after_their_job(b: Bench) -> None:
     b.invariant(~ended | busy)
 
 
+def _one_word_at_a_time(b: Bench) -> None:
+    """There are sums of one word to be shown; and as each word is that of the last read, no read may come
+    while it waits."""
+    block = b.dut
+    words = [item.valid & item.p.touched for item in block.o]
+    b.check(~(words[0] & words[1]))
+    waits = Cat(word & ~item.ready for word, item in zip(words, block.o, strict=True)).any()
+    b.check(~(waits & block.o_drain.valid & block.o_swept))
+    # Rows come only after the sweep.
+    b.assume(block.o_swept | ~block.i_touched)
+    b.invariant(block.o_swept | ~Cat(*words, b.inside("_has_row"), b.inside("_settled"),
+                                     b.inside("settling")).any())
+
+
 def _deaf(path: str = "o") -> Fault:
     """The fault that the block takes what it offers for taken."""
     return Fault("a stalled element counts as taken", f"{path}.ready",
@@ -133,8 +160,9 @@ def _deaf(path: str = "o") -> Fault:
 PROOFS = (
     _proof(ChainStage, lambda: ChainStage(SMALL), _deaf()),
     _proof(RowQueue, lambda: RowQueue(SMALL),
-           Fault("an item is dealt to a chain that stalls", "can", lambda value, inside: Const(1))),
-    _proof(PeFront, lambda: PeFront(SMALL), _deaf()),
+           Fault("an item is dealt to a chain that stalls", "can", lambda value, inside: Const(1)),
+           extra=_one_word_at_a_time),
+    _proof(PeFront, lambda: PeFront(SMALL), _deaf(), extra=_beats_find_room),
     _proof(TokenJoin, lambda: TokenJoin(SMALL), _deaf()),
     _proof(RowPointers, lambda: RowPointers(SMALL), _deaf()),
     _proof(DenseLoader, lambda: DenseLoader(SMALL), _deaf("o_read_job"), extra=_chunks_after_their_job),

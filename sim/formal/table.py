@@ -40,12 +40,16 @@ UNPROVEN = {
     "FlatTop": _PARTS,
     "LaneStore": "`skipping` takes B as it should lie there",
     "MaskedAdder": _ARITHMETIC,
+    "ScaleMultiplier": _ARITHMETIC,
     "Multiplier": _ARITHMETIC,
     "OperandSelect": "part of `skipping`",
     "Packer": "offers no stream that can stall",
     "Scaler": _ARITHMETIC,
+    "SharedBuffer": "its readers' promise to stay ready is theirs to keep",
+    "TileBus": "a register for every field, and an exchange of words that the tests of `LaneStore` read back",
     "TileLoader": _PARTS,
     "Walker": "part of `skipping`",
+    "WideSelect": _ARITHMETIC,
 }
 """Blocks without a proof of their own, and why; the tests are what says that they are right."""
 

@@ -1,18 +1,18 @@
 """Proofs of the blocks between A fetch and PEs."""
 
-from amaranth.hdl import Cat, Const, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Mux, Signal
 from amaranth.lib import data
 
 from hdl.beat_cutter import BeatCutter
-from hdl.layouts import ROW_ENDS, RawBeat, TokenBeat
+from hdl.layouts import ROW_ENDS, PeBeat, RawBeat, TokenBeat
 from hdl.owner import owner
-from hdl.pe_front import ROOM_BEATS, PeFront
+from hdl.pe_front import PeFront
 from hdl.router import Router
 from hdl.row_cutter import RowCutter
-from hdl.token_bus import TokenBus
+from hdl.token_bus import ROOM_MARGIN_BEATS, TokenBus
 
 from .bench import Bench, Proof
-from .checks import Marked, levels, moves, prompt, stable, steady
+from .checks import Marked, moves, prompt, stable, steady
 from .configs import SMALL, WIDER
 from .inside import Fault
 
@@ -22,13 +22,37 @@ __all__ = ["PROOFS"]
 def _token_bus(b: Bench) -> None:
     bus = b.dut
     steady(b, bus.i)
+    m, inside = b.m, b.inside
+    pk_log2 = b.constant(bus.i_pk_log2.shape(), "pk_log2")
+    b.assume(pk_log2 <= SMALL.pe_bits)
+    b.drive(bus.i_pk_log2, pk_log2)
+    job_set = Signal()              # a cycle after reset P_k has been taken over
+    m.d.sync += job_set.eq(1)
+    b.assume(job_set | ~bus.i_open)
+    # One element a PE: the beat with the tokens that it owns.
+    number = b.constant(SMALL.pe_bits, "number")
+    heard = Signal(PeBeat(SMALL))
+    expected = Signal(PeBeat(SMALL))
+    low_mask = (1 << pk_log2) - 1
+
+    def own(beat):
+        owned = Cat(token.owner == (number & low_mask) for token in beat.tokens)
+        tokens = [Cat(token[name] for name in ("address", "part", "value")) for token in beat.tokens]
+        return Cat(*tokens, beat.mask & owned, beat.ends, beat.last)
+
+    m.d.comb += [expected.eq(own(bus.i.p)), heard.eq(Array(port.p.as_value() for port in bus.o)[number])]
     first = bus.o[0]
-    marked = Marked(b, moves(bus.i), bus.i.p, first.valid, first.p, 1)
-    b.invariant(marked.inside == first.valid)
-    b.invariant(~marked.present | (marked.value == first.p.as_value()))
+    marked = Marked(b, moves(bus.i), expected, first.valid, heard, 2)
+    taken, beat = inside("valid"), inside("beat")
+    b.invariant(marked.inside == taken + first.valid)
+    b.invariant(~(marked.present & (marked.ahead == first.valid)) | (marked.value == own(beat)))
+    b.invariant(~(marked.present & first.valid & (marked.ahead == 0)) | (marked.value == heard.as_value()))
+    b.invariant(~marked.present | (marked.ahead < marked.inside))
+    b.invariant(~job_set | (inside("low_mask") == low_mask[:SMALL.pe_bits]))
+    b.invariant(job_set | (marked.inside == 0))
     for port in bus.o:
         b.check(port.valid == first.valid)
-        b.check(port.p == first.p)
+        b.invariant(port.valid == first.valid)
     # A beat passes only with room, while the bus is open, and not behind the job's last one.
     room = b.past(bus.i_room.all(), "room")
     b.check(~moves(bus.i) | (room & bus.i_open))
@@ -106,6 +130,8 @@ def _router(b: Bench) -> None:
         m.d.sync += running.eq(0)
     with m.If(moves(router.i_job)):
         m.d.sync += [job.eq(offered), running.eq(1)]
+        with m.If(offered.packed):
+            m.d.sync += job.slice_words.eq(1)
     b.check(~moves(router.i_job) | ~running)
     b.check(~router.i.ready | running)
     b.check(~router.o.valid | running)
@@ -121,7 +147,7 @@ def _router(b: Bench) -> None:
             token.owner.eq(owner(raw.index, job.pk_log2, config.pe_bits)),
             local.eq(raw.index >> job.pk_log2),
             token.part.eq(raw.index & in_group),
-            token.address.eq((local >> job.group_log2) * Mux(job.packed, 1, job.slice_words)),
+            token.address.eq((local >> job.group_log2) * job.slice_words),
         ]
     pad = Signal()
     marked = Marked(b, moves(router.i), expected, moves(router.o) & ~pad, router.o.p, 3)
@@ -182,13 +208,13 @@ def _router_inside(b: Bench, marked: Marked, job, running, phase, owed, in_group
                              & (beat.last == value.last)))
         for number, (token, wanted) in enumerate(zip(beat.tokens, value.tokens, strict=True)):
             local, row = inside(f"local_row@{number}"), inside(f"word_row@{number}")
-            address = row * Mux(job.packed, 1, job.slice_words)
+            address = row * job.slice_words
             same = (token.value == wanted.value) & (token.owner == wanted.owner)
             if beat is stages[0][1]:
                 same = (token.as_value() == wanted.as_value())
             else:
                 if beat is stages[2][1]:
-                    address = (local >> job.group_log2) * Mux(job.packed, 1, job.slice_words)
+                    address = (local >> job.group_log2) * job.slice_words
                 same &= (token.part == wanted.part) & (address[:len(wanted.address)] == wanted.address)
             b.invariant(~here | same)
 
@@ -276,8 +302,8 @@ def _row_cutter(b: Bench) -> None:
     b.check(~cutter.o_idle | (inside == 0))
 
 
-ROOM_CYCLES = 3
-"""From a PE's word that there is room to a beat that comes for it: a register in the PE, two in the bus."""
+ROOM_CYCLES = 4
+"""From a PE's word that there is room to a beat that comes for it: a register in the PE, three in the bus."""
 
 
 def _front_room(b: Bench) -> None:
@@ -287,10 +313,10 @@ def _front_room(b: Bench) -> None:
     for stage in range(ROOM_CYCLES):
         room = b.past(room, f"room{stage}")
     b.assume(~front.i.valid | room)
-    queue = b.inside("queue")
-    b.check(~queue.i.valid | queue.i.ready)
-    b.cover(queue.level == SMALL.queue_beats - 1)
-    levels(b)
+    held = b.inside("_waiting") + b.inside("_valid")
+    b.check(~b.inside("puts") | (held < SMALL.queue_beats))
+    b.invariant(held <= SMALL.queue_beats)
+    b.cover(held == SMALL.queue_beats)
 
 
 PROOFS = (
@@ -304,7 +330,8 @@ PROOFS = (
           "a beat that the token bus sends for the room it was told of always finds a place",
           lambda: PeFront(SMALL), _front_room,
           Fault("the beat at the entry is not counted", "o_room",
-                lambda value, inside: inside("queue").level <= SMALL.queue_beats - ROOM_BEATS + 1),
+                lambda value, inside: inside("_waiting") + inside("_valid")
+                <= SMALL.queue_beats - ROOM_MARGIN_BEATS),
           induction=5, depth=10, quick=True),
     Proof("router", "Router",
           "every beat leaves once, in order, with owners and addresses as the formula gives them; then "

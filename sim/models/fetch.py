@@ -55,17 +55,18 @@ def csr_case(memory: Memory, pointers: Sequence[int], indices: Sequence[int], va
                                 max(align, size)),
         "values": memory.place(bytes(v % 256 for v in values), align), "stride": 0xBAD,
     }
-    events, faults, at, highest = [], set(), 0, 0
+    events, faults, at = [], set(), 0
     for row, pointer in enumerate(pointers[1:]):
-        entry = pointer - first
-        if entry < highest or entry > nnz:
+        entry = (pointer - first) % (1 << 32)
+        if entry < at or entry > nnz:
             faults.add(ErrorCode.ROW_POINTER)
-        highest = max(highest, entry)
-        for position in range(at, min(highest, nnz)):
+        # After a wrong pointer none counts.
+        end = nnz if faults else entry
+        for position in range(at, end):
             index = indices[position] % (1 << 32)
             if index < columns and values[position] and start <= index < start + count:
                 events.append(("token", row, index - start, values[position]))
-        at = min(highest, nnz)
+        at = end
         events.append(("end", row))
     if pointers[-1] - first != nnz:
         faults.add(ErrorCode.ROW_POINTER)

@@ -9,8 +9,8 @@ from hdl.config import Config
 from hdl.layouts import TileBeatKind
 from hdl.owner import owner_value
 
-__all__ = ["Job", "Row", "expected_rows", "random_job", "slot_fields", "take_rows", "tile_beats",
-           "token_beats"]
+__all__ = ["Job", "Row", "expected_rows", "meaning", "own_beats", "random_job", "slot_fields", "take_rows",
+           "tile_beats", "token_beats"]
 
 Row = list[tuple[int, int, tuple[int, ...]]]
 """Words of a row of one PE: index, valid, data (0 where not valid); an empty row has none."""
@@ -179,6 +179,16 @@ def token_beats(config: Config, job: Job, rng: random.Random, fill: float = 0.8)
     return beats
 
 
+def own_beats(beats: Sequence[dict[str, Any]], owner: int) -> list[dict[str, Any]]:
+    """Beats of the token bus as a PE hears them that is this owner."""
+    heard = []
+    for beat in beats:
+        own = sum((token["owner"] == owner) << place for place, token in enumerate(beat["tokens"]))
+        tokens = [{name: token[name] for name in ("address", "part", "value")} for token in beat["tokens"]]
+        heard.append(beat | {"tokens": tokens, "mask": beat["mask"] & own})
+    return heard
+
+
 def expected_rows(config: Config, number: int, job: Job) -> list[Row]:
     """The rows (groups) that PE `number` must hand on for this job."""
     lanes, groups = config.lanes, 1 << job.group_log2
@@ -216,6 +226,12 @@ def expected_rows(config: Config, number: int, job: Job) -> list[Row]:
     return rows
 
 
+def meaning(word: dict[str, Any]) -> dict[str, Any]:
+    """A chain word without what means nothing: data of absent lanes, the index of a word without any."""
+    data = [value if word["valid"] >> lane & 1 else 0 for lane, value in enumerate(word["data"])]
+    return {**word, "data": data, "word": word["word"] if word["valid"] or not word["last"] else 0}
+
+
 def take_rows(config: Config, chains: Sequence[list[dict[str, Any]]], rows: int) -> list[Row]:
     """The rows of a job out of its chain words, which are removed; rows alternate from chain 0 on."""
     result: list[Row] = []
@@ -223,12 +239,10 @@ def take_rows(config: Config, chains: Sequence[list[dict[str, Any]]], rows: int)
         row: Row = []
         while True:
             word = chains[index % config.chains].pop(0)
-            lanes = tuple(value if word["valid"] >> lane & 1 else 0
-                          for lane, value in enumerate(word["data"]))
-            row.append((word["word"], word["valid"], lanes))
+            row.append((word["word"], word["valid"], tuple(meaning(word)["data"])))
             if word["last"]:
                 break
-        result.append([] if row == [(0, 0, (0,) * config.lanes)] else row)
+        result.append([] if len(row) == 1 and not row[0][1] else row)
     assert not any(chains), "more words than rows"
     return result
 

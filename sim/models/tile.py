@@ -77,6 +77,8 @@ class TileModel:
         assert words, "a WORDS beat without a word"
         if len(words) == 2 and beat["slice"][0] == beat["slice"][1]:
             assert beat["address"][0] % 2 == 0 and beat["address"][1] == beat["address"][0] + 1, beat
+        elif len(words) == 2:
+            assert beat["address"][0] % 2 == beat["address"][1] % 2, beat
         for x in words:
             self._write(self._pe(beat["slice"][x], beat["owner"]), beat["address"][x], 0,
                         values[x * lanes:(x + 1) * lanes])

@@ -6,6 +6,7 @@ from typing import Any
 
 from hdl.config import Config
 from hdl.layouts import BFormat
+from hdl.packer import PACKER_ROW_ENDS
 
 __all__ = ["Image", "Row", "compressed_beats", "dense_case", "job_fields", "narrow_job", "packed_case",
            "random_rows", "random_work", "raw_beat", "wide_job"]
@@ -56,7 +57,7 @@ def raw_beat(config: Config, tokens: Mapping[int, tuple[int, int]], ends: Sequen
 
 def compressed_beats(config: Config, rows: Sequence[Row], rng: random.Random,
                      holes: float = 0.0) -> list[dict[str, Any]]:
-    """Beats as a fetch of compressed rows makes them: full, or cut after the second row end."""
+    """Beats as a fetch of compressed rows makes them: full, or cut after the row end."""
     beats: list[dict[str, Any]] = []
     tokens: dict[int, tuple[int, int]] = {}
     ends: list[int] = []
@@ -76,7 +77,7 @@ def compressed_beats(config: Config, rows: Sequence[Row], rng: random.Random,
                 flush()
             tokens[place] = token
             place += 1
-        if len(ends) == 2:
+        if len(ends) == PACKER_ROW_ENDS:
             flush()
         ends.append(place)
     flush()

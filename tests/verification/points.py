@@ -125,8 +125,8 @@ def _token_bus(bus: TokenBus, m: Module) -> Points:
 
 
 def _row_queue(queue: RowQueue, m: Module) -> Points:
-    words = [output.valid & output.ready & output.p.valid.any() for output in queue.o]
-    empties = [output.valid & output.ready & ~output.p.valid.any() for output in queue.o]
+    words = [output.valid & output.ready & output.p.touched for output in queue.o]
+    empties = [output.valid & output.ready & ~output.p.touched for output in queue.o]
     points: Points = {
         "row_queue_full": ("no room for another row", ~queue.o_room),
         "run_counter_full": ("a run of empty rows as long as can be counted", ~queue.o_run_room),
