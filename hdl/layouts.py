@@ -21,6 +21,8 @@ __all__ = [
     "BFormat",
     "ChainWord",
     "Chunk",
+    "CsrFull",
+    "CsrPlace",
     "FetchFormat",
     "PeBeat",
     "PeJob",
@@ -34,6 +36,7 @@ __all__ = [
     "TileBeatKind",
     "Token",
     "TokenBeat",
+    "WriteJob",
 ]
 
 ROW_ENDS = 2
@@ -59,6 +62,12 @@ def SegmentJob() -> data.StructLayout:
         "rows": 32,
         "stride": 32,
     })
+
+
+def WriteJob(config: Config) -> data.StructLayout:
+    """A SegmentJob of the writer; a result in CSR takes several, all but the last with `more`."""
+    return data.StructLayout({"address": ADDRESS_BITS, "row_bytes": 32, "rows": 32, "stride": 32}
+                             | ({"more": 1} if config.csr_out else {}))
 
 
 def Chunk(chunk_bytes: int) -> data.StructLayout:
@@ -355,4 +364,21 @@ def CollectorJob(config: Config) -> data.StructLayout:
         "cin_address": 32,
         "cin_stride": 32,
         "params_address": 32,
+        **({"out_csr": 1, "csr": CsrPlace()} if config.csr_out else {}),
     })
+
+
+def CsrPlace() -> data.StructLayout:
+    """Where a result in CSR goes, and how; its values go to `c_address`, any byte of it."""
+    return data.StructLayout({
+        "indices": ADDRESS_BITS,
+        "pointers": ADDRESS_BITS,   # rows + 1 of them, the first is 0
+        "capacity": 32,             # entries that there is room for
+        "index32": 1,               # column indices of 32 bits, else of 16
+        "drop_zeros": 1,            # entries that are zero are left out; else every sum that is there is kept
+    })
+
+
+def CsrFull() -> data.StructLayout:
+    """One cycle of `valid`: a result had more entries than there was room for; so many are needed."""
+    return data.StructLayout({"valid": 1, "needed": 32})

@@ -221,9 +221,14 @@ class ProcessingElement(wiring.Component):
         m.d.comb += row_queue.i_adding.valid.eq(reads & ~self._keeps)
         for item, output in zip(row_queue.o, self.o, strict=True):
             valid = Cat(total.valid for total in sums) & item.p.touched.replicate(len(sums))
+            offered, taken = item.valid, output.ready
+            if self._config.csr_out:
+                # A word without any sum stays here, unless it ends the row.
+                goes = valid.any() | item.p.last
+                offered, taken = item.valid & goes, output.ready | ~goes
             m.d.comb += [
-                output.valid.eq(item.valid),
-                item.ready.eq(output.ready),
+                output.valid.eq(offered),
+                item.ready.eq(taken),
                 output.p.word.eq(item.p.word),
                 output.p.last.eq(item.p.last),
                 output.p.valid.eq(valid),

@@ -19,7 +19,8 @@ BLOCKS = (
     ("hdl.dense_loader", "DenseLoader"), ("hdl.packer", "Packer"), ("hdl.tile_bus", "TileBus"),
     ("hdl.pe", "ProcessingElement"), ("hdl.pe_front", "PeFront"), ("hdl.lane_store", "LaneStore"),
     ("hdl.accumulator", "Accumulator"), ("hdl.row_queue", "RowQueue"), ("hdl.chain", "ChainStage"),
-    ("hdl.collector", "Collector"), ("hdl.finisher", "Finisher"), ("hdl.writer", "SegmentWriter"),
+    ("hdl.collector", "Collector"), ("hdl.finisher", "Finisher"), ("hdl.sparse_rows", "SparseRows"),
+    ("hdl.pair_packer", "PairPacker"), ("hdl.csr_spool", "CsrSpool"), ("hdl.writer", "SegmentWriter"),
     ("hdl.queue", "Queue"),
 )
 
