@@ -100,8 +100,8 @@ class Finisher(wiring.Component):
         ]
         with m.If(biased_leaves):
             m.d.sync += biased_valid.eq(summed_moves)
-        # Where nothing behind stalls, what cannot go on yet is added again: the enables of so many registers do
-        # not hang on whether it goes.
+        # Where nothing behind stalls, what cannot go on yet is added again: the enables of so many registers
+        # do not hang on whether it goes.
         loads = record.there if parallel else applies
         with m.If(loads):
             m.d.sync += [biased.group_last.eq(summed.group_last), biased.job_last.eq(summed.job_last)]
