@@ -15,8 +15,9 @@ _PACKED = "only packed tiles, which this configuration has not"
 BRANCHES: tuple[tuple[str, str, str, str], ...] = (
     (r"command", r"if", r"= 8'h09;", _BLOCKED),
     (r"guard", r"cond_then", r"port__ar__payload\[35:4\] : port__aw__payload", _BLOCKED),
+    (r"command", r"cond_then", r"\? 4'h9 : |\[35:4\] : 32'd0|\? \\\$signal\$\d+  : 2'h0", _BLOCKED),
     (r"command\.check", r"if", r"flags\[(2|5)\]", "the feature that the field asks for is built in"),
-    (r"command\.reader", r"else", r"if \(first\)", "a job always begins with a first descriptor"),
+    (r"command\.reader\$?", r"else", r"if \(first\)", "a job always begins with a first descriptor"),
     (r"core\.collector\.path\.densifier", r".*", r"flushing \?|\[\d\] = 1'h[01];", _DENSIFIER),
     (r"core\.collector\.path\.control", r"else", r"= 3'h0;",
      "the writer has taken its job long before the last word is drained"),
@@ -27,7 +28,7 @@ BRANCHES: tuple[tuple[str, str, str, str], ...] = (
      "a soft reset stops a job before it can end by itself"),
     (r"counters", r"else", r"= total_", "a counter is full only after 2**32 cycles"),
     (r"fetch", r"else", r"\{ 1'h1, ", "the check and the tile loader hand on no matrix without rows"),
-    (r"fetch\.cutter", r"if", r"marks\[",
+    (r"fetch\.cutter", r"if|cond_then", r"marks\[",
      "the second mark of a pair never becomes the window's first: the first one does"),
 )
 """Block, kind and text of the branch (regular expressions), and the reason."""
@@ -36,8 +37,11 @@ TINY: tuple[tuple[str, str, str, str], ...] = (
     (r"core\.collector\.path\.densifier", r".*", r"= 1'h[01];", _DENSIFIER),
     (r"core\.router", r"cond_then", r"job\[\d+\] \? .*word_row", _PACKED),
     (r"pe\.store", r"cond_then", r"\? _data\[.*\] : _data\[", _PACKED),
-    (r"pe\.walker", r"cond_then", r"\? 2'h2 : 2'h1", _PACKED),
-    (r"pe\.row_queue", r"cond_then", r"can\[1\]|\? 2'h2 : 2'h1", "which of two chains is next: there is one"),
+    (r"pe\.(walker|row_queue)", r"cond_then", r"i_packed \?|port\$0\$15 \[0\] \?", _PACKED),
+    (r"core\.router", r"if", r"i_job__payload\[6\]", _PACKED),
+    (r"command\.extents", r"case", r"i\[575:544\]", _PACKED),
+    (r"pe\.row_queue", r"cond_then", r"\? \{ .*\[0\], .*\[1\] \}|\? 2'h2 : 2'h1",
+     "which of two chains is next: there is one"),
     (r"core\.tile_loader\.dense", r"else", r"if \(_parts\)",
      "a chunk at work that is not done has rows left: beats of one word are never split"),
     (r"core\.tile_loader\.dense", r"if|else|elsif", r"end else if \(",

@@ -10,7 +10,7 @@ import numpy as np
 
 from .host import doorbells, registers
 from .malformed import bad_csr, bad_fields, bus_errors, late_faults, packed_overflow, pointer_bits
-from .places import alignments, counts, far_apart, long_rows, odd_sums, reuse, wide_indices
+from .places import alignments, counts, far_apart, far_blocks, long_rows, odd_sums, reuse, wide_indices
 from .products import any_scales, cuts, drawn, extremes, finishes, formats, plans, row_lengths, widest
 from .session import ADDRESS_SPACE_BYTES, MEMORY_BYTES, STORAGE_BYTES, Session
 from .stops import broken_memory, endless, held_results, stops, windows
@@ -22,8 +22,9 @@ RANDOM_JOBS = 40
 
 JOBS: tuple[Callable[[Session], None], ...] = (
     finishes, registers, doorbells, row_lengths, cuts, reuse, wide_indices, extremes, any_scales, widest,
-    alignments, far_apart, long_rows, odd_sums, counts, formats, plans, windows, bad_fields, stops, endless,
-    bus_errors, bad_csr, pointer_bits, late_faults, held_results, broken_memory, packed_overflow)
+    alignments, far_apart, far_blocks, long_rows, odd_sums, counts, formats, plans, windows, bad_fields,
+    stops, endless, bus_errors, bad_csr, pointer_bits, late_faults, held_results, broken_memory,
+    packed_overflow)
 
 
 def corpus(session: Session, random_jobs: int = RANDOM_JOBS,

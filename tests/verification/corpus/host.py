@@ -8,6 +8,9 @@ from .session import Session
 __all__ = ["doorbells", "registers"]
 
 
+WINDOWS = ("READ_BASE", "READ_LAST", "WRITE_BASE", "WRITE_LAST")
+
+
 def registers(session: Session) -> None:
     """Every address read and written, with every strobe, the host slow in every channel."""
     for name, value in config_values(session.config).items():
@@ -18,11 +21,13 @@ def registers(session: Session) -> None:
         session.recorder.set_knobs(**{f"hold_{channel}": 0 for channel in ("aw", "w", "b", "ar", "r")} | hold)
         for strobe in (15, 0, 1, 2, 4, 8, 6):
             session.recorder.set_knobs(strobe=strobe)
-            for name in ("DESCRIPTOR", "COUNT", "CONTROL", "IRQ"):
+            for name in ("DESCRIPTOR", "COUNT", "CONTROL", "IRQ", "WATCHDOG", *WINDOWS):
                 value = int(session.rng.integers(0, 1 << 32)) & ~7
                 session.access(HostCommand.WRITE, register(name).address, value)
                 session.access(HostCommand.READ, register(name).address)
     session.recorder.set_knobs(strobe=15, hold_aw=0, hold_w=0, hold_b=0, hold_ar=0, hold_r=0)
+    for name in ("WATCHDOG", *WINDOWS):
+        session.write(name, register(name).reset)
     for entry in REGISTERS:
         if entry.access is Access.RO:
             session.access(HostCommand.WRITE, entry.address, 0xFFFF_FFFF)

@@ -13,7 +13,8 @@ from zerolane.device import expected_result
 from .images import add_to_words, content_of, edited, field_of, fields_of
 from .session import Session
 
-__all__ = ["alignments", "counts", "far_apart", "long_rows", "odd_sums", "reuse", "wide_indices"]
+__all__ = ["alignments", "counts", "far_apart", "far_blocks", "long_rows", "odd_sums", "reuse",
+           "wide_indices"]
 
 
 def wide_indices(session: Session) -> None:
@@ -35,6 +36,16 @@ def wide_indices(session: Session) -> None:
             image.pieces = [(address, add_to_words(address, content, places, offset))
                             for address, content in image.pieces]
             assert session.run(image) == 0
+
+
+def far_blocks(session: Session) -> None:
+    """A block of K beyond what 16-bit indices can name: no token is of it."""
+    a, b = session.matrix(5, 20, 0.6, "csr"), session.matrix(20, 9, 0.9, "dense")
+    for start in (1 << 16, (1 << 16) + 5, 1 << 20):
+        image = session.image(a, b)
+        session.any_memory()
+        assert session.run(edited(image, 0, k_start=start, a_columns=1 << 21)) == 0
+        assert not any(session.recorder.read_memory(image.c_address, image.c_bytes))
 
 
 def alignments(session: Session) -> None:
