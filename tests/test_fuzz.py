@@ -73,7 +73,11 @@ class Judge:
                 break
             spans = extents(config, d)
             reads = [range(span.address, span.end) for span in spans if not span.write]
-            written += [range(span.address, span.end) for span in spans if span.write]
+            writes = [range(span.address, span.end) for span in spans if span.write]
+            written += writes
+            # The three arrays of a CSR result are written by turns.
+            self.exact &= not any(one.start < other.stop and other.start < one.stop
+                                  for place, one in enumerate(writes) for other in writes[:place])
             self.exact &= not any(one.start < other.stop and other.start < one.stop
                                   for one in reads for other in written)
             # What the job before has left is not modelled.
