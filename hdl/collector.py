@@ -1,18 +1,30 @@
 """Writes C: takes the sums off the drain chains, finishes them, and sends their bytes to the writer."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .collector_control import CollectorControl
 from .collector_layouts import record_bytes
 from .config import Config
+from .csr_out import CsrOut
 from .dealer import EarlierSums, ParameterRecords
 from .densifier import Densifier
 from .emitter import Emitter
 from .finisher import Finisher
-from .layouts import SUM_BYTES, ChainWord, Chunk, CollectorJob, ReadBeat, ReadRequest, SegmentJob
+from .layouts import (
+    SUM_BYTES,
+    ChainWord,
+    Chunk,
+    CollectorJob,
+    CsrFull,
+    ReadBeat,
+    ReadRequest,
+    SegmentJob,
+    WriteJob,
+)
 from .reader import SegmentReader
+from .sparse_rows import SparseRows
 
 __all__ = ["Collector", "CollectorPath"]
 
@@ -37,11 +49,13 @@ class CollectorPath(wiring.Component):
     i : for each chain, stream of ChainWord; row (group) r comes on chain r mod chains
     i_earlier : stream of Chunk of W bytes, earlier sums as `o_earlier_job` asks
     i_parameters : stream of Chunk of min(8, W) bytes, as `o_parameter_job` asks
-    o_write_job, o_earlier_job, o_parameter_job : streams of SegmentJob
+    o_write_job : stream of WriteJob
+    o_earlier_job, o_parameter_job : streams of SegmentJob
     o : stream of Chunk of W bytes, for the write job; bytes past a chunk's count are not zero
     o_drained : 1, pulse: the last chain word of the job was taken, on all chains
     o_idle : 1, no job
     o_overflow : 1, earlier sums or a bias made a sum wrap
+    o_full : CsrFull (only with `csr_out`)
     """
 
     def __init__(self, config: Config):
@@ -52,14 +66,14 @@ class CollectorPath(wiring.Component):
             "i": In(stream.Signature(ChainWord(config))).array(config.chains),
             "i_earlier": In(stream.Signature(Chunk(config.port_bytes))),
             "i_parameters": In(stream.Signature(Chunk(record_bytes(config)))),
-            "o_write_job": Out(stream.Signature(SegmentJob())),
+            "o_write_job": Out(stream.Signature(WriteJob(config))),
             "o_earlier_job": Out(stream.Signature(SegmentJob())),
             "o_parameter_job": Out(stream.Signature(SegmentJob())),
             "o": Out(stream.Signature(Chunk(config.port_bytes))),
             "o_drained": Out(1),
             "o_idle": Out(1),
             "o_overflow": Out(1),
-        })
+        } | ({"o_full": Out(CsrFull())} if config.csr_out else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -71,30 +85,67 @@ class CollectorPath(wiring.Component):
         m.submodules.finisher = finisher = Finisher(config)
         m.submodules.emitter = emitter = Emitter(config)
         connect(m, flipped(self.i_job), control.i_job)
-        for name in ("o_write_job", "o_earlier_job", "o_parameter_job"):
+        for name in ("o_earlier_job", "o_parameter_job"):
             connect(m, getattr(control, name), flipped(getattr(self, name)))
         connect(m, flipped(self.i_earlier), earlier.i)
         connect(m, flipped(self.i_parameters), parameters.i)
-        for chain in range(config.chains):
-            connect(m, flipped(self.i[chain]), densifier.i[chain])
-        connect(m, densifier.o, finisher.i)
         connect(m, earlier.o, finisher.i_earlier)
         connect(m, parameters.o, finisher.i_parameters)
-        connect(m, finisher.o, emitter.i)
-        connect(m, emitter.o, flipped(self.o))
         for block in (parameters, densifier, finisher, emitter):
             m.d.comb += block.i_plan.eq(control.o_plan)
-        for block in (earlier, parameters, densifier, finisher):
+        for block in (earlier, parameters, finisher):
             m.d.comb += block.i_start.eq(control.o_start)
+        if config.csr_out:
+            self._dense_or_sparse(m, control, densifier, finisher, emitter)
+        else:
+            for chain in range(config.chains):
+                connect(m, flipped(self.i[chain]), densifier.i[chain])
+            connect(m, densifier.o, finisher.i)
+            connect(m, finisher.o, emitter.i)
+            connect(m, emitter.o, flipped(self.o))
+            connect(m, control.o_write_job, flipped(self.o_write_job))
+            m.d.comb += [control.i_drained.eq(densifier.o_drained), densifier.i_start.eq(control.o_start)]
         m.d.comb += [
             control.i_settled.eq(self.i_settled),
-            control.i_drained.eq(densifier.o_drained),
             control.i_finished.eq(self.o.valid & self.o.ready & self.o.p.last),
             self.o_drained.eq(control.o_drained),
             self.o_idle.eq(control.o_idle),
             self.o_overflow.eq(finisher.o_overflow),
         ]
         return m
+
+    def _dense_or_sparse(self, m: Module, control, densifier, finisher, emitter) -> None:
+        """Two ways from the chains into the finisher and out of it; a job takes one of them."""
+        config, csr = self._config, control.o_plan.csr
+        m.submodules.rows = rows = SparseRows(config)
+        m.submodules.csr_out = sparse = CsrOut(config)
+        connect(m, rows.o_tag, sparse.i_tag)
+        for block, mine in ((rows, csr), (densifier, ~csr)):
+            for chain, source in enumerate(self.i):
+                m.d.comb += [block.i[chain].p.eq(source.p), block.i[chain].valid.eq(source.valid & mine)]
+            m.d.comb += block.i_start.eq(control.o_start & mine)
+        for chain, source in enumerate(self.i):
+            m.d.comb += source.ready.eq(Mux(csr, rows.i[chain].ready, densifier.i[chain].ready))
+        for sink, dense, other in ((finisher.i, densifier.o, rows.o), (self.o, emitter.o, sparse.o),
+                                   (self.o_write_job, control.o_write_job, sparse.o_write_job)):
+            m.d.comb += [
+                sink.p.eq(Mux(csr, other.p.as_value(), dense.p.as_value())),
+                sink.valid.eq(Mux(csr, other.valid, dense.valid)),
+                dense.ready.eq(sink.ready & ~csr),
+                other.ready.eq(sink.ready & csr),
+            ]
+        for sink, mine in ((emitter.i, ~csr), (sparse.i, csr)):
+            m.d.comb += [sink.p.eq(finisher.o.p), sink.valid.eq(finisher.o.valid & mine)]
+        m.d.comb += [
+            finisher.o.ready.eq(Mux(csr, sparse.i.ready, emitter.i.ready)),
+            rows.i_plan.eq(control.o_plan),
+            sparse.i_plan.eq(control.o_plan),
+            sparse.i_place.eq(control.o_place),
+            sparse.i_address.eq(control.o_address),
+            sparse.i_start.eq(control.o_start & csr),
+            control.i_drained.eq(Mux(csr, rows.o_drained, densifier.o_drained)),
+            self.o_full.eq(sparse.o_full),
+        ]
 
 
 class Collector(wiring.Component):
@@ -116,11 +167,12 @@ class Collector(wiring.Component):
     i_settled : everything written so far has arrived in memory; a job with `accumulate` waits for it
     i : for each chain, stream of ChainWord; row (group) r comes on chain r mod chains
     o_request, i_beat : two read streams: 0 earlier sums, 1 parameter records
-    o_write_job : stream of SegmentJob, offered before the job's first chunk
+    o_write_job : stream of WriteJob, offered before its first chunk
     o : stream of Chunk of W bytes, for the write job; bytes past a chunk's count are not zero
     o_drained : 1, pulse: the last chain word of the job was taken, on all chains
     o_idle : 1, no job
     o_overflow : 1, earlier sums or a bias made a sum wrap
+    o_full : CsrFull (only with `csr_out`)
     """
 
     def __init__(self, config: Config):
@@ -131,12 +183,12 @@ class Collector(wiring.Component):
             "i": In(stream.Signature(ChainWord(config))).array(config.chains),
             "o_request": Out(stream.Signature(ReadRequest(config))).array(2),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(2),
-            "o_write_job": Out(stream.Signature(SegmentJob())),
+            "o_write_job": Out(stream.Signature(WriteJob(config))),
             "o": Out(stream.Signature(Chunk(config.port_bytes))),
             "o_drained": Out(1),
             "o_idle": Out(1),
             "o_overflow": Out(1),
-        })
+        } | ({"o_full": Out(CsrFull())} if config.csr_out else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -160,4 +212,6 @@ class Collector(wiring.Component):
         connect(m, path.o, flipped(self.o))
         m.d.comb += [path.i_settled.eq(self.i_settled), self.o_drained.eq(path.o_drained),
                      self.o_idle.eq(path.o_idle), self.o_overflow.eq(path.o_overflow)]
+        if config.csr_out:
+            m.d.comb += self.o_full.eq(path.o_full)
         return m

@@ -5,8 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .collector_layouts import CollectorPlan
-from .config import Config, log2_exact
-from .layouts import CollectorJob, SegmentJob
+from .config import ADDRESS_BITS, Config, log2_exact
+from .layouts import CollectorJob, CsrPlace, SegmentJob, WriteJob
 
 __all__ = ["CollectorControl"]
 
@@ -32,8 +32,10 @@ class CollectorControl(wiring.Component):
     o_drained : 1, pulse: the same, once a job
     o_start : 1, pulse: `o_plan` is valid from now on
     o_plan : CollectorPlan
-    o_write_job, o_earlier_job, o_parameter_job : streams of SegmentJob; the last two only where the job
-        reads earlier sums or parameters
+    o_write_job : stream of WriteJob; none for a result in CSR
+    o_earlier_job, o_parameter_job : streams of SegmentJob, only where the job reads earlier sums or
+        parameters
+    o_place, o_address : CsrPlace and the values' address of a result in CSR (only with `csr_out`)
     o_idle : 1, no job
     """
 
@@ -46,12 +48,12 @@ class CollectorControl(wiring.Component):
             "i_drained": In(1),
             "o_start": Out(1),
             "o_plan": Out(CollectorPlan(config)),
-            "o_write_job": Out(stream.Signature(SegmentJob())),
+            "o_write_job": Out(stream.Signature(WriteJob(config))),
             "o_earlier_job": Out(stream.Signature(SegmentJob())),
             "o_parameter_job": Out(stream.Signature(SegmentJob())),
             "o_drained": Out(1),
             "o_idle": Out(1),
-        })
+        } | ({"o_place": Out(CsrPlace()), "o_address": Out(ADDRESS_BITS)} if config.csr_out else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -77,7 +79,7 @@ class CollectorControl(wiring.Component):
                 m.next = "GROUPS"
             with m.State("GROUPS"):
                 m.d.sync += [
-                    self.o_write_job.valid.eq(1),
+                    self.o_write_job.valid.eq(~job.out_csr if self._config.csr_out else 1),
                     self.o_earlier_job.valid.eq(job.accumulate),
                     self.o_parameter_job.valid.eq(job.row_bias | job.row_scale),
                 ]
@@ -97,6 +99,8 @@ class CollectorControl(wiring.Component):
             with m.If(offer.valid & offer.ready):
                 m.d.sync += offer.valid.eq(0)
         self._plan(m, job)
+        if self._config.csr_out:
+            m.d.comb += [self.o_place.eq(job.csr), self.o_address.eq(job.c_address)]
         return m
 
     def _plan(self, m, job):
@@ -114,8 +118,9 @@ class CollectorControl(wiring.Component):
             row_log2.eq(lane_bits - job.group_log2),          # lanes of a row in a group, N'
             row_bytes_log2.eq(row_log2 + element_log2),
         ]
-        rows_before, columns_before = Signal(32), Signal(32)  # rows - 1, columns - 1
-        row_bytes, run_bytes = Signal(32), Signal(32)
+        columns_bits = len(job.n_count)
+        rows_before, columns_before = Signal(32), Signal(columns_bits)  # rows - 1, columns - 1
+        row_bytes, run_bytes = Signal(columns_bits + 2), Signal(32)
         m.d.sync += [
             rows_before.eq(job.rows - 1),
             columns_before.eq(job.n_count - 1),
@@ -136,7 +141,7 @@ class CollectorControl(wiring.Component):
         m.d.comb += separate.eq(grouped & ~job.out_raw & ~run)
 
         # ---- step 3: groups, bytes of a word -------------------------------------------------------
-        groups, word_bytes = plan.groups, Signal(32)
+        groups, word_bytes = plan.groups, Signal(len(plan.last_word) + lane_bits + 3)
         m.d.sync += [
             groups.eq(last_group + 1),
             word_bytes.eq((plan.last_word + 1) << (lane_bits + 2)),
@@ -150,6 +155,8 @@ class CollectorControl(wiring.Component):
             *(plan[name].eq(job[name]) for name in (
                 "group_log2", "accumulate", "relu", "row_bias", "row_scale", "scale")),
         ]
+        if config.csr_out:
+            m.d.sync += [plan.csr.eq(job.out_csr), plan.last_lanes.eq((1 << tail_lanes) - 1)]
         with m.If(job.out_raw):
             m.d.sync += plan.tail_bytes.eq(4 * config.lanes)
         with m.Elif(run):

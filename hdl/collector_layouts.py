@@ -6,7 +6,8 @@ from amaranth.lib import data
 from .config import ACC_BITS, Config, width_of
 from .layouts import ScaleWord
 
-__all__ = ["CollectorPlan", "DenseWord", "LaneWord", "ParameterRecord", "record_bytes"]
+__all__ = ["CollectorPlan", "DenseWord", "LaneWord", "PairBeat", "ParameterRecord", "PointerBeat",
+           "SparseTag", "record_bytes"]
 
 
 def record_bytes(config: Config) -> int:
@@ -37,6 +38,7 @@ def CollectorPlan(config: Config) -> data.StructLayout:
         "row_elements": width_of(config.lanes // 2 + 1),  # lanes of a row in a group
         "by_element": 1,  # separate, and a row's lanes are less than the port
         "wide": 1,        # separate, and they are twice the port
+        **({"csr": 1, "last_lanes": config.lanes} if config.csr_out else {}),  # lanes of a row's last word
     })
 
 
@@ -64,4 +66,31 @@ def ParameterRecord(config: Config) -> data.StructLayout:
         "scale": ScaleWord(),
         "row": config.lane_bits,  # number in its group
         "last": 1,                # of its group
+    })
+
+
+def SparseTag(config: Config) -> data.StructLayout:
+    """What a word of a CSR result is beside its sums."""
+    return data.StructLayout({
+        "valid": config.lanes,      # lanes that hold an entry; none only in a row's last word
+        "word": config.word_bits,
+        "row_last": 1,
+        "job_last": 1,
+    })
+
+
+def PairBeat(config: Config) -> data.StructLayout:
+    """Entries of a CSR result in order; all beats of a job but its last are full."""
+    return data.StructLayout({
+        "columns": data.ArrayLayout(config.column_bits, config.pair_lanes),
+        "values": data.ArrayLayout(ACC_BITS, config.pair_lanes),   # int8 is extended by its sign
+        "count": width_of(config.pair_lanes + 1),
+    })
+
+
+def PointerBeat(config: Config) -> data.StructLayout:
+    """Row pointers in order; all beats of a job but its last are full."""
+    return data.StructLayout({
+        "pointers": data.ArrayLayout(32, config.pair_lanes),
+        "count": width_of(config.pair_lanes + 1),
     })

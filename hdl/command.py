@@ -19,6 +19,7 @@ from .guard import BLOCK_BITS, EVERYWHERE, Blocked, Windows
 from .layouts import (
     BFormat,
     CollectorJob,
+    CsrFull,
     Fault,
     FetchJob,
     PeJob,
@@ -98,6 +99,7 @@ class CommandProcessor(wiring.Component):
     i_fault_addresses : what the first two of these are about
     i_fetch_numbers, i_fetch_fault_number : lowest bits of the numbers of the descriptors that the A fetch's
         three readers work on, and of the one that its fault is about
+    i_full : CsrFull, of the collector (only with `csr_out`)
     o_tokens_due : a started descriptor's last beat has not passed the token bus
     o_draining : all that passed is on its way to memory
     """
@@ -137,7 +139,7 @@ class CommandProcessor(wiring.Component):
             "i_fetch_fault_number": In(AT_WORK_BITS),
             "o_tokens_due": Out(1),
             "o_draining": Out(1),
-        })
+        } | ({"i_full": In(CsrFull())} if config.csr_out else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -242,6 +244,16 @@ class CommandProcessor(wiring.Component):
         }
         for job, names in same.items():
             m.d.comb += [job.payload[name].eq(head[name]) for name in names]
+        if self._config.csr_out:
+            collector = self.o_collector_job.payload
+            m.d.comb += [
+                collector.out_csr.eq(head.out_csr),
+                collector.csr.indices.eq(head.c_indices),
+                collector.csr.pointers.eq(head.c_pointers),
+                collector.csr.capacity.eq(head.c_capacity),
+                collector.csr.index32.eq(head.csr_index32),
+                collector.csr.drop_zeros.eq(head.csr_drop_zeros),
+            ]
         matrix = ("format", "pointers", "indices", "values", "stride", "nnz", "first", "columns")
         m.d.comb += [
             *(self.o_fetch_job.payload[name].eq(head[f"a_{name}"]) for name in matrix),
@@ -370,6 +382,8 @@ class CommandProcessor(wiring.Component):
             *((fault.valid, fault.code, None, number, address) for fault, number, address in zip(
                 self.i_faults, (self.i_fetch_fault_number, tile, of_pe), (*self.i_fault_addresses, None),
                 strict=True)),
+            *([(self.i_full.valid, ErrorCode.OUTPUT_FULL, None, collector, self.i_full.needed)]
+              if self._config.csr_out else []),
             (self.i_blocked.read, ErrorCode.BLOCKED, reader, of_reader, self.i_blocked.address),
             (self.i_blocked.write, ErrorCode.BLOCKED, NOT_A_FIELD, collector, self.i_blocked.address),
             (self._refused & self._reader.o.payload.error, ErrorCode.READ_BUS, None, head, list_address),

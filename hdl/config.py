@@ -69,6 +69,8 @@ class Config:
         Multipliers the collector scales with: 0 (no int8 output), 1 (serial), or V.
     table_rows : int
         Rows of B a PE can hold packed, both halves. Unused without `compressed_b`.
+    csr_out : bool
+        Build the collector's way to results in CSR.
     """
 
     name: str = "base"
@@ -87,6 +89,7 @@ class Config:
     compressed_b: bool = True
     scale_multipliers: int = 8
     table_rows: int = 512
+    csr_out: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -155,6 +158,16 @@ class Config:
         """A lane's number of packed slots in one row of B: up to 2·acc_words - 1 (duplicates may exceed
         the columns)."""
         return width_of(2 * self.acc_words)
+
+    @cached_property
+    def pair_lanes(self) -> int:
+        """Entries (column index and value) of a CSR result that are made in a cycle: values for one beat."""
+        return max(1, self.port_bytes // (ACC_BITS // 8))
+
+    @cached_property
+    def column_bits(self) -> int:
+        """Index of a column in a block of C."""
+        return width_of(self.max_block_columns)
 
     @cached_property
     def tile_readers(self) -> int:
@@ -236,6 +249,6 @@ PRESETS = MappingProxyType({
         Config(name="small", pes=4, lanes=4, port_bytes=8, tile_bytes=32 * 1024, beat_tokens=4, chains=1,
                scale_multipliers=4),
         Config(name="base"),
-        Config(name="large", pes=16, tile_bytes=256 * 1024),
+        Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True),
     )
 })

@@ -11,14 +11,15 @@ from .fetch import Fetch
 from .layouts import (
     Chunk,
     CollectorJob,
+    CsrFull,
     Fault,
     FetchJob,
     PeJob,
     ReadBeat,
     ReadRequest,
     RouterJob,
-    SegmentJob,
     TileJob,
+    WriteJob,
 )
 from .pe import ProcessingElement
 from .registers import ErrorCode
@@ -67,6 +68,7 @@ class Core(wiring.Component):
     o_active, o_blocked : one bit a PE
     o_token_waits : a beat waits at the token bus
     o_fetch_waiting : the A fetch waits for memory
+    o_full : CsrFull, of the collector (only with `csr_out`)
     """
 
     def __init__(self, config: Config):
@@ -91,7 +93,7 @@ class Core(wiring.Component):
             "o_collector_idle": Out(1),
             "o_request": Out(stream.Signature(ReadRequest(config))).array(readers),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(readers),
-            "o_write_job": Out(stream.Signature(SegmentJob())),
+            "o_write_job": Out(stream.Signature(WriteJob(config))),
             "o_write": Out(stream.Signature(Chunk(config.port_bytes))),
             "o_fault": Out(Fault()).array(3),
             "o_fault_address": Out(ADDRESS_BITS).array(2),
@@ -102,7 +104,7 @@ class Core(wiring.Component):
             "o_blocked": Out(config.pes),
             "o_token_waits": Out(1),
             "o_fetch_waiting": Out(1),
-        })
+        } | ({"o_full": Out(CsrFull())} if config.csr_out else {}))
 
     def elaborate(self, platform):
         config = self._config
@@ -166,6 +168,8 @@ class Core(wiring.Component):
         connect(m, collector.o, flipped(self.o_write))
         m.d.comb += [collector.i_settled.eq(self.i_settled), self.o_drained.eq(collector.o_drained),
                      self.o_collector_idle.eq(collector.o_idle)]
+        if config.csr_out:
+            m.d.comb += self.o_full.eq(collector.o_full)
 
         # ---- memory, events ----
         requests = [*fetch.o_request, *loader.o_request, *collector.o_request]

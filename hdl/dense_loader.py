@@ -98,7 +98,7 @@ class DenseLoader(wiring.Component):
         part_log2 = Signal.like(self._part_log2)
         row_bytes = Signal(range(config.lanes + 1))
         gapless, whole_rows, parts, run, empty = (Signal() for _ in range(5))
-        run_bytes = Signal(32)
+        run_bytes = Signal(len(job.k_count) + config.lane_bits)
         m.d.comb += [
             self.i_job.ready.eq(~self._busy),
             part_log2.eq(config.lane_bits - job.group_log2),
@@ -131,7 +131,8 @@ class DenseLoader(wiring.Component):
                 read.p.address.eq(job.values),
                 read.p.row_bytes.eq(Mux(run, run_bytes, job.n_count)),
                 read.p.rows.eq(Mux(run, 1, job.k_count)),
-                read.p.stride.eq(Mux(run, run_bytes, job.stride)),
+                # Of a run, which is one row, nobody looks at it.
+                read.p.stride.eq(job.stride),
             ]
         last_out = Signal()
         m.d.sync += [

@@ -67,6 +67,13 @@ DESCRIPTOR_FIELDS = (
     Field("params_address", 24, 0, 32, "parameter records, one a row, without a gap"),
     Field("scale", 25, 0, 32, "ScaleWord of every row, unless row_scale"),
     Field("slice_words", 26, 0, 16, "words of a row of C in a full slice of a PE"),
+    Field("out_csr", 0, 21, 1, "C is written as CSR: values at c_address, without gaps"),
+    Field("csr_index32", 0, 22, 1, "column indices are int32, else unsigned 16-bit"),
+    Field("csr_drop_zeros", 0, 23, 1, "entries that are zero are left out; otherwise every sum to which "
+                                      "something was added is an entry, zero or not"),
+    Field("c_indices", 27, 0, 32, "CSR: address of C's first column index"),
+    Field("c_pointers", 28, 0, 32, "CSR: address of C's rows + 1 row pointers; the first one is 0"),
+    Field("c_capacity", 29, 0, 32, "CSR: entries that there is room for; more end the job with OUTPUT_FULL"),
 )
 
 

@@ -77,7 +77,7 @@ class DescriptorCheck(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        conditions = [*self._formats(), *self._sizes(m), *self._grid(m), *self._alignment(m)]
+        conditions = [*self._csr(), *self._formats(), *self._sizes(m), *self._grid(m), *self._alignment(m)]
         # In the order of the descriptor's fields, so that the first one is named.
         conditions.sort(key=lambda condition: field_number(condition[0]))
         flags = Signal(len(conditions))
@@ -100,6 +100,17 @@ class DescriptorCheck(wiring.Component):
             ("reuse_tile", i.reuse_tile & ~(self.i_tile.present & has_shape(self.i_tile, i))),
             ("out_int8", i.out_int8 & (config.scale_multipliers == 0)),
             ("out_raw", i.out_int8 & i.out_raw),
+        ]
+
+    def _csr(self) -> list[tuple[str, Value]]:
+        """Results in CSR: rows by themselves, of one block of columns, of all of K at once."""
+        i = self.i
+        if not self._config.csr_out:
+            return [("out_csr", i.out_csr)]
+        return [
+            ("n_start", i.out_csr & (i.n_start != 0)),
+            ("group_log2", i.out_csr & (i.group_log2 != 0)),
+            ("out_csr", i.out_csr & (i.accumulate | i.out_raw | i.row_bias)),
         ]
 
     def _sizes(self, m: Module) -> list[tuple[str, Value]]:

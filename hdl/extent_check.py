@@ -25,6 +25,10 @@ _UNITS = ("rows", "a_nnz", "k_count", "b_nnz", "n_count", "slice_words")
 _STRIDES = ("a_stride", "b_stride", "c_stride", "cin_stride", "slice_words")
 
 
+def _units(config: Config) -> tuple[str, ...]:
+    return (*_UNITS, "c_capacity") if config.csr_out else _UNITS
+
+
 @dataclass
 class _Array:
     """Rows of `units` << `shift` bytes, `stride` bytes apart, from the value of `name` on.
@@ -34,7 +38,8 @@ class _Array:
 
     name: str          # the field that is to blame
     words: str         # the field that comes last of those that matter
-    units: Any         # a number of _UNITS; where it is 0 the array is not used
+    units: Any         # a number of `_units`; where it is 0 the array is not used
+    one_more: Any = 0  # there is one unit more than that
     used: Any = 1
     shift: Any = 0
     whole: Any = 0     # units are rounded up to whole words of sums; one word where rows share it
@@ -50,9 +55,9 @@ class _Array:
 def _Choice(config: Config) -> data.StructLayout:
     """What is to be looked at of the descriptor, for an array."""
     return data.StructLayout({
-        "used": 1, "field": _FIELD_BITS, "write": 1, "tile": 1, "unit": width_of(len(_UNITS)), "shift": 2,
-        "whole": 1, "counted": 1, "of_k": 1, "grouped": width_of(config.pe_bits + config.lane_bits + 1),
-        "stride": width_of(len(_STRIDES))})
+        "used": 1, "field": _FIELD_BITS, "write": 1, "tile": 1, "unit": width_of(len(_units(config))),
+        "one_more": 1, "shift": 2, "whole": 1, "counted": 1, "of_k": 1,
+        "grouped": width_of(config.pe_bits + config.lane_bits + 1), "stride": width_of(len(_STRIDES))})
 
 
 def _Item() -> data.StructLayout:
@@ -142,7 +147,8 @@ class ExtentCheck(wiring.Component):
             loads.eq(~i.reuse_tile & (i.k_count != 0)),
             parameters.eq(Cat(i.row_bias, i.row_scale)),
         ]
-        unit = _UNITS.index
+        unit = _units(config).index
+        dense_c: Any = ~i.out_csr if config.csr_out else 1
         arrays = [
             _Array("a_pointers", "a_pointers", unit("rows"), shift=2, used=sparse_a, possible=sparse_a),
             _Array("a_indices", "a_nnz", unit("a_nnz"), shift=Mux(i.a_format == AFormat.CSR32, 2, 1),
@@ -161,11 +167,18 @@ class ExtentCheck(wiring.Component):
         else:
             arrays.append(_Array("b_values", "b_stride", unit("n_count"), used=loads, counted=1, of_k=True,
                                  stride="b_stride"))
+        if config.csr_out:
+            csr = {"used": i.out_csr, "possible": i.out_csr, "write": True}
+            arrays += [
+                _Array("c_address", "c_capacity", unit("c_capacity"), shift=Mux(i.out_int8, 0, 2), **csr),
+                _Array("c_indices", "c_capacity", unit("c_capacity"), shift=Mux(i.csr_index32, 2, 1), **csr),
+                _Array("c_pointers", "c_pointers", unit("rows"), one_more=1, shift=2, **csr),
+            ]
         return [
             *arrays,
             _Array("c_address", "c_stride", unit("n_count"), whole=i.out_raw,
                    shift=Mux(i.out_raw | ~i.out_int8, 2, 0), counted=1, grouped=Mux(i.out_raw, group, 0),
-                   stride="c_stride", write=True),
+                   stride="c_stride", write=True, possible=dense_c),
             _Array("cin_address", "cin_stride", unit("n_count"), used=i.accumulate, whole=1, shift=2,
                    counted=1, grouped=group, stride="cin_stride", possible=i.accumulate),
             _Array("params_address", "params_address", unit("rows"), shift=Mux(parameters.all(), 3, 2),
@@ -200,9 +213,10 @@ class ExtentCheck(wiring.Component):
                     m.d.comb += [
                         next_choice.used.eq(array.used), next_choice.field.eq(field_number(array.name)),
                         next_choice.write.eq(array.write), next_choice.tile.eq(array.tile),
-                        next_choice.unit.eq(array.units), next_choice.shift.eq(array.shift),
-                        next_choice.whole.eq(array.whole), next_choice.counted.eq(array.counted),
-                        next_choice.of_k.eq(array.of_k), next_choice.grouped.eq(array.grouped),
+                        next_choice.unit.eq(array.units), next_choice.one_more.eq(array.one_more),
+                        next_choice.shift.eq(array.shift), next_choice.whole.eq(array.whole),
+                        next_choice.counted.eq(array.counted), next_choice.of_k.eq(array.of_k),
+                        next_choice.grouped.eq(array.grouped),
                         next_choice.stride.eq(_STRIDES.index(array.stride)),
                     ]
         m.d.comb += takes.eq(there & ~self._more)
@@ -224,14 +238,14 @@ class ExtentCheck(wiring.Component):
         i = self.i
         units, rows, stride = Signal(32), Signal(32), Signal(32)   # rows less one
         m.d.comb += [
-            units.eq(Array(i[name] for name in _UNITS)[choice.unit]),
+            units.eq(Array(i[name] for name in _units(self._config))[choice.unit]),
             stride.eq(Array(i[name] for name in _STRIDES)[choice.stride]),
             any_units.eq(units.any()),
             rows.eq(Mux(choice.of_k, i.k_count, i.rows) - 1),
         ]
         with m.If(takes):
             m.d.sync += [
-                self._units.eq(units - 1),
+                self._units.eq(units - ~choice.one_more),
                 self._sizes.whole.eq(choice.whole), self._sizes.one.eq(choice.whole & (i.group_log2 != 0)),
                 self._sizes.shift.eq(choice.shift),
                 self._digits.eq(Mux(choice.counted, rows >> choice.grouped, 0)),

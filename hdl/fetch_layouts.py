@@ -25,7 +25,7 @@ def TokenJob(config: Config) -> data.StructLayout:
         "dense": 1,
         "wide": 1,      # int32 indices
         "start": 32,
-        "count": 32,
+        "count": width_of(config.tile_bytes + 1),
         "columns": 32,
     })
 

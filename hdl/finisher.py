@@ -100,9 +100,12 @@ class Finisher(wiring.Component):
         ]
         with m.If(biased_leaves):
             m.d.sync += biased_valid.eq(summed_moves)
-        with m.If(applies):
+        # Where nothing behind stalls, what cannot go on yet is added again: the enables of so many registers
+        # do not hang on whether it goes.
+        loads = record.there if parallel else applies
+        with m.If(loads):
             m.d.sync += [biased.group_last.eq(summed.group_last), biased.job_last.eq(summed.job_last)]
-        self._bias(m, record, applies, summed, biased, scales)
+        self._bias(m, record, loads, applies, summed, biased, scales)
         m.d.sync += self.o_overflow.eq(Cat(self._wraps).any())
 
         # ---- ReLU on the way into the queue; int8: scale -------------------------------------------
@@ -158,7 +161,7 @@ class Finisher(wiring.Component):
             m.d.sync += full.eq(0)
         return record, applies, complete
 
-    def _bias(self, m: Module, record, applies, summed, biased, scales) -> None:
+    def _bias(self, m: Module, record, loads, applies, summed, biased, scales) -> None:
         """Adds a record's bias to the lanes of its row."""
         lanes, lane_bits = self._config.lanes, self._config.lane_bits
         row_shift = Signal(range(lane_bits + 1))
@@ -174,14 +177,15 @@ class Finisher(wiring.Component):
             ]
             self._watch(m, summed.data[lane], record.bias, adder.o, applies & added)
             # Lanes after the record's row go without a bias, unless another record comes.
-            with m.If(applies & (row >= record.row)):
+            with m.If(loads & (row >= record.row)):
                 m.d.sync += [biased.data[lane].eq(adder.o), scales[lane].eq(record.scale)]
 
     def _count_room(self, m, room, moves):
         """Words on their way from stage 3 on, those in the queue included, are no more than it holds."""
         underway, taken = Signal(range(QUEUE_WORDS + 1)), Signal()
-        m.d.comb += [taken.eq(self.o.valid & self.o.ready), room.eq(underway != QUEUE_WORDS)]
-        m.d.sync += underway.eq(underway + moves - taken)
+        m.d.comb += taken.eq(self.o.valid & self.o.ready)
+        # One place is for a word that moves in the cycle of the count.
+        m.d.sync += [underway.eq(underway + moves - taken), room.eq(underway <= QUEUE_WORDS - 2)]
 
     def _put(self, m, plain, plain_valid, scaled, scaled_valid, group_last, job_last):
         """Into the queue: the sums themselves, or bytes from the scaler."""

@@ -97,10 +97,10 @@ class LaneStore(wiring.Component):
             m.d.comb += [read.addr.eq(self.i_address), read.en.eq(self.i_enable)]
             # A block RAM's output is slow: a register follows at once. Its reset clears what is not wanted.
             for half, wanted in enumerate((lower, upper)):
-                comes = Signal(name=f"comes{half}_{lane}")
+                absent = Signal(name=f"absent{half}_{lane}")     # a reset as it is, without an inverter
                 value = Signal(config.half_word_bits, name=f"value{half}_{lane}", reset_less=True)
                 place = slice(half * config.half_word_bits, (half + 1) * config.half_word_bits)
-                m.d.sync += [comes.eq(wanted[lane]), value.eq(Mux(comes, read.data[place], 0))]
+                m.d.sync += [absent.eq(~wanted[lane]), value.eq(Mux(absent, 0, read.data[place]))]
                 m.d.comb += self.o_words[lane][place].eq(value)
         self._write_dense(m, ports)
         if config.compressed_b:
@@ -113,7 +113,8 @@ class LaneStore(wiring.Component):
         words, lane_bits = config.words_per_beat, config.lane_bits
         self._low_enable, self._high_enable = Signal(), Signal()
         self._lanes = Signal(config.lanes)
-        self._base = Signal(config.store_address_bits + 1)   # dense: address; packed: start of the row
+        # Dense: where the word goes; packed: start of the open row. No tile is both.
+        self._base = Signal(config.store_address_bits + 1)
 
         mine = Signal(words)
         for x in range(words):
@@ -142,12 +143,12 @@ class LaneStore(wiring.Component):
         else:
             hit = mine[0] | part_hit
             m.d.comb += [low.eq(hit & ~address[0]), high.eq(hit & address[0])]
-        m.d.sync += [
-            self._base.eq(address[1:1 + config.store_address_bits]
-                          | (beat.half << (config.store_address_bits - 1))),
-            self._low_enable.eq(low),
-            self._high_enable.eq(high),
-        ]
+        m.d.sync += [self._low_enable.eq(low), self._high_enable.eq(high)]
+        self._dense = Signal()
+        m.d.comb += self._dense.eq(self.i.valid & ((beat.kind == TileBeatKind.WORDS) | parts))
+        with m.If(self._dense):
+            m.d.sync += self._base.eq(address[1:1 + config.store_address_bits]
+                                      | (beat.half << (config.store_address_bits - 1)))
         for lane in range(config.lanes):
             its_part = Const(lane, lane_bits) >> beat.part_log2
             part = first_byte[:lane_bits] >> beat.part_log2
@@ -189,26 +190,16 @@ class LaneStore(wiring.Component):
             slot_valid.eq(beat.slot_valid),
         ]
 
-        start, length = Signal(address_bits + 1), Signal(count_bits)   # of the open row: its longest lane
+        base, length = self._base, Signal(count_bits)  # of the open row: its start, its longest lane
         counts = Signal(data.ArrayLayout(count_bits, config.lanes))
         stored, dropped, longest = Signal(config.lanes), Signal(config.lanes), Signal(config.lanes)
-        next_start = Signal.like(start)
-        m.d.comb += next_start.eq(start)
-        with m.If(hits["row_ends"]):
-            m.d.comb += next_start.eq(start + length)
-        with m.If(hits["starts"]):
-            m.d.comb += next_start.eq(start_half << (address_bits - 1))
-            m.d.sync += half.eq(start_half)
-        m.d.sync += start.eq(next_start)
-        with m.If(kind_hit["slots"]):
-            m.d.sync += self._base.eq(next_start)
         for lane, port in enumerate(ports):
             # Dense words come through the same adder: a multiplexer behind it would cost as much again.
             m.submodules[f"adder{lane}"] = adder = MaskedAdder(address_bits + 2 - address_bits % 2)
             place = Signal(address_bits + 1, name=f"place{lane}")   # past the memory: the top bit
             comes = Signal(name=f"comes{lane}")
             m.d.comb += [
-                adder.i_a.eq(self._base),
+                adder.i_a.eq(base),
                 adder.i_b.eq(counts[lane]),
                 adder.i_use_a.eq(1),
                 adder.i_use_b.eq(hits["slots"]),
@@ -227,12 +218,20 @@ class LaneStore(wiring.Component):
             m.d.sync += length.eq(length + 1)
         with m.If(hits["row_ends"] | hits["starts"]):
             m.d.sync += [length.eq(0), counts.eq(0)]
+        with m.If(hits["starts"]):
+            m.d.sync += half.eq(start_half)
+        # A dense tile's first beat may come right behind a packed tile's last row end.
+        with m.If(~self._dense):
+            with m.If(hits["starts"]):
+                m.d.sync += base.eq(start_half << (address_bits - 1))
+            with m.Elif(hits["row_ends"]):
+                m.d.sync += base.eq(base + length)
 
         m.submodules.table = table = Memory(shape=TableEntry(config), depth=config.table_rows, init=[])
         write, read = table.write_port(), table.read_port()
         m.d.comb += [
             write.addr.eq(row | (half << (config.table_address_bits - 1))),
-            write.data.start.eq(start),
+            write.data.start.eq(base),
             write.data.words.eq(length),
             write.data.counts.eq(counts),
             write.en.eq(hits["row_ends"]),

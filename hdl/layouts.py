@@ -21,6 +21,8 @@ __all__ = [
     "BFormat",
     "ChainWord",
     "Chunk",
+    "CsrFull",
+    "CsrPlace",
     "FetchFormat",
     "PeBeat",
     "PeJob",
@@ -34,6 +36,7 @@ __all__ = [
     "TileBeatKind",
     "Token",
     "TokenBeat",
+    "WriteJob",
 ]
 
 ROW_ENDS = 2
@@ -59,6 +62,12 @@ def SegmentJob() -> data.StructLayout:
         "rows": 32,
         "stride": 32,
     })
+
+
+def WriteJob(config: Config) -> data.StructLayout:
+    """A SegmentJob of the writer; a result in CSR takes several, all but the last with `more`."""
+    return data.StructLayout({"address": ADDRESS_BITS, "row_bytes": 32, "rows": 32, "stride": 32}
+                             | ({"more": 1} if config.csr_out else {}))
 
 
 def Chunk(chunk_bytes: int) -> data.StructLayout:
@@ -293,7 +302,7 @@ def FetchJob(config: Config) -> data.StructLayout:
         "format": FetchFormat,
         "rows": 32,
         "start": 32,      # first column; subtracted from every index
-        "count": 32,      # columns
+        "count": width_of(config.tile_bytes + 1),   # columns
         "pointers": 32,   # CSR: address of the second row pointer (the end of row 0), a multiple of 4
         "indices": 32,    # CSR: address of the first column index, a multiple of 2
         "values": 32,     # any byte: address of the first value; dense: of row 0, column `start`
@@ -319,9 +328,9 @@ def TileJob(config: Config) -> data.StructLayout:
     """A tile of B to be loaded: k_count rows, n_count columns from n_start on."""
     return data.StructLayout({
         "format": BFormat,
-        "k_count": 32,
+        "k_count": width_of(config.tile_bytes + 1),
         "n_start": 32,
-        "n_count": 32,
+        "n_count": width_of(config.max_block_columns + 1),
         "pointers": 32,
         "indices": 32,
         "values": 32,
@@ -341,7 +350,7 @@ def CollectorJob(config: Config) -> data.StructLayout:
     """What becomes of the sums of a job, and where they go."""
     return data.StructLayout({
         "rows": 32,
-        "n_count": 32,
+        "n_count": width_of(config.max_block_columns + 1),
         "group_log2": width_of(config.lane_bits + 1),
         "accumulate": 1,
         "out_int8": 1,
@@ -355,4 +364,21 @@ def CollectorJob(config: Config) -> data.StructLayout:
         "cin_address": 32,
         "cin_stride": 32,
         "params_address": 32,
+        **({"out_csr": 1, "csr": CsrPlace()} if config.csr_out else {}),
     })
+
+
+def CsrPlace() -> data.StructLayout:
+    """Where a result in CSR goes, and how; its values go to `c_address`, any byte of it."""
+    return data.StructLayout({
+        "indices": ADDRESS_BITS,
+        "pointers": ADDRESS_BITS,   # rows + 1 of them, the first is 0
+        "capacity": 32,             # entries that there is room for
+        "index32": 1,               # column indices of 32 bits, else of 16
+        "drop_zeros": 1,            # entries that are zero are left out; else every sum that is there is kept
+    })
+
+
+def CsrFull() -> data.StructLayout:
+    """One cycle of `valid`: a result had more entries than there was room for; so many are needed."""
+    return data.StructLayout({"valid": 1, "needed": 32})

@@ -48,6 +48,7 @@ class ErrorCode(IntEnum):
     BLOCKED = 9           # a burst outside its memory window was held back at the port: a fault of the array
     TIMEOUT = 10          # nothing moved for as many cycles as WATCHDOG says
     ABORTED = 11          # CONTROL.abort
+    OUTPUT_FULL = 12      # a CSR result has more entries than c_capacity
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ REGISTERS = (
         RegisterField("table_rows", 10, 13, "packed rows a PE"),
         RegisterField("chains", 23, 2, "drain chains"),
         RegisterField("compressed_b", 25, 1, "packed tiles can be made"),
-        RegisterField("scaling", 26, 1, "int8 output can be made"))),
+        RegisterField("scaling", 26, 1, "int8 output can be made"),
+        RegisterField("csr_out", 27, 1, "results can be CSR"))),
     Register("CONTROL", 0x20, Access.RW, "", (
         RegisterField("irq_enable", 0, 1, "raise the interrupt when a job ends"),
         RegisterField("abort", 1, 1, "written 1: end the running job with error ABORTED; reads as 0"),
@@ -118,7 +120,8 @@ REGISTERS = (
                                       "BLOCKED 255: a write"),
         RegisterField("descriptor", 16, 16, "number of the descriptor"))),
     Register("ERROR_ADDRESS", 0x40, Access.RO, "READ_BUS, WRITE_BUS, BLOCKED: first byte of the burst; "
-             "OUTSIDE: of the array; ROW_POINTER, COLUMN_INDEX: of the few row pointers or indices of which "
+             "OUTSIDE: of the array; OUTPUT_FULL: entries that the result has; "
+             "ROW_POINTER, COLUMN_INDEX: of the few row pointers or indices of which "
              "one is wrong; else 0"),
     Register("WATCHDOG", 0x44, Access.RW, "cycles without any progress after which a job ends with error "
                                           f"TIMEOUT; 0: never; {WATCHDOG_CYCLES:#x} after reset",
@@ -160,5 +163,5 @@ def config_values(config: Config) -> dict[str, int]:
         "CONFIG1": config.tile_bytes,
         "CONFIG2": pack("CONFIG2", acc_words=config.acc_words, table_rows=config.table_rows,
                         chains=config.chains, compressed_b=config.compressed_b,
-                        scaling=config.scale_multipliers > 0),
+                        scaling=config.scale_multipliers > 0, csr_out=config.csr_out),
     }

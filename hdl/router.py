@@ -111,10 +111,10 @@ class Router(wiring.Component):
                 m.d.sync += [target.mask.eq(source.mask), target.ends.eq(source.ends),
                              target.last.eq(source.last)]
             for number in range(config.beat_tokens):
-                self._place_token(m, job, entry.tokens[number], first.tokens[number],
-                                  second.tokens[number], output.tokens[number])
+                self._place_token(m, job, number, *(beat.tokens[number]
+                                                    for beat in (entry, first, second, output)))
 
-    def _place_token(self, m: Module, job, entry, first, second, output) -> None:
+    def _place_token(self, m: Module, job, number: int, entry, first, second, output) -> None:
         config = self._config
         # Stage 1: owner, part and local row.
         local_row = Signal(config.index_bits)
@@ -135,18 +135,18 @@ class Router(wiring.Component):
             output.value.eq(second.value),
             output.owner.eq(second.owner),
             output.part.eq(second.part),
-            output.address.eq(_product(m, word_row, job.slice_words)),
+            output.address.eq(_product(m, f"product{number}", word_row, job.slice_words)),
         ]
 
 
-def _product(m: Module, value: Value, factor: Value) -> Value:
+def _product(m: Module, name: str, value: Value, factor: Value) -> Value:
     """value * factor by adding shifted copies: synthesis would spend a lane's multiplier on it."""
     width = len(value)  # the product is an address, and fits
     terms: list[tuple[Value, Value]] = [(value << bit, factor[bit]) for bit in range(min(width, len(factor)))]
     while len(terms) > 1:
         (one, uses_one), (other, uses_other) = terms[:2]
         adder = MaskedAdder(width + width % 2)
-        m.submodules += adder
+        m.submodules[f"{name}_{len(terms)}"] = adder
         m.d.comb += [adder.i_a.eq(one), adder.i_use_a.eq(uses_one), adder.i_b.eq(other),
                      adder.i_use_b.eq(uses_other)]
         terms = [*terms[2:], (adder.o, uses_one | uses_other)]

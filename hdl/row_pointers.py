@@ -16,8 +16,8 @@ QUEUE_DEPTH = 16
 QUEUE_MARGIN = 5
 """Places that pairs in the pipeline, and one taken before `room` falls, can still need."""
 
-DENSE_CYCLES = 2
-"""From a dense job to its row ends."""
+DENSE_SETTLES = 2
+"""Stages from a dense job that is held to the place of its row ends."""
 
 
 def pointer_chunk_bytes(config: Config, row_ends: int = ROW_ENDS) -> int:
@@ -29,7 +29,7 @@ class RowPointers(wiring.Component):
     """Says how many token chunks lie between row ends, whatever the row pointers are.
 
     Throughput: one chunk of pointers, one or two, a cycle; dense: `row_ends` a cycle.
-    Latency: four cycles from a chunk of pointers; dense: two from the job.
+    Latency: four cycles from a chunk of pointers; dense: three from the job.
     Backpressure: the pipeline never stalls; pointers are taken while the queue behind it has room for
         everything on its way.
     Order: kept.
@@ -112,7 +112,9 @@ class RowPointers(wiring.Component):
     def _check(self, m: Module, job, start, relative):
         """Stage 2: do they rise, and stay within the entries? After one that does not, none counts."""
         checked = Signal(data.StructLayout({
-            "valid": 1, "second": 1, "last": 1, "entry": data.ArrayLayout(32, ROW_ENDS), "wrong": ROW_ENDS}))
+            "valid": 1, "second": 1, "last": 1, "entry": data.ArrayLayout(32, ROW_ENDS), "zero": ROW_ENDS,
+            "ends": ROW_ENDS,        # after the last entry: the pointer does not count, or there is none
+            "wrong": 1}))
         before, broken = Signal(32), Signal()   # the last entry of the chunk before; one was wrong
         wrong = Signal(ROW_ENDS)
         previous, failed = before, broken
@@ -125,7 +127,9 @@ class RowPointers(wiring.Component):
             checked.second.eq(relative.second),
             checked.last.eq(relative.last),
             checked.entry.eq(relative.entry),
-            checked.wrong.eq(wrong),
+            checked.zero.eq(Cat(entry == 0 for entry in relative.entry)),
+            checked.ends.eq(wrong | job.dense.replicate(ROW_ENDS)),
+            checked.wrong.eq(wrong[0] | (relative.second & wrong[1])),
         ]
         with m.If(relative.valid):
             # A chunk that is not full is the last one.
@@ -143,16 +147,16 @@ class RowPointers(wiring.Component):
             "chunks": data.ArrayLayout(gap_bits(config), ROW_ENDS),  # up to the one that holds the row end
             "position": data.ArrayLayout(position_bits(config), ROW_ENDS)}))
         entry = Signal(data.ArrayLayout(32, ROW_ENDS))
-        wrong = Signal(ROW_ENDS)   # past the end, or the last one and before it
+        early = Signal(ROW_ENDS)   # the last one, and not where it should be
         for number in range(self._row_ends):
             whole, rest = Signal(name=f"whole_{number}"), entry[number][:shift]
             zero = Signal(name=f"zero_{number}")
             is_last = checked.last & (checked.second if number else ~checked.second)
             m.d.comb += [
-                entry[number].eq(Mux(checked.wrong[number] | job.dense, job.nnz, checked.entry[number])),
-                zero.eq(entry[number] == 0),
+                entry[number].eq(Mux(checked.ends[number], job.nnz, checked.entry[number])),
+                zero.eq(Mux(checked.ends[number], job.alone, checked.zero[number])),
                 whole.eq(rest == 0),
-                wrong[number].eq(checked.wrong[number] | (is_last & (entry[number] != job.nnz))),
+                early[number].eq(is_last & (checked.entry[number] != job.nnz)),
             ]
             m.d.sync += [
                 placed.chunks[number].eq((entry[number] >> shift) + (~whole | (zero & ~job.dense))),
@@ -162,7 +166,7 @@ class RowPointers(wiring.Component):
             placed.valid.eq(checked.valid),
             placed.second.eq(checked.second),
             placed.last.eq(checked.last),
-            self.o_fault.eq(checked.valid & (wrong[0] | (checked.second & wrong[1]))),
+            self.o_fault.eq(checked.valid & (checked.wrong | early.any())),
         ]
         return placed
 
@@ -171,7 +175,7 @@ class RowPointers(wiring.Component):
         config, output = self._config, self._queue.i
         before = Signal(gap_bits(config))   # chunks up to the row end before; dense: 0
         ends = output.p.ends
-        settled = Signal(DENSE_CYCLES)      # dense: the row's place is known
+        settled = Signal(DENSE_SETTLES)      # dense: the row's place is known
         # Dense rows are counted by pairs, from 0 on where the last pair holds one row, else from 1 on.
         pairs, last_pair = Signal(32), Signal()
         single = job.rows[0] if self._row_ends == ROW_ENDS else Const(1)   # the last pair holds one row

@@ -206,15 +206,18 @@ class RowQueue(wiring.Component):
                 output.p.word.eq(word_index),
                 output.p.last.eq(word_last | ~output.p.touched),
             ]
-        self._run_ends = run == 0
+        # Compared before it is known what leaves: ready comes late.
+        run_is = [Signal(name=f"run_is_{count}") for count in range(3)]
+        m.d.comb += [equal.eq(self._run == count) for count, equal in enumerate(run_is)]
+        self._run_ends = run_is[0] | (run_is[1] & emits[0]) | (run_is[2] & emits[1])
         m.d.comb += [
             # The sums of one word are shown at a time, and read while nothing is added in their bank.
             readable.eq(self._has_row & ~held.any()
                         & ~(self.i_adding.valid & (self.i_adding.bank == self._place.bank))),
-            empty[0].eq(self._run != 0),
-            word[0].eq((self._run == 0) & readable),
-            empty[1].eq(self._run > 1),
-            word[1].eq((self._run == 1) & readable),
+            empty[0].eq(~run_is[0]),
+            word[0].eq(run_is[0] & readable),
+            empty[1].eq(~run_is[0] & ~run_is[1]),
+            word[1].eq(run_is[1] & readable),
             room.eq(Mux(self._chain, can[::-1], can)),
             emits[0].eq(room[0] & (empty[0] | word[0])),
             emits[1].eq(room[0] & empty[0] & room[1] & (empty[1] | word[1])),

@@ -67,8 +67,8 @@ class TokenJoin(wiring.Component):
         fire, joined_valid = Signal(), Signal()
         self._load, self._wide, self._dense = Signal(), Signal(), Signal()
         bounds = self._job_stage(m)
-        takes_lower = self._take(m, fire, active & room)
-        placed = self._place(m, bounds, fire, takes_lower)
+        holds_lower = self._take(m, fire, active & room)
+        placed = self._place(m, bounds, holds_lower)
         m.d.comb += [
             free.eq(~active & ~joined_valid & ~self.o_passed),
             # The stages behind look at the job too: the next one waits until they are empty.
@@ -86,7 +86,7 @@ class TokenJoin(wiring.Component):
             m.d.sync += active.eq(1)
         with m.If(fire & self.i_values.p.last):
             m.d.sync += active.eq(0)
-        self._filter(m, placed, fire, joined_valid, queue.i.p)
+        self._filter(m, bounds, placed, fire, joined_valid, queue.i.p)
         return m
 
     # ---- the job ---------------------------------------------------------------------------------------
@@ -116,11 +116,11 @@ class TokenJoin(wiring.Component):
     # ---- stage 1: value and index side by side ---------------------------------------------------------
 
     def _take(self, m: Module, fire: Signal, enable) -> Signal:
-        """Takes a chunk of values with all its indices, or (the return value) half of the latter before."""
+        """Takes a chunk of values with all its indices, or half of the latter before; 1 while it is held."""
         indices, values = self.i_indices, self.i_values
         lower_held, lower_last = Signal(), Signal()   # int32: the indices of a chunk's first half
         alone = Signal()                              # they are the job's last
-        keeps_lower, complete, takes_lower = Signal(), Signal(), Signal()
+        keeps_lower, complete = Signal(), Signal()
         m.d.comb += [
             keeps_lower.eq(self._wide & ~lower_held),
             alone.eq(lower_held & lower_last),
@@ -128,18 +128,18 @@ class TokenJoin(wiring.Component):
             fire.eq(enable & values.valid & complete),
             values.ready.eq(enable & complete),
             indices.ready.eq(enable & ~self._dense & (keeps_lower | (values.valid & ~alone))),
-            takes_lower.eq(~fire & indices.valid & indices.ready),
         ]
         with m.If(fire):
             m.d.sync += lower_held.eq(0)
-        with m.Elif(takes_lower):
+        with m.Elif(indices.valid & indices.ready):
             m.d.sync += [lower_held.eq(1), lower_last.eq(indices.p.last)]
-        return takes_lower
+        return lower_held
 
-    def _place(self, m: Module, bounds, fire: Signal, takes_lower: Signal) -> data.ArrayLayout:
+    def _place(self, m: Module, bounds, holds_lower: Signal) -> data.ArrayLayout:
         """Each index within its block. Every 32 bits are one index or two: one subtraction, cut in two."""
         config, tokens = self._config, self._config.beat_tokens
-        place = data.StructLayout({"index": config.index_bits, "inside": 1, "beyond": 1})
+        place = data.StructLayout({"index": config.index_bits, "below_start": 1, "below_end": 1,
+                                   "below_columns": 1})
         placed = Signal(data.ArrayLayout(place, tokens))
         found = [Signal(place, name=f"found_{number}") for number in range(tokens)]   # 16 bits
         wide = [Signal(place, name=f"wide_{number}") for number in range(tokens // 2)]
@@ -151,39 +151,40 @@ class TokenJoin(wiring.Component):
             for half in range(2):
                 m.d.comb += [
                     found[2 * number + half].index.eq(local.word_select(half, NARROW_BITS)),
-                    found[2 * number + half].inside.eq(~below_start[half] & (below_end[half] | ~bounds.ends)),
-                    found[2 * number + half].beyond.eq(~below_columns[half] & bounds.limited),
+                    found[2 * number + half].below_start.eq(below_start[half]),
+                    found[2 * number + half].below_end.eq(below_end[half]),
+                    found[2 * number + half].below_columns.eq(below_columns[half]),
                 ]
             m.d.comb += [wide[number].eq(found[2 * number + 1]), wide[number].index.eq(local)]
         for number in range(tokens):
-            comes = takes_lower | (fire & ~self._wide) if number < tokens // 2 else fire
-            with m.If(comes):
+            # What is not taken does no harm: nobody looks at it.
+            with m.If(~holds_lower if number < tokens // 2 else 1):
                 m.d.sync += placed[number].eq(Mux(self._wide, wide[number % (tokens // 2)], found[number]))
         return placed
 
     def _less(self, m: Module, name: str, pair: Value, bound: Value) -> tuple[Signal, Signal]:
         """Differences of one index or two from a bound, and for each whether it is below."""
-        low, high = Signal(NARROW_BITS + 1, name=f"{name}_low"), Signal(NARROW_BITS + 2, name=f"{name}_high")
+        cut = Signal(WIDE_BITS + 2, name=f"{name}_cut")
         difference, below = Signal(WIDE_BITS, name=name), Signal(2, name=f"{name}_below")
         m.d.comb += [
-            low.eq(pair[:NARROW_BITS] - bound[:NARROW_BITS]),
-            # A bit more at the lower end: what is borrowed from the upper half.
-            high.eq(Cat(Const(0, 1), pair[NARROW_BITS:]) - Cat(low[-1] & self._wide, bound[NARROW_BITS:])),
-            difference.eq(Cat(low[:NARROW_BITS], high[1:])),
-            below.eq(Cat(low[-1], high[-1])),
+            # A bit between the halves hands on what is borrowed of the upper one, or is there to be borrowed.
+            cut.eq(Cat(pair[:NARROW_BITS], ~self._wide, pair[NARROW_BITS:])
+                   - Cat(bound[:NARROW_BITS], Const(0, 1), bound[NARROW_BITS:])),
+            difference.eq(Cat(cut[:NARROW_BITS], cut[NARROW_BITS + 1:])),
+            below.eq(Cat(~cut[NARROW_BITS], cut[-1])),
         ]
         return difference, below
 
     # ---- stage 2: is it a token ------------------------------------------------------------------------
 
-    def _filter(self, m: Module, placed, fire: Signal, valid: Signal, output) -> None:
+    def _filter(self, m: Module, bounds, placed, fire: Signal, valid: Signal, output) -> None:
         config, tokens, values = self._config, self._config.beat_tokens, self.i_values.p
         token_log2 = log2_exact(tokens)
         entries = Signal(data.StructLayout({
             "value": data.ArrayLayout(VALUE_BITS, tokens), "present": tokens, "last": 1,
             "chunk": config.index_bits - token_log2}))     # dense: chunks before in the row
         chunk = Signal.like(entries.chunk)
-        beyond = Signal(tokens)
+        inside, beyond = Signal(tokens), Signal(tokens)
         m.d.sync += [
             entries.value.eq(values.data),
             entries.present.eq(Cat(values.count > number for number in range(tokens))),
@@ -198,9 +199,11 @@ class TokenJoin(wiring.Component):
         m.d.comb += output.last.eq(entries.last)
         for number, (token, place) in enumerate(zip(output.tokens, placed, strict=True)):
             m.d.comb += [
-                beyond[number].eq(entries.present[number] & ~self._dense & place.beyond),
+                beyond[number].eq(entries.present[number] & ~self._dense & ~place.below_columns
+                                  & bounds.limited),
+                inside[number].eq(~place.below_start & (place.below_end | ~bounds.ends)),
                 token.index.eq(Mux(self._dense, Cat(Const(number, token_log2), entries.chunk), place.index)),
                 token.value.eq(entries.value[number]),
                 output.mask[number].eq(entries.present[number] & entries.value[number].any()
-                                       & (self._dense | (place.inside & ~place.beyond))),
+                                       & (self._dense | (inside[number] & ~beyond[number]))),
             ]

@@ -117,6 +117,9 @@ class Top(wiring.Component):
             *(sink.eq(source) for sink, source in zip(command.i_faults, core.o_fault, strict=True)),
         ]
 
+        if config.csr_out:
+            m.d.comb += command.i_full.eq(core.o_full)
+
         # ---- memory: read streams by number, one write stream ----
         for number, (request, beat) in enumerate(zip([command.o_request, *core.o_request],
                                                      [command.i_beat, *core.i_beat], strict=True)):

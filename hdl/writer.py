@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from .axi import AxiAddress, AxiWrite, AxiWriteResponse
 from .block_queue import BlockQueue
 from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config, log2_exact
-from .layouts import Chunk, SegmentJob
+from .layouts import Chunk, WriteJob
 from .queue import Queue
 
 __all__ = ["SegmentWriter"]
@@ -53,18 +53,18 @@ class SegmentWriter(wiring.Component):
 
     Members
     -------
-    i_job : stream of SegmentJob
+    i_job : stream of WriteJob
     i : stream of Chunk(port_bytes); any count from 1 on, also within a row; none crosses a row's end
     aw, w, b : the memory's write channels; `b` is always taken
     o_error, o_error_address : an error response came, for one cycle, to the burst at that address
-    o_job_written : a job's last burst was answered, for one cycle
+    o_job_written : the last burst of a job without `more` was answered, for one cycle
     o_idle : no job, every response has come
     """
 
     def __init__(self, config: Config):
         self._config = config
         super().__init__({
-            "i_job": In(stream.Signature(SegmentJob())),
+            "i_job": In(stream.Signature(WriteJob(config))),
             "i": In(stream.Signature(Chunk(config.port_bytes))),
             "aw": Out(stream.Signature(AxiAddress())),
             "w": Out(stream.Signature(AxiWrite(config.port_bytes))),
@@ -107,7 +107,13 @@ class SegmentWriter(wiring.Component):
             self.o_idle.eq(~active & (outstanding == 0)),
         ]
         m.d.sync += outstanding.eq(outstanding + (push & closes.burst) - self.b.valid)
-        self._answers(m, push & closes.burst, done, bursts.i.payload.address)
+        job_closed = done
+        if config.csr_out:
+            more = Signal()
+            job_closed = done & ~more
+            with m.If(start):
+                m.d.sync += more.eq(job.more)
+        self._answers(m, push & closes.burst, job_closed, bursts.i.payload.address)
         return m
 
     def _answers(self, m: Module, burst_closed, job_closed, address) -> None:

@@ -13,12 +13,14 @@ BLOCKS = (
     ("hdl.supervisor", "Supervisor"), ("hdl.guard", "MemoryGuard"), ("hdl.command", "CommandProcessor"),
     ("hdl.extent_check", "ExtentCheck"), ("hdl.burst_log", "BurstLog"),
     ("hdl.counters", "Counters"), ("hdl.read_port", "ReadPort"),
-    ("hdl.reader", "SegmentReader"), ("hdl.splitter", "ChunkSplitter"), ("hdl.fetch", "Fetch"),
+    ("hdl.reader", "SegmentReader"), ("hdl.shared_buffer", "SharedBuffer"),
+    ("hdl.splitter", "ChunkSplitter"), ("hdl.fetch", "Fetch"),
     ("hdl.router", "Router"), ("hdl.token_bus", "TokenBus"), ("hdl.tile_loader", "TileLoader"),
     ("hdl.dense_loader", "DenseLoader"), ("hdl.packer", "Packer"), ("hdl.tile_bus", "TileBus"),
     ("hdl.pe", "ProcessingElement"), ("hdl.pe_front", "PeFront"), ("hdl.lane_store", "LaneStore"),
     ("hdl.accumulator", "Accumulator"), ("hdl.row_queue", "RowQueue"), ("hdl.chain", "ChainStage"),
-    ("hdl.collector", "Collector"), ("hdl.finisher", "Finisher"), ("hdl.writer", "SegmentWriter"),
+    ("hdl.collector", "Collector"), ("hdl.finisher", "Finisher"), ("hdl.sparse_rows", "SparseRows"),
+    ("hdl.pair_packer", "PairPacker"), ("hdl.csr_spool", "CsrSpool"), ("hdl.writer", "SegmentWriter"),
     ("hdl.queue", "Queue"),
 )
 

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS
 
-__all__ = ["apply_scale", "matmul"]
+__all__ = ["apply_scale", "matmul", "sparse_matmul"]
 
 _BLOCK_VALUES = 1 << 22
 _EXACT_FLOAT_INNER = 1 << 38  # products are at most 2**14: below this float64 sums of them are exact
@@ -44,6 +44,36 @@ def matmul(a: Any, b: Any, bias: npt.ArrayLike | None = None, scale_words: npt.A
         sums = (left @ right.astype(left.dtype)).astype(np.int64)
         result[:, start:stop] = _finish(sums, _columns_of(bias, start, stop, columns),
                                         _columns_of(scale_words, start, stop, columns), relu, dtype)
+    return result
+
+
+def sparse_matmul(a: Any, b: Any, scale_words: npt.ArrayLike, relu: bool, out_dtype: npt.DTypeLike,
+                  drop_zeros: bool) -> sp.csr_array:
+    """C = A·B as CSR with sorted columns, an entry where two nonzeros meet.
+
+    Parameters
+    ----------
+    a, b : int8, dense or sparse, two-dimensional
+    scale_words : one, or one a row; used for int8
+    drop_zeros : results that are zero are no entries
+    """
+    left, right = (sp.csr_array(value.astype(np.int64)) for value in (a, b))
+    for operand in (left, right):
+        operand.eliminate_zeros()
+    pattern = sp.csr_array((abs(left) @ abs(right)).astype(np.int64))
+    pattern.sort_indices()
+    rows = np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
+    sums = sp.csr_array(left @ right)
+    sums.sort_indices()
+    if np.array_equal(sums.indptr, pattern.indptr) and np.array_equal(sums.indices, pattern.indices):
+        values = sums.data
+    else:  # what cancels was left out
+        values = np.asarray(sums[rows, pattern.indices]).reshape(-1)
+    per_row = np.broadcast_to(np.asarray(scale_words), (pattern.shape[0],))[rows]
+    finished = _finish(values, None, per_row, relu, np.dtype(out_dtype))
+    result = sp.csr_array((finished, pattern.indices, pattern.indptr), shape=pattern.shape)
+    if drop_zeros:
+        result.eliminate_zeros()
     return result
 
 

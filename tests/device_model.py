@@ -114,7 +114,11 @@ class DeviceModel(Transport):
     def _product(self, d: dict[str, int]) -> None:
         self._check(d)
         a = self._streamed(d)
+        tokens = _places(a.shape, self._entries)
         b = self._tile(d)
+        # A dense tile has a value everywhere.
+        values = np.ones(b.shape) if d["b_format"] == BFormat.DENSE.value else _places(b.shape, self._entries)
+        self._touched = tokens @ values != 0
         sums = a.astype(np.float64) @ b.astype(np.float64)  # exact: far below 2**53
         self._collect(d, sums.astype(np.int64).astype(np.int32))
 
@@ -155,7 +159,9 @@ class DeviceModel(Transport):
 
     def _streamed(self, d: dict[str, int]) -> np.ndarray:
         if d["a_format"] == AFormat.DENSE.value:
-            return self._rows(d["a_values"], d["rows"], d["k_count"], d["a_stride"]).view(np.int8)
+            rows = self._rows(d["a_values"], d["rows"], d["k_count"], d["a_stride"]).view(np.int8)
+            self._entries = np.nonzero(rows)
+            return rows
         return self._csr(d["rows"], d["a_columns"], d["k_start"], d["k_count"], d["a_pointers"],
                          d["a_indices"], d["a_values"], d["a_nnz"], d["a_first"],
                          d["a_format"] == AFormat.CSR32.value)
@@ -227,11 +233,32 @@ class DeviceModel(Transport):
             scales = record[:, -1].tolist() if d["row_scale"] else [d["scale"]] * rows
             result = np.array([[_scaled(int(x), word) for x in line]
                                for line, word in zip(result, scales, strict=True)], np.int8)
-        self._write(d, np.ascontiguousarray(result).view(np.uint8))
+        if d["out_csr"]:
+            self._write_csr(d, result)
+        else:
+            self._write(d, np.ascontiguousarray(result).view(np.uint8))
+
+    def _write_csr(self, d: dict[str, int], result: np.ndarray) -> None:
+        assert self.config.csr_out and not (d["accumulate"] or d["out_raw"] or d["row_bias"] or d["n_start"]
+                                            or d["group_log2"])
+        entries = self._touched & ((result != 0) | (not d["csr_drop_zeros"]))
+        rows, columns = np.nonzero(entries)
+        assert len(rows) <= d["c_capacity"], "the model does not report OUTPUT_FULL"
+        pointers = np.concatenate(([0], np.cumsum(entries.sum(axis=1))))
+        self._values(d["c_pointers"], len(pointers), "<i4")[:] = pointers
+        self._values(d["c_indices"], len(rows), "<i4" if d["csr_index32"] else "<u2")[:] = columns
+        self._values(d["c_address"], len(rows), "i1" if d["out_int8"] else "<i4")[:] = result[rows, columns]
 
     def _write(self, d: dict[str, int], content: np.ndarray) -> None:
         assert d["c_stride"] >= content.shape[1]
         self._rows(d["c_address"], *content.shape, d["c_stride"])[:] = content
+
+
+def _places(shape: tuple[int, int], entries: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Ones where there is an entry."""
+    result = np.zeros(shape)
+    result[entries] = 1
+    return result
 
 
 def _round_shift(x: int, shift: int) -> int:

@@ -100,10 +100,9 @@ def draw_job(config: Config, seed: int) -> RawJob:
     results = [builder.product(number) for number in range(int(rng.integers(1, 4)))]
     job.descriptors = [descriptor for descriptor, _ in results]
     job.expected = bytearray(memory)
-    for descriptor, rows in results:
-        for number, row in enumerate(rows):
-            start = descriptor["c_address"] + number * descriptor["c_stride"]
-            job.expected[start:start + len(row)] = row
+    for _, pieces in results:
+        for start, content in pieces:
+            job.expected[start:start + len(content)] = content
     job.place_descriptors()
     return job
 
@@ -139,8 +138,8 @@ class _Builder:
         padded = np.pad(matrix, ((0, 0), (0, gap)), constant_values=7)
         return {"values": self.put(padded.tobytes()), "stride": padded.shape[1], "columns": matrix.shape[1]}
 
-    def product(self, number: int) -> tuple[dict[str, int], list[bytes]]:
-        """A descriptor and the rows that it writes."""
+    def product(self, number: int) -> tuple[dict[str, int], list[tuple[int, bytes]]]:
+        """A descriptor and what it writes where."""
         config, rng = self.config, self.rng
         pk_log2 = int(rng.integers(0, config.pe_bits + 1))
         rows, inner = int(rng.integers(1, 12)), int(rng.integers(1, 24))
@@ -157,6 +156,9 @@ class _Builder:
             place = self.csr(matrix, form == 2) if form else self.dense(matrix)
             d |= {f"{prefix}_{name}": value for name, value in place.items()}
         result = a.astype(np.int64) @ b.astype(np.int64)
+        if config.csr_out and rng.random() < 0.6:
+            touched = (a != 0).astype(np.int64) @ ((b != 0) | (b_format == 0)).astype(np.int64) != 0
+            return self.csr_result(d, result, touched)
         if rng.random() < 0.4:
             earlier = np.zeros((rows, -(-columns // config.lanes) * config.lanes), "<i4")
             earlier[:, :columns] = rng.integers(-1000, 1000, result.shape)
@@ -172,7 +174,22 @@ class _Builder:
         gap = int(rng.integers(0, 6))
         d["c_stride"] = 4 * columns + gap
         d["c_address"] = self.output(rows * d["c_stride"])
-        return d, [row.tobytes() for row in result.astype("<i4")]
+        return d, [(d["c_address"] + number * d["c_stride"], row.tobytes())
+                   for number, row in enumerate(result.astype("<i4"))]
+
+    def csr_result(self, d: dict[str, int], result: np.ndarray, touched: np.ndarray
+                   ) -> tuple[dict[str, int], list[tuple[int, bytes]]]:
+        rng = self.rng
+        d |= {"out_csr": 1, "csr_index32": int(rng.integers(2)), "csr_drop_zeros": int(rng.integers(2))}
+        entries = touched & ((result != 0) | (not d["csr_drop_zeros"]))
+        arrays = {"c_address": result[entries].astype("<i4"),
+                  "c_indices": np.nonzero(entries)[1].astype("<i4" if d["csr_index32"] else "<u2"),
+                  "c_pointers": np.concatenate([[0], np.cumsum(entries.sum(axis=1))]).astype("<i4")}
+        spare = int(rng.integers(0, 3))
+        d["c_capacity"] = int(entries.sum()) + spare
+        d |= {name: self.output(len(array.tobytes()) + spare * array.itemsize)
+              for name, array in arrays.items()}
+        return d, [(d[name], array.tobytes()) for name, array in arrays.items()]
 
 
 def written_places(config: Config, descriptors: Sequence[Mapping[str, int]]) -> list[range]:

@@ -5,6 +5,7 @@ A few hundred cases each run always, thousands in the slow tier: `scripts/test -
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,17 +22,18 @@ from tests.simulators import need
 
 pytestmark = pytest.mark.verilator
 
-DATA_FAULTS = (ErrorCode.ROW_POINTER, ErrorCode.COLUMN_INDEX)
+CSR = replace(PRESETS["tiny"], name="csr", port_bytes=8, compressed_b=True, chains=2, csr_out=True)
+DATA_FAULTS = (ErrorCode.ROW_POINTER, ErrorCode.COLUMN_INDEX, ErrorCode.OUTPUT_FULL)
 DESCRIPTOR_CASES = {"few": 120, "many": 2600}  # of each preset
 OPERAND_CASES = {"few": 60, "many": 1100}
 TIERS = [pytest.param("few"), pytest.param("many", marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 
 
-@pytest.fixture(scope="module", params=["tiny", "small"])
+@pytest.fixture(scope="module", params=["tiny", "small", "csr"])
 def array(request: pytest.FixtureRequest) -> Iterator[RawArray]:
     """One simulator process for all cases of a preset."""
     need("verilator")
-    config = PRESETS[request.param]
+    config = CSR if request.param == "csr" else PRESETS[request.param]
     with open_simulator("verilator", config, memory_bytes=MEMORY_BYTES, latency_cycles=12,
                         gaps=0.1) as transport:
         assert isinstance(transport, HostTransport)
@@ -59,7 +61,7 @@ class Judge:
         self.memory = [bytes(job.memory)]
         self.exact = True
         self.refused_at = len(job.descriptors)
-        tile, written, faulty = np.zeros((0, 0)), [], None
+        tile, written, faulty = np.zeros((2, 0, 0)), [], None
         for number, d in enumerate(job.descriptors):
             bad_field = field_error(config, d, job.descriptors[number - 1] if number else array.before)
             bad_extent = None if bad_field else extent_error(config, d, job.windows)
@@ -71,7 +73,11 @@ class Judge:
                 break
             spans = extents(config, d)
             reads = [range(span.address, span.end) for span in spans if not span.write]
-            written += [range(span.address, span.end) for span in spans if span.write]
+            writes = [range(span.address, span.end) for span in spans if span.write]
+            written += writes
+            # The three arrays of a CSR result are written by turns.
+            self.exact &= not any(one.start < other.stop and other.start < one.stop
+                                  for place, one in enumerate(writes) for other in writes[:place])
             self.exact &= not any(one.start < other.stop and other.start < one.stop
                                   for one in reads for other in written)
             # What the job before has left is not modelled.

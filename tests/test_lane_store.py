@@ -145,6 +145,19 @@ def test_packed_rows_follow_one_another(number, pk_log2, slice_words, half) -> N
         place += entry["words"]
 
 
+def test_a_dense_tile_may_follow_a_packed_one_without_a_gap() -> None:
+    config, rng = PRESETS["base"], random.Random(4)
+    b = [[(column, rng.randint(1, 127)) for column in range(32)] for _ in range(24)]
+    first, second = (Job(a=[], b=b, n_count=32, pk_log2=2, slice_words=2, packed=packed, half=half)
+                     for packed, half in ((True, 0), (False, 1)))
+    beats = tile_beats(config, first, rng) + tile_beats(config, second, rng)
+    own = [row for k, row in enumerate(b) if owner_value(k, 2) == 3]
+    words = [config.lane_values // 2 + word for word in range(2 * len(own))]
+    stored, _, _ = run(config, 7, second, beats, words, [])
+    values = [[value for _, value in row[place:place + 8]] for row in own for place in (16, 24)]
+    assert [[signed(word) for word in lanes] for lanes in stored] == values
+
+
 def test_values_past_a_count_or_the_memory_are_dropped_and_reported() -> None:
     config = PRESETS["base"]
     job = Job(a=[], b=[], n_count=8, pk_log2=3, packed=True, half=1)

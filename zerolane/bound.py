@@ -6,7 +6,7 @@ from hdl.config import VALUE_BITS, Config
 
 from .operands import Operand
 
-__all__ = ["Bound", "bound"]
+__all__ = ["Bound", "bound", "csr_bound"]
 
 @dataclass(frozen=True)
 class Bound:
@@ -14,7 +14,7 @@ class Bound:
 
     Attributes
     ----------
-    token_cycles : nonzeros of A times V-wide words of a row of C, over P
+    token_cycles : nonzeros of A times V-wide words of a row of C, over P; of CSR results as product_cycles
     product_cycles : products of two nonzeros over P·V; less than token_cycles where B has zeros
     memory_cycles : every operand once (A, or partial sums, once more a pass), over W
     passes : how often B fills the tile memory, at least 1
@@ -36,6 +36,20 @@ class Bound:
     def efficiency(self, cycles: int) -> float:
         """The bound over the cycles from doorbell to done; 0 where nothing ran."""
         return self.cycles / cycles if cycles else 0.0
+
+
+def csr_bound(config: Config, a: Operand, b: Operand, entries: int, *, out_bytes: int = 4) -> Bound:
+    """The bound for C = A·B with C in CSR of so many entries, of one column block.
+
+    The lanes make a product of two nonzeros each a cycle, and the port moves A, B and C once; C as row
+    pointers and column indices of 4 bytes each and values of `out_bytes`.
+    """
+    products = int(a.column_nonzeros @ b.row_nonzeros) / config.total_lanes
+    a_bytes, b_bytes = a.stream_bytes(), b.stream_bytes()
+    c_bytes = 4 * (a.shape[0] + 1) + entries * (4 + out_bytes)
+    return Bound(token_cycles=products, product_cycles=products,
+                 memory_cycles=(a_bytes + b_bytes + c_bytes) / config.port_bytes, passes=1,
+                 a_bytes=a_bytes, b_bytes=b_bytes, c_bytes=c_bytes)
 
 
 def bound(config: Config, a: Operand, b: Operand, *, out_bytes: int = 4) -> Bound:

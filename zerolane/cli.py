@@ -19,6 +19,7 @@ from zerolane.config_file import config_by_preset, load_config
 from zerolane.device import Device, DeviceError
 from zerolane.formats import MatrixFileError
 from zerolane.job import OVERFLOW_WARNING
+from zerolane.kernel_work import KernelOptions, NamedKernel
 from zerolane.operands import OperandError
 from zerolane.work import Kernel, Values, WorkError
 
@@ -30,6 +31,7 @@ __all__ = ["app", "main"]
 MISMATCH_STATUS = 1
 USAGE_STATUS = 2
 _SLOW_DEMO_IMAGES = 32
+_RUN_KERNELS = [*(kernel.value for kernel in Kernel), *(kernel.value for kernel in NamedKernel)]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Sparse and dense matrix products on simulated processing-element arrays.")
@@ -171,10 +173,20 @@ def generate_command(
 
 
 @app.command()
-def run(kernel: Annotated[Kernel, typer.Argument(help="spmm, spmv or gemm")],
-        a: Annotated[Path, typer.Argument(help=".mtx, .smtx, .npz or .npy")],
-        b: Annotated[Path | None, typer.Argument(help="the same; random int8 if left out")] = None,
+def run(kernel: Annotated[str, typer.Argument(help=f"{', '.join(_RUN_KERNELS)}")],
+        a: Annotated[Path, typer.Argument(help=".mtx, .smtx, .npz or .npy; a tensor .tns, .npz or .npy")],
+        b: Annotated[Path | None, typer.Argument(help="a matrix; random int8 if left out")] = None,
+        d: Annotated[Path | None, typer.Argument(
+            help="gemv, residual: b; embedding_bag (indices, offsets): the table; mttkrp: the second factor")
+        ] = None,
         cols: Annotated[int, typer.Option(help="columns of a random B")] = 32,
+        mode: Annotated[int, typer.Option(
+            help="dimension of the tensor, from 0: ttv and ttm sum it, mttkrp keeps it")] = 0,
+        alpha: Annotated[int, typer.Option(help="gemv: alpha A x + beta b")] = 1,
+        beta: Annotated[int, typer.Option(help="gemv")] = 0,
+        transpose: Annotated[bool, typer.Option("--transpose", help="gemv: A transposed")] = False,
+        reduce: Annotated[str, typer.Option(help="embedding_bag: sum or mean")] = "sum",
+        weights: Annotated[Path | None, typer.Option(help="embedding_bag: one int8 an index")] = None,
         values: Annotated[Values, typer.Option(help="the file's values, or random ones in its pattern")]
         = Values.FILE,
         out_dtype: OutDtype = "int32", seed: Annotated[int, typer.Option(help="of random values")] = 0,
@@ -184,19 +196,35 @@ def run(kernel: Annotated[Kernel, typer.Argument(help="spmm, spmv or gemm")],
         ] = None,
         out: Annotated[Path | None, typer.Option(help="folder for operands, result and run.json")] = None,
         json_file: JsonFile = None) -> None:
-    """One product on the simulated array, or on a board, checked against the golden model."""
-    from zerolane.report import run_work, write_outcome
+    """One kernel on the simulated array, or on a board, checked against the golden model."""
+    from zerolane import report
+    from zerolane.kernel_work import prepare_kernel
     from zerolane.work import prepare_work
 
     chosen = _configuration(preset, config)
     _check_out_dtype(out_dtype)
     if seed < 0:
         raise typer.BadParameter(f"--seed {seed}; it must be at least 0")
-    work = prepare_work(kernel, a, b, cols, values, seed)
-    with _open(chosen, simulator, board=device) as array, console.status(f"{kernel.value} on {chosen.name}"):
-        outcome = run_work(array, work, out_dtype)
+    if kernel not in _RUN_KERNELS:
+        raise typer.BadParameter(f"{kernel!r} is no kernel; it must be one of {', '.join(_RUN_KERNELS)}")
+    named = kernel in set(NamedKernel)
+    if named:
+        if out_dtype != "int32":
+            raise typer.BadParameter(f"--out-dtype {out_dtype}: {kernel} has a type of its own")
+        options = KernelOptions(cols, mode, alpha, beta, transpose, reduce, weights)
+        files = [path for path in (a, b, d) if path is not None]
+        named_work = prepare_kernel(NamedKernel(kernel), files, options, values, seed)
+    else:
+        if d is not None:
+            raise typer.BadParameter(f"{d}: {kernel} takes two operands")
+        work = prepare_work(Kernel(kernel), a, b, cols, values, seed)
+    with _open(chosen, simulator, board=device) as array, console.status(f"{kernel} on {chosen.name}"):
+        outcome = report.run_kernel(array, named_work) if named else report.run_work(array, work, out_dtype)
     if out is not None:
-        write_outcome(out, work, outcome)
+        if named:
+            report.write_kernel(out, named_work, outcome)
+        else:
+            report.write_outcome(out, work, outcome)
     if json_file is not None:
         json_file.write_text(json.dumps(outcome.record, indent=2) + "\n")
     _print_record(outcome.record)
@@ -208,6 +236,10 @@ def _print_record(record: dict[str, Any]) -> None:
     rows, inner, columns = record["shape"]
     console.print(f"{record['kernel']} {record['matrix']}: {rows} x {inner} times {inner} x {columns}, "
                   f"{record['nnz']:,} nonzeros, {record['out_dtype']} out, preset {record['preset']}")
+    if "out_nnz" in record:
+        console.print(f"result: CSR with {record['out_nnz']:,} entries")
+    if "lowering" in record:
+        console.print(record["lowering"], markup=False)
     console.print(f"plan: {record['plan']}")
     console.print(f"cycles {record['cycles']:,}; bound: tokens {record['token_cycles']:,.0f}, memory "
                   f"{record['memory_cycles']:,.0f}; efficiency {record['efficiency']:.3f}")

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from hdl.config import Config
 from hdl.descriptor import DESCRIPTOR_FIELDS
@@ -13,14 +14,17 @@ from sim import golden
 from sim.trace import TRACE_FILE, TracedTop, traced_activities
 from sim.transport import Transport, TransportTimeout, open_simulator
 
-from .bound import bound
+from .bound import bound, csr_bound
 from .config_file import config_by_preset
 from .job import DeviceError, Job, finished_job, job_without_array
+from .kernels import lower_embedding_bag, lower_gemv
+from .lowering import Lowering, lower
+from .operands import OperandError
 from .plan import Plan
 from .planner import make_plan
 from .planner import plans as all_plans
 from .problem import Problem, as_problem
-from .runtime import Image, build_image, unpack_result
+from .runtime import Image, build_image, read_csr, unpack_result
 from .timeline import Activity, read_trace
 
 __all__ = ["Device", "DeviceError", "expected_result"]
@@ -35,9 +39,14 @@ _IRQ_ENABLE, _ABORT, _RESET = (1 << field.offset for field in register("CONTROL"
 
 
 def expected_result(a: Any, b: Any, *, bias: Any = None, scale: Any = None, relu: bool = False,
-                    out_dtype: npt.DTypeLike = np.int32) -> npt.NDArray:
+                    out_dtype: npt.DTypeLike = np.int32, out: str = "dense") -> Any:
     """What `Device.matmul` must return for the same arguments, by the golden model."""
-    return _golden(as_problem(a, b, bias=bias, scale=scale, relu=relu, out_dtype=out_dtype))
+    problem = as_problem(a, b, bias=bias, scale=scale, relu=relu, out_dtype=out_dtype, out=out)
+    if not problem.csr:
+        return _golden(problem)
+    words = problem.row_scale if problem.row_scale is not None else problem.scale
+    return golden.sparse_matmul(problem.a.stored, problem.b.stored, words, problem.relu,
+                                np.int8 if problem.out_int8 else np.int32, problem.drops_zeros)
 
 
 def _golden(problem: Problem) -> npt.NDArray:
@@ -69,7 +78,8 @@ class Device:
 
     Attributes
     ----------
-    last_job : Job of the last `matmul`, or None
+    last_job : Job of the last product, or None
+    last_lowering : how the last `einsum`, `gemv`, `residual` or `embedding_bag` became a product, or None
     """
 
     def __init__(self, config: Config | str = "base", simulator: str | Transport = "auto", *,
@@ -80,6 +90,7 @@ class Device:
             raise ValueError(f"watchdog_cycles = {watchdog_cycles}; it must be 0 to {(1 << 32) - 1}")
         self.config = config_by_preset(config) if isinstance(config, str) else config
         self.last_job: Job | None = None
+        self.last_lowering: Lowering | None = None
         self._name = simulator if isinstance(simulator, str) else ""
         self._memory_bytes = memory_bytes
         self._watchdog_cycles = watchdog_cycles
@@ -144,12 +155,13 @@ class Device:
 
     # ---- work ----------------------------------------------------------------------------------------
 
-    def plans(self, a: Any, b: Any, **options: Any) -> list[Plan]:
+    def plans(self, a: Any, b: Any, *, keep_order: bool = False, **options: Any) -> list[Plan]:
         """Every plan that is worth a look, cheapest first; options as of `matmul`."""
-        return all_plans(as_problem(a, b, **options), self.config)
+        return all_plans(as_problem(a, b, **options), self.config, keep_order=keep_order)
 
     def matmul(self, a: Any, b: Any, *, bias: Any = None, scale: Any = None, relu: bool = False,
-               out_dtype: npt.DTypeLike = np.int32, plan: Plan | None = None) -> npt.NDArray:
+               out_dtype: npt.DTypeLike = np.int32, plan: Plan | None = None,
+               keep_order: bool = False, out: str = "dense", capacity: int | None = None) -> Any:
         """a @ b on the array, shapes as NumPy's `@` has them.
 
         Parameters
@@ -161,18 +173,25 @@ class Device:
         relu : negative sums become zero, before scaling
         out_dtype : int32 (sums wrap), or int8 (rounded to nearest, saturated)
         plan : one of `plans`, else the cheapest
+        keep_order : only plans in which `a` streams and `b` rests: the host transposes no operand
+        out : "dense", or "csr": a csr_array with sorted columns. Of two sparse operands its entries are the
+            places where nonzeros meet, a sum that cancels to zero included, as SciPy has it (zeros that an
+            operand stores make none); with a dense operand what is not zero.
+        capacity : entries that a CSR result gets room for; as many as it can have if nothing is said
 
         Raises OperandError for what cannot be multiplied or does not fit, DeviceError for what the array
         reports, and the transport's errors.
         """
-        problem = as_problem(a, b, bias=bias, scale=scale, relu=relu, out_dtype=out_dtype)
-        self.last_job = None
+        problem = as_problem(a, b, bias=bias, scale=scale, relu=relu, out_dtype=out_dtype, out=out,
+                             capacity=capacity)
+        self.last_job = self.last_lowering = None
         if not problem.rows or not problem.columns:
             self.last_job = job_without_array(bound(self.config, problem.a, problem.b,
                                                     out_bytes=problem.out_bytes))
-            return np.zeros(problem.result_shape, np.int8 if problem.out_int8 else np.int32)
+            empty = np.zeros(problem.result_shape, np.int8 if problem.out_int8 else np.int32)
+            return sp.csr_array(empty) if problem.csr else empty
         if plan is None:
-            plan = make_plan(problem, self.config)
+            plan = make_plan(problem, self.config, keep_order=keep_order)
         elif plan.config != self.config:
             raise DeviceError(f"the plan was made for configuration {plan.config.name!r}, "
                               f"the device has {self.config.name!r}")
@@ -181,14 +200,65 @@ class Device:
         for address, content in image.pieces:
             transport.write_memory(address, content)
         overflow = self._run(transport, image, plan)
-        job_bound = bound(self.config, problem.a, problem.b, out_bytes=problem.out_bytes)
+        if problem.csr:
+            result = read_csr(problem, image, transport.read_memory)
+            job_bound = csr_bound(self.config, problem.a, problem.b, result.nnz, out_bytes=problem.out_bytes)
+        else:
+            content = transport.read_memory(image.c_address, image.c_bytes)
+            result = unpack_result(problem, plan, image, content)
+            job_bound = bound(self.config, problem.a, problem.b, out_bytes=problem.out_bytes)
         self.last_job = finished_job(transport, self.config, plan, job_bound, image.used_bytes,
                                      image.descriptor_count, overflow)
-        return unpack_result(problem, plan, image, transport.read_memory(image.c_address, image.c_bytes))
+        return result
+
+    def spgemm(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
+        """a @ b of two sparse matrices as a csr_array; options as of `matmul`."""
+        for name, value in (("a", a), ("b", b)):
+            if not sp.issparse(value):
+                raise OperandError(f"{name} is dense; spgemm multiplies sparse matrices (matmul with "
+                                   "out='csr' makes CSR of a dense operand, too)")
+        return self._lowered(Lowering("SpGEMM", a, b, lambda result: result, csr=True), **options)
+
+    def _lowered(self, lowering: Lowering, **options: Any) -> Any:
+        result = self.matmul(lowering.left, lowering.right, bias=lowering.bias,
+                             keep_order=lowering.keeps_order, out="csr" if lowering.csr else "dense",
+                             **options)
+        self.last_lowering = lowering
+        return lowering.finish(result)
+
+    def einsum(self, subscripts: str, *operands: Any, out: str = "dense") -> Any:
+        """What `numpy.einsum` makes of the same arguments, in int32 (sums wrap), as one product on the array.
+
+        See `zerolane.lower` for operands and errors; `explain` tells what the host had to do. With `out`
+        "csr" the result is a csr_array, see `matmul`.
+        """
+        return self._lowered(lower(subscripts, *operands, out=out))
+
+    def gemv(self, a: Any, x: Any, *, alpha: int = 1, beta: int = 0, b: Any = None,
+             transpose: bool = False) -> npt.NDArray:
+        """alpha·a@x + beta·b, or with aᵀ, exact in int32 (sums wrap); see `kernels.lower_gemv`."""
+        return self._lowered(lower_gemv(a, x, alpha=alpha, beta=beta, b=b, transpose=transpose))
+
+    def residual(self, a: Any, x: Any, b: Any) -> npt.NDArray:
+        """b - a@x, exact in int32 (sums wrap); see `kernels.lower_gemv`."""
+        return self._lowered(lower_gemv(a, x, alpha=-1, beta=1, b=b))
+
+    def embedding_bag(self, indices: Any, offsets: Any, table: Any, *, mode: str = "sum",
+                      per_sample_weights: Any = None, include_last_offset: bool = False) -> npt.NDArray:
+        """Sums (int32) or means (int8) of rows of `table`, bag by bag, as PyTorch's EmbeddingBag.
+
+        See `kernels.lower_embedding_bag`.
+        """
+        bags = lower_embedding_bag(indices, offsets, table, mode=mode, per_sample_weights=per_sample_weights,
+                                   include_last_offset=include_last_offset)
+        return self._lowered(bags.lowering, **bags.options)
 
     def explain(self) -> str:
-        """The last job's plan, measurements and counters in words."""
-        return self.last_job.explain() if self.last_job else "No job has run."
+        """How the last product was arrived at, its plan, measurements and counters, in words."""
+        if not self.last_job:
+            return "No job has run."
+        lines = [self.last_lowering.explain()] if self.last_lowering else []
+        return "\n".join([*lines, self.last_job.explain()])
 
     def activity(self) -> Activity:
         """What each part of the array did in each cycle of the last job, of a device made with `trace`."""

@@ -1,4 +1,4 @@
-"""Matrix files in: Matrix Market, .smtx, SciPy's .npz and NumPy's .npy, checked before anything runs."""
+"""Files of matrices and tensors in: Matrix Market, .smtx, .tns, .npz, .npy, checked before anything runs."""
 
 import zipfile
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 import scipy.io
 import scipy.sparse as sp
 
-__all__ = ["Matrix", "MatrixFile", "MatrixFileError", "load_matrix"]
+__all__ = ["Matrix", "MatrixFile", "MatrixFileError", "load_matrix", "load_tensor"]
 
 Matrix: TypeAlias = Any
 """A csr_array or an ndarray; SciPy has no types to say so."""
@@ -55,9 +55,36 @@ def load_matrix(path: str | Path) -> MatrixFile:
     return loaded
 
 
+def load_tensor(path: str | Path) -> MatrixFile:
+    """Read a tensor of three dimensions: .tns (a line an entry: indices from 1, value), SciPy's .npz, .npy.
+
+    A sparse one is a coo_array. A .tns file's shape is that of its largest indices. Raises MatrixFileError.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MatrixFileError(f"{path}: no such file")
+    readers = {".tns": _load_tns, ".npz": _read_npz, ".npy": lambda place: _load_npy(place).matrix}
+    if path.suffix not in readers:
+        known = ", ".join(readers)
+        raise MatrixFileError(f"{path}: unknown suffix {path.suffix!r}; it must be one of {known}")
+    tensor = readers[path.suffix](path)
+    if tensor.ndim != 3:
+        raise MatrixFileError(f"{path}: {tensor.ndim} dimensions; it must have three")
+    if sp.issparse(tensor) and tensor.nnz and any(
+            axis.min() < 0 or axis.max() >= size
+            for axis, size in zip(tensor.coords, tensor.shape, strict=True)):
+        raise MatrixFileError(f"{path}: indices outside the shape {tensor.shape}")
+    _check_numbers(path, tensor)
+    return MatrixFile(tensor, False, path)
+
+
 def _check_values(path: Path, matrix: Matrix) -> None:
     if matrix.ndim not in (1, 2):
         raise MatrixFileError(f"{path}: {matrix.ndim} dimensions; it must be a matrix or a vector")
+    _check_numbers(path, matrix)
+
+
+def _check_numbers(path: Path, matrix: Matrix) -> None:
     values = matrix.data if sp.issparse(matrix) else matrix
     if values.dtype.kind == "c":
         raise MatrixFileError(f"{path}: complex values; the array multiplies real ones only")
@@ -129,12 +156,37 @@ def _load_smtx(path: Path) -> MatrixFile:
     return MatrixFile(matrix, True, path)
 
 
-def _load_npz(path: Path) -> MatrixFile:
+def _load_tns(path: Path) -> sp.coo_array:
+    """FROSTT's text format; lines that begin with # are remarks."""
+    lines = [line.split() for line in path.read_text(errors="replace").splitlines()
+             if line.strip() and not line.lstrip().startswith("#")]
+    if not lines:
+        raise MatrixFileError(f"{path}: no entries, hence no shape")
+    for number, line in enumerate(lines, start=1):
+        if len(line) != 4:
+            raise MatrixFileError(f"{path}: entry {number} has {len(line)} numbers; it must have three "
+                                  "indices and a value")
     try:
-        matrix = sp.load_npz(path)
+        coords = tuple(np.array([int(line[axis]) for line in lines]) - 1 for axis in range(3))
+        values = np.array([float(line[3]) for line in lines])
+    except (ValueError, OverflowError) as error:
+        raise MatrixFileError(f"{path}: not a number: {error}") from error
+    if min(axis.min() for axis in coords) < 0:
+        raise MatrixFileError(f"{path}: an index below 1; indices count from 1")
+    if np.isfinite(values).all() and (values == np.rint(values)).all():
+        values = values.astype(np.int64)
+    return sp.coo_array((values, coords), shape=tuple(int(axis.max()) + 1 for axis in coords))
+
+
+def _load_npz(path: Path) -> MatrixFile:
+    return MatrixFile(_to_csr(path, _read_npz(path)), False, path)
+
+
+def _read_npz(path: Path) -> Matrix:
+    try:
+        return sp.load_npz(path)
     except (ValueError, OSError, KeyError, zipfile.BadZipFile, EOFError) as error:
         raise MatrixFileError(f"{path}: not a SciPy sparse .npz file: {error}") from error
-    return MatrixFile(_to_csr(path, matrix), False, path)
 
 
 def _load_npy(path: Path) -> MatrixFile:

@@ -24,6 +24,7 @@ _MEANINGS = {
     ErrorCode.BLOCKED: "the array tried to leave the memory that it may use: it is broken",
     ErrorCode.TIMEOUT: "nothing moved for as many cycles as the watchdog allows",
     ErrorCode.ABORTED: "the job was aborted",
+    ErrorCode.OUTPUT_FULL: "the CSR result has more entries than there is room for",
 }
 _WITH_FIELD = (ErrorCode.FIELD, ErrorCode.OUTSIDE)
 _WITH_STREAM = (ErrorCode.READ_BUS, ErrorCode.BLOCKED)
@@ -44,7 +45,10 @@ class DeviceError(RuntimeError):
     descriptor : number of the descriptor or None
     field : name of the descriptor's field (codes FIELD and OUTSIDE) or None
     address : where in memory, as ERROR_ADDRESS says it, or None for codes that have no place
+    needed : entries that the result has (code OUTPUT_FULL) or None
     """
+
+    needed: int | None = None
 
     def __init__(self, message: str, code: ErrorCode | None = None, descriptor: int | None = None,
                  field: str | None = None, address: int | None = None):
@@ -67,6 +71,11 @@ class DeviceError(RuntimeError):
             text += f": {field}" if field else ": the DESCRIPTOR or COUNT register"
         elif known in _WITH_STREAM:
             text += " (a write)" if detail == _WRITES else f" (read stream {detail})"
+        if known is ErrorCode.OUTPUT_FULL:
+            error = cls(f"{text}: it needs a capacity of {address:,}; descriptor {descriptor} of {count}",
+                        known, descriptor)
+            error.needed = address
+            return error
         where = f"at address {place:#x}, " if place is not None else ""
         return cls(f"{text}; {where}descriptor {descriptor} of {count}", known, descriptor, field, place)
 

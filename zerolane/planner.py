@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -26,19 +26,24 @@ _WORTH_A_LOOK = 2                  # times the best plan's cycles
 _LARGEST_STRETCH = 2               # of the lanes' cycles by uneven tokens, where something else limits
 
 
-def make_plan(problem: Problem, config: Config) -> Plan:
+def make_plan(problem: Problem, config: Config, *, keep_order: bool = False) -> Plan:
     """The plan with the fewest predicted cycles; its `alternatives` are the next best.
 
     Raises PlanError where there is none, with the reason.
     """
-    ranked = plans(problem, config)
+    ranked = plans(problem, config, keep_order=keep_order)
     return replace(ranked[0], alternatives=tuple(ranked[1:1 + _SHOWN_ALTERNATIVES]))
 
 
-def plans(problem: Problem, config: Config) -> list[Plan]:
-    """All plans that are worth a look, cheapest first; PlanError if there is none."""
+def plans(problem: Problem, config: Config, *, keep_order: bool = False) -> list[Plan]:
+    """All plans that are worth a look, cheapest first; PlanError if there is none.
+
+    With `keep_order` A streams and B rests; else B^T may stream against A^T, both transposed on the host.
+    """
     if not problem.rows or not problem.columns:
         raise PlanError(f"a result of shape {problem.result_shape} has no elements: nothing to plan")
+    if problem.csr and not config.csr_out:
+        raise PlanError(f"configuration {config.name!r} has csr_out = False: it cannot make CSR results")
     if problem.out_int8 and not config.scale_multipliers:
         raise PlanError(f"configuration {config.name!r} has scale_multipliers = 0: "
                         "it cannot make int8 results")
@@ -46,13 +51,22 @@ def plans(problem: Problem, config: Config) -> list[Plan]:
     searches = {}
     # The likelier orientation first: what it costs cuts the search in the other one short.
     stream_b = problem.b.sparse and not problem.a.sparse
-    for transposed in (stream_b, not stream_b):
+    for transposed in (False,) if keep_order or problem.csr else (stream_b, not stream_b):
         row_scale, column_scale = problem.row_scale, problem.column_scale
         if (row_scale if transposed else column_scale) is None:
             best = min((plan.cycles for plan in found), default=math.inf)
             searches[transposed] = _Search(problem, config, transposed, best)
             found += searches[transposed].run()
     found = [plan for plan in found if plan.descriptors <= _MOST_DESCRIPTORS]
+    if not searches:
+        raise PlanError("a scale for each column needs the product turned round (B^T against A^T), which "
+                        "a CSR result and keep_order forbid")
+    if not found and problem.csr:
+        raise PlanError(
+            f"K, N = {problem.inner}, {problem.columns}: B does not fit in the tile memory of "
+            f"{config.name!r} {'packed and ' if problem.b.sparse else ''}as a whole; a CSR result is made of "
+            f"one column block (at most {config.max_block_columns} columns) and all of K at once: cut B, or "
+            "ask for a dense result")
     if not found:
         raise PlanError(f"M, K, N = {problem.rows}, {problem.inner}, {problem.columns} takes more than "
                         f"{_MOST_DESCRIPTORS} descriptors on {config.name!r}: cut it in several products")
@@ -82,7 +96,7 @@ class _Search:
         self.resident = Resident(b, transposed)
         self.stretches: dict[tuple[int, int, bool], float] = {}
         self.layers = len(b.layers)
-        self.products = int(problem.a.column_nonzeros @ problem.b.row_nonzeros)
+        self.products = problem.products
         self.inner, self.columns = self.resident.inner, self.resident.columns
         self.words = _ceil(self.columns, config.lanes)
         row_bias, column_bias, row_scale = problem.row_bias, problem.column_bias, problem.row_scale
@@ -97,6 +111,9 @@ class _Search:
             if config.pes >> pk_log2 > self.words and pk_log2 < config.pe_bits:
                 continue  # slices without a column
             for whole in (False, True):
+                if self.problem.csr:
+                    yield from self._whole(pk_log2, whole)
+                    continue
                 yield from self._dense(pk_log2, 0, whole)
                 if pk_log2 == config.pe_bits and self.columns <= config.lanes // 2:
                     columns = 1 << (self.columns - 1).bit_length()
@@ -105,6 +122,17 @@ class _Search:
                     yield from self._narrow(whole)
                 if config.compressed_b and self._may_pack():
                     yield from self._packed(pk_log2, whole)
+
+    def _whole(self, pk_log2: int, whole: bool) -> Iterator[Plan]:
+        """For CSR results: one column block and all of K. A dense tile would make an entry of every sum."""
+        packs = self.config.compressed_b and self._may_pack()
+        found = self._packed(pk_log2, whole) if packs else iter(())
+        if not self.resident.operand.sparse:
+            found = chain(self._dense(pk_log2, 0, whole), found)
+        yield from (plan for plan in found if self._is_whole(plan))
+
+    def _is_whole(self, plan: Plan) -> bool:
+        return plan.columns <= plan.block_columns and len(plan.k_cuts) == 2 and plan.layers == 1
 
     def _may_pack(self) -> bool:
         operand = self.resident.operand
@@ -243,7 +271,8 @@ class _Search:
                     self.resident.operand.sparse and not packed, pk_log2, group_log2, slice_words, whole,
                     cuts, block_columns, self.layers)
         cycles, terms = schedule_cycles(self._tile_costs(plan, lengths), whole=whole, config=config)
-        self.best = min(self.best, cycles)
+        if not self.problem.csr or self._is_whole(plan):
+            self.best = min(self.best, cycles)
         return replace(plan, cycles=cycles, terms=terms)
 
     def _tile_costs(self, plan: Plan, lengths: np.ndarray | None, *, exact: bool = False) -> list[TileCost]:
@@ -302,7 +331,10 @@ class _Search:
         row_bytes = tile.n_count * self.problem.out_bytes
         if plan.group_log2 and tile.n_count < self.columns:
             row_bytes = _ceil(row_bytes, config.port_bytes) * config.port_bytes  # rows lie apart
-        out = streamed.rows * row_bytes if last else raw_bytes
+        out: float = streamed.rows * row_bytes if last else raw_bytes
+        if self.problem.csr:
+            entries = self._hit(streamed.rows * self.columns)
+            out = 4 * (streamed.rows + 1) + entries * (4 + self.problem.out_bytes)
         moved = streamed.bytes_of(tile.k_count) + out + (self.row_parameters * streamed.rows if last else 0)
         if not first or self.column_bias:
             moved += raw_bytes
@@ -319,8 +351,18 @@ class _Search:
         scaling = 1 if not (last and self.problem.out_int8) else config.lanes / config.scale_multipliers
         # Rows come on the chains in turn, and one unit finishes the words of all of them, one a cycle.
         drain = groups * words * scaling
+        if self.problem.csr:
+            # Empty words leave no PE, but are drained in those that had a token of the row.
+            drain = (groups + self._hit(groups * words)) * scaling
+            per_row = streamed.nonzeros / max(1, streamed.rows)
+            touched = streamed.rows * (1 - (1 - 1 / (1 << plan.pk_log2)) ** per_row)
+            lanes = max(lanes, touched * min(words, plan.slice_words))
         return TileCost(lanes, streamed.fetch_cycles(config, tile.k_count), drain, moved / config.port_bytes,
                         load, load_bytes / config.port_bytes)
+
+    def _hit(self, places: int) -> float:
+        """So many of the places get a sum, where products fall at random."""
+        return -places * math.expm1(-self.products / max(1, places))
 
     def _dense_load(self, plan: Plan, tile: Tile) -> tuple[float, float]:
         """Cycles and bytes: a chunk a cycle and a row's last chunk short, unless rows lie without a gap."""

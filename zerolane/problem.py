@@ -27,6 +27,8 @@ class Problem:
     scale : ScaleWord of all results
     relu, out_int8 : bool
     result_shape : what NumPy's `@` would give
+    csr : the result is CSR
+    capacity : entries that a CSR result gets room for; None: as many as it can have
     """
 
     a: Operand
@@ -39,6 +41,8 @@ class Problem:
     scale: int = 0
     relu: bool = False
     out_int8: bool = False
+    csr: bool = False
+    capacity: int | None = None
 
     @property
     def rows(self) -> int:
@@ -58,6 +62,21 @@ class Problem:
         return 1 if self.out_int8 else 4
 
     @cached_property
+    def products(self) -> int:
+        """Pairs of nonzeros that meet."""
+        return int(self.a.column_nonzeros @ self.b.row_nonzeros)
+
+    @property
+    def entries(self) -> int:
+        """Room of a CSR result: what was asked for, or what it can need at most."""
+        return min(self.products, self.rows * self.columns) if self.capacity is None else self.capacity
+
+    @property
+    def drops_zeros(self) -> bool:
+        """Of a CSR result: with a dense operand zeros are no entries; else sums that cancel are."""
+        return not (self.a.sparse and self.b.sparse)
+
+    @cached_property
     def transposed(self) -> "Problem":
         """C^T = B^T·A^T with rows and columns of bias and scale exchanged."""
         return Problem(self.b.transposed, self.a.transposed, self.result_shape[::-1], self.column_bias,
@@ -65,7 +84,8 @@ class Problem:
 
 
 def as_problem(a: Any, b: Any, *, bias: Any = None, scale: Any = None, relu: bool = False,
-               out_dtype: npt.DTypeLike = np.int32) -> Problem:
+               out_dtype: npt.DTypeLike = np.int32, out: str = "dense",
+               capacity: int | None = None) -> Problem:
     """Check everything `Device.matmul` takes; see there. Raises OperandError."""
     left, right = as_operand(a, "a"), as_operand(b, "b", row_vector=False)
     if left.shape[1] != right.shape[0]:
@@ -79,6 +99,15 @@ def as_problem(a: Any, b: Any, *, bias: Any = None, scale: Any = None, relu: boo
     if (dtype == np.int8) != (scale is not None):
         raise OperandError("out_dtype int8 needs a scale" if scale is None else
                            "scale is only applied to int8 results; pass out_dtype=numpy.int8")
+    if out not in ("dense", "csr"):
+        raise OperandError(f"out is {out!r}; it must be 'dense' or 'csr'")
+    csr = out == "csr"
+    if csr and bias is not None:
+        raise OperandError("a bias reaches what is absent, too: it cannot be added to a CSR result")
+    if csr and len(result_shape) != 2:
+        raise OperandError(f"a result of shape {result_shape} cannot be CSR; it must have two dimensions")
+    if capacity is not None and not (csr and 0 <= capacity <= _INT32_MAX):
+        raise OperandError(f"capacity is {capacity}; it must be from 0 to {_INT32_MAX}, with out='csr'")
     row_bias = column_bias = row_scale = column_scale = None
     if bias is not None:
         values = _checked_bias(bias)
@@ -95,7 +124,7 @@ def as_problem(a: Any, b: Any, *, bias: Any = None, scale: Any = None, relu: boo
         row_scale, column_scale = _by_side(words, "scale", result_shape, sides)
         word = int(words.ravel()[0]) if row_scale is None and column_scale is None else 0
     return Problem(left, right, result_shape, row_bias, column_bias, row_scale, column_scale, word,
-                   bool(relu), dtype == np.int8)
+                   bool(relu), dtype == np.int8, csr, capacity)
 
 
 def _checked_bias(bias: Any) -> npt.NDArray[np.int32]:

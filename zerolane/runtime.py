@@ -1,10 +1,12 @@
 """From a plan to memory contents and descriptors, and from memory to a result."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from hdl.descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Opcode
 from hdl.layouts import AFormat, BFormat
@@ -13,7 +15,8 @@ from .operands import INDEX16_COLUMNS, Operand, OperandError
 from .plan import Plan, PlanError, Tile
 from .problem import Problem
 
-__all__ = ["ALIGNMENT_BYTES", "Image", "LayoutError", "build_image", "pack_descriptor", "unpack_result"]
+__all__ = ["ALIGNMENT_BYTES", "Image", "LayoutError", "build_image", "pack_descriptor", "read_csr",
+           "unpack_result"]
 
 ALIGNMENT_BYTES = 64
 
@@ -33,6 +36,8 @@ class Image:
     c_address, c_shape, c_dtype : the result, rows without a gap, before any transposition
     used_bytes : memory that the job needs, results and scratch included; result and scratch lie at its end:
         nothing before `c_address` is written
+    csr : addresses of values, column indices and row pointers of a CSR result, which lies at `c_address` and
+        behind it
     """
 
     pieces: list[tuple[int, bytes]] = field(default_factory=list)
@@ -42,6 +47,7 @@ class Image:
     c_shape: tuple[int, int] = (0, 0)
     c_dtype: npt.DTypeLike = np.int32
     used_bytes: int = 0
+    csr: dict[str, int] = field(default_factory=dict)
 
     @property
     def c_bytes(self) -> int:
@@ -103,7 +109,10 @@ def _least_bytes(problem: Problem, plan: Plan) -> int:
     resident = problem.a if plan.transposed else problem.b
     rest = resident.entries if plan.packed or not resident.sparse else problem.inner * plan.columns
     streamed = problem.b if plan.transposed else problem.a
-    return problem.rows * problem.columns * problem.out_bytes + rest + streamed.entries
+    result = problem.rows * problem.columns * problem.out_bytes
+    if problem.csr:
+        result = problem.entries * (4 + problem.out_bytes) + 4 * problem.rows
+    return result + rest + streamed.entries
 
 
 class _Builder:
@@ -128,7 +137,10 @@ class _Builder:
         self.a_fields = self._place_matrix(self.problem.a)
         self.b_fields = [self._place_matrix(layer) for layer in self.layers]
         self._place_parameters()
-        image.c_address = image.place(image.c_bytes)
+        if self.problem.csr:
+            self._place_csr()
+        else:
+            image.c_address = image.place(image.c_bytes)
         self.steps = (len(plan.k_cuts) - 1) * plan.layers
         if self.steps > 1:
             group_bytes = self._raw_bytes(min(plan.block_columns, plan.columns))
@@ -136,6 +148,12 @@ class _Builder:
         content = b"".join(pack_descriptor(self._descriptor(*numbered)) for numbered in enumerate(tiles))
         image.pieces.append((image.descriptor_address, content))
         return image
+
+    def _place_csr(self) -> None:
+        problem, image = self.problem, self.image
+        image.c_address = image.place(problem.entries * problem.out_bytes)
+        image.csr = {"c_indices": image.place(4 * problem.entries),
+                     "c_pointers": image.place(4 * (problem.rows + 1))}
 
     def _raw_bytes(self, n_count: int) -> int:
         """Of a row (or group) of sums as whole words."""
@@ -218,10 +236,35 @@ class _Builder:
 
     def _output(self, tile: Tile) -> dict[str, Any]:
         problem = self.problem
+        if problem.csr:
+            # Indices as SciPy has them, so that the host need not widen them.
+            return {"out_csr": 1, "csr_index32": 1, "csr_drop_zeros": problem.drops_zeros,
+                    "c_capacity": problem.entries, "c_address": self.image.c_address, **self.image.csr,
+                    "out_int8": problem.out_int8, "relu": problem.relu, "scale": problem.scale,
+                    "row_scale": problem.row_scale is not None, "params_address": self.parameters}
         return {"out_int8": problem.out_int8, "relu": problem.relu, "row_bias": problem.row_bias is not None,
                 "row_scale": problem.row_scale is not None, "params_address": self.parameters,
                 "scale": problem.scale, "c_address": self.image.c_address + tile.n_start * problem.out_bytes,
                 "c_stride": problem.columns * problem.out_bytes}
+
+
+def read_csr(problem: Problem, image: Image, read: Callable[[int, int], bytes]) -> sp.csr_array:
+    """A CSR result by `read(address, length)`: its row pointers, then as many entries as these tell.
+
+    What was read becomes the arrays; no entry is looked at.
+    """
+    def array(address: int, count: int, dtype: npt.DTypeLike) -> npt.NDArray:
+        kind = np.dtype(dtype)
+        content = read(address, count * kind.itemsize) if count else b""
+        return np.frombuffer(bytearray(content), kind.newbyteorder("<")).astype(kind, copy=False)
+
+    pointers = array(image.csr["c_pointers"], problem.rows + 1, np.int32)
+    entries = int(pointers[-1])
+    values = array(image.c_address, entries, image.c_dtype)
+    indices = array(image.csr["c_indices"], entries, np.int32)
+    result = sp.csr_array((values, indices, pointers), shape=problem.result_shape)
+    result.has_sorted_indices = result.has_canonical_format = True
+    return result
 
 
 def unpack_result(problem: Problem, plan: Plan, image: Image, content: bytes) -> npt.NDArray:

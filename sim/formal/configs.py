@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hdl.config import Config
 
-__all__ = ["SMALL", "WIDER"]
+__all__ = ["PAIRS", "SMALL", "WIDER"]
 
 SMALL = Config(name="proof", pes=2, lanes=2, port_bytes=4, tile_bytes=256, beat_tokens=2, acc_words=2,
                chains=2, queue_beats=4, row_queue_rows=2, read_buffer_beats=32, table_rows=4,
@@ -13,3 +13,6 @@ SMALL = Config(name="proof", pes=2, lanes=2, port_bytes=4, tile_bytes=256, beat_
 
 WIDER = replace(SMALL, lanes=4)
 """Four lanes: a word may hold four rows, two or one."""
+
+PAIRS = replace(SMALL, lanes=4, port_bytes=8, csr_out=True)
+"""Results in CSR, two entries a beat."""

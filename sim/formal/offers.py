@@ -8,20 +8,23 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.chain import ChainStage
+from hdl.csr_spool import CsrSpool
 from hdl.dealer import ParameterRecords
 from hdl.dense_loader import DenseLoader
 from hdl.descriptor_reader import DescriptorReader
 from hdl.emitter import Emitter
 from hdl.finisher import Finisher
+from hdl.pair_packer import PairPacker
 from hdl.pe_front import PeFront
 from hdl.row_pointers import RowPointers
 from hdl.row_queue import RowQueue
+from hdl.sparse_rows import SparseRows
 from hdl.splitter import ChunkSplitter
 from hdl.token_join import TokenJoin
 
 from .bench import Bench, Proof
 from .checks import levels, moves, stable, steady
-from .configs import SMALL
+from .configs import PAIRS, SMALL
 from .inside import Fault
 
 __all__ = ["PROOFS", "output_streams"]
@@ -55,7 +58,7 @@ def output_streams(component: wiring.Component) -> list:
 def _stays(b: Bench) -> None:
     """All streams of the block; plans and jobs that its contract calls constant are constant."""
     steady(b, *_streams(b.dut, In))
-    for name in ("i_plan", "i_group_log2", "i_owner", "i_own_words"):
+    for name in ("i_plan", "i_place", "i_group_log2", "i_owner", "i_own_words"):
         if name in b.dut.signature.members:
             port = getattr(b.dut, name)
             shape = b.dut.signature.members[name].shape
@@ -91,6 +94,21 @@ def _beats_find_room(b: Bench) -> None:
 def _starts_before_chunks(b: Bench) -> None:
     """A job starts before its first chunk is on offer."""
     b.assume(~(b.dut.i_start & b.dut.i.valid))
+
+
+def _starts_before_words(b: Bench) -> None:
+    """A job starts before the first word of any chain is on offer."""
+    for source in b.dut.i:
+        b.assume(~(b.dut.i_start & source.valid))
+    turn = b.inside("turn")
+    b.invariant((turn != 0) & ((turn & (turn - 1)) == 0))
+
+
+def _starts_when_all_is_written(b: Bench) -> None:
+    """A job starts when the last one's blocks were taken."""
+    b.assume(~b.dut.i_start | ~b.dut.o_write_job.valid)
+    selected = b.inside("selected")
+    b.invariant((selected & (selected - 1)) == 0)
 
 
 def _starts_when_idle(b: Bench) -> None:
@@ -153,4 +171,7 @@ PROOFS = (
     _proof(Finisher, lambda: Finisher(SMALL), _deaf()),
     _proof(ChunkSplitter, lambda: ChunkSplitter(2 * SMALL.port_bytes, SMALL.port_bytes), _deaf()),
     _proof(Emitter, lambda: Emitter(SMALL), _deaf()),
+    _proof(SparseRows, lambda: SparseRows(PAIRS), _deaf(), extra=_starts_before_words),
+    _proof(PairPacker, lambda: PairPacker(PAIRS), _deaf()),
+    _proof(CsrSpool, lambda: CsrSpool(PAIRS), _deaf("o_write_job"), extra=_starts_when_all_is_written),
 )

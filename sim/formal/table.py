@@ -35,6 +35,7 @@ UNPROVEN = {
     "CollectorControl": "its jobs' stability rests on their takers' order",
     "CollectorPath": _PARTS,
     "Core": _PARTS,
+    "CsrOut": _PARTS,
     "DescriptorCheck": _ARITHMETIC,
     "ExtentCheck": "the guard behind it is proven whatever it says",
     "Fetch": _PARTS,

@@ -329,7 +329,7 @@ PROOFS = (
     Proof("front_room", "PeFront",
           "a beat that the token bus sends for the room it was told of always finds a place",
           lambda: PeFront(SMALL), _front_room,
-          Fault("the beat at the entry is not counted", "o_room",
+          Fault("the beat at the input is not counted", "o_room",
                 lambda value, inside: inside("_waiting") + inside("_valid")
                 <= SMALL.queue_beats - ROOM_MARGIN_BEATS),
           induction=5, depth=10, quick=True),

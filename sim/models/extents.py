@@ -54,7 +54,12 @@ def extents(config: Config, d: Descriptor) -> list[Extent]:
             result.append(Extent("b_values", d["b_values"], n_count, k_count, d["b_stride"]))
     groups = -(-rows >> d["group_log2"])
     word_bytes = 4 * config.lanes * (1 if d["group_log2"] else -(-n_count // config.lanes))
-    if d["out_raw"]:
+    if d["out_csr"]:
+        result += [
+            Extent("c_address", d["c_address"], d["c_capacity"] * (1 if d["out_int8"] else 4), write=True),
+            Extent("c_indices", d["c_indices"], d["c_capacity"] * (4 if d["csr_index32"] else 2), write=True),
+            Extent("c_pointers", d["c_pointers"], 4 * (rows + 1), write=True)]
+    elif d["out_raw"]:
         result.append(Extent("c_address", d["c_address"], word_bytes, groups, d["c_stride"], write=True))
     else:
         result.append(Extent("c_address", d["c_address"], n_count * (1 if d["out_int8"] else 4), rows,
@@ -93,7 +98,7 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
     shape = ("half", "whole", "pk_log2", "group_log2", "slice_words", "k_count", "n_count")
     same = before is not None and (d["b_format"] == 0) == (before["b_format"] == 0) and all(
         d[name] == before[name] for name in shape)
-    packed, grouped = d["b_format"] != 0, d["group_log2"] != 0
+    packed, grouped, csr = d["b_format"] != 0, d["group_log2"] != 0, config.csr_out and d["out_csr"]
     words = -(-d["n_count"] // config.lanes)
     room = d["slice_words"] * (config.pes >> d["pk_log2"])
     sliced = d["pk_log2"] != config.pe_bits
@@ -108,15 +113,17 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
         "out_int8": d["out_int8"] and not config.scale_multipliers,
         "out_raw": d["out_int8"] and d["out_raw"],
         "pk_log2": d["pk_log2"] > config.pe_bits or (grouped and sliced),
-        "group_log2": d["group_log2"] > config.lane_bits or (grouped and packed),
+        "group_log2": d["group_log2"] > config.lane_bits or (grouped and packed) or (csr and grouped),
         "rows": d["rows"] == 0,
         "k_count": d["k_count"] > (min(config.tile_bytes, table) if config.compressed_b and packed
                                    else config.tile_bytes),
+        "n_start": csr and d["n_start"] != 0,
         "n_count": (d["n_count"] == 0 or (d["slice_words"] <= config.acc_words and words > room)
                     or (grouped and d["n_count"] > config.lanes >> d["group_log2"])),
         **_misaligned(d),
         "slice_words": (not 1 <= d["slice_words"] <= config.acc_words or (grouped and d["slice_words"] != 1)
                         or (packed and sliced and d["slice_words"] & (d["slice_words"] - 1) != 0)),
+        "out_csr": d["out_csr"] and not (csr and not (d["accumulate"] or d["out_raw"] or d["row_bias"])),
     }
     for name, wrong in bad.items():
         if wrong:

@@ -21,8 +21,8 @@ class Outcome:
     Attributes
     ----------
     faults : codes of what is wrong with its operands; the first one that the array meets ends the job
-    rows : (address, bytes) of every row of C; empty where there are faults
-    tile : B as it rests in the array, for the next descriptor
+    rows : (address, bytes) of every row of C, or of the arrays of a CSR result; empty where there are faults
+    tile : B as it rests in the array, for the next descriptor: its numbers, and ones where there is a number
     """
 
     faults: frozenset[ErrorCode]
@@ -49,12 +49,14 @@ def run_product(config: Config, memory: bytes, d: Mapping[str, int], tile: np.nd
     """Run a descriptor that is not refused. `tile` is what rests in the array, for `reuse_tile`."""
     read, faults = _Memory(memory), set()
     rows, k_count, n_count = d["rows"], d["k_count"], d["n_count"]
-    a = _matrix(read, d, "a", d["a_format"], rows, d["k_start"], k_count, faults)
+    a, tokens = _matrix(read, d, "a", d["a_format"], rows, d["k_start"], k_count, faults)
     if not d["reuse_tile"]:
         tile = _matrix(read, d, "b", max(0, d["b_format"] - 1), k_count, d["n_start"], n_count, faults)
-    if faults or a.shape[1] != tile.shape[0] or tile.shape[1] != n_count:
+        if d["b_format"] == 0:
+            tile[1] = 1
+    if faults or (k_count, n_count) != tile[0].shape:
         return Outcome(frozenset(faults), [], tile)
-    sums = a @ tile
+    sums = a @ tile[0]
     group, lanes = 1 << d["group_log2"], config.lanes
     width = lanes // group if d["group_log2"] else -(-n_count // lanes) * lanes
     groups = -(-rows // group)
@@ -79,16 +81,32 @@ def run_product(config: Config, memory: bytes, d: Mapping[str, int], tile: np.nd
                            for line, word in zip(per_row[:rows], words, strict=True)], np.int8)
     else:
         result = per_row[:rows, :n_count]
+    if d["out_csr"]:
+        return _csr(d, result, tokens @ tile[1] != 0, tile)
     return Outcome(frozenset(), [(d["c_address"] + number * d["c_stride"], line.tobytes())
                                  for number, line in enumerate(result)], tile)
 
 
+def _csr(d: Mapping[str, int], result: np.ndarray, touched: np.ndarray, tile: np.ndarray) -> Outcome:
+    """The three arrays, or that there is no room for them."""
+    entries = touched & ((result != 0) | (not d["csr_drop_zeros"]))
+    if entries.sum() > d["c_capacity"]:
+        return Outcome(frozenset({ErrorCode.OUTPUT_FULL}), [], tile)
+    arrays = {
+        "c_address": result[entries].astype("i1" if d["out_int8"] else "<i4"),
+        "c_indices": np.nonzero(entries)[1].astype("<i4" if d["csr_index32"] else "<u2"),
+        "c_pointers": np.concatenate([[0], np.cumsum(entries.sum(axis=1))]).astype("<i4"),
+    }
+    return Outcome(frozenset(), [(d[name], array.tobytes()) for name, array in arrays.items()], tile)
+
+
 def _matrix(read: _Memory, d: Mapping[str, int], name: str, form: int, rows: int, start: int, count: int,
             faults: set[ErrorCode]) -> np.ndarray:
-    """A block of A or B as numbers; duplicates add up."""
+    """A block of A or B as numbers, duplicates added up; and where there is something that is not zero."""
     if form == 0:
-        return read.rows(d[f"{name}_values"], rows, count, d[f"{name}_stride"], "i1").astype(np.int64)
-    result, nnz = np.zeros((rows, count), np.int64), d[f"{name}_nnz"]
+        numbers = read.rows(d[f"{name}_values"], rows, count, d[f"{name}_stride"], "i1").astype(np.int64)
+        return np.stack([numbers, numbers != 0])
+    result, nnz = np.zeros((2, rows, count), np.int64), d[f"{name}_nnz"]
     if not rows:
         return result
     pointers = read.values(d[f"{name}_pointers"], rows, "<i4").astype(np.int64)
@@ -102,9 +120,11 @@ def _matrix(read: _Memory, d: Mapping[str, int], name: str, form: int, rows: int
     if not faults:
         values = read.values(d[f"{name}_values"], nnz, "i1")
         for row, (begin, end) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
-            local = (indices[begin:end] - start) % (1 << 32)
-            inside = local < count
-            np.add.at(result[row], local[inside], values[begin:end][inside].astype(np.int64))
+            local = indices[begin:end] - start
+            inside = (local >= 0) & (local < count)
+            numbers = values[begin:end][inside].astype(np.int64)
+            np.add.at(result[0, row], local[inside], numbers)
+            result[1, row, local[inside][numbers != 0]] = 1
     return result
 
 

@@ -1,0 +1,225 @@
+"""CSR results on the array's RTL against SciPy in int64, on every simulator."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hdl.config import Config
+from hdl.registers import ErrorCode
+from tests.products import draw_matrix
+from tests.simulators import COCOTB_SIMULATORS, need
+from zerolane.device import Device, DeviceError, expected_result
+from zerolane.operands import OperandError
+from zerolane.plan import Plan
+
+CONFIG = Config(name="csr_small", pes=2, lanes=4, port_bytes=8, tile_bytes=2048, beat_tokens=4, acc_words=4,
+                chains=2, queue_beats=4, row_queue_rows=4, read_buffer_beats=32, scale_multipliers=1,
+                table_rows=64, csr_out=True)
+
+
+def assert_same_csr(found: Any, expected: Any) -> None:
+    for name in ("indptr", "indices", "data"):
+        one, other = getattr(found, name), getattr(expected, name)
+        np.testing.assert_array_equal(one, other, err_msg=name)
+    assert found.shape == expected.shape and found.dtype == expected.dtype
+    assert found.indptr.dtype == found.indices.dtype == np.int32
+
+
+def run(device: Device, a: Any, b: Any, *, plan: Plan | None = None, **options: Any) -> Any:
+    """The CSR result, after comparing it with the golden model and with SciPy."""
+    found = device.matmul(a, b, out="csr", plan=plan, **options)
+    assert_same_csr(found, expected_result(a, b, out="csr", **options))
+    if not options:
+        wide = [sp.csr_array(value.astype(np.int64)) for value in (a, b)]
+        np.testing.assert_array_equal(found.toarray(), (wide[0] @ wide[1]).toarray())
+    return found
+
+
+def traps(rng: np.random.Generator) -> dict[str, tuple[Any, Any]]:
+    """Shapes on which other projects tripped."""
+    zeros_inside = np.zeros((6, 8), np.int8), np.zeros((8, 5), np.int8)
+    zeros_inside[0][:, :4], zeros_inside[1][4:] = 3, 3
+    dense_row = draw_matrix(rng, 9, 20, 0.05, "dense")
+    dense_row[4] = 7
+    ends = draw_matrix(rng, 12, 9, 0.5, "dense"), draw_matrix(rng, 9, 11, 0.5, "dense")
+    ends[0][:3] = ends[0][-4:] = 0
+    ends[1][:2] = ends[1][-2:] = 0
+    cancels = np.array([[1, 1, 0], [2, 0, 1]], np.int8), np.array([[5, 0], [-5, 0], [0, 9]], np.int8)
+    return {name: (sp.csr_array(a), sp.csr_array(b)) for name, (a, b) in {
+        "all-zero product": zeros_inside,
+        "no entry at all": (np.zeros((5, 4), np.int8), np.zeros((4, 3), np.int8)),
+        "rectangular": (draw_matrix(rng, 3, 40, 0.3, "dense"), draw_matrix(rng, 40, 17, 0.2, "dense")),
+        "one dense row": (dense_row, draw_matrix(rng, 20, 13, 0.3, "dense")),
+        "one element": (np.full((1, 1), -128, np.int8), np.full((1, 1), -128, np.int8)),
+        "empty rows at both ends": ends,
+        "cancellation": cancels,
+        "widest block": (draw_matrix(rng, 4, 6, 0.5, "dense"), draw_matrix(rng, 6, 32, 0.5, "dense")),
+    }.items()}
+
+
+@cache
+def records(simulator: str) -> list[tuple[bytes, dict[str, Any]]]:
+    """Of each job its result and its record, the same on every simulator."""
+    rng = np.random.default_rng(5)
+    kept = []
+    memory_bytes = 1 << 16 if simulator == "amaranth" else None
+    with Device(CONFIG, simulator=simulator, memory_bytes=memory_bytes, latency_cycles=8, gaps=0.3,
+                seed=2) as device:
+        jobs = [(a, b, {}) for a, b in traps(rng).values()]
+        a, b = draw_matrix(rng, 15, 20, 0.3, "odd"), draw_matrix(rng, 20, 19, 0.3, "csr")
+        jobs += [(a, b, {"scale": 0.003, "out_dtype": np.int8}),
+                 (a, b, {"scale": np.linspace(0.001, 0.01, 15)[:, None], "out_dtype": np.int8, "relu": True}),
+                 (a.toarray(), b, {}), (a, b.toarray(), {}), (a, b, {"relu": True})]
+        for number, (left, right, options) in enumerate(jobs):
+            found = run(device, left, right, **options)
+            assert device.last_job is not None
+            record = device.last_job.as_record()
+            kept.append((found.indptr.tobytes() + found.indices.tobytes() + found.data.tobytes(), record))
+            if number % 4:
+                continue
+            # A dense result in between: the two ways do not disturb each other.
+            np.testing.assert_array_equal(device.matmul(left, right), expected_result(left, right))
+    return kept
+
+
+@pytest.mark.parametrize("simulator", [*COCOTB_SIMULATORS])
+def test_every_simulator_gives_scipys_entries_in_the_same_cycles(simulator: str) -> None:
+    need(simulator)
+    assert records(simulator) == records("amaranth")
+
+
+@pytest.fixture(scope="module")
+def device() -> Iterator[Device]:
+    need("verilator")
+    with Device(CONFIG, simulator="verilator", latency_cycles=12, gaps=0.2, seed=3) as device:
+        yield device
+
+
+@pytest.mark.verilator
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture,
+                                                                  HealthCheck.too_slow])
+@given(st.data())
+def test_drawn_products_have_scipys_entries(device: Device, data: st.DataObject) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 1 << 32), label="seed"))
+    rows, inner, columns = data.draw(st.tuples(st.integers(1, 60), st.integers(1, 40), st.integers(1, 32)))
+    density = st.sampled_from([0.0, 0.03, 0.2, 1.0])
+    a = draw_matrix(rng, rows, inner, data.draw(density), data.draw(st.sampled_from(["csr", "odd"])))
+    b = draw_matrix(rng, inner, columns, data.draw(density) / 2, "csr")
+    options = data.draw(st.sampled_from([{}, {"relu": True}, {"scale": 0.01, "out_dtype": np.int8}]))
+    run(device, a, b, **options)
+
+
+@pytest.mark.verilator
+def test_every_plan_gives_the_same_entries(device: Device) -> None:
+    rng = np.random.default_rng(6)
+    a, b = draw_matrix(rng, 30, 25, 0.2, "csr"), draw_matrix(rng, 25, 16, 0.3, "csr")
+    for right in (b, b.toarray()):
+        plans = device.plans(a, right, out="csr")
+        assert len(plans) > 1 and all(len(plan.tiles()) == 1 for plan in plans)
+        for plan in plans:
+            run(device, a, right, plan=plan)
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("out_dtype", [np.int32, np.int8])
+def test_too_little_room_ends_the_job_with_the_size_needed_and_nothing_is_written_past_it(
+        device: Device, out_dtype: Any) -> None:
+    rng = np.random.default_rng(7)
+    a, b = draw_matrix(rng, 40, 20, 0.3, "csr"), draw_matrix(rng, 20, 30, 0.3, "csr")
+    options = {} if out_dtype is np.int32 else {"scale": 0.01, "out_dtype": np.int8}
+    expected = expected_result(a, b, out="csr", **options)
+    assert expected.nnz > 500
+    for capacity in (0, 1, 7, 300, expected.nnz - 1):
+        with pytest.raises(DeviceError, match=f"OUTPUT_FULL.*needs a capacity of {expected.nnz:,}") as caught:
+            device.matmul(a, b, out="csr", capacity=capacity, **options)
+        assert caught.value.code is ErrorCode.OUTPUT_FULL and caught.value.needed == expected.nnz
+        # The arrays follow each other at multiples of 64 bytes, the values first: gaps stay as they were.
+        assert_same_csr(device.matmul(a, b, out="csr", capacity=expected.nnz, **options), expected)
+
+
+@pytest.mark.verilator
+def test_the_gaps_between_the_arrays_stay_as_they_were(device: Device, monkeypatch: pytest.MonkeyPatch
+                                                       ) -> None:
+    rng = np.random.default_rng(8)
+    a, b = draw_matrix(rng, 33, 20, 0.3, "csr"), draw_matrix(rng, 20, 30, 0.3, "csr")
+    entries = expected_result(a, b, out="csr").nnz
+    from zerolane import device as module
+
+    images = []
+
+    def kept(*arguments: Any) -> Any:
+        image = module_build(*arguments)
+        length = image.used_bytes - image.c_address + 256
+        device.transport.write_memory(image.c_address, b"\xA5" * length)
+        images.append(image)
+        return image
+
+    module_build = module.build_image
+    monkeypatch.setattr(module, "build_image", kept)
+    for capacity in (5, entries - 3, entries, entries + 9):
+        try:
+            device.matmul(a, b, out="csr", capacity=capacity)
+        except DeviceError as error:
+            assert error.code is ErrorCode.OUTPUT_FULL
+        image = images.pop()
+        memory = device.transport.read_memory(image.c_address, image.used_bytes - image.c_address + 256)
+        written = min(capacity, entries)
+        spans = [(image.c_address, 4 * written), (image.csr["c_indices"], 4 * written),
+                 (image.csr["c_pointers"], 4 * (a.shape[0] + 1))]
+        outside = np.ones(len(memory), bool)
+        for address, length in spans:
+            outside[address - image.c_address:address - image.c_address + length] = False
+        assert set(np.frombuffer(memory, np.uint8)[outside]) == {0xA5}
+
+
+@pytest.mark.verilator
+def test_the_host_reads_row_pointers_and_as_many_entries_as_there_are(
+        device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(9)
+    a, b = draw_matrix(rng, 21, 20, 0.2, "csr"), draw_matrix(rng, 20, 30, 0.2, "csr")
+    touched, read = [], device.transport.read_memory
+
+    def counted(address: int, length: int) -> bytes:
+        touched.append(length)
+        return read(address, length)
+
+    monkeypatch.setattr(device.transport, "read_memory", counted)
+    found = run(device, a, b)
+    assert sum(touched) == 4 * (a.shape[0] + 1) + 8 * found.nnz
+
+
+@pytest.mark.parametrize("shape, words", [
+    ((4, 5, 33), "one column block .at most 32 columns."), ((4, 500, 3), "all of K at once")])
+def test_what_takes_more_than_one_tile_is_refused_with_the_reason(shape: tuple[int, int, int],
+                                                                  words: str) -> None:
+    rows, inner, columns = shape
+    a, b = sp.csr_array(np.ones((rows, inner), np.int8)), sp.csr_array(np.ones((inner, columns), np.int8))
+    with Device(CONFIG, simulator="amaranth") as array, pytest.raises(OperandError, match=words):
+        array.spgemm(a, b)
+
+
+@pytest.mark.parametrize("options, words", [
+    ({"bias": 3}, "bias reaches what is absent"), ({"capacity": -1}, "capacity is -1"),
+    ({"out": "coo"}, "out is 'coo'; it must be 'dense' or 'csr'"),
+    ({"out": "dense", "capacity": 4}, "capacity is 4"),
+    ({"scale": np.ones(3), "out_dtype": np.int8}, "a scale for each column")])
+def test_options_that_a_csr_result_cannot_have_are_refused(options: dict[str, Any], words: str) -> None:
+    a = sp.csr_array(np.ones((2, 2), np.int8))
+    b = sp.csr_array(np.ones((2, 3), np.int8))
+    with Device(CONFIG, simulator="amaranth") as array, pytest.raises(OperandError, match=words):
+        array.matmul(a, b, **({"out": "csr"} | options))
+
+
+def test_an_array_without_csr_out_refuses_it() -> None:
+    a = sp.csr_array(np.ones((2, 2), np.int8))
+    with Device("tiny", simulator="amaranth") as array:
+        with pytest.raises(OperandError, match="csr_out = False"):
+            array.spgemm(a, a)
+        with pytest.raises(OperandError, match="b is dense; spgemm multiplies sparse"):
+            array.spgemm(a, a.toarray())

@@ -1,0 +1,271 @@
+"""From files to the operands of the kernels that `Device.einsum` and its neighbours run."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from sim import golden
+from zerolane.device import Device, expected_result
+from zerolane.formats import load_matrix, load_tensor
+from zerolane.quantize import random_dense, random_values
+from zerolane.scaling import scale_words
+from zerolane.work import Values, WorkError
+
+__all__ = ["KernelOptions", "KernelWork", "NamedKernel", "prepare_kernel"]
+
+_LETTERS = "ijk"
+_RANDOM_DENSITY = 0.25
+
+
+class NamedKernel(StrEnum):
+    """Kernels beside the plain products."""
+
+    SPGEMM = "spgemm"                 # two sparse matrices, CSR out; A times itself if B is left out
+    SPMSPV = "spmspv"                 # matrix, sparse vector
+    DOT = "dot"                       # two vectors
+    GEMV = "gemv"                     # matrix, vector, b: alpha·A@x + beta·b
+    RESIDUAL = "residual"             # matrix, vector, b: b - A@x
+    EMBEDDING_BAG = "embedding_bag"   # indices, offsets, table
+    TTV = "ttv"                       # tensor, vector
+    TTM = "ttm"                       # tensor, matrix
+    MTTKRP = "mttkrp"                 # tensor, two matrices
+
+
+@dataclass(frozen=True)
+class KernelOptions:
+    """What `zerolane run` takes beside operands.
+
+    Attributes
+    ----------
+    columns : of random matrices
+    mode : dimension of a tensor that is summed (ttv, ttm), or that stays (mttkrp)
+    alpha, beta, transpose : of gemv
+    reduce : "sum" or "mean", weights : a file of int8, of embedding_bag
+    """
+
+    columns: int = 32
+    mode: int = 0
+    alpha: int = 1
+    beta: int = 0
+    transpose: bool = False
+    reduce: str = "sum"
+    weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class KernelWork:
+    """A kernel that is ready to run.
+
+    Attributes
+    ----------
+    operands : by name, as they are kept in a folder
+    run : gives the result on a device
+    expected : what that must be; for operands that the device does not refuse
+    """
+
+    kernel: NamedKernel
+    name: str
+    operands: dict[str, Any]
+    run: Callable[[Device], Any] = field(repr=False)
+    expected: Callable[[], Any] = field(repr=False)
+
+
+def prepare_kernel(kernel: NamedKernel, paths: list[Path], options: KernelOptions, values: Values,
+                   seed: int) -> KernelWork:
+    """The operands of a kernel; those that no file is given for are random.
+
+    Raises MatrixFileError for a bad file, WorkError for operands that do not suit the kernel.
+    """
+    if options.columns < 1:
+        raise WorkError(f"--cols {options.columns}; it must be at least 1")
+    if not 0 <= options.mode < 3:
+        raise WorkError(f"--mode {options.mode}; it must be 0, 1 or 2")
+    make = {NamedKernel.SPGEMM: _spgemm, NamedKernel.SPMSPV: _spmspv, NamedKernel.DOT: _dot,
+            NamedKernel.GEMV: _gemv, NamedKernel.RESIDUAL: _gemv, NamedKernel.EMBEDDING_BAG: _embedding_bag,
+            NamedKernel.TTV: _tensor, NamedKernel.TTM: _tensor, NamedKernel.MTTKRP: _tensor}[kernel]
+    return make(kernel, _Files(kernel, paths, values, seed), options)
+
+
+class _Files:
+    """Operands by their place on the command line."""
+
+    def __init__(self, kernel: NamedKernel, paths: list[Path], values: Values, seed: int):
+        self.kernel, self.paths, self.values = kernel, paths, values
+        self.rng = np.random.default_rng(seed)
+        self.name = paths[0].stem
+
+    def most(self, count: int) -> None:
+        if len(self.paths) > count:
+            raise WorkError(f"{self.kernel.value} takes {count} operands; {len(self.paths)} are given")
+
+    def matrix(self, place: int, otherwise: tuple[int, ...] | None = None) -> Any:
+        """int8, of a file, or random where there is none."""
+        if place >= len(self.paths):
+            if otherwise is None:
+                raise WorkError(f"{self.kernel.value} needs {place + 1} operands")
+            return random_dense(otherwise, self.rng)
+        file = load_matrix(self.paths[place])
+        if file.pattern or self.values is Values.PATTERN:
+            return random_values(file.matrix, self.rng)
+        return self._int8(file.matrix, place)
+
+    def of_two_dimensions(self, place: int, otherwise: tuple[int, ...] | None = None) -> Any:
+        found = self.matrix(place, otherwise)
+        if found.ndim != 2:
+            raise WorkError(f"{self.paths[place]}: {found.ndim} dimensions; it must be a matrix")
+        return found
+
+    def vector(self, place: int, length: int | None = None) -> Any:
+        found = self.matrix(place, None if length is None else (length,))
+        if found.ndim == 2 and 1 not in found.shape:
+            raise WorkError(f"{self.paths[place]}: shape {found.shape}; it must be a vector")
+        return (sp.coo_array(found) if sp.issparse(found) else found).reshape(-1)
+
+    def tensor(self) -> Any:
+        return self._int8(load_tensor(self.paths[0]).matrix, 0)
+
+    def integers(self, place: int) -> npt.NDArray:
+        """Of any width: indices, sums."""
+        if place >= len(self.paths):
+            raise WorkError(f"{self.kernel.value} needs {place + 1} operands")
+        found = load_matrix(self.paths[place]).matrix
+        if sp.issparse(found) or found.dtype.kind not in "iu":
+            raise WorkError(f"{self.paths[place]}: it must be a dense array of integers")
+        return found
+
+    def _int8(self, value: Any, place: int) -> Any:
+        numbers = value.data if sp.issparse(value) else value
+        if numbers.dtype.kind not in "iu" or (numbers.size and not (
+                numbers.min() >= -128 and numbers.max() <= 127)):
+            raise WorkError(f"{self.paths[place]}: values must be integers from -128 to 127; "
+                            f"{self.kernel.value} quantizes none (--values pattern draws some)")
+        return value.astype(np.int8)
+
+
+def _wide(value: Any) -> npt.NDArray[np.int64]:
+    return (value.toarray() if sp.issparse(value) else value).astype(np.int64)
+
+
+def _einsum(files: _Files, text: str, operands: dict[str, Any]) -> KernelWork:
+    def expected() -> npt.NDArray:
+        wide = [_wide(value) for value in operands.values()]
+        return np.asarray(np.einsum(text, *wide, optimize=True)).astype(np.int32)
+
+    return KernelWork(files.kernel, files.name, operands,
+                      lambda device: device.einsum(text, *operands.values()), expected)
+
+
+def _spgemm(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
+    files.most(2)
+    a = sp.csr_array(files.of_two_dimensions(0))
+    b = sp.csr_array(files.of_two_dimensions(1)) if len(files.paths) > 1 else a
+    _same(a.shape[1], b.shape[0], "columns of A", "rows of B")
+    return KernelWork(kernel, files.name, {"a": a, "b": b}, lambda device: device.spgemm(a, b),
+                      lambda: expected_result(a, b, out="csr"))
+
+
+def _spmspv(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
+    files.most(2)
+    a = files.of_two_dimensions(0)
+    x = files.vector(1, a.shape[1])
+    if len(files.paths) == 1:
+        x[files.rng.random(x.shape) >= _RANDOM_DENSITY] = 0
+    _same(a.shape[1], x.shape[0], "columns of A", "elements of x")
+    return _einsum(files, "ij,j->i", {"a": a, "b": sp.coo_array(x)})
+
+
+def _dot(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
+    files.most(2)
+    x = files.vector(0)
+    y = files.vector(1, x.shape[0])
+    _same(x.shape[0], y.shape[0], "elements of x", "elements of y")
+    return _einsum(files, "i,i->", {"a": x, "b": y})
+
+
+def _gemv(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
+    files.most(3)
+    residual = kernel is NamedKernel.RESIDUAL
+    alpha, beta = (-1, 1) if residual else (options.alpha, options.beta)
+    transpose = options.transpose and not residual
+    a = files.of_two_dimensions(0)
+    rows, columns = a.shape[::-1] if transpose else a.shape
+    x = files.vector(1, columns)
+    _same(columns, x.shape[0], "columns" if not transpose else "rows", "elements of x")
+    b = None
+    if beta:
+        b = files.integers(2).reshape(-1) if len(files.paths) > 2 else files.rng.integers(
+            -1000, 1000, rows).astype(np.int32)
+        _same(rows, len(b), "elements of the result", "elements of b")
+
+    def expected() -> npt.NDArray:
+        matrix = a.astype(np.int64).T if transpose else a.astype(np.int64)
+        earlier = 0 if b is None else beta * b.astype(np.int64)
+        return (alpha * (matrix @ _wide(x)) + earlier).astype(np.int32)
+
+    return KernelWork(kernel, files.name, {"a": a, "b": x} | ({} if b is None else {"d": b}),
+                      lambda device: device.gemv(a, x, alpha=alpha, beta=beta, b=b, transpose=transpose),
+                      expected)
+
+
+def _embedding_bag(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
+    files.most(3)
+    indices, offsets = files.integers(0), files.integers(1)
+    rows = int(indices.max(initial=0)) + 1
+    table = files.matrix(2, (rows, options.columns))
+    table = table.toarray() if sp.issparse(table) else table
+    weights = None
+    if options.weights is not None:
+        weights = _Files(kernel, [options.weights], Values.FILE, 0).matrix(0)
+    operands = {"a": indices, "b": offsets, "d": table} | ({} if weights is None else {"weights": weights})
+
+    def run(device: Device) -> npt.NDArray:
+        return device.embedding_bag(indices, offsets, table, mode=options.reduce, per_sample_weights=weights)
+
+    def expected() -> npt.NDArray:
+        bounds = np.append(offsets, indices.size).astype(np.int64)
+        lengths = bounds[1:] - bounds[:-1]
+        rows = _wide(table)[indices]
+        if weights is not None:
+            rows *= _wide(weights)[:, None]
+        sums = np.zeros((len(offsets), table.shape[1]), np.int64)
+        np.add.at(sums, np.repeat(np.arange(len(offsets)), lengths), rows)
+        if options.reduce == "sum":
+            return sums.astype(np.int32)
+        words = scale_words(1 / np.maximum(lengths, 1))
+        return golden.apply_scale(sums.astype(np.int32), words[:, None])
+
+    return KernelWork(kernel, files.name, operands, run, expected)
+
+
+def _tensor(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
+    files.most(3 if kernel is NamedKernel.MTTKRP else 2)
+    tensor, letter = files.tensor(), _LETTERS[options.mode]
+    others = _LETTERS.replace(letter, "")
+    size = dict(zip(_LETTERS, tensor.shape, strict=True))
+    if kernel is NamedKernel.TTV:
+        vector = files.vector(1, size[letter])
+        _same(size[letter], vector.shape[0], f"of dimension {options.mode}", "elements of the vector")
+        return _einsum(files, f"ijk,{letter}->{others}", {"a": tensor, "b": vector})
+    modes = letter if kernel is NamedKernel.TTM else others
+    factors: dict[str, Any] = {}
+    for place, mode in enumerate(modes, start=1):
+        columns = factors["b"].shape[1] if factors else options.columns
+        factor = files.of_two_dimensions(place, (size[mode], columns))
+        factor = factor.toarray() if sp.issparse(factor) else factor
+        _same(size[mode], factor.shape[0], f"of dimension {_LETTERS.index(mode)}", "rows of the matrix")
+        _same(columns if factors else factor.shape[1], factor.shape[1], "columns of a factor", "of the other")
+        factors["d" if factors else "b"] = factor
+    text = (f"ijk,{letter}r->" + "ijk".replace(letter, "r") if kernel is NamedKernel.TTM
+            else f"ijk,{others[0]}r,{others[1]}r->{letter}r")
+    return _einsum(files, text, {"a": tensor} | factors)
+
+
+def _same(one: int, other: int, what: str, against: str) -> None:
+    if one != other:
+        raise WorkError(f"{one} {what} against {other} {against}; they must be equal")
