@@ -1,10 +1,8 @@
 """The command processor: descriptors in, jobs for every unit out, in order and overlapped."""
 
-from functools import reduce
-from operator import or_
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -30,6 +28,7 @@ from .layouts import (
 )
 from .read_port import ReadError
 from .registers import ErrorCode
+from .selectors import one_of
 from .status import AT_WORK_BITS, COUNT_BITS, Report
 
 __all__ = ["FAULT_SOURCES", "CommandProcessor"]
@@ -44,9 +43,6 @@ PE_SETTLE_CYCLES = 2
 """From a new PeJob until every PE has taken it over, less the cycle that opening takes."""
 
 _FIRST_TILE_READER = 4
-
-_WRITE_ERROR = 3
-"""Its place among the causes of a report."""
 
 
 class CommandProcessor(wiring.Component):
@@ -374,20 +370,20 @@ class CommandProcessor(wiring.Component):
             m.d.sync += [list_fault.eq(1), list_address.eq(self.i_read_address)]
         extents = self._extents.o.error
         sources: list[tuple[Any, ...]] = [  # (condition, code, detail, descriptor at work, address)
-            (self._bad_registers, ErrorCode.FIELD, NOT_A_FIELD, head, None),
+            (self._bad_registers, ErrorCode.FIELD, NOT_A_FIELD, head, 0),
             (self._list_outside, ErrorCode.OUTSIDE, NOT_A_FIELD, head, self.i_descriptor),
             (self.i_read_error.valid & (reader != 0), ErrorCode.READ_BUS, reader, of_reader,
              self.i_read_address),
-            (self.i_write_error, ErrorCode.WRITE_BUS, None, None, self.i_write_address),
-            *((fault.valid, fault.code, None, number, address) for fault, number, address in zip(
-                self.i_faults, (self.i_fetch_fault_number, tile, of_pe), (*self.i_fault_addresses, None),
+            (self.i_write_error, ErrorCode.WRITE_BUS, 0, 0, self.i_write_address),
+            *((fault.valid, fault.code, 0, number, address) for fault, number, address in zip(
+                self.i_faults, (self.i_fetch_fault_number, tile, of_pe), (*self.i_fault_addresses, 0),
                 strict=True)),
-            *([(self.i_full.valid, ErrorCode.OUTPUT_FULL, None, collector, self.i_full.needed)]
+            *([(self.i_full.valid, ErrorCode.OUTPUT_FULL, 0, collector, self.i_full.needed)]
               if self._config.csr_out else []),
             (self.i_blocked.read, ErrorCode.BLOCKED, reader, of_reader, self.i_blocked.address),
             (self.i_blocked.write, ErrorCode.BLOCKED, NOT_A_FIELD, collector, self.i_blocked.address),
-            (self._refused & self._reader.o.payload.error, ErrorCode.READ_BUS, None, head, list_address),
-            (self._refused & self._check.o.valid, self._check.o.code, self._check.o.detail, head, None),
+            (self._refused & self._reader.o.payload.error, ErrorCode.READ_BUS, 0, head, list_address),
+            (self._refused & self._check.o.valid, self._check.o.code, self._check.o.detail, head, 0),
             (self._refused, extents.code, extents.detail, head, extents.address),
         ]
         report, error = self.o_report, self.o_report.error
@@ -396,26 +392,13 @@ class CommandProcessor(wiring.Component):
             conditions.eq(Cat(source[0] for source in sources)),
             report.valid.eq(self._running & conditions.any()),
             first.eq(Cat(bit & ~conditions[:number].any() for number, bit in enumerate(conditions))),
-            error.code.eq(_selected(first, [source[1] for source in sources])),
-            error.detail.eq(_selected(first, [source[2] for source in sources])),
-            at_work.eq(_selected(first, [source[3] for source in sources])),
+            error.code.eq(one_of(first, [source[1] for source in sources])),
+            error.detail.eq(one_of(first, [source[2] for source in sources])),
+            at_work.eq(one_of(first, [source[3] for source in sources])),
             error.descriptor.eq(self._number - (head - at_work)[:AT_WORK_BITS]),
-            error.address.eq(_selected(first, [source[4] for source in sources])),
+            error.address.eq(one_of(first, [source[4] for source in sources])),
         ]
         # The first descriptor whose results are not complete, which may have left all else.
-        with m.If(first[_WRITE_ERROR]):
+        write_error = [source[0] is self.i_write_error for source in sources].index(True)
+        with m.If(first[write_error]):
             m.d.comb += error.descriptor.eq(self.i_completed)
-
-
-def _selected(choice: Signal, values: list[Any]) -> Value:
-    """The value whose bit of `choice` is set, 0 for None; equal ones go together."""
-    chosen: list[tuple[Any, Value]] = []
-    for number, value in enumerate(values):
-        same = [place for place, (known, _) in enumerate(chosen) if known is value]
-        if value is None:
-            continue
-        if same:
-            chosen[same[0]] = (value, chosen[same[0]][1] | choice[number])
-        else:
-            chosen.append((value, choice[number]))
-    return reduce(or_, (Mux(bit, value, 0) for value, bit in chosen))

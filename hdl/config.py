@@ -186,6 +186,12 @@ class Config:
         return max(1, log2_exact(self.port_bytes) - self.pe_bits)
 
     @cached_property
+    def listener_groups(self) -> tuple[range, ...]:
+        """Numbers of the PEs that hear one copy of what a bus brings, copy by copy."""
+        size = min(self.bus_listeners, self.pes)
+        return tuple(range(first, first + size) for first in range(0, self.pes, size))
+
+    @cached_property
     def lane_bits(self) -> int:
         return log2_exact(self.lanes)
 

@@ -8,6 +8,7 @@ from .block_queue import BlockQueue
 from .collector_layouts import CollectorPlan, PairBeat, PointerBeat
 from .config import ADDRESS_BITS, MAX_BURST_BEATS, VALUE_BITS, Config, log2_exact, width_of
 from .layouts import Chunk, CsrPlace, WriteJob
+from .selectors import one_of
 
 __all__ = ["BLOCK_BEATS", "CsrSpool"]
 
@@ -97,16 +98,16 @@ class CsrSpool(wiring.Component):
         # ---- a block: its job, then its chunks ----
         shift, source = Signal(2), Signal(entry)
         m.d.comb += [
-            shift.eq(_one_of(selected, [shifts[number] for number in range(3)])),
-            source.eq(_one_of(selected, [queue.o.p.as_value() for queue in queues])),
+            shift.eq(one_of(selected, shifts)),
+            source.eq(one_of(selected, [queue.o.p.as_value() for queue in queues])),
             begins.eq((wanted != 0) & (beats_left == 0) & ~asked & ~self.i_start),
             self.o_write_job.valid.eq(asked),
-            job.address.eq(_one_of(selected, addresses)),
+            job.address.eq(one_of(selected, addresses)),
             job.rows.eq(1),
             job.row_bytes.eq(elements << shift),
             job.stride.eq(job.row_bytes),
             job.more.eq(more),
-            self.o.valid.eq(_one_of(selected, [queue.o.valid for queue in queues])
+            self.o.valid.eq(one_of(selected, [queue.o.valid for queue in queues])
                             & ~asked & (beats_left != 0)),
             chunk.data.eq(source.data),
             chunk.count.eq(source.count << shift),
@@ -157,7 +158,7 @@ class CsrSpool(wiring.Component):
         last_count = Signal(size_log2)        # elements of the stream's last beat, less one
         full = Const((1 << size_log2) - 1, size_log2)
         m.d.comb += [
-            level.eq(_one_of(chosen, levels)),
+            level.eq(one_of(chosen, levels)),
             last.eq(self.i_ended & (level <= BLOCK_BEATS)),
             taken.eq(Mux(level > BLOCK_BEATS, BLOCK_BEATS, level)),
             # One pointer more than rows.
@@ -166,14 +167,6 @@ class CsrSpool(wiring.Component):
         with m.If(begins):
             m.d.sync += [elements.eq(Cat(Mux(last, last_count, full), taken - 1) + 1),
                          more.eq(~(last & chosen[_POINTERS]))]
-
-
-def _one_of(chosen, values):
-    """The value whose bit is set, of at most one; else 0."""
-    result = 0
-    for number, value in enumerate(values):
-        result = result | (value & chosen[number].replicate(len(value)))
-    return result
 
 
 def _elements(values, bits: int):

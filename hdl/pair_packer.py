@@ -1,8 +1,5 @@
 """From words with absent lanes to entries without gaps, and to row pointers."""
 
-from functools import reduce
-from operator import or_
-
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -10,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from .collector_layouts import CollectorPlan, DenseWord, PairBeat, PointerBeat, SparseTag
 from .config import ACC_BITS, VALUE_BITS, Config, log2_exact
 from .layouts import CsrFull, CsrPlace
+from .selectors import one_of
 
 __all__ = ["PairPacker"]
 
@@ -116,29 +114,26 @@ class PairPacker(wiring.Component):
             self.i_tag.ready.eq(takes & word_ends),
         ]
 
-        def of_chosen(parts):
-            return reduce(or_, (part & chosen[g].replicate(len(part)) for g, part in enumerate(parts)))
-
         with m.If(~self._there | self._moves):
             m.d.sync += self._there.eq(self.i.valid & self.i_tag.valid)
         with m.If(takes):
             m.d.sync += [
                 done.eq(Mux(word_ends, 0, done | chosen)),
-                group.number.eq(Cat(of_chosen([Const(g, log2_exact(groups)) for g in range(groups)]),
+                group.number.eq(Cat(one_of(chosen, [Const(g, log2_exact(groups)) for g in range(groups)]),
                                     tag.word)),
                 group.row_end.eq(word_ends & tag.row_last),
                 group.job_end.eq(word_ends & tag.job_last),
             ]
             for lane in range(size):
-                whole = of_chosen([word.data[size * g + lane].as_unsigned() for g in range(groups)])
-                byte = of_chosen([bytes_of_word.word_select(size * g + lane, VALUE_BITS)
-                                  for g in range(groups)])
+                whole = one_of(chosen, [word.data[size * g + lane].as_unsigned() for g in range(groups)])
+                byte = one_of(chosen, [bytes_of_word.word_select(size * g + lane, VALUE_BITS)
+                                       for g in range(groups)])
                 value = Signal(ACC_BITS, name=f"value{lane}")
                 m.d.comb += value.eq(
                     Mux(self.i_plan.int8, Cat(byte, byte[-1].replicate(ACC_BITS - VALUE_BITS)), whole))
                 m.d.sync += [
                     group.values[lane].eq(value),
-                    group.mask[lane].eq(of_chosen([tag.valid[size * g + lane] for g in range(groups)])
+                    group.mask[lane].eq(one_of(chosen, [tag.valid[size * g + lane] for g in range(groups)])
                                         & ~(self.i_place.drop_zeros & (value == 0))),
                 ]
 
@@ -183,8 +178,7 @@ class PairPacker(wiring.Component):
             mine = [stays[lane] & ((fill + before[lane])[:slot_bits] == slot) for lane in range(size)]
             coming, goes = (Signal(len(entries[0]), name=f"{name}{slot}") for name in ("coming", "goes"))
             m.d.comb += [
-                coming.eq(reduce(or_, (entry & chosen.replicate(len(entry))
-                                       for entry, chosen in zip(entries, mine, strict=True)))),
+                coming.eq(one_of(mine, entries)),
                 goes.eq(Mux(self._flushing | (slot < fill), waiting[slot], coming)),
             ]
             with m.If(self._moves & Cat(mine).any()):

@@ -1,8 +1,5 @@
 """Shares the read channels of the memory port among the array's read streams."""
 
-from functools import reduce
-from operator import or_
-
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -10,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from .axi import ID_BITS, AxiAddress, AxiRead
 from .config import MAX_BURST_BEATS, Config, width_of
 from .layouts import ReadBeat, ReadRequest
+from .selectors import one_of
 
 __all__ = ["ReadError", "ReadPort"]
 
@@ -22,11 +20,6 @@ def ReadError() -> data.StructLayout:
 def _above_first(bits: Signal) -> Value:
     """The places above the lowest set bit."""
     return Cat(bits[:number].any() for number in range(len(bits)))
-
-
-def _selected(choice: Signal, values) -> Value:
-    """The value whose bit of `choice` is set, 0 if none is."""
-    return reduce(or_, (Mux(choice[number], value, 0) for number, value in enumerate(values)))
 
 
 class ReadPort(wiring.Component):
@@ -106,11 +99,11 @@ class ReadPort(wiring.Component):
         # One bit of `granted` at most is set: a sum of masked requests, no chain of choices.
         with m.If(advance):
             m.d.sync += [
-                self.ar.payload.id.eq(_selected(granted, range(readers))),
+                self.ar.payload.id.eq(one_of(granted, range(readers))),
                 self.ar.payload.address.eq(
-                    _selected(granted, [request.payload.address for request in self.i_request])),
+                    one_of(granted, [request.payload.address for request in self.i_request])),
                 self.ar.payload.length.eq(
-                    _selected(granted, [request.payload.beats for request in self.i_request])),
+                    one_of(granted, [request.payload.beats for request in self.i_request])),
             ]
 
     def _answer(self, m: Module) -> None:

@@ -181,7 +181,7 @@ class RowQueue(wiring.Component):
             m.d.sync += [
                 fresh.eq(0),
                 self.o_open.eq(self.o_next),
-                self.o_next.as_value().eq(self.o_next.as_value() + Mux(self.o_next.bank, *steps[::-1])),
+                self.o_next.as_value().eq(self.o_next.as_value() + Mux(self.o_next.bank, steps[1], steps[0])),
             ]
         with m.Elif(fresh):
             m.d.sync += [

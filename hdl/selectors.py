@@ -1,20 +1,27 @@
-"""One of many values by its number: on ECP5 through the multiplexers behind the LUTs, which cost nothing."""
+"""One of many values, by its bit or by its number."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from amaranth.hdl import Const, Instance, Module, Mux, Signal
+from amaranth.hdl import Const, Instance, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["CHOICE_TABLE", "WideSelect"]
+__all__ = ["CHOICE_TABLE", "WideSelect", "one_of"]
 
 CHOICE_TABLE = 0xCACA
 """Contents of a LUT4 whose input C chooses between A (0) and B (1)."""
 
 
+def one_of(choice: Iterable[Any], values: Iterable[Any]) -> Value:
+    """The value whose bit of `choice` is set, of at most one; 0 where none is."""
+    return reduce(or_, (Mux(bit, value, 0) for bit, value in zip(choice, values, strict=True)))
+
+
 class WideSelect(wiring.Component):
-    """The value of a number.
+    """The value of a number; on ECP5 through the multiplexers behind the LUTs, which cost nothing.
 
     Eight values take four LUTs a bit; synthesis alone, which knows these multiplexers as parts of
     functions of few inputs only, takes five to seven.

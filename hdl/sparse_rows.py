@@ -1,8 +1,5 @@
 """Takes the sparse words of the drain chains in the order of rows, for results that stay sparse."""
 
-from functools import reduce
-from operator import or_
-
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -11,6 +8,7 @@ from .collector_layouts import CollectorPlan, DenseWord, SparseTag
 from .config import ACC_BITS, Config
 from .layouts import ChainWord
 from .queue import Queue
+from .selectors import one_of
 
 __all__ = ["SparseRows"]
 
@@ -64,11 +62,11 @@ class SparseRows(wiring.Component):
         word = Signal(ChainWord(config))      # at most one chain has its turn: a sum of masked words
         there, skips, leaves, tag = Signal(), Signal(), Signal(), tags.i.p
         present = Signal(config.lanes)        # a dense tile makes sums past the last column, too
-        chosen = [(source, turn[chain] & source.valid & active) for chain, source in enumerate(self.i)]
+        chosen = Signal(config.chains)
         m.d.comb += [
-            word.eq(reduce(or_, (source.p.as_value() & mine.replicate(word.shape().size)
-                                 for source, mine in chosen))),
-            there.eq(Cat(mine for _, mine in chosen).any()),
+            chosen.eq(Cat(turn[chain] & source.valid & active for chain, source in enumerate(self.i))),
+            word.eq(one_of(chosen, [source.p.as_value() for source in self.i])),
+            there.eq(chosen.any()),
             present.eq(word.valid & Mux(word.word == self.i_plan.last_word, self.i_plan.last_lanes, -1)),
             skips.eq(there & ~present.any() & ~word.last),
             self.o.valid.eq(there & ~skips & tags.i.ready),
@@ -84,7 +82,7 @@ class SparseRows(wiring.Component):
         ]
         for lane, value in enumerate(self.o.p.data):
             m.d.comb += value.eq((word.data[lane] & present[lane].replicate(ACC_BITS)).as_signed())
-        for source, mine in chosen:
+        for source, mine in zip(self.i, chosen, strict=True):
             m.d.comb += source.ready.eq(mine & (leaves | skips))
         with m.If(leaves & word.last):
             m.d.sync += [turn.eq(turn.rotate_left(1)), rows_left.eq(rows_left - 1), active.eq(~final),

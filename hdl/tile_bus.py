@@ -63,13 +63,14 @@ class TileBus(wiring.Component):
         elif len(data) > word_bits:
             m.d.comb += words.eq(Mux(late_dense, Cat(first, first), data))
 
-        for start in range(0, config.pes, config.bus_listeners):
+        for group in config.listener_groups:
+            start = group[0]
             valid = Signal(name=f"valid{start}", attrs=KEPT_COPY)
             copy = Signal(PeTileBeat(config), name=f"copy{start}", attrs=KEPT_COPY, reset_less=True)
             copied_data = Signal.like(data, name=f"data{start}", attrs=KEPT_COPY, reset_less=True)
             m.d.sync += [valid.eq(self.i.valid), copied_data.eq(words), copy.swap.eq(swap)]
             m.d.sync += [copy[name].eq(beat[name]) for name, _ in TileBeat(config) if name != "data"]
-            for number in range(start, min(start + config.bus_listeners, config.pes)):
+            for number in group:
                 m.d.comb += [self.o[number].valid.eq(valid), self.o[number].p.eq(copy),
                              self.o_data[number].eq(copied_data)]
         return m

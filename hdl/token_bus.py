@@ -76,13 +76,14 @@ class TokenBus(wiring.Component):
         config = self._config
         low_mask = Signal(config.pe_bits)        # P_k - 1; an owner's number has no bits above it
         m.d.sync += low_mask.eq((1 << self.i_pk_log2) - 1)
-        for first in range(0, config.pes, config.bus_listeners):
+        for group in config.listener_groups:
+            first = group[0]
             copy_valid = Signal(name=f"valid{first}", attrs=KEPT_COPY)
             copy = Signal(PeBeat(config), name=f"copy{first}", attrs=KEPT_COPY, reset_less=True)
             m.d.sync += [copy_valid.eq(valid), copy.ends.eq(beat.ends), copy.last.eq(beat.last)]
             for heard, token in zip(copy.tokens, beat.tokens, strict=True):
                 m.d.sync += [heard[name].eq(token[name]) for name in ("address", "part", "value")]
-            for number in range(first, min(first + config.bus_listeners, config.pes)):
+            for number in group:
                 own = Signal(config.beat_tokens, name=f"own{number}", reset_less=True)
                 m.d.sync += own.eq(beat.mask & Cat(token.owner == (number & low_mask)
                                                    for token in beat.tokens))

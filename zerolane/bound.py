@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hdl.config import VALUE_BITS, Config
 
-from .operands import Operand
+from .operands import Operand, nonzero_products
 
 __all__ = ["Bound", "bound", "csr_bound"]
 
@@ -44,7 +44,7 @@ def csr_bound(config: Config, a: Operand, b: Operand, entries: int, *, out_bytes
     The lanes make a product of two nonzeros each a cycle, and the port moves A, B and C once; C as row
     pointers and column indices of 4 bytes each and values of `out_bytes`.
     """
-    products = int(a.column_nonzeros @ b.row_nonzeros) / config.total_lanes
+    products = nonzero_products(a, b) / config.total_lanes
     a_bytes, b_bytes = a.stream_bytes(), b.stream_bytes()
     c_bytes = 4 * (a.shape[0] + 1) + entries * (4 + out_bytes)
     return Bound(token_cycles=products, product_cycles=products,
@@ -68,9 +68,8 @@ def bound(config: Config, a: Operand, b: Operand, *, out_bytes: int = 4) -> Boun
     b_bytes = resident.stream_bytes(transposed=stream_b)
     c_bytes = rows * columns * out_bytes
     again = (passes - 1) * min(a_bytes, 8 * rows * columns)
-    products = int(a.column_nonzeros @ b.row_nonzeros)
     return Bound(
         token_cycles=streamed.nonzeros * words / config.pes,
-        product_cycles=products / config.total_lanes,
+        product_cycles=nonzero_products(a, b) / config.total_lanes,
         memory_cycles=(a_bytes + b_bytes + c_bytes + again) / config.port_bytes,
         passes=passes, a_bytes=a_bytes, b_bytes=b_bytes, c_bytes=c_bytes)

@@ -1,6 +1,7 @@
 """Files of matrices and tensors in: Matrix Market, .smtx, .tns, .npz, .npy, checked before anything runs."""
 
 import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -44,13 +45,7 @@ def load_matrix(path: str | Path) -> MatrixFile:
     content, indices out of range, complex values, NaN or infinity, more than two dimensions.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MatrixFileError(f"{path}: no such file")
-    readers = {".mtx": _load_mtx, ".smtx": _load_smtx, ".npz": _load_npz, ".npy": _load_npy}
-    if path.suffix not in readers:
-        known = ", ".join(readers)
-        raise MatrixFileError(f"{path}: unknown suffix {path.suffix!r}; it must be one of {known}")
-    loaded = readers[path.suffix](path)
+    loaded = _read(path, {".mtx": _load_mtx, ".smtx": _load_smtx, ".npz": _load_npz, ".npy": _load_npy})
     _check_values(path, loaded.matrix)
     return loaded
 
@@ -61,13 +56,8 @@ def load_tensor(path: str | Path) -> MatrixFile:
     A sparse one is a coo_array. A .tns file's shape is that of its largest indices. Raises MatrixFileError.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MatrixFileError(f"{path}: no such file")
-    readers = {".tns": _load_tns, ".npz": _read_npz, ".npy": lambda place: _load_npy(place).matrix}
-    if path.suffix not in readers:
-        known = ", ".join(readers)
-        raise MatrixFileError(f"{path}: unknown suffix {path.suffix!r}; it must be one of {known}")
-    tensor = readers[path.suffix](path)
+    tensor = _read(path, {".tns": _load_tns, ".npz": _read_npz,
+                          ".npy": lambda place: _load_npy(place).matrix})
     if tensor.ndim != 3:
         raise MatrixFileError(f"{path}: {tensor.ndim} dimensions; it must have three")
     if sp.issparse(tensor) and tensor.nnz and any(
@@ -76,6 +66,16 @@ def load_tensor(path: str | Path) -> MatrixFile:
         raise MatrixFileError(f"{path}: indices outside the shape {tensor.shape}")
     _check_numbers(path, tensor)
     return MatrixFile(tensor, False, path)
+
+
+def _read(path: Path, readers: Mapping[str, Callable[[Path], Any]]) -> Any:
+    """What the reader of the file's suffix makes of it."""
+    if not path.is_file():
+        raise MatrixFileError(f"{path}: no such file")
+    if path.suffix not in readers:
+        known = ", ".join(readers)
+        raise MatrixFileError(f"{path}: unknown suffix {path.suffix!r}; it must be one of {known}")
+    return readers[path.suffix](path)
 
 
 def _check_values(path: Path, matrix: Matrix) -> None:

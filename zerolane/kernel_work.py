@@ -106,11 +106,9 @@ class _Files:
 
     def matrix(self, place: int, otherwise: tuple[int, ...] | None = None) -> Any:
         """int8, of a file, or random where there is none."""
-        if place >= len(self.paths):
-            if otherwise is None:
-                raise WorkError(f"{self.kernel.value} needs {place + 1} operands")
+        if place >= len(self.paths) and otherwise is not None:
             return random_dense(otherwise, self.rng)
-        file = load_matrix(self.paths[place])
+        file = load_matrix(self._path(place))
         if file.pattern or self.values is Values.PATTERN:
             return random_values(file.matrix, self.rng)
         return self._int8(file.matrix, place)
@@ -132,12 +130,15 @@ class _Files:
 
     def integers(self, place: int) -> npt.NDArray:
         """Of any width: indices, sums."""
-        if place >= len(self.paths):
-            raise WorkError(f"{self.kernel.value} needs {place + 1} operands")
-        found = load_matrix(self.paths[place]).matrix
+        found = load_matrix(self._path(place)).matrix
         if sp.issparse(found) or found.dtype.kind not in "iu":
             raise WorkError(f"{self.paths[place]}: it must be a dense array of integers")
         return found
+
+    def _path(self, place: int) -> Path:
+        if place >= len(self.paths):
+            raise WorkError(f"{self.kernel.value} needs {place + 1} operands")
+        return self.paths[place]
 
     def _int8(self, value: Any, place: int) -> Any:
         numbers = value.data if sp.issparse(value) else value

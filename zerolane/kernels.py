@@ -1,6 +1,6 @@
 """Kernels with arguments of their own, lowered to one product each: gemv, residual, embedding bag."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ def lower_gemv(a: Any, x: Any, *, alpha: int = 1, beta: int = 0, b: Any = None,
         raise OperandError("b without beta is not added; beta must not be 0")
     lowering = lower("ij,i->j" if transpose else "ij,j->i", a if scaled_a is None else scaled_a,
                      x if scaled_x is None else scaled_x, bias=bias)
-    return Lowering(**{**vars(lowering), "host": (*steps, *lowering.host)})
+    return replace(lowering, host=(*steps, *lowering.host))
 
 
 def _times(value: Any, factor: int) -> Any | None:

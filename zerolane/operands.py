@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-__all__ = ["INDEX16_COLUMNS", "Operand", "OperandError", "as_operand"]
+__all__ = ["INDEX16_COLUMNS", "Operand", "OperandError", "as_operand", "nonzero_products"]
 
 INDEX16_COLUMNS = 1 << 16
 """Up to so many columns, indices are stored in 16 bits."""
@@ -102,6 +102,11 @@ def _with_int32(matrix: sp.csr_array) -> sp.csr_array:
         return matrix
     return sp.csr_array((matrix.data, matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)),
                         shape=matrix.shape)
+
+
+def nonzero_products(a: Operand, b: Operand) -> int:
+    """Pairs of nonzeros that meet in A·B."""
+    return int(a.column_nonzeros @ b.row_nonzeros)
 
 
 def as_operand(value: Any, name: str, *, row_vector: bool = True) -> Operand:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .operands import Operand, OperandError, as_operand
+from .operands import Operand, OperandError, as_operand, nonzero_products
 from .scaling import scale_words
 
 __all__ = ["Problem", "as_problem"]
@@ -64,7 +64,7 @@ class Problem:
     @cached_property
     def products(self) -> int:
         """Pairs of nonzeros that meet."""
-        return int(self.a.column_nonzeros @ self.b.row_nonzeros)
+        return nonzero_products(self.a, self.b)
 
     @property
     def entries(self) -> int:

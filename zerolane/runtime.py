@@ -236,16 +236,15 @@ class _Builder:
 
     def _output(self, tile: Tile) -> dict[str, Any]:
         problem = self.problem
+        fields = {"out_int8": problem.out_int8, "relu": problem.relu, "scale": problem.scale,
+                  "row_bias": problem.row_bias is not None, "row_scale": problem.row_scale is not None,
+                  "params_address": self.parameters,
+                  "c_address": self.image.c_address + tile.n_start * problem.out_bytes}
         if problem.csr:
             # Indices as SciPy has them, so that the host need not widen them.
-            return {"out_csr": 1, "csr_index32": 1, "csr_drop_zeros": problem.drops_zeros,
-                    "c_capacity": problem.entries, "c_address": self.image.c_address, **self.image.csr,
-                    "out_int8": problem.out_int8, "relu": problem.relu, "scale": problem.scale,
-                    "row_scale": problem.row_scale is not None, "params_address": self.parameters}
-        return {"out_int8": problem.out_int8, "relu": problem.relu, "row_bias": problem.row_bias is not None,
-                "row_scale": problem.row_scale is not None, "params_address": self.parameters,
-                "scale": problem.scale, "c_address": self.image.c_address + tile.n_start * problem.out_bytes,
-                "c_stride": problem.columns * problem.out_bytes}
+            return fields | {"out_csr": 1, "csr_index32": 1, "csr_drop_zeros": problem.drops_zeros,
+                             "c_capacity": problem.entries, **self.image.csr}
+        return fields | {"c_stride": problem.columns * problem.out_bytes}
 
 
 def read_csr(problem: Problem, image: Image, read: Callable[[int, int], bytes]) -> sp.csr_array:
