@@ -77,7 +77,7 @@ class DescriptorCheck(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        conditions = [*self._csr(), *self._formats(), *self._sizes(m), *self._grid(m), *self._alignment(m)]
+        conditions = [*self._csr(), *(self._sddmm() if self._config.sddmm else ()), *self._formats(), *self._sizes(m), *self._grid(m), *self._alignment(m)]
         # In the order of the descriptor's fields, so that the first one is named.
         conditions.sort(key=lambda condition: field_number(condition[0]))
         flags = Signal(len(conditions))
@@ -93,7 +93,7 @@ class DescriptorCheck(wiring.Component):
         """Features that are not built, and settings that exclude each other."""
         config, i = self._config, self.i
         return [
-            ("opcode", i.opcode != Opcode.MATMUL),
+            ("opcode", (i.opcode != Opcode.MATMUL) & ((i.opcode != Opcode.SDDMM) | (not config.sddmm))),
             ("a_format", i.a_format > AFormat.CSR32),
             ("b_format", (i.b_format != BFormat.DENSE) & (not config.compressed_b)),
             ("half", i.whole & i.half),
@@ -111,6 +111,20 @@ class DescriptorCheck(wiring.Component):
             ("n_start", i.out_csr & (i.n_start != 0)),
             ("group_log2", i.out_csr & (i.group_log2 != 0)),
             ("out_csr", i.out_csr & (i.accumulate | i.out_raw | i.row_bias)),
+        ]
+
+    def _sddmm(self) -> list[tuple[str, Value]]:
+        """SDDMM: A is CSR with entries, B dense; what is one a row of C would be one an entry."""
+        i = self.i
+        sddmm = i.opcode == Opcode.SDDMM
+        return [
+            ("a_format", sddmm & (i.a_format == AFormat.DENSE)),
+            ("b_format", sddmm & (i.b_format != BFormat.DENSE)),
+            ("row_bias", sddmm & i.row_bias),
+            ("row_scale", sddmm & i.row_scale),
+            ("group_log2", sddmm & (i.group_log2 != 0)),
+            ("a_nnz", sddmm & (i.a_nnz == 0)),
+            ("out_csr", sddmm & i.out_csr),
         ]
 
     def _sizes(self, m: Module) -> list[tuple[str, Value]]:
