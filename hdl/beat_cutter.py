@@ -17,8 +17,8 @@ class BeatCutter(wiring.Component):
     Throughput: one beat a cycle.
     Latency: one cycle.
     Backpressure: both inputs wait while `o` is stalled, and for each other.
-    Order: kept. A cut that comes to nothing makes no beat, unless (SDDMM) it ends its chunk; chunks after the final cut's are dropped up to the
-        job's last.
+    Order: kept. A cut that comes to nothing makes no beat, unless (SDDMM) it ends its chunk; chunks after the
+        final cut's are dropped up to the job's last.
 
     Parameters
     ----------

@@ -96,7 +96,7 @@ class CommandProcessor(wiring.Component):
     i_fetch_numbers, i_fetch_fault_number : lowest bits of the numbers of the descriptors that the A fetch's
         three readers work on, and of the one that its fault is about
     i_full : CsrFull, of the collector (only with `csr_out`)
-    i_rows_done : the last beat of rows of A is out (only with `sddmm`)
+    i_rows_done : the last beat of rows of X is out (only with `sddmm`)
     o_tokens_due : a started descriptor's last beat has not passed the token bus
     o_draining : all that passed is on its way to memory
     """
@@ -167,7 +167,7 @@ class CommandProcessor(wiring.Component):
         self._owner_passed = Signal()    # its last beat passed the token bus
         self._tile_settles = Signal(range(TILE_SETTLE_CYCLES + 1))
         self._promote, self._release, self._begin = Signal(), Signal(), Signal()
-        # ---- SDDMM: rows of A go through the tile loader, behind the tile ----
+        # ---- SDDMM: rows of X go through the tile loader, behind the tile ----
         self._rows_due = Signal()        # the head's have yet to be taken
         self._offers_rows = Signal()     # they are what the tile job is about
         self._rows_loading = Signal()    # the owner's are on their way
@@ -235,7 +235,7 @@ class CommandProcessor(wiring.Component):
         self._checked = checked
 
     def _sddmm_jobs(self, m: Module) -> None:
-        """The dense result is a vector, an element for each entry of A; behind its tile come the rows of A."""
+        """The result is a vector, an element for each entry of A; rows of X come behind the tile."""
         config, head, tile = self._config, self._head, self.o_tile_job.payload
         collector, fetch, sddmm = self.o_collector_job.payload, self.o_fetch_job.payload, Signal()
         m.d.comb += [
@@ -369,8 +369,8 @@ class CommandProcessor(wiring.Component):
             last.eq(self.i_descriptor + list_bytes - 1),
             outside.eq((self.i_descriptor[block:] < window.base) | (last[block:] > window.last)),
             self._reader.i_start.eq(self.i_start & ~bad & ~outside),
-            self.o_finished.eq(self._running & self._reader.o_idle & ~self._owned & ~self._rows_loading & self._idle
-                               & ~self._bad_registers & ~self._list_outside),
+            self.o_finished.eq(self._running & self._reader.o_idle & ~self._owned & ~self._rows_loading
+                               & self._idle & ~self._bad_registers & ~self._list_outside),
             self.o_tokens_due.eq((self._owned & ~self._owner_passed) | (self._started & ~self._promoted)),
             self.o_draining.eq(self._owned | ~self._idle),
         ]

@@ -72,8 +72,8 @@ class Config:
     csr_out : bool
         Build the collector's way to results in CSR.
     sddmm : bool
-        Build what samples a product of two dense matrices: a buffer of rows of A, and a sum over the lanes, in
-        every PE.
+        Build what samples a product of two dense matrices: a buffer of rows of the streamed one, and a sum
+        over the lanes, in every PE.
     """
 
     name: str = "base"
@@ -120,8 +120,8 @@ class Config:
             self._refuse("tile_bytes", f"at least {2 * self.acc_words * self.pes * self.lanes}, "
                                        "two rows of a full slice in every lane")
         if self.sddmm and self.lane_values < 8 * self.row_words:
-            self._refuse("tile_bytes", f"at least {8 * self.row_words * self.pes * self.lanes} with sddmm, so "
-                                       "that addresses of rows do not meet again too soon")
+            self._refuse("tile_bytes", f"at least {8 * self.row_words * self.pes * self.lanes} with sddmm, "
+                                       "where addresses tell rows apart")
 
     def _refuse(self, name: str, wanted: str) -> None:
         raise ConfigError(

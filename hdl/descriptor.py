@@ -74,10 +74,10 @@ DESCRIPTOR_FIELDS = (
                                       "something was added is an entry, zero or not"),
     Field("c_indices", 27, 0, 32, "CSR: address of C's first column index"),
     Field("c_pointers", 28, 0, 32, "CSR: address of C's rows + 1 row pointers; the first one is 0"),
-    Field("x_values", 30, 0, 32, "SDDMM: address of X[0, n_start], the dense operand of A's rows; a_stride bytes "
-                                 "from row to row"),
-    Field("pattern", 26, 16, 1, "SDDMM: every value of A is 1, none is read"),
     Field("c_capacity", 29, 0, 32, "CSR: entries that there is room for; more end the job with OUTPUT_FULL"),
+    Field("x_values", 30, 0, 32, "SDDMM: address of X[0, n_start], the dense operand of A's rows; a_stride "
+                                 "bytes from row to row"),
+    Field("pattern", 26, 16, 1, "SDDMM: every value of A is 1, none is read"),
 )
 
 

@@ -77,7 +77,8 @@ class DescriptorCheck(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        conditions = [*self._csr(), *(self._sddmm() if self._config.sddmm else ()), *self._formats(), *self._sizes(m), *self._grid(m), *self._alignment(m)]
+        conditions = [*self._csr(), *self._sddmm(), *self._formats(), *self._sizes(m), *self._grid(m),
+                      *self._alignment(m)]
         # In the order of the descriptor's fields, so that the first one is named.
         conditions.sort(key=lambda condition: field_number(condition[0]))
         flags = Signal(len(conditions))
@@ -116,6 +117,8 @@ class DescriptorCheck(wiring.Component):
     def _sddmm(self) -> list[tuple[str, Value]]:
         """SDDMM: A is CSR with entries, B dense; what is one a row of C would be one an entry."""
         i = self.i
+        if not self._config.sddmm:
+            return []
         sddmm = i.opcode == Opcode.SDDMM
         return [
             ("a_format", sddmm & (i.a_format == AFormat.DENSE)),

@@ -180,7 +180,8 @@ class Fetch(wiring.Component):
             row_chunks.eq((job.count[:self._config.index_bits + 1] + ((1 << shift) - 1)) >> shift),
             is_dense.eq(job.format == FetchFormat.DENSE),
             is_alone.eq(Mux(is_dense, job.count, job.nnz) == 0),
-            wanted.eq(Mux(job.rows != 0, Cat(~is_dense, ~is_dense & ~is_alone, reads_values, ~is_alone, 1), 0)),
+            wanted.eq(Mux(job.rows != 0,
+                          Cat(~is_dense, ~is_dense & ~is_alone, reads_values, ~is_alone, 1), 0)),
             self.i_job.ready.eq((given | ~wanted).all()),
         ]
         # Parts go on to the next job at different times; each remembers which one it has.

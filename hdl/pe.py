@@ -237,7 +237,8 @@ class ProcessingElement(wiring.Component):
         factors = []
         for lane in range(self._config.lanes):
             factor = Signal(VALUE_BITS, name=f"factor{lane}", reset_less=True)
-            m.d.sync += factor.eq(Mux(self._sddmm, self._rows.o.word_select(lane, VALUE_BITS), following.value))
+            of_row = self._rows.o.word_select(lane, VALUE_BITS)
+            m.d.sync += factor.eq(Mux(self._sddmm, of_row, following.value))
             factors.append(factor)
         return factors
 

@@ -188,7 +188,8 @@ class PeFront(wiring.Component):
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += phase.eq(at_end & row_mask)
 
-    def _sample(self, m: Module, op, head, index: Signal, final: Signal, before: Signal, after: Signal) -> None:
+    def _sample(self, m: Module, op, head, index: Signal, final: Signal, before: Signal,
+                after: Signal) -> None:
         """SDDMM: entries have their place by their number, and close as groups with their chunks."""
         config = self._config
         ends, chunk_bits = Signal(), config.lane_bits - log2_exact(config.beat_tokens)

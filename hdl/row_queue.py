@@ -111,7 +111,8 @@ class RowQueue(wiring.Component):
             rows.i.valid.eq(self.i_touched),
             rows.i.p.run.eq(Mux(moves, 0, trailing)),
             rows.i.p.place.eq(self.o_open),
-            settled.eq(Mux(self.i_sddmm, settling[-1], settling[settles - 1]) if config.sddmm else settling[-1]),
+            settled.eq(Mux(self.i_sddmm, settling[-1], settling[settles - 1]) if config.sddmm
+                       else settling[-1]),
         ]
         m.d.sync += [
             settling.eq(Cat(self.i_touched, settling)),

@@ -192,6 +192,7 @@ class Walker(wiring.Component):
     def _enter(self, m: Module) -> None:
         """The looked-up op comes to work."""
         config, op = self._config, self._op
+        sddmm = self.i_sddmm if config.sddmm else None
         shift = Signal.like(self.i_group_log2)
         m.d.comb += shift.eq(config.lane_bits - self.i_group_log2)
         dense_address = op.address | (self.i_half << (config.tile_address_bits - 1))
@@ -204,7 +205,7 @@ class Walker(wiring.Component):
         ]
         for lane in range(config.lanes):
             m.d.sync += [
-                self._lanes[lane].eq((Mux(self.i_sddmm, lane, lane >> shift) if config.sddmm else lane >> shift)
+                self._lanes[lane].eq((Mux(sddmm, lane, lane >> shift) if config.sddmm else lane >> shift)
                                      == op.position),
                 self._part_lanes[lane].eq((lane >> shift) == op.part),
             ]

@@ -31,6 +31,7 @@ from .sddmm import (
     build_sddmm_image,
     make_sddmm_plan,
     sddmm_bound,
+    sddmm_host,
     sddmm_result,
 )
 from .timeline import Activity, read_trace
@@ -241,7 +242,9 @@ class Device:
         The result shares its index arrays with s (if that is CSR). Raises as `matmul` does.
         """
         problem = as_sddmm(s, a, b)
-        self.last_job = self.last_lowering = None
+        self.last_job = None
+        self.last_lowering = Lowering("SDDMM", a, b, lambda result: result, sddmm_host(s, a, b), csr=True,
+                                      places=s)
         if not problem.s.entries or not problem.inner:
             self.last_job = job_without_array(sddmm_bound(self.config, problem))
             return sddmm_result(problem, np.zeros(problem.s.entries, np.int32))
@@ -259,6 +262,8 @@ class Device:
         return sddmm_result(problem, values)
 
     def _lowered(self, lowering: Lowering, **options: Any) -> Any:
+        if lowering.places is not None:
+            return self.sddmm(lowering.places, lowering.left, lowering.right)
         result = self.matmul(lowering.left, lowering.right, bias=lowering.bias,
                              keep_order=lowering.keeps_order, out="csr" if lowering.csr else "dense",
                              **options)

@@ -19,11 +19,15 @@ from .plan import Plan, PlanError
 from .runtime import Image, LayoutError, pack_descriptor
 
 __all__ = ["SddmmPlan", "SddmmProblem", "as_sddmm", "build_sddmm_image", "make_sddmm_plan", "sddmm_bound",
-           "sddmm_plans", "sddmm_result"]
+           "sddmm_host", "sddmm_plans", "sddmm_result"]
 
 _SUM_BYTES = 4
 _MOST_DESCRIPTORS = (1 << 16) - 1
 _SHOWN_ALTERNATIVES = 4
+
+
+def _ceil(value: int, divisor: int) -> int:
+    return -(-value // divisor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +38,12 @@ class SddmmProblem:
     ----------
     s : Operand, M×N CSR; a : Operand, M×K dense; bt : Operand, Bᵀ, N×K dense
     pattern : every stored value of S is 1, so that none need be read
-    host : what the host had to do for these forms, in words
     """
 
     s: Operand
     a: Operand
     bt: Operand
     pattern: bool
-    host: tuple[str, ...] = ()
 
     @property
     def inner(self) -> int:
@@ -63,7 +65,7 @@ class SddmmPlan(Plan):
 
     def label(self) -> str:
         owners, slices = 1 << self.pk_log2, self.config.pes >> self.pk_log2
-        blocks, parts = -(-self.columns // self.block_columns), len(self.k_cuts) - 1
+        blocks, parts = _ceil(self.columns, self.block_columns), len(self.k_cuts) - 1
         return (f"S and A stream, B^T rests; {owners} x {slices} PEs; {blocks} block{'s' * (blocks > 1)} of "
                 f"{min(self.block_columns, self.columns)} of K, {parts} part{'s' * (parts > 1)} of N")
 
@@ -73,13 +75,10 @@ def as_sddmm(s: Any, a: Any, b: Any) -> SddmmProblem:
     if not sp.issparse(s):
         raise OperandError("s is dense; it must be sparse: with all places wanted it is a product, "
                            "s * matmul(a, b)")
-    host = []
     if s.dtype == np.bool_:
         # The same bytes: True is 1.
         matrix = s if s.format == "csr" else sp.csr_array(s)
         s = sp.csr_array((matrix.data.view(np.int8), matrix.indices, matrix.indptr), shape=matrix.shape)
-    elif s.format != "csr":
-        host.append(f"S is converted to CSR ({s.nnz:,} entries)")
     sampled = as_operand(s, "s")
     for name, value in (("a", a), ("b", b)):
         if sp.issparse(value):
@@ -91,13 +90,18 @@ def as_sddmm(s: Any, a: Any, b: Any) -> SddmmProblem:
     right = as_operand(b.T if isinstance(b, np.ndarray) else b, "b")
     rows, columns = sampled.shape
     if left.shape[0] != rows or right.shape[0] != columns or left.shape[1] != right.shape[1]:
-        raise OperandError(f"shapes of s, a and b are {s.shape}, {a.shape} and {b.shape}; they must be (M, N), "
-                           "(M, K) and (K, N)")
-    for text, value, order in (("A is copied row by row", a, "C_CONTIGUOUS"),
-                               ("B is transposed", b, "F_CONTIGUOUS")):
-        if not value.flags[order]:
-            host.append(f"{text} ({value.size:,} values)")
-    return SddmmProblem(sampled, left, right, bool((sampled.stored.data == 1).all()), tuple(host))
+        raise OperandError(f"shapes of s, a and b are {s.shape}, {a.shape} and {b.shape}; they must be "
+                           "(M, N), (M, K) and (K, N)")
+    return SddmmProblem(sampled, left, right, bool((sampled.stored.data == 1).all()))
+
+
+def sddmm_host(s: Any, a: npt.NDArray, b: npt.NDArray) -> tuple[str, ...]:
+    """What the host has to do for operands of these forms, in words."""
+    steps = [] if s.format == "csr" else [f"S is converted to CSR ({s.nnz:,} entries)"]
+    for text, value in (("A is copied row by row", a), ("B is transposed", np.transpose(b))):
+        if not value.flags.c_contiguous:
+            steps.append(f"{text} ({value.size:,} values)")
+    return tuple(steps)
 
 
 def sddmm_bound(config: Config, problem: SddmmProblem) -> Bound:
@@ -109,7 +113,7 @@ def sddmm_bound(config: Config, problem: SddmmProblem) -> Bound:
     entries, inner = problem.s.entries, problem.inner
     lanes = entries * inner / config.total_lanes
     a_bytes, b_bytes, c_bytes = problem.s_bytes + problem.a.entries, problem.bt.entries, 4 * entries
-    passes = max(1, -(-b_bytes // config.tile_bytes))
+    passes = max(1, _ceil(b_bytes, config.tile_bytes))
     again = (passes - 1) * (problem.s_bytes + 2 * c_bytes)
     return Bound(token_cycles=lanes, product_cycles=lanes,
                  memory_cycles=(a_bytes + b_bytes + c_bytes + again) / config.port_bytes, passes=passes,
@@ -128,9 +132,10 @@ def make_sddmm_plan(problem: SddmmProblem, config: Config) -> SddmmPlan:
 def sddmm_plans(problem: SddmmProblem, config: Config) -> list[SddmmPlan]:
     """All plans, cheapest first: for every P_k × P_n the largest tiles that fit."""
     if not config.sddmm:
-        raise PlanError(f"configuration {config.name!r} has sddmm = False: it cannot sample a product of dense "
-                        "matrices")
-    found = [_costed(plan, problem) for plan in _cuts(problem, config) if plan.descriptors <= _MOST_DESCRIPTORS]
+        raise PlanError(f"configuration {config.name!r} has sddmm = False: it cannot sample a product of "
+                        "dense matrices")
+    found = [_costed(plan, problem) for plan in _cuts(problem, config)
+             if plan.descriptors <= _MOST_DESCRIPTORS]
     if not found:
         raise PlanError(f"M, N, K = {(*problem.s.shape, problem.inner)} takes more than {_MOST_DESCRIPTORS} "
                         f"descriptors on {config.name!r}: cut it in several")
@@ -140,22 +145,25 @@ def sddmm_plans(problem: SddmmProblem, config: Config) -> list[SddmmPlan]:
 
 def _cuts(problem: SddmmProblem, config: Config) -> Iterator[SddmmPlan]:
     columns, inner = problem.bt.shape
-    words = -(-inner // config.lanes)
+    words = _ceil(inner, config.lanes)
     for pk_log2 in range(config.pe_bits + 1):
         slices = config.pes >> pk_log2
         if slices > words and pk_log2 < config.pe_bits:
             continue    # slices without a word
         for parts in range(1, columns + 1):
             # Parts of N that leave owners even; then as much of K as fits beside them.
-            size = -(-columns // parts)
-            size = -(-size // (1 << pk_log2)) << pk_log2
-            most = min(config.acc_words, config.lane_values // (size >> pk_log2), -(-words // slices))
+            size = _ceil(columns, parts)
+            size = _ceil(size, 1 << pk_log2) << pk_log2
+            most = min(config.acc_words, config.lane_values // (size >> pk_log2), _ceil(words, slices))
             if most:
-                blocks = -(-words // (most * slices))
-                slice_words = -(-(-(-words // blocks)) // slices)
                 cuts = (*range(0, columns, size), columns)
-                yield SddmmPlan(config, (*problem.s.shape, inner), False, False, False, pk_log2, 0, slice_words,
-                                True, cuts, slice_words * slices * config.lanes)
+                for blocks in range(_ceil(words, most * slices), _ceil(words, slices) + 1):
+                    # Of an odd number of words the loader makes more beats: it may be worth another block.
+                    slice_words = _ceil(_ceil(words, blocks), slices)
+                    yield SddmmPlan(config, (*problem.s.shape, inner), False, False, False, pk_log2, 0,
+                                    slice_words, True, cuts, slice_words * slices * config.lanes)
+                    if slice_words == 1 or slice_words % 2 == 0:
+                        break
                 break
 
 
@@ -164,19 +172,22 @@ def _costed(plan: SddmmPlan, problem: SddmmProblem) -> SddmmPlan:
     tiles, entries = plan.tiles(), problem.s.entries
     stretch = 1.0
     if plan.pk_log2:
-        stretch = streamed.stretch(config, plan.pk_log2,
-                                   np.full((streamed.inner, 1), min(plan.slice_words, -(-plan.columns // config.lanes))))
+        words = min(plan.slice_words, _ceil(plan.columns, config.lanes))
+        stretch = streamed.stretch(config, plan.pk_log2, np.full((streamed.inner, 1), words))
     costs = []
     for number, tile in enumerate(tiles):
-        walk = by_owner(streamed.counts[tile.k_start:tile.k_start + tile.k_count], plan.pk_log2).max(initial=0)
-        words = min(plan.slice_words, -(-tile.n_count // config.lanes))
-        row_cycles = problem.s.shape[0] * -(-tile.n_count // config.port_bytes)
+        counts = streamed.counts[tile.k_start:tile.k_start + tile.k_count]
+        walk = by_owner(counts, plan.pk_log2).max(initial=0)
+        words = min(plan.slice_words, _ceil(tile.n_count, config.lanes))
+        splits = words > 1 and words % 2 and config.words_per_beat == 2
+        row_beats = _ceil(tile.n_count, config.port_bytes) * (1.5 if splits else 1)
         moved = (problem.s_bytes + problem.s.shape[0] * tile.n_count
                  + _SUM_BYTES * entries * (1 if number == 0 else 2))
-        load = max(tile.k_count * -(-tile.n_count // config.port_bytes),
+        load = max(tile.k_count * row_beats,
                    beats_cycles(config, tile.k_count * tile.n_count / config.port_bytes))
         costs.append(TileCost(lanes=float(walk) * words * stretch,
-                              fetch=max(entries / config.beat_tokens, problem.s.shape[0] / 2, row_cycles),
+                              fetch=max(entries / config.beat_tokens, problem.s.shape[0] / 2,
+                                        problem.s.shape[0] * row_beats),
                               drain=2 * entries / config.lanes, port=moved / config.port_bytes, load=load,
                               load_port=tile.k_count * tile.n_count / config.port_bytes))
     cycles, terms = schedule_cycles(costs, whole=True, config=config)
@@ -206,7 +217,7 @@ def build_sddmm_image(problem: SddmmProblem, plan: SddmmPlan, memory_bytes: int)
     }
     x_address, b_address = image.put(problem.a.stored), image.put(problem.bt.stored)
     image.c_address = image.place(_SUM_BYTES * entries)
-    scratch = image.place(-(-entries // plan.config.lanes) * group_bytes) if len(tiles) > 1 else 0
+    scratch = image.place(_ceil(entries, plan.config.lanes) * group_bytes) if len(tiles) > 1 else 0
     content = b""
     for number, tile in enumerate(tiles):
         last = number == len(tiles) - 1
@@ -214,7 +225,8 @@ def build_sddmm_image(problem: SddmmProblem, plan: SddmmPlan, memory_bytes: int)
                   {"c_address": scratch, "c_stride": group_bytes, "out_raw": 1})
         earlier = {"accumulate": 1, "cin_address": scratch, "cin_stride": group_bytes} if number else {}
         content += pack_descriptor(common | output | earlier | {
-            "k_start": tile.k_start, "k_count": tile.k_count, "n_start": tile.n_start, "n_count": tile.n_count,
+            "k_start": tile.k_start, "k_count": tile.k_count,
+            "n_start": tile.n_start, "n_count": tile.n_count,
             "b_values": b_address + tile.k_start * problem.inner + tile.n_start,
             "x_values": x_address + tile.n_start})
     image.pieces.append((image.descriptor_address, content))
