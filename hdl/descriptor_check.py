@@ -162,7 +162,14 @@ class DescriptorCheck(wiring.Component):
             group_columns.eq(config.lanes >> i.group_log2),
         ]
         m.d.sync += self.o_total_words.eq(words)
+        longest = []
+        if config.sddmm:
+            # A row buffer counts on rows that are as long as their slices make them.
+            step = Signal(range(config.pes + 1))
+            m.d.comb += step.eq(1 << (config.pe_bits - i.pk_log2)[:width_of(config.pe_bits + 1)])
+            longest = [("slice_words", (i.opcode == Opcode.SDDMM) & (words + step <= capacity))]
         return [
+            *longest,
             ("pk_log2", i.pk_log2 > config.pe_bits),
             ("pk_log2", grouped & sliced),
             ("group_log2", i.group_log2 > config.lane_bits),

@@ -14,7 +14,8 @@ MAX_ADVANCE = 4
 """Rows that can end in one cycle: two behind the last token, two before the next one."""
 
 ROOM_MARGIN_WORDS = 16
-"""What still comes when `o_room` has fallen: two words a beat, of six beats in the loader and on the bus."""
+"""What still comes when `o_room` has fallen: two words a beat, of six beats in the loader and on the bus. Of
+slices that are no longer than a row needs no beat brings more; other descriptors are refused."""
 
 _LEAD_ROWS = 4
 """So many rows a PE may be done with before they come (it has no tokens in them)."""

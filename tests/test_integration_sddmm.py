@@ -136,7 +136,7 @@ def test_every_plan_gives_the_same_values(device: Device, inner: int) -> None:
 def test_what_does_not_fit_in_the_tile_memory_adds_up_block_by_block(device: Device) -> None:
     rng = np.random.default_rng(7)
     s = draw_places(rng, 11, 700, 0.1)
-    s, a, b = s, draw_dense(rng, 11, 60), draw_dense(rng, 60, 700)
+    a, b = draw_dense(rng, 11, 60), draw_dense(rng, 60, 700)
     plan = min(sddmm_plans(as_sddmm(s, a, b), CONFIG), key=lambda plan: plan.cycles)
     blocks = {(tile.n_start, tile.k_start) for tile in plan.tiles()}
     assert len(blocks) > 3 and {n for n, _ in blocks} != {0}
@@ -177,7 +177,8 @@ def test_values_of_one_are_not_read(device: Device) -> None:
 
 
 @pytest.mark.verilator
-@pytest.mark.parametrize("what, code", [("index", ErrorCode.COLUMN_INDEX), ("pointer", ErrorCode.ROW_POINTER)])
+@pytest.mark.parametrize("what, code", [
+    ("index", ErrorCode.COLUMN_INDEX), ("pointer", ErrorCode.ROW_POINTER)])
 def test_malformed_rows_of_s_are_faults_and_the_next_job_runs(
         device: Device, monkeypatch: pytest.MonkeyPatch, what: str, code: ErrorCode) -> None:
     from zerolane import device as module
@@ -208,8 +209,9 @@ def test_malformed_rows_of_s_are_faults_and_the_next_job_runs(
 @pytest.mark.verilator
 @pytest.mark.parametrize("field, change, code", [
     ("x_values", 1 << 24, ErrorCode.OUTSIDE), ("a_stride", 1 << 24, ErrorCode.OUTSIDE),
-    ("c_address", 0, ErrorCode.OUTSIDE), ("group_log2", 1, ErrorCode.FIELD), ("row_bias", 1, ErrorCode.FIELD),
-    ("b_format", 1, ErrorCode.FIELD), ("a_nnz", 0, ErrorCode.FIELD), ("a_format", 0, ErrorCode.FIELD)])
+    ("c_address", 0, ErrorCode.OUTSIDE), ("group_log2", 1, ErrorCode.FIELD),
+    ("row_bias", 1, ErrorCode.FIELD), ("slice_words", 4, ErrorCode.FIELD), ("b_format", 1, ErrorCode.FIELD),
+    ("a_nnz", 0, ErrorCode.FIELD), ("a_format", 0, ErrorCode.FIELD)])
 def test_descriptors_that_cannot_be_are_refused_by_name(
         device: Device, monkeypatch: pytest.MonkeyPatch, field: str, change: int, code: ErrorCode) -> None:
     from zerolane import sddmm as module

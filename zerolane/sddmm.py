@@ -15,7 +15,7 @@ from hdl.layouts import AFormat, BFormat
 from .bound import Bound
 from .cost import Streamed, TileCost, beats_cycles, by_owner, schedule_cycles
 from .operands import INDEX16_COLUMNS, Operand, OperandError, as_operand
-from .plan import Plan, PlanError
+from .plan import Plan, PlanError, Tile
 from .runtime import Image, LayoutError, pack_descriptor
 
 __all__ = ["SddmmPlan", "SddmmProblem", "as_sddmm", "build_sddmm_image", "make_sddmm_plan", "sddmm_bound",
@@ -62,6 +62,10 @@ class SddmmPlan(Plan):
     In the terms of a product S streams, Bᵀ rests: `shape` is (M, N, K), `k_cuts` cut N and column blocks are
     blocks of K. Every descriptor adds to the same sums.
     """
+
+    def words_of(self, tile: Tile) -> int:
+        """Words of a slice of this tile: no more than it needs, as the array wants it."""
+        return _ceil(_ceil(tile.n_count, self.config.lanes), self.config.pes >> self.pk_log2)
 
     def label(self) -> str:
         owners, slices = 1 << self.pk_log2, self.config.pes >> self.pk_log2
@@ -178,7 +182,7 @@ def _costed(plan: SddmmPlan, problem: SddmmProblem) -> SddmmPlan:
     for number, tile in enumerate(tiles):
         counts = streamed.counts[tile.k_start:tile.k_start + tile.k_count]
         walk = by_owner(counts, plan.pk_log2).max(initial=0)
-        words = min(plan.slice_words, _ceil(tile.n_count, config.lanes))
+        words = plan.words_of(tile)
         splits = words > 1 and words % 2 and config.words_per_beat == 2
         row_beats = _ceil(tile.n_count, config.port_bytes) * (1.5 if splits else 1)
         moved = (problem.s_bytes + problem.s.shape[0] * tile.n_count
@@ -208,7 +212,7 @@ def build_sddmm_image(problem: SddmmProblem, plan: SddmmPlan, memory_bytes: int)
     group_bytes = plan.config.lanes * _SUM_BYTES
     common = {
         "opcode": Opcode.SDDMM, "a_format": AFormat.CSR16 if narrow else AFormat.CSR32,
-        "b_format": BFormat.DENSE, "whole": 1, "pk_log2": plan.pk_log2, "slice_words": plan.slice_words,
+        "b_format": BFormat.DENSE, "whole": 1, "pk_log2": plan.pk_log2,
         "rows": problem.s.shape[0], "a_nnz": entries, "a_first": first, "a_columns": columns,
         "a_pointers": image.put(matrix.indptr.astype(np.int32, copy=False)) + 4,
         "a_indices": image.put(matrix.indices.astype(np.uint16 if narrow else np.int32, copy=False)),
@@ -226,7 +230,7 @@ def build_sddmm_image(problem: SddmmProblem, plan: SddmmPlan, memory_bytes: int)
         earlier = {"accumulate": 1, "cin_address": scratch, "cin_stride": group_bytes} if number else {}
         content += pack_descriptor(common | output | earlier | {
             "k_start": tile.k_start, "k_count": tile.k_count,
-            "n_start": tile.n_start, "n_count": tile.n_count,
+            "n_start": tile.n_start, "n_count": tile.n_count, "slice_words": plan.words_of(tile),
             "b_values": b_address + tile.k_start * problem.inner + tile.n_start,
             "x_values": x_address + tile.n_start})
     image.pieces.append((image.descriptor_address, content))
