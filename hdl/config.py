@@ -141,7 +141,7 @@ class Config:
 
     @cached_property
     def row_words(self) -> int:
-        """Words of the buffer in which a PE keeps its slice of rows of A for SDDMM: two rows of any length at
+        """Words of the buffer in which a PE keeps its slice of rows of X for SDDMM: two rows of any length at
         least, beside what is on its way."""
         return max(64, 4 * self.acc_words)
 
@@ -273,6 +273,6 @@ PRESETS = MappingProxyType({
         Config(name="small", pes=4, lanes=4, port_bytes=8, tile_bytes=32 * 1024, beat_tokens=4, chains=1,
                scale_multipliers=4),
         Config(name="base"),
-        Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True),
+        Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, sddmm=True),
     )
 })

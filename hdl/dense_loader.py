@@ -35,7 +35,7 @@ class DenseLoader(wiring.Component):
     i_job : stream of TileJob; `format` and the fields of other formats are not looked at
     o_read_job : stream of SegmentJob, what must be read and come to `i`; none for an empty tile
     i : stream of Chunk(port_bytes)
-    o : stream of TileBeat (WORDS, PARTS; for rows of A ROWS), always ready
+    o : stream of TileBeat (WORDS, PARTS; for rows of X ROWS), always ready
     o_done : pulse, the job's last beat is out; a new job is taken from the next cycle on
     """
 
@@ -55,7 +55,7 @@ class DenseLoader(wiring.Component):
         self._busy = Signal()
         self._half = Signal()
         self._parts = Signal()                          # PARTS beats
-        self._rows_of_a = Signal()                      # ROWS beats
+        self._rows_of_x = Signal()                      # ROWS beats
         self._pk_log2 = Signal.like(self.i_job.p.pk_log2)
         self._low_mask = Signal(config.pe_bits)         # P_k - 1
         self._part_log2 = Signal.like(self.o.p.part_log2)
@@ -120,7 +120,7 @@ class DenseLoader(wiring.Component):
                 self._busy.eq(1),
                 self._half.eq(job.half),
                 self._parts.eq(parts),
-                self._rows_of_a.eq(job.rows if config.sddmm else 0),
+                self._rows_of_x.eq(job.rows if config.sddmm else 0),
                 self._pk_log2.eq(job.pk_log2),
                 self._low_mask.eq((1 << job.pk_log2) - 1),
                 self._part_log2.eq(part_log2),
@@ -246,7 +246,7 @@ class DenseLoader(wiring.Component):
         m.d.sync += [
             self.o.valid.eq(self._held),
             beat.kind.eq(Mux(self._parts, TileBeatKind.PARTS,
-                             Mux(self._rows_of_a, TileBeatKind.ROWS, TileBeatKind.WORDS))),
+                             Mux(self._rows_of_x, TileBeatKind.ROWS, TileBeatKind.WORDS))),
             beat.half.eq(self._half),
             beat.owner.eq(owner(self._k, self._pk_log2, pe_bits)),
             beat.enable.eq(self._send),

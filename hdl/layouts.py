@@ -195,7 +195,7 @@ class TileBeatKind(enum.Enum, shape=3):
     PARTS = 2    # dense, N <= V: rows of N' bytes, at most one for each PE
     SLOTS = 3    # packed: at most one nonzero a lane, all of one row and one slice
     ROW_END = 4  # packed: every PE that owns the row closes it in its table
-    ROWS = 5     # SDDMM: words of one row of A, for the row buffers of every owner
+    ROWS = 5     # SDDMM: words of one row of X, for the row buffers of every owner
 
 
 def TileBeat(config: Config) -> data.StructLayout:
@@ -215,7 +215,7 @@ def TileBeat(config: Config) -> data.StructLayout:
     SLOTS    owner, slice[0], slot_valid: for each lane a nonzero of one row of B, its value in byte `lane` of
              data, its accumulator word in byte V + `lane`.
     ROW_END  owner, address[0]: the row's place in the table, relative to the tile.
-    ROWS     as WORDS, but for half, owner, which do not count; addresses go on from row to row of A.
+    ROWS     as WORDS, but for half, owner, which do not count; addresses go on from row to row of X.
 
     Addresses are relative to the tile: the PE adds the half's base.
     """
@@ -357,7 +357,7 @@ def TileJob(config: Config) -> data.StructLayout:
         "group_log2": width_of(config.lane_bits + 1),
         "half": 1,
         "whole": 1,
-    } | ({"rows": 1} if config.sddmm else {}))      # rows of A for the row buffers, k_count of them
+    } | ({"rows": 1} if config.sddmm else {}))      # rows of X for the row buffers, k_count of them
 
 
 def CollectorJob(config: Config) -> data.StructLayout:

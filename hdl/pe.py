@@ -53,7 +53,7 @@ class ProcessingElement(wiring.Component):
     o_blocked : tokens or closes wait for room in the row queue
     o_fault : PACKED_OVERFLOW
     o_overflow : a sum wrapped
-    o_row_room : rows of A may come (only with `sddmm`), and as many beats as are on their way until the tile
+    o_row_room : rows of X may come (only with `sddmm`), and as many beats as are on their way until the tile
         loader sees that it fell
     """
 
@@ -86,7 +86,7 @@ class ProcessingElement(wiring.Component):
         m.d.comb += store.i_number.eq(self.i_number)
         self._place(m)
         if config.sddmm:
-            self._rows_of_a(m)
+            self._rows_of_x(m)
 
         # ---- tokens ----
         m.d.comb += [
@@ -125,7 +125,7 @@ class ProcessingElement(wiring.Component):
         # ---- rows ----
         m.d.comb += [
             row_queue.i_packed.eq(self.i_job.packed),
-            # What SDDMM sums up is one word of the result, whichever slice of A and B it comes from.
+            # What SDDMM sums up is one word of the result, whichever slice of X and B it comes from.
             row_queue.i_own_words.eq(Mux(self._sddmm, 1, self._own_words)),
             row_queue.i_first_word.eq(Mux(self._sddmm, 0, self._first_word)),
             row_queue.i_touched.eq(walker.o_touched),
@@ -138,8 +138,8 @@ class ProcessingElement(wiring.Component):
         ]
         return m
 
-    def _rows_of_a(self, m: Module) -> None:
-        """SDDMM: the buffer of rows of A, and who looks at the kind of job."""
+    def _rows_of_x(self, m: Module) -> None:
+        """SDDMM: the buffer of rows of X, and who looks at the kind of job."""
         config, walker, job = self._config, self._walker, self.i_job
         m.submodules.rows = self._rows = rows = RowBuffer(config)
         m.d.comb += [
@@ -233,7 +233,7 @@ class ProcessingElement(wiring.Component):
         self._drain(m, adds, sums)
 
     def _factors(self, m: Module, following) -> list[Signal]:
-        """What the lanes multiply by: the token's value, or each its value of the row of A."""
+        """What the lanes multiply by: the token's value, or each its value of the row of X."""
         factors = []
         for lane in range(self._config.lanes):
             factor = Signal(VALUE_BITS, name=f"factor{lane}", reset_less=True)

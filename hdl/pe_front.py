@@ -25,7 +25,7 @@ def PeOp(config: Config) -> data.StructLayout:
         "after": range(ROW_ENDS + 1),    # closes after the token
         "last": 1,                       # the job's last
     } | ({
-        # SDDMM: rows of A that end; what closes are groups of V entries, the token's entry is `position`.
+        # SDDMM: rows of X that end; what closes are groups of V entries, the token's entry is `position`.
         "rows_before": range(ROW_ENDS + 1),
         "rows_after": range(ROW_ENDS + 1),
     } if config.sddmm else {}))

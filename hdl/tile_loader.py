@@ -36,7 +36,7 @@ class TileLoader(wiring.Component):
     i_job : stream of TileJob
     o : stream of TileBeat, always ready
     o_done : pulse, the job's last beat is out
-    o_rows_done : the same, of a job of rows of A (only with `sddmm`)
+    o_rows_done : the same, of a job of rows of X (only with `sddmm`)
     i_row_room : their buffers take another beat, and what is on its way (only with `sddmm`)
     o_rows_waiting : such a job waits for memory (only with `sddmm`)
     o_idle : no job
@@ -96,7 +96,7 @@ class TileLoader(wiring.Component):
         return m
 
     def _rows_stage(self, m: Module, reader: SegmentReader, begins: Signal, done: Signal) -> Signal:
-        """Rows of A go the dense path, where a beat waits for room; 1 where one may go on."""
+        """Rows of X go the dense path, where a beat waits for room; 1 where one may go on."""
         rows, flows = Signal(), Signal()
         m.d.comb += [
             flows.eq(~rows | self.i_row_room),

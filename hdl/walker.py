@@ -63,9 +63,9 @@ class Walker(wiring.Component):
 
     Only with `sddmm`, for such jobs:
     i_sddmm : of the running job
-    i_there, i_far : see `hdl.row_buffer`; a token waits for its row of A
-    o_advance : so many rows of A are done with
-    o_index : word of the row of A that goes with the word that is issued
+    i_there, i_far : see `hdl.row_buffer`; a token waits for its row of X
+    o_advance : so many rows of X are done with
+    o_index : word of the row of X that goes with the word that is issued
     """
 
     def __init__(self, config: Config):
@@ -144,7 +144,7 @@ class Walker(wiring.Component):
         pending = Signal(range(MAX_CLOSES + 1))    # closes behind the last token
         closes = Signal(range(MAX_CLOSES + 1))
         touched, closing, done, last_done = Signal(), Signal(), Signal(), Signal()
-        waits, has_room = Signal(), Signal()       # for a row of A; closes have room
+        waits, has_room = Signal(), Signal()       # for a row of X; closes have room
         m.d.comb += [
             closes.eq(pending + Mux(self._valid, token.before, 0)),
             closing.eq(closes != 0),
@@ -162,7 +162,7 @@ class Walker(wiring.Component):
             m.d.comb += self.o_empties.eq(0)
         m.d.sync += self.o_blocked.eq(~has_room)
         if self._config.sddmm:
-            self._rows_of_a(m, waits, done)
+            self._rows_of_x(m, waits, done)
         with m.If(self._goes):
             m.d.sync += [
                 pending.eq(Mux(self._valid & done, token.after, 0)),
@@ -179,7 +179,7 @@ class Walker(wiring.Component):
         with m.If(self._op_moves):
             self._enter(m)
 
-    def _rows_of_a(self, m: Module, waits: Signal, done: Signal) -> None:
+    def _rows_of_x(self, m: Module, waits: Signal, done: Signal) -> None:
         """A token waits for its row; ends of rows behind a token and before the next one come together."""
         ends_after, ends_before = self._valid & done, self._op_valid & self._op_moves
         m.d.comb += [

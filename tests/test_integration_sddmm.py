@@ -218,8 +218,10 @@ def test_descriptors_that_cannot_be_are_refused_by_name(
 
     rng = np.random.default_rng(11)
     s, a, b = draw_places(rng, 20, 30, 0.4), draw_dense(rng, 20, 16), draw_dense(rng, 16, 30)
-    packed = module.pack_descriptor
-    monkeypatch.setattr(module, "pack_descriptor", lambda values: packed(values | {field: change}))
+    packed, changes = module.pack_descriptor, {field: change}
+    if field == "group_log2":
+        changes["pk_log2"] = CONFIG.pe_bits     # which it would go with in a product
+    monkeypatch.setattr(module, "pack_descriptor", lambda values: packed(values | changes))
     with pytest.raises(DeviceError) as caught:
         device.sddmm(s, a, b)
     assert caught.value.code is code

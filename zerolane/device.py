@@ -250,6 +250,9 @@ class Device:
             return sddmm_result(problem, np.zeros(problem.s.entries, np.int32))
         if plan is None:
             plan = make_sddmm_plan(problem, self.config)
+        elif plan.config != self.config:
+            raise DeviceError(f"the plan was made for configuration {plan.config.name!r}, "
+                              f"the device has {self.config.name!r}")
         image = build_sddmm_image(problem, plan, self._memory_limit())
         transport = self._transport_with(image.used_bytes)
         for address, content in image.pieces:

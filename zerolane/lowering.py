@@ -204,9 +204,9 @@ def _mttkrp(subscripts: Subscripts, operands: tuple[Any, ...]) -> Lowering:
     row = [letter for letter in letters if letter not in factors]
     if len(factors) != 2 or sorted(subscripts.output) != sorted([*row, *shared]):
         raise subscripts.refuse(
-            "of three operands the array knows MTTKRP, as 'ijk,jr,kr->ir'; other products of three have "
-            "int32 sums between them, which do not fit the int8 multipliers, or a mask (SDDMM), which it "
-            "cannot do yet: multiply two and scale the sums to int8 (Device.matmul), then the third")
+            "of three operands the array knows MTTKRP, as 'ijk,jr,kr->ir', and SDDMM, as 'ij,ik,kj->ij' with "
+            "a sparse 'ij'; other products of three have int32 sums between them, which do not fit the int8 "
+            "multipliers: multiply two and scale the sums to int8 (Device.matmul), then the third")
     column, = shared
     modes = [letter for letter in letters if letter in factors]
     matrices, host = [], []

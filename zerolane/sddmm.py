@@ -202,7 +202,11 @@ def _costed(plan: SddmmPlan, problem: SddmmProblem) -> SddmmPlan:
 
 
 def build_sddmm_image(problem: SddmmProblem, plan: SddmmPlan, memory_bytes: int) -> Image:
-    """Lay operands, sums and descriptors out in memory; LayoutError where they need more than there is."""
+    """Lay operands, sums and descriptors out in memory; LayoutError where they need more than there is,
+    PlanError if the plan is another product's."""
+    if plan.shape != (*problem.s.shape, problem.inner):
+        raise PlanError(f"the plan was made for M, N, K = {plan.shape}; these operands have "
+                        f"{(*problem.s.shape, problem.inner)}")
     entries, tiles = problem.s.entries, plan.tiles()
     image = Image(c_shape=(entries, 1), c_dtype=np.int32, descriptor_count=len(tiles))
     image.descriptor_address = image.place(len(tiles) * DESCRIPTOR_BYTES)
