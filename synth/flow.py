@@ -274,14 +274,16 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
 
 def _pins(target: Target) -> str:
     """Where the tool does not place pins itself."""
-    return "".join(f'IO_LOC "{port}" {pin};\n'
-                   for port, pin in zip(("clk", "rst", "i", "o"), target.pins, strict=bool(target.pins)))
+    line = 'LOCATE COMP "{}" SITE "{}";\n' if target.family == "ecp5" else 'IO_LOC "{}" {};\n'
+    return "".join(line.format(port, pin)
+                   for port, pin in zip(("clk", "rst", "i", "o"), target.pins, strict=False))
 
 
 def _place_arguments(request: Request, seed: int) -> list[str]:
     target = request.target
     outputs = {
-        "ecp5": ["--textcfg", "placed.config", "--lpf-allow-unconstrained", "--router", "router2"],
+        "ecp5": ["--textcfg", "placed.config", "--lpf", "pins",
+                 "--lpf-allow-unconstrained", "--router", "router2"],
         "ice40": ["--asc", "placed.asc", "--pcf-allow-unconstrained"],
         "gowin": ["--vopt", "cst=pins"],
     }[target.family]

@@ -37,7 +37,8 @@ class Target:
     place_options : of nextpnr, without speed grade
     synth_options : of Yosys's synth command
     freq_mhz : what place and route works towards where nothing is asked
-    pins : for clk, rst, i and o of `Fence`, where the tool does not choose pins itself
+    pins : for clk, rst, i and o of `Fence`, as many as the tool does not choose itself; clk has one from which
+        the clock's wires can be reached
     """
 
     name: str
@@ -62,7 +63,7 @@ class Target:
 def _ecp5(size: str, luts: int, dsps: int, brams: int) -> Target:
     return Target(f"ecp5-{size}", f"LFE5U-{size[:-1].upper()}F CABGA381", "ecp5", ("6", "7", "8"), "6",
                   Resources(luts, luts, dsps, brams), (f"--{size}", "--package", "CABGA381"),
-                  freq_mhz=100)
+                  freq_mhz=100, pins=("G2",))
 
 
 def _ice40(name: str, part: str, package: str, cells: int, dsps: int, brams: int, device: str) -> Target:
