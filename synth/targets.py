@@ -37,8 +37,8 @@ class Target:
     place_options : of nextpnr, without speed grade
     synth_options : of Yosys's synth command
     freq_mhz : what place and route works towards where nothing is asked
-    pins : for clk, rst, i and o of `Fence`, as many as the tool does not choose itself; clk has one from which
-        the clock's wires can be reached
+    pins : for clk, rst, i and o of `Fence`, as many as the tool does not choose itself; clk has one from
+        which the clock's wires can be reached
     """
 
     name: str
@@ -51,6 +51,11 @@ class Target:
     synth_options: tuple[str, ...] = ()
     freq_mhz: float = 0.0
     pins: tuple[str, ...] = ()
+
+    @property
+    def suffix(self) -> str:
+        """Of a bitstream's file."""
+        return {"ecp5": ".bit", "ice40": ".bin", "gowin": ".fs"}[self.family]
 
     def speed_options(self, speed: str) -> tuple[str, ...]:
         """What tells nextpnr the speed grade; TargetError for one that this part is not made in."""
