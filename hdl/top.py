@@ -61,10 +61,10 @@ class Top(wiring.Component):
         command, core, writer = CommandProcessor(config), Core(config), SegmentWriter(config)
         bursts = (DESCRIPTOR_BURSTS, *core.read_bursts)
         read_port, log = ReadPort(config, len(bursts)), BurstLog(config, bursts)
-        # The guard looks at an address in the cycle in which it passes: no reader waits for what it says.
-        reads = Skid(AxiAddress())
+        # The guard looks at an address in the cycle in which it passes: nobody behind waits for what it says.
+        reads, writes = Skid(AxiAddress()), Skid(AxiAddress())
         add_resettable(m, {"command": command, "core": core, "writer": writer, "read_port": read_port,
-                           "reads": reads, "log": log}, supervisor.o_reset, platform)
+                           "reads": reads, "writes": writes, "log": log}, supervisor.o_reset, platform)
 
         # ---- control ----
         connect(m, flipped(self.control), control.bus)
@@ -142,7 +142,8 @@ class Top(wiring.Component):
         ]
         connect(m, core.o_write_job, writer.i_job)
         connect(m, core.o_write, writer.i)
-        connect(m, writer.aw, guard.port.aw)
+        connect(m, writer.aw, writes.i)
+        connect(m, writes.o, guard.port.aw)
         connect(m, writer.w, guard.port.w)
         connect(m, guard.port.b, writer.b)
         connect(m, guard.memory, flipped(self.memory))
