@@ -6,6 +6,7 @@ from . import (
     collecting,
     commanding,
     control,
+    emitting,
     guarding,
     joining,
     lanes,
@@ -21,7 +22,7 @@ from .bench import Proof
 
 __all__ = ["PROOFS", "UNPROVEN", "chosen"]
 
-_FAMILIES = (queues, tokens, axi, guarding, control, reading, segments, collecting, chains, lanes, rows,
+_FAMILIES = (queues, tokens, axi, guarding, control, reading, segments, collecting, emitting, chains, lanes, rows,
              joining, skipping, commanding, offers)
 PROOFS: tuple[Proof, ...] = tuple(proof for family in _FAMILIES for proof in family.PROOFS)
 
