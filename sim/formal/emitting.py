@@ -145,9 +145,9 @@ def _emitter_inside(b: Bench, plan, word: _Word, late) -> None:
                        == word.data.word_select(byte[:log2_exact(4 * lanes)], 8)))
 
 
-CLAIM = ("every byte of a word that the plan wants leaves once, in order, rows apart where they go to addresses "
-         "of their own; ends of rows and jobs are marked; a chunk comes at least every V cycles; the output is "
-         "stable")
+CLAIM = ("every byte of a word that the plan wants leaves once, in order, rows apart where they go to "
+         "addresses of their own; ends of rows and jobs are marked; a chunk comes at least every V cycles; "
+         "the output is stable")
 FAULT = Fault("the second chunk of a row is not counted", "second", lambda value, inside: Const(0), only=1)
 
 PROOFS = (

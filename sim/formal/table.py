@@ -7,10 +7,12 @@ from . import (
     commanding,
     control,
     emitting,
+    finishing,
     guarding,
     joining,
     lanes,
     offers,
+    pointing,
     queues,
     reading,
     rows,
@@ -22,8 +24,8 @@ from .bench import Proof
 
 __all__ = ["PROOFS", "UNPROVEN", "chosen"]
 
-_FAMILIES = (queues, tokens, axi, guarding, control, reading, segments, collecting, emitting, chains, lanes, rows,
-             joining, skipping, commanding, offers)
+_FAMILIES = (queues, tokens, axi, guarding, control, reading, segments, collecting, finishing, emitting,
+             chains, lanes, rows, joining, pointing, skipping, commanding, offers)
 PROOFS: tuple[Proof, ...] = tuple(proof for family in _FAMILIES for proof in family.PROOFS)
 
 
@@ -33,7 +35,6 @@ UNPROVEN = {
     "BurstLog": "keeps addresses for error reports",
     "ChoiceSubtractor": _ARITHMETIC,
     "Collector": _PARTS,
-    "CollectorControl": "its jobs' stability rests on their takers' order",
     "CollectorPath": _PARTS,
     "Core": _PARTS,
     "CsrOut": _PARTS,
