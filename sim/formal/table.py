@@ -12,6 +12,7 @@ from . import (
     joining,
     lanes,
     offers,
+    packing,
     pointing,
     queues,
     reading,
@@ -25,7 +26,7 @@ from .bench import Proof
 __all__ = ["PROOFS", "UNPROVEN", "chosen"]
 
 _FAMILIES = (queues, tokens, axi, guarding, control, reading, segments, collecting, finishing, emitting,
-             chains, lanes, rows, joining, pointing, skipping, commanding, offers)
+             chains, lanes, rows, joining, packing, pointing, skipping, commanding, offers)
 PROOFS: tuple[Proof, ...] = tuple(proof for family in _FAMILIES for proof in family.PROOFS)
 
 
