@@ -52,8 +52,8 @@ UNPROVEN = {
     "Scaler": _ARITHMETIC,
     "SharedBuffer": "its readers' promise to stay ready is theirs to keep",
     "TileBus": "a register for every field, and an exchange of words that the tests of `LaneStore` read back",
-    "TileLoader": "connects blocks that have proofs; idle means no job: what a tile with wrong row pointers has "
-                  "left over is read and dropped later, and the memory guard counts it",
+    "TileLoader": "connects blocks that have proofs; idle means no job: what a tile with wrong row pointers "
+                  "has left over is read and dropped later, and the memory guard counts it",
     "Walker": "part of `skipping`",
     "WideSelect": _ARITHMETIC,
 }
