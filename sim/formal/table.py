@@ -20,6 +20,7 @@ from . import (
     rows,
     segments,
     skipping,
+    spooling,
     tokens,
 )
 from .bench import Proof
@@ -27,7 +28,8 @@ from .bench import Proof
 __all__ = ["PROOFS", "UNPROVEN", "chosen"]
 
 _FAMILIES = (queues, tokens, axi, guarding, control, reading, fetching, segments, collecting, finishing,
-             emitting, chains, lanes, rows, joining, packing, pointing, skipping, commanding, offers)
+             emitting, chains, lanes, rows, joining, packing, pointing, skipping,
+             spooling, commanding, offers)
 PROOFS: tuple[Proof, ...] = tuple(proof for family in _FAMILIES for proof in family.PROOFS)
 
 
