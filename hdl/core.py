@@ -160,7 +160,8 @@ class Core(wiring.Component):
         for chain in range(config.chains):
             upstream = elements[-1].o[chain]
             for number in reversed(range(config.pes - 1)):
-                cuts = number % config.chain_cut_stages == config.chain_cut_stages - 1
+                # The first one keeps the collector's ready from the PEs.
+                cuts = number % config.chain_cut_stages == 0
                 stage = ChainStage(config, cuts=cuts)
                 add_shared(m, f"chain{chain}_stage{number}", stage,
                            "chain_stage_cut" if cuts else "chain_stage", platform)

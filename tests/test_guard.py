@@ -83,10 +83,9 @@ class Ports:
                 assert now.get(name) == payload, f"{name} did not hold"
             if cycle >= close_at:
                 assert now.keys() & {"ar", "aw"} <= shown.keys(), "a new address after closing"
-            if ctx.get(dut.o_quiet):
+            if cycle >= close_at and ctx.get(dut.o_quiet):
                 assert not now and not reading and len(passed["aw"]) == written == acknowledged
-                if cycle >= close_at and self.quiet_at is None:
-                    self.quiet_at = cycle
+                self.quiet_at = cycle if self.quiet_at is None else self.quiet_at
             assert self.quiet_at is None or ctx.get(dut.o_quiet)
             assert "w" not in now or written < len(passed["aw"]) + ("aw" in now), "data before its address"
             for name, queue in to_offer.items():
@@ -164,7 +163,7 @@ def test_what_is_held_back_is_told(name: str, channel: str) -> None:
                                          (range_of(name).stop - 64, 3, 0), (range_of(name).stop - 64, 4, 1)):
             ctx.set(stream.payload, {"id": 5, "address": address, "length": length})
             ctx.set(stream.valid, 1)
-            await ctx.tick()
+            await ctx.tick().repeat(2)
             blocked = as_python(ctx.get(dut.o_blocked))
             assert (blocked[name], blocked["read"] + blocked["write"]) == (outside, outside)
             if outside:
