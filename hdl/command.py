@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .axi import ID_BITS
 from .config import ADDRESS_BITS, Config, log2_exact
-from .descriptor import DESCRIPTOR_BYTES, Opcode
+from .descriptor import DESCRIPTOR_BYTES, Opcode, is_sddmm
 from .descriptor_check import NOT_A_FIELD, DescriptorCheck, TileShape, shape_of
 from .descriptor_reader import DescriptorReader
 from .extent_check import ExtentCheck
@@ -231,7 +231,7 @@ class CommandProcessor(wiring.Component):
                 *(self._tile[name].eq(value) for name, value in shape_of(self._head).items()),
             ]
             if self._config.sddmm:
-                m.d.sync += self._rows_due.eq(self._head.opcode == Opcode.SDDMM)
+                m.d.sync += self._rows_due.eq(is_sddmm(self._head.opcode))
         self._checked = checked
 
     def _sddmm_jobs(self, m: Module) -> None:
@@ -239,9 +239,9 @@ class CommandProcessor(wiring.Component):
         config, head, tile = self._config, self._head, self.o_tile_job.payload
         collector, fetch, sddmm = self.o_collector_job.payload, self.o_fetch_job.payload, Signal()
         m.d.comb += [
-            sddmm.eq(head.opcode == Opcode.SDDMM),
+            sddmm.eq(is_sddmm(head.opcode)),
             fetch.sddmm.eq(sddmm),
-            fetch.pattern.eq(sddmm & head.pattern),
+            fetch.pattern.eq(head.opcode == Opcode.SDDMM_PATTERN),
         ]
         with m.If(sddmm):
             m.d.comb += [collector.rows.eq(head.a_nnz), collector.n_count.eq(1),

@@ -2,17 +2,24 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import unsigned
+from amaranth.hdl import Value, unsigned
 from amaranth.lib import data, enum
 
-__all__ = ["DESCRIPTOR_BYTES", "DESCRIPTOR_FIELDS", "Descriptor", "Field", "Opcode", "field_number"]
+__all__ = ["DESCRIPTOR_BYTES", "DESCRIPTOR_FIELDS", "Descriptor", "Field", "Opcode", "field_number",
+           "is_sddmm"]
 
 DESCRIPTOR_BYTES = 128
 
 
 class Opcode(enum.Enum, shape=8):
     MATMUL = 1
-    SDDMM = 2   # A is CSR and names the samples; X·Bᵀ is sampled, rows of X and of B as long as a tile's
+    SDDMM = 2           # A is CSR and names the samples; X·Bᵀ is sampled, B being the tile
+    SDDMM_PATTERN = 3   # the same; every value of A is 1, none is read
+
+
+def is_sddmm(opcode: Value) -> Value:
+    """One of the two that sample."""
+    return (opcode == Opcode.SDDMM) | (opcode == Opcode.SDDMM_PATTERN)
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,6 @@ DESCRIPTOR_FIELDS = (
     Field("c_capacity", 29, 0, 32, "CSR: entries that there is room for; more end the job with OUTPUT_FULL"),
     Field("x_values", 30, 0, 32, "SDDMM: address of X[0, n_start], the dense operand of A's rows; a_stride "
                                  "bytes from row to row"),
-    Field("pattern", 26, 16, 1, "SDDMM: every value of A is 1, none is read"),
 )
 
 

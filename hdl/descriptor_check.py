@@ -1,11 +1,11 @@
 """What a configuration refuses to do, decided before any data moves."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import Config, log2_exact, width_of
-from .descriptor import Descriptor, Opcode, field_number
+from .descriptor import Descriptor, Opcode, field_number, is_sddmm
 from .layouts import INDEX_BYTES, POINTER_BYTES, SUM_BYTES, AFormat, BFormat
 from .registers import ErrorCode
 
@@ -94,7 +94,7 @@ class DescriptorCheck(wiring.Component):
         """Features that are not built, and settings that exclude each other."""
         config, i = self._config, self.i
         return [
-            ("opcode", (i.opcode != Opcode.MATMUL) & ((i.opcode != Opcode.SDDMM) | (not config.sddmm))),
+            ("opcode", (i.opcode != Opcode.MATMUL) & ~(is_sddmm(i.opcode) if config.sddmm else Const(0))),
             ("a_format", i.a_format > AFormat.CSR32),
             ("b_format", (i.b_format != BFormat.DENSE) & (not config.compressed_b)),
             ("half", i.whole & i.half),
@@ -119,7 +119,7 @@ class DescriptorCheck(wiring.Component):
         i = self.i
         if not self._config.sddmm:
             return []
-        sddmm = i.opcode == Opcode.SDDMM
+        sddmm = is_sddmm(i.opcode)
         return [
             ("a_format", sddmm & (i.a_format == AFormat.DENSE)),
             ("b_format", sddmm & (i.b_format != BFormat.DENSE)),
@@ -167,7 +167,7 @@ class DescriptorCheck(wiring.Component):
             # A row buffer counts on rows that are as long as their slices make them.
             step = Signal(range(config.pes + 1))
             m.d.comb += step.eq(1 << (config.pe_bits - i.pk_log2)[:width_of(config.pe_bits + 1)])
-            longest = [("slice_words", (i.opcode == Opcode.SDDMM) & (words + step <= capacity))]
+            longest = [("slice_words", is_sddmm(i.opcode) & (words + step <= capacity))]
         return [
             *longest,
             ("pk_log2", i.pk_log2 > config.pe_bits),

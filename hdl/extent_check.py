@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from .adders import MaskedAdder
 from .config import ADDRESS_BITS, Config, width_of
-from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Descriptor, Opcode, field_number
+from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Descriptor, Opcode, field_number, is_sddmm
 from .guard import BLOCK_BITS, Window, Windows
 from .layouts import AFormat, BFormat
 from .registers import ErrorCode
@@ -149,7 +149,8 @@ class ExtentCheck(wiring.Component):
         ]
         unit = _units(config).index
         # SDDMM's result is one vector with an element for each entry of A.
-        sddmm = (i.opcode == Opcode.SDDMM) if config.sddmm else Const(0)
+        sddmm = is_sddmm(i.opcode) if config.sddmm else Const(0)
+        reads_values = (i.opcode != Opcode.SDDMM_PATTERN) if config.sddmm else Const(1)
         per_row = Mux(sddmm, unit("a_nnz"), unit("n_count"))
         dense_c: Any = ~i.out_csr if config.csr_out else 1
         arrays = [
@@ -157,7 +158,7 @@ class ExtentCheck(wiring.Component):
             _Array("a_indices", "a_nnz", unit("a_nnz"), shift=Mux(i.a_format == AFormat.CSR32, 2, 1),
                    used=sparse_a, possible=sparse_a),
             _Array("a_values", "a_nnz", Mux(sparse_a, unit("a_nnz"), unit("k_count")), counted=~sparse_a,
-                   used=~(sddmm & i.pattern)),
+                   used=reads_values),
         ]
         if config.compressed_b:
             arrays += [

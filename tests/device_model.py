@@ -12,6 +12,8 @@ from sim.transport import Transport
 
 __all__ = ["DeviceModel"]
 
+SAMPLES = (Opcode.SDDMM.value, Opcode.SDDMM_PATTERN.value)
+
 
 class DeviceModel(Transport):
     """A Transport to an array that takes no time.
@@ -106,7 +108,7 @@ class DeviceModel(Transport):
             self.descriptors.append({
                 field.name: int(words[field.word]) >> field.offset & ((1 << field.bits) - 1)
                 for field in DESCRIPTOR_FIELDS})
-            run = self._sddmm if self.descriptors[-1]["opcode"] == Opcode.SDDMM.value else self._product
+            run = self._sddmm if self.descriptors[-1]["opcode"] in SAMPLES else self._product
             run(self.descriptors[-1])
         self._registers |= {set_register["STATUS"]: 0b010, set_register["COMPLETED"]: count,
                             set_register["ERROR"]: ErrorCode.NONE, set_register["CYCLES"]: 1000}
@@ -135,7 +137,7 @@ class DeviceModel(Transport):
         ends = self._values(d["a_pointers"], d["rows"], "<i4").astype(np.int64) - d["a_first"]
         rows = np.searchsorted(ends, np.arange(d["a_nnz"]), side="right")
         columns = self._values(d["a_indices"], d["a_nnz"], "<i4" if wide else "<u2").astype(np.int64)
-        values = (np.ones(d["a_nnz"], np.int64) if d["pattern"] else
+        values = (np.ones(d["a_nnz"], np.int64) if d["opcode"] == Opcode.SDDMM_PATTERN.value else
                   self._values(d["a_values"], d["a_nnz"], "i1").astype(np.int64))
         local = columns - d["k_start"]
         inside = (local >= 0) & (local < d["k_count"])
@@ -146,7 +148,7 @@ class DeviceModel(Transport):
     def _check(self, d: dict[str, int]) -> None:
         config = self.config
         packed, slices = d["b_format"] != BFormat.DENSE.value, config.pes >> d["pk_log2"]
-        assert d["opcode"] in (Opcode.MATMUL.value, Opcode.SDDMM.value)
+        assert d["opcode"] in (Opcode.MATMUL.value, *SAMPLES)
         assert d["rows"] > 0 and d["n_count"] > 0 and 0 < d["slice_words"] <= config.acc_words
         assert not d["reuse_tile"] and not (d["whole"] and d["half"])
         assert d["pk_log2"] <= config.pe_bits and d["group_log2"] <= config.lane_bits

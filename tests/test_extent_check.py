@@ -12,7 +12,7 @@ from hdl.emit import emit_verilog
 from hdl.extent_check import ExtentCheck
 from hdl.registers import ErrorCode
 from sim.models.command import good
-from sim.models.extents import extent_error, extents
+from sim.models.extents import SAMPLES, extent_error, extents
 from tests.harness import as_python
 
 EVERYWHERE = {"read": (0, 0xFFFFFFFF), "write": (0, 0xFFFFFFFF)}
@@ -82,9 +82,9 @@ def drawn(config: Config, rng: random.Random) -> tuple[dict[str, int], dict]:
              whole=rng.randrange(2))
     d |= rng.choice([{}, {"out_raw": 1}, {"out_int8": 1}])
     if config.sddmm and rng.random() < 0.3:
-        d |= {"opcode": Opcode.SDDMM.value, "a_format": rng.choice([1, 2]), "b_format": 0, "row_bias": 0,
-              "row_scale": 0, "a_nnz": rng.choice([1, 33, 1000]), "pattern": rng.randrange(2)}
-    sddmm = d["opcode"] == Opcode.SDDMM.value
+        d |= {"opcode": rng.choice(SAMPLES), "a_format": rng.choice([1, 2]), "b_format": 0, "row_bias": 0,
+              "row_scale": 0, "a_nnz": rng.choice([1, 33, 1000])}
+    sddmm = d["opcode"] in SAMPLES
     if config.csr_out and not sddmm and rng.random() < 0.4 and not d["out_raw"]:
         d |= {"out_csr": 1, "csr_index32": rng.randrange(2), "accumulate": 0, "row_bias": 0,
               "c_capacity": rng.choice([0, 1, 50, 20_000, 0xFFFFFFFF])}

@@ -215,12 +215,13 @@ def build_sddmm_image(problem: SddmmProblem, plan: SddmmPlan, memory_bytes: int)
     first = int(matrix.indptr[0])
     group_bytes = plan.config.lanes * _SUM_BYTES
     common = {
-        "opcode": Opcode.SDDMM, "a_format": AFormat.CSR16 if narrow else AFormat.CSR32,
+        "opcode": Opcode.SDDMM_PATTERN if problem.pattern else Opcode.SDDMM,
+        "a_format": AFormat.CSR16 if narrow else AFormat.CSR32,
         "b_format": BFormat.DENSE, "whole": 1, "pk_log2": plan.pk_log2,
         "rows": problem.s.shape[0], "a_nnz": entries, "a_first": first, "a_columns": columns,
         "a_pointers": image.put(matrix.indptr.astype(np.int32, copy=False)) + 4,
         "a_indices": image.put(matrix.indices.astype(np.uint16 if narrow else np.int32, copy=False)),
-        "a_values": 0 if problem.pattern else image.put(matrix.data), "pattern": problem.pattern,
+        "a_values": 0 if problem.pattern else image.put(matrix.data),
         "a_stride": problem.inner, "b_stride": problem.inner,
     }
     x_address, b_address = image.put(problem.a.stored), image.put(problem.bt.stored)

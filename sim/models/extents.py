@@ -7,10 +7,12 @@ from hdl.config import Config
 from hdl.descriptor import Opcode
 from hdl.registers import ErrorCode
 
-__all__ = ["Extent", "extent_error", "extents", "field_error"]
+__all__ = ["SAMPLES", "Extent", "extent_error", "extents", "field_error"]
 
 Descriptor = Mapping[str, int]
 Windows = Mapping[str, tuple[int, int]]
+
+SAMPLES = (Opcode.SDDMM.value, Opcode.SDDMM_PATTERN.value)
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,12 @@ def extents(config: Config, d: Descriptor) -> list[Extent]:
     """Every array that a descriptor with good fields uses, in the order of the fields."""
     result = []
     rows, k_count, n_count = d["rows"], d["k_count"], d["n_count"]
-    sddmm = d["opcode"] == Opcode.SDDMM.value
+    sddmm = d["opcode"] in SAMPLES
     if d["a_format"]:
         result += [
             Extent("a_pointers", d["a_pointers"], 4 * rows),
             Extent("a_indices", d["a_indices"], (4 if d["a_format"] == 2 else 2) * d["a_nnz"]),
-            Extent("a_values", d["a_values"], 0 if sddmm and d["pattern"] else d["a_nnz"])]
+            Extent("a_values", d["a_values"], 0 if d["opcode"] == Opcode.SDDMM_PATTERN.value else d["a_nnz"])]
     else:
         result.append(Extent("a_values", d["a_values"], k_count, rows, d["a_stride"]))
     if not d["reuse_tile"] and k_count:
@@ -118,7 +120,7 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
     room = d["slice_words"] * (config.pes >> d["pk_log2"])
     sliced = d["pk_log2"] != config.pe_bits
     table = (config.table_rows if d["whole"] else config.table_rows // 2) << d["pk_log2"]
-    sddmm = config.sddmm and d["opcode"] == Opcode.SDDMM.value
+    sddmm = config.sddmm and d["opcode"] in SAMPLES
     if d["opcode"] != Opcode.MATMUL.value and not sddmm:
         return ErrorCode.OPCODE, "opcode"
     bad = {
