@@ -3,7 +3,7 @@
 from amaranth.hdl import signed
 from amaranth.lib import data
 
-from .config import ACC_BITS, Config, width_of
+from .config import ACC_BITS, WHOLE_INDEX_BITS, Config, width_of
 from .layouts import ScaleWord
 
 __all__ = ["CollectorPlan", "DenseWord", "LaneWord", "PairBeat", "ParameterRecord", "PointerBeat",
@@ -39,6 +39,7 @@ def CollectorPlan(config: Config) -> data.StructLayout:
         "by_element": 1,  # separate, and a row's lanes are less than the port
         "wide": 1,        # separate, and they are twice the port
         **({"csr": 1, "last_lanes": config.lanes} if config.csr_out else {}),  # lanes of a row's last word
+        **({"elementwise": 1} if config.elementwise else {}),   # words come from the merger
     })
 
 
@@ -76,13 +77,15 @@ def SparseTag(config: Config) -> data.StructLayout:
         "word": config.word_bits,
         "row_last": 1,
         "job_last": 1,
+        # Elementwise: the columns of the first lanes, whatever the word's number is.
+        **({"columns": data.ArrayLayout(WHOLE_INDEX_BITS, config.merge_lanes)} if config.elementwise else {}),
     })
 
 
 def PairBeat(config: Config) -> data.StructLayout:
     """Entries of a CSR result in order; all beats of a job but its last are full."""
     return data.StructLayout({
-        "columns": data.ArrayLayout(config.column_bits, config.pair_lanes),
+        "columns": data.ArrayLayout(config.entry_column_bits, config.pair_lanes),
         "values": data.ArrayLayout(ACC_BITS, config.pair_lanes),   # int8 is extended by its sign
         "count": width_of(config.pair_lanes + 1),
     })

@@ -9,6 +9,7 @@ __all__ = ["PRESETS", "Config", "ConfigError", "log2_exact", "width_of"]
 VALUE_BITS = 8
 ACC_BITS = 32
 ADDRESS_BITS = 32
+WHOLE_INDEX_BITS = 32
 AXI_PAGE_BYTES = 4096
 MAX_BURST_BEATS = 16
 
@@ -71,6 +72,8 @@ class Config:
         Rows of B a PE can hold packed, both halves. Unused without `compressed_b`.
     csr_out : bool
         Build the collector's way to results in CSR.
+    elementwise : bool
+        Build the merger of two sparse matrices; needs `csr_out` and `compressed_b`.
     """
 
     name: str = "base"
@@ -90,6 +93,7 @@ class Config:
     scale_multipliers: int = 8
     table_rows: int = 512
     csr_out: bool = False
+    elementwise: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -112,6 +116,8 @@ class Config:
             self._refuse("beat_tokens", f"at most half of port_bytes, {self.port_bytes // 2}")
         if self.scale_multipliers not in (0, 1, self.lanes):
             self._refuse("scale_multipliers", f"0, 1 or lanes, {self.lanes}")
+        if self.elementwise and not (self.csr_out and self.compressed_b):
+            self._refuse("elementwise", "False without csr_out and compressed_b")
         if self.lane_values < 2 * self.acc_words:
             self._refuse("tile_bytes", f"at least {2 * self.acc_words * self.pes * self.lanes}, "
                                        "two rows of a full slice in every lane")
@@ -165,9 +171,19 @@ class Config:
         return max(1, self.port_bytes // (ACC_BITS // 8))
 
     @cached_property
+    def merge_lanes(self) -> int:
+        """Entries of two matrices, together, that are merged in a cycle."""
+        return max(2, self.pair_lanes)
+
+    @cached_property
     def column_bits(self) -> int:
         """Index of a column in a block of C."""
         return width_of(self.max_block_columns)
+
+    @cached_property
+    def entry_column_bits(self) -> int:
+        """Index of a column of a CSR result; elementwise results have no blocks."""
+        return WHOLE_INDEX_BITS if self.elementwise else self.column_bits
 
     @cached_property
     def tile_readers(self) -> int:
@@ -233,6 +249,11 @@ class Config:
         return max(width_of(self.tile_bytes), width_of(self.pes * self.acc_words * self.lanes))
 
     @cached_property
+    def fetch_index_bits(self) -> int:
+        """A column index as a fetch unit gives it: within a tile, or, elementwise, of a whole matrix."""
+        return WHOLE_INDEX_BITS if self.elementwise else self.index_bits
+
+    @cached_property
     def max_block_columns(self) -> int:
         """Columns of C that one pass can make, with P_n = P."""
         return self.pes * self.acc_words * self.lanes
@@ -254,7 +275,7 @@ PRESETS = MappingProxyType({
                scale_multipliers=1),
         Config(name="small", pes=4, lanes=4, port_bytes=8, tile_bytes=32 * 1024, beat_tokens=4, chains=1,
                scale_multipliers=4),
-        Config(name="base"),
-        Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True),
+        Config(name="base", csr_out=True, elementwise=True),
+        Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, elementwise=True),
     )
 })

@@ -1,4 +1,5 @@
-"""The job descriptor: 32 little-endian 32-bit words in memory, one matrix product of one tile each."""
+"""The job descriptor: 32 little-endian 32-bit words in memory, one matrix product of one tile each, or one
+elementwise operation."""
 
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ DESCRIPTOR_BYTES = 128
 
 class Opcode(enum.Enum, shape=8):
     MATMUL = 1
+    ELEMENTWISE = 2   # C = A op B in CSR; B is not loaded but merged with A
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ DESCRIPTOR_FIELDS = (
     Field("pk_log2", 0, 24, 4, "P_k = 1 << pk_log2"),
     Field("group_log2", 0, 28, 4, "rows of C in a word, as a power of two: V / N' for N <= V, else 0"),
     Field("rows", 1, 0, 32, "M, rows of A and of C"),
-    Field("k_start", 2, 0, 32, "first column of A (row of B) in this tile"),
-    Field("k_count", 3, 0, 32, "columns of A (rows of B) in this tile"),
+    Field("k_start", 2, 0, 32, "first column of A (row of B) in this tile; elementwise: 0"),
+    Field("k_count", 3, 0, 32, "columns of A (rows of B) in this tile; elementwise: columns of A"),
     Field("n_start", 4, 0, 32, "first column of B in this block (used by packed formats)"),
-    Field("n_count", 5, 0, 32, "columns of B in this block"),
+    Field("n_count", 5, 0, 32, "columns of B in this block; elementwise: of B, 0 where a dense B has none"),
     Field("a_pointers", 6, 0, 32, "CSR: address of indptr[1], A's second row pointer"),
     Field("a_indices", 7, 0, 32, "CSR: address of A's first column index"),
     Field("a_values", 8, 0, 32, "CSR: address of A's first value; dense: of A[0, k_start]"),
@@ -74,6 +76,7 @@ DESCRIPTOR_FIELDS = (
     Field("c_indices", 27, 0, 32, "CSR: address of C's first column index"),
     Field("c_pointers", 28, 0, 32, "CSR: address of C's rows + 1 row pointers; the first one is 0"),
     Field("c_capacity", 29, 0, 32, "CSR: entries that there is room for; more end the job with OUTPUT_FULL"),
+    Field("operation", 26, 16, 2, "elementwise: Operation"),
 )
 
 

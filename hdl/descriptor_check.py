@@ -1,5 +1,7 @@
 """What a configuration refuses to do, decided before any data moves."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -77,7 +79,13 @@ class DescriptorCheck(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        conditions = [*self._csr(), *self._formats(), *self._sizes(m), *self._grid(m), *self._alignment(m)]
+        conditions = [*self._formats(), *self._csr(), *self._alignment(m)]
+        of_products = [*self._tiles(), *self._sizes(m), *self._grid(m)]
+        if self._config.elementwise:
+            conditions += [*self._elementwise(),
+                           *((name, bad & ~self._is_elementwise()) for name, bad in of_products)]
+        else:
+            conditions += of_products
         # In the order of the descriptor's fields, so that the first one is named.
         conditions.sort(key=lambda condition: field_number(condition[0]))
         flags = Signal(len(conditions))
@@ -92,14 +100,35 @@ class DescriptorCheck(wiring.Component):
     def _formats(self) -> list[tuple[str, Value]]:
         """Features that are not built, and settings that exclude each other."""
         config, i = self._config, self.i
+        known = i.opcode == Opcode.MATMUL
         return [
-            ("opcode", i.opcode != Opcode.MATMUL),
+            ("opcode", ~(known | self._is_elementwise() if config.elementwise else known)),
             ("a_format", i.a_format > AFormat.CSR32),
-            ("b_format", (i.b_format != BFormat.DENSE) & (not config.compressed_b)),
-            ("half", i.whole & i.half),
-            ("reuse_tile", i.reuse_tile & ~(self.i_tile.present & has_shape(self.i_tile, i))),
+            ("rows", i.rows == 0),
             ("out_int8", i.out_int8 & (config.scale_multipliers == 0)),
             ("out_raw", i.out_int8 & i.out_raw),
+        ]
+
+    def _is_elementwise(self) -> Value:
+        return self.i.opcode == Opcode.ELEMENTWISE
+
+    def _elementwise(self) -> list[tuple[str, Value]]:
+        """Whole matrices, B of a format that its fetch unit reads, CSR out."""
+        i, mine = self.i, self._is_elementwise()
+        return [
+            ("b_format", mine & (i.b_format == BFormat.DENSE)),
+            ("reuse_tile", mine & i.reuse_tile),
+            ("out_csr", mine & ~i.out_csr),
+            ("k_start", mine & (i.k_start != 0)),
+        ]
+
+    def _tiles(self) -> list[tuple[str, Value]]:
+        """What tile a product rests, and where."""
+        i = self.i
+        return [
+            ("b_format", (i.b_format != BFormat.DENSE) & (not self._config.compressed_b)),
+            ("half", i.whole & i.half),
+            ("reuse_tile", i.reuse_tile & ~(self.i_tile.present & has_shape(self.i_tile, i))),
         ]
 
     def _csr(self) -> list[tuple[str, Value]]:
@@ -117,7 +146,6 @@ class DescriptorCheck(wiring.Component):
         """Numbers of rows and columns by themselves."""
         config, i = self._config, self.i
         sizes = [
-            ("rows", i.rows == 0),
             # Every row takes a byte of tile memory or more; none at all is fine.
             ("k_count", i.k_count > config.tile_bytes),
             ("n_count", i.n_count == 0),
@@ -162,10 +190,11 @@ class DescriptorCheck(wiring.Component):
         """Addresses and strides of arrays that are used, which split an element's bytes."""
         config, i = self._config, self.i
         sparse_a, sparse_b = Signal(), Signal()
+        loads: Any = self._is_elementwise() if config.elementwise else 0   # whatever k_count is
         m.d.comb += [
             sparse_a.eq(i.a_format != AFormat.DENSE),
             sparse_b.eq(((i.b_format == BFormat.CSR16_PACKED) | (i.b_format == BFormat.CSR32_PACKED))
-                        & ~i.reuse_tile & (i.k_count != 0)),
+                        & ~i.reuse_tile & ((i.k_count != 0) | loads)),
         ]
         arrays = [
             ("a_pointers", sparse_a, POINTER_BYTES),

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from .adders import MaskedAdder
 from .config import ADDRESS_BITS, Config, width_of
-from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Descriptor, field_number
+from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Descriptor, Opcode, field_number
 from .guard import BLOCK_BITS, Window, Windows
 from .layouts import AFormat, BFormat
 from .registers import ErrorCode
@@ -33,7 +33,8 @@ def _units(config: Config) -> tuple[str, ...]:
 class _Array:
     """Rows of `units` << `shift` bytes, `stride` bytes apart, from the value of `name` on.
 
-    As many rows as the descriptor has, or, `of_k`, the tile; by groups of 1 << `grouped`.
+    As many rows as the descriptor has, or, `of_k`, the tile; by groups of 1 << `grouped`. Elementwise, B has as
+    many rows as A.
     """
 
     name: str          # the field that is to blame
@@ -44,7 +45,7 @@ class _Array:
     shift: Any = 0
     whole: Any = 0     # units are rounded up to whole words of sums; one word where rows share it
     counted: Any = 0   # otherwise there is one row
-    of_k: bool = False
+    of_k: Any = 0
     grouped: Any = 0
     stride: str = "a_stride"
     write: bool = False
@@ -137,14 +138,15 @@ class ExtentCheck(wiring.Component):
 
     def _arrays(self, m: Module) -> list[_Array]:
         config, i = self._config, self.i
-        sparse_a, sparse_b, loads = Signal(), Signal(), Signal()
+        sparse_a, sparse_b, loads, merges = Signal(), Signal(), Signal(), Signal()
         parameters = Signal(2)
         # Values that are too large are refused, whatever comes out here.
         group, split = i.group_log2[:width_of(config.lane_bits + 1)], i.pk_log2[:width_of(config.pe_bits + 1)]
         m.d.comb += [
             sparse_a.eq(i.a_format != AFormat.DENSE),
             sparse_b.eq((i.b_format == BFormat.CSR16_PACKED) | (i.b_format == BFormat.CSR32_PACKED)),
-            loads.eq(~i.reuse_tile & (i.k_count != 0)),
+            merges.eq((i.opcode == Opcode.ELEMENTWISE) if config.elementwise else 0),
+            loads.eq(~i.reuse_tile & ((i.k_count != 0) | merges)),
             parameters.eq(Cat(i.row_bias, i.row_scale)),
         ]
         unit = _units(config).index
@@ -157,12 +159,12 @@ class ExtentCheck(wiring.Component):
         ]
         if config.compressed_b:
             arrays += [
-                _Array("b_pointers", "b_pointers", unit("k_count"), shift=2, used=loads & sparse_b,
+                _Array("b_pointers", "b_pointers", Mux(merges, unit("rows"), unit("k_count")), shift=2, used=loads & sparse_b,
                        possible=sparse_b),
                 _Array("b_indices", "b_nnz", unit("b_nnz"), used=loads & sparse_b, possible=sparse_b,
                        shift=Mux(i.b_format == BFormat.CSR32_PACKED, 2, 1)),
                 _Array("b_values", "b_nnz", Mux(sparse_b, unit("b_nnz"), unit("n_count")), used=loads,
-                       counted=~sparse_b, of_k=True, stride="b_stride"),
+                       counted=~sparse_b, of_k=~merges, stride="b_stride"),
             ]
         else:
             arrays.append(_Array("b_values", "b_stride", unit("n_count"), used=loads, counted=1, of_k=True,

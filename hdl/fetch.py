@@ -152,9 +152,9 @@ class Fetch(wiring.Component):
         job = self.i_job.p
         is_dense, is_alone = Signal(), Signal()   # dense rows; no token chunk
         wanted, given = Signal(FETCH_READERS + 2), Signal(FETCH_READERS + 2)
-        row_chunks = Signal(self._config.index_bits + 1 - shift)   # of a dense row
+        row_chunks = Signal(self._config.fetch_index_bits + 1 - shift)   # of a dense row
         m.d.comb += [
-            row_chunks.eq((job.count[:self._config.index_bits + 1] + ((1 << shift) - 1)) >> shift),
+            row_chunks.eq((job.count[:self._config.fetch_index_bits + 1] + ((1 << shift) - 1)) >> shift),
             is_dense.eq(job.format == FetchFormat.DENSE),
             is_alone.eq(Mux(is_dense, job.count, job.nnz) == 0),
             wanted.eq(Mux(job.rows != 0, Cat(~is_dense, ~is_dense & ~is_alone, ~is_alone, ~is_alone, 1), 0)),

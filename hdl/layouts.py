@@ -4,10 +4,13 @@ The hardware, the runtime and the tests import these; nothing else states a widt
 All functions take the frozen `hdl.config.Config`.
 """
 
+from dataclasses import replace
+from typing import Any
+
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 
-from .config import ACC_BITS, ADDRESS_BITS, VALUE_BITS, Config, width_of
+from .config import ACC_BITS, ADDRESS_BITS, VALUE_BITS, WHOLE_INDEX_BITS, Config, width_of
 from .status import AT_WORK_BITS
 
 __all__ = [
@@ -24,6 +27,9 @@ __all__ = [
     "CsrFull",
     "CsrPlace",
     "FetchFormat",
+    "MergeJob",
+    "MergedWord",
+    "Operation",
     "PeBeat",
     "PeJob",
     "PeTileBeat",
@@ -34,6 +40,7 @@ __all__ = [
     "SegmentJob",
     "TileBeat",
     "TileBeatKind",
+    "TileRawBeat",
     "Token",
     "TokenBeat",
     "WriteJob",
@@ -96,6 +103,15 @@ def ReadBeat(config: Config) -> data.StructLayout:
 # ---- tokens ----------------------------------------------------------------------------------------
 
 
+class Operation(enum.Enum, shape=2):
+    """What an elementwise job makes of A[i, j] and B[i, j], of which nothing or a nonzero is there."""
+
+    ADD = 0        # A + B
+    SUBTRACT = 1   # A - B
+    MULTIPLY = 2   # A · B
+    MASK = 3       # A where there is a B
+
+
 class FetchFormat(enum.Enum, shape=2):
     """How the matrix that a fetch unit reads lies in memory."""
 
@@ -135,13 +151,18 @@ def RawBeat(config: Config) -> data.StructLayout:
     """
     return data.StructLayout({
         "tokens": data.ArrayLayout(data.StructLayout({
-            "index": config.index_bits,        # column minus the tile's first column
+            "index": config.fetch_index_bits,  # column minus the job's first column
             "value": signed(VALUE_BITS),       # not zero where its mask bit is set
         }), config.beat_tokens),
         "mask": config.beat_tokens,
         "ends": _Ends(config),
         "last": 1,                             # nothing of this job follows
     })
+
+
+def TileRawBeat(config: Config) -> data.StructLayout:
+    """The same of the tile loader's fetch unit."""
+    return RawBeat(replace(config, beat_tokens=config.tile_beat_tokens))
 
 
 def Token(config: Config) -> data.StructLayout:
@@ -270,6 +291,17 @@ def ChainWord(config: Config) -> data.StructLayout:
     })
 
 
+def MergedWord(config: Config) -> data.StructLayout:
+    """Entries of one row of an elementwise result, in order; lanes between them may be absent."""
+    return data.StructLayout({
+        "valid": config.merge_lanes,
+        "columns": data.ArrayLayout(WHOLE_INDEX_BITS, config.merge_lanes),
+        "values": data.ArrayLayout(signed(ACC_BITS), config.merge_lanes),
+        "row_last": 1,                         # ends the row
+        "job_last": 1,
+    })
+
+
 SCALE_LEFT_BITS = 17
 SCALE_RIGHT_BITS = 25
 """Constants of `ScaleWord`'s arithmetic."""
@@ -302,7 +334,7 @@ def FetchJob(config: Config) -> data.StructLayout:
         "format": FetchFormat,
         "rows": 32,
         "start": 32,      # first column; subtracted from every index
-        "count": width_of(config.tile_bytes + 1),   # columns
+        "count": WHOLE_INDEX_BITS if config.elementwise else width_of(config.tile_bytes + 1),   # columns
         "pointers": 32,   # CSR: address of the second row pointer (the end of row 0), a multiple of 4
         "indices": 32,    # CSR: address of the first column index, a multiple of 2
         "values": 32,     # any byte: address of the first value; dense: of row 0, column `start`
@@ -321,11 +353,25 @@ def RouterJob(config: Config) -> data.StructLayout:
         "slice_words": config.slice_words_bits,
         "packed": 1,
         "group_log2": width_of(config.lane_bits + 1),
+        **_merge_fields(config),
     })
 
 
+def MergeJob() -> data.StructLayout:
+    """What the merger makes of two matrices."""
+    return data.StructLayout({"operation": Operation})
+
+
+def _merge_fields(config: Config) -> dict[str, Any]:
+    """Of a job that may be an elementwise one: whether it is, and which."""
+    return {"elementwise": 1, "merge": MergeJob()} if config.elementwise else {}
+
+
 def TileJob(config: Config) -> data.StructLayout:
-    """A tile of B to be loaded: k_count rows, n_count columns from n_start on."""
+    """A tile of B to be loaded: k_count rows, n_count columns from n_start on.
+
+    Elementwise: a matrix to be streamed to the merger instead, `rows` rows and `count` columns of it.
+    """
     return data.StructLayout({
         "format": BFormat,
         "k_count": width_of(config.tile_bytes + 1),
@@ -343,6 +389,7 @@ def TileJob(config: Config) -> data.StructLayout:
         "group_log2": width_of(config.lane_bits + 1),
         "half": 1,
         "whole": 1,
+        **({"elementwise": 1, "rows": 32, "count": WHOLE_INDEX_BITS} if config.elementwise else {}),
     })
 
 
@@ -365,6 +412,7 @@ def CollectorJob(config: Config) -> data.StructLayout:
         "cin_stride": 32,
         "params_address": 32,
         **({"out_csr": 1, "csr": CsrPlace()} if config.csr_out else {}),
+        **({"elementwise": 1} if config.elementwise else {}),
     })
 
 

@@ -2,14 +2,14 @@
 
 from dataclasses import replace
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .config import ADDRESS_BITS, Config
 from .dense_loader import DenseLoader
 from .fetch import Fetch
-from .layouts import BFormat, Fault, FetchFormat, ReadBeat, ReadRequest, TileBeat, TileJob
+from .layouts import BFormat, Fault, FetchFormat, ReadBeat, ReadRequest, TileBeat, TileJob, TileRawBeat
 from .packer import PACKER_ROW_ENDS, Packer
 from .reader import SegmentReader
 from .splitter import ChunkSplitter
@@ -40,6 +40,8 @@ class TileLoader(wiring.Component):
     o_waiting : the job has asked for data and has nothing to work on
     o_fault, o_fault_address : faults of a packed tile's indices and row pointers, and where those lie
     o_request, i_beat : read streams: values; then (with `compressed_b`) row pointers, column indices
+    o_merge : stream of TileRawBeat, the matrix of an elementwise job (only with `elementwise`)
+    o_merge_waiting : `o_waiting` of such a job (likewise)
     """
 
     def __init__(self, config: Config):
@@ -55,7 +57,8 @@ class TileLoader(wiring.Component):
             "o_fault_address": Out(ADDRESS_BITS),
             "o_request": Out(stream.Signature(ReadRequest(config))).array(streams),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(streams),
-        })
+        } | ({"o_merge": Out(stream.Signature(TileRawBeat(config))), "o_merge_waiting": Out(1)}
+             if config.elementwise else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -65,11 +68,12 @@ class TileLoader(wiring.Component):
         connect(m, reader.o_request, flipped(self.o_request[0]))
         connect(m, flipped(self.i_beat[0]), reader.i_beat)
         busy = Signal()
-        begins = Signal()
+        begins = self._begins = Signal()
+        ends = self._ends = Signal()     # the job's last beat is out
         m.d.comb += [self.o_idle.eq(~busy), dense.i_job.p.eq(self.i_job.p)]
         with m.If(begins):
             m.d.sync += busy.eq(1)
-        with m.Elif(self.o_done):
+        with m.Elif(ends):
             m.d.sync += busy.eq(0)
         if config.compressed_b:
             self._both_paths(m, dense, reader, busy, begins)
@@ -84,6 +88,7 @@ class TileLoader(wiring.Component):
                 self.o.valid.eq(dense.o.valid),
                 self.o.p.eq(dense.o.p),
                 self.o_done.eq(dense.o_done),
+                ends.eq(dense.o_done),
                 self.o_waiting.eq(busy & reader.o_waiting),
             ]
         return m
@@ -94,7 +99,11 @@ class TileLoader(wiring.Component):
         m.submodules.fetch = fetch = Fetch(config, own_values=False, row_ends=PACKER_ROW_ENDS)
         m.submodules.packer = packer = Packer(config)
         m.submodules.splitter = splitter = ChunkSplitter(config.port_bytes, config.beat_tokens)
-        connect(m, fetch.o, packer.i)
+        if config.elementwise:
+            merges, merged = self._merge_path(m, fetch, packer)
+        else:
+            connect(m, fetch.o, packer.i)
+            merges, merged = Const(0), Const(0)
         connect(m, splitter.o, fetch.i_values)
         for number in range(config.tile_readers - 1):
             connect(m, fetch.o_request[number], flipped(self.o_request[1 + number]))
@@ -118,23 +127,24 @@ class TileLoader(wiring.Component):
         # ---- jobs: an empty tile goes the dense path, which is done with it at once; a packed tile's job
         # holds until all parts of the fetch unit have begun it ----
         fetching, wants = Signal(), fetch.i_job.p
+        begun = Signal()     # all that an elementwise job must wait for
         m.d.comb += [
             # What a packed tile with wrong row pointers has left over is read and dropped first.
             begins.eq(self.i_job.valid & ~busy & reader.o_idle & ~splitter.o.valid),
             empty.eq(job.k_count == 0),
-            is_packed.eq((job.format != BFormat.DENSE) & ~empty),
+            is_packed.eq((job.format != BFormat.DENSE) & (~empty | merges)),
             self.i_job.ready.eq(Mux(fetching, fetch.i_job.ready, begins & ~is_packed)),
             dense.i_job.valid.eq(begins & ~is_packed),
-            packer.i_job.valid.eq(begins & is_packed),
+            packer.i_job.valid.eq(begins & is_packed & ~merges),
             packer.i_job.p.eq(job),
             fetch.i_job.valid.eq(fetching),
             wants.format.eq(Mux(job.format == BFormat.DENSE_PACKED, FetchFormat.DENSE,
                                 Mux(job.format == BFormat.CSR16_PACKED, FetchFormat.CSR16,
                                     FetchFormat.CSR32))),
-            wants.rows.eq(job.k_count),
+            wants.rows.eq(Mux(merges, job.rows, job.k_count) if config.elementwise else job.k_count),
             # Dense rows are read from the block's first column on.
             wants.start.eq(Mux(job.format == BFormat.DENSE_PACKED, 0, job.n_start)),
-            wants.count.eq(job.n_count),
+            wants.count.eq(Mux(merges, job.count, job.n_count) if config.elementwise else job.n_count),
             *(wants[name].eq(job[name]) for name in (
                 "pointers", "indices", "values", "stride", "nnz", "first", "columns")),
         ]
@@ -142,6 +152,7 @@ class TileLoader(wiring.Component):
             m.d.sync += [packed.eq(is_packed), fetching.eq(is_packed)]
         with m.Elif(fetch.i_job.ready):
             m.d.sync += fetching.eq(0)
+        m.d.comb += begun.eq(fetching & fetch.i_job.ready)
 
         # ---- beats ----
         m.d.comb += [
@@ -149,7 +160,8 @@ class TileLoader(wiring.Component):
             # What only one path makes needs no multiplexer.
             self.o.p.eq(dense.o.p),
             self.o.p.slot_valid.eq(packer.o.p.slot_valid),
-            self.o_done.eq(Mux(packed, packer.o_done, dense.o_done)),
+            self.o_done.eq(Mux(packed, Mux(merged, begun, packer.o_done), dense.o_done)),
+            self._ends.eq(Mux(merged, fetch.o.valid & fetch.o.ready & fetch.o.p.last, self.o_done)),
             self.o_waiting.eq(busy & (reader.o_waiting | (packed & fetch.o_waiting))),
             self.o_fault.eq(fetch.o_fault),
             self.o_fault_address.eq(fetch.o_fault_address),
@@ -160,3 +172,19 @@ class TileLoader(wiring.Component):
                 self.o.p.slice[0].eq(packer.o.p.slice[0]),
                 self.o.p.address[0].eq(packer.o.p.address[0]),
             ]
+
+    def _merge_path(self, m: Module, fetch: Fetch, packer: Packer) -> tuple[Signal, Signal]:
+        """Beats of an elementwise job go to the merger; whether the job on offer is one, and that at work."""
+        merges, merged = Signal(), Signal()
+        m.d.comb += [
+            merges.eq(self.i_job.p.elementwise),
+            packer.i.p.eq(fetch.o.p),
+            packer.i.valid.eq(fetch.o.valid & ~merged),
+            self.o_merge.p.eq(fetch.o.p),
+            self.o_merge.valid.eq(fetch.o.valid & merged),
+            fetch.o.ready.eq(Mux(merged, self.o_merge.ready, packer.i.ready)),
+            self.o_merge_waiting.eq(self.o_waiting & merged),
+        ]
+        with m.If(self._begins):
+            m.d.sync += merged.eq(merges)
+        return merges, merged

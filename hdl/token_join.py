@@ -138,7 +138,7 @@ class TokenJoin(wiring.Component):
     def _place(self, m: Module, bounds, holds_lower: Signal) -> data.ArrayLayout:
         """Each index within its block. Every 32 bits are one index or two: one subtraction, cut in two."""
         config, tokens = self._config, self._config.beat_tokens
-        place = data.StructLayout({"index": config.index_bits, "below_start": 1, "below_end": 1,
+        place = data.StructLayout({"index": config.fetch_index_bits, "below_start": 1, "below_end": 1,
                                    "below_columns": 1})
         placed = Signal(data.ArrayLayout(place, tokens))
         found = [Signal(place, name=f"found_{number}") for number in range(tokens)]   # 16 bits
@@ -182,7 +182,7 @@ class TokenJoin(wiring.Component):
         token_log2 = log2_exact(tokens)
         entries = Signal(data.StructLayout({
             "value": data.ArrayLayout(VALUE_BITS, tokens), "present": tokens, "last": 1,
-            "chunk": config.index_bits - token_log2}))     # dense: chunks before in the row
+            "chunk": config.fetch_index_bits - token_log2}))     # dense: chunks before in the row
         chunk = Signal.like(entries.chunk)
         inside, beyond = Signal(tokens), Signal(tokens)
         m.d.sync += [

@@ -119,6 +119,13 @@ class Top(wiring.Component):
 
         if config.csr_out:
             m.d.comb += command.i_full.eq(core.o_full)
+        if config.elementwise:
+            m.d.comb += [
+                command.i_merge_fault.eq(core.o_merge_fault),
+                command.i_merge_fault_operand.eq(core.o_merge_fault_operand),
+                counters.i_merging.eq(core.o_merging),
+                counters.i_merge_blocked.eq(core.o_merge_blocked),
+            ]
 
         # ---- memory: read streams by number, one write stream ----
         for number, (request, beat) in enumerate(zip([command.o_request, *core.o_request],
