@@ -9,13 +9,15 @@ import scipy.sparse as sp
 
 from hdl.config import Config
 from hdl.descriptor import DESCRIPTOR_FIELDS
+from hdl.layouts import Operation
 from hdl.registers import WATCHDOG_CYCLES, WINDOW_BYTES, config_values, register
 from sim import golden
 from sim.trace import TRACE_FILE, TracedTop, traced_activities
 from sim.transport import Transport, TransportTimeout, open_simulator
 
-from .bound import bound, csr_bound
+from .bound import Bound, bound, csr_bound, elementwise_bound
 from .config_file import config_by_preset
+from .elementwise import as_elementwise, build_elementwise, plan_elementwise
 from .job import DeviceError, Job, finished_job, job_without_array
 from .kernels import lower_embedding_bag, lower_gemv
 from .lowering import Lowering, lower
@@ -196,18 +198,61 @@ class Device:
             raise DeviceError(f"the plan was made for configuration {plan.config.name!r}, "
                               f"the device has {self.config.name!r}")
         image = build_image(problem, plan, self._memory_limit())
-        transport = self._transport_with(image.used_bytes)
-        for address, content in image.pieces:
-            transport.write_memory(address, content)
-        overflow = self._run(transport, image, plan)
+        transport, overflow = self._run_image(image, plan.cycles)
         if problem.csr:
-            result = read_csr(problem, image, transport.read_memory)
+            result = read_csr(problem.result_shape, image, transport.read_memory)
             job_bound = csr_bound(self.config, problem.a, problem.b, result.nnz, out_bytes=problem.out_bytes)
         else:
             content = transport.read_memory(image.c_address, image.c_bytes)
             result = unpack_result(problem, plan, image, content)
             job_bound = bound(self.config, problem.a, problem.b, out_bytes=problem.out_bytes)
         self.last_job = finished_job(transport, self.config, plan, job_bound, image.used_bytes,
+                                     image.descriptor_count, overflow)
+        return result
+
+    def add(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
+        """a + b of two matrices of one shape, as a csr_array with sorted columns and without zeros.
+
+        Parameters
+        ----------
+        a, b : int8, SciPy sparse matrices or NumPy arrays. CSR is taken as it is where its columns are sorted and
+            without duplicates, else the host sorts a copy; stored zeros count as absent, as in SciPy
+        scale, relu, out_dtype, capacity : as of `matmul`; a scale is one number, or one a row
+
+        Raises OperandError, DeviceError and the transport's errors, as `matmul`.
+        """
+        return self._elementwise(Operation.ADD, a, b, **options)
+
+    def subtract(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
+        """a - b; see `add`."""
+        return self._elementwise(Operation.SUBTRACT, a, b, **options)
+
+    def multiply(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
+        """a * b element by element; see `add`."""
+        return self._elementwise(Operation.MULTIPLY, a, b, **options)
+
+    def mask(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
+        """The entries of `a` where `b` is not zero; see `add`."""
+        return self._elementwise(Operation.MASK, a, b, **options)
+
+    def to_csr(self, a: Any, **options: Any) -> sp.csr_array:
+        """`a`, dense or sparse, as a csr_array without zeros, by the array; see `add`."""
+        return self._elementwise(Operation.ADD, a, None, **options)
+
+    def _elementwise(self, operation: Operation, a: Any, b: Any | None, **options: Any) -> sp.csr_array:
+        problem = as_elementwise(operation, a, b, **options)
+        self.last_job = self.last_lowering = None
+        def bound_of(entries: int) -> Bound:
+            return elementwise_bound(self.config, problem.a, problem.b, entries, out_bytes=problem.out_bytes)
+
+        if not all(problem.shape):
+            self.last_job = job_without_array(bound_of(0))
+            return sp.csr_array(problem.shape, dtype=np.int8 if problem.out_int8 else np.int32)
+        image = build_elementwise(problem, self.config, self._memory_limit())
+        plan = plan_elementwise(problem, self.config)
+        transport, overflow = self._run_image(image, plan.cycles)
+        result = read_csr(problem.shape, image, transport.read_memory)
+        self.last_job = finished_job(transport, self.config, plan, bound_of(result.nnz), image.used_bytes,
                                      image.descriptor_count, overflow)
         return result
 
@@ -311,7 +356,14 @@ class Device:
                             ("WRITE_LAST", last), ("WATCHDOG", self._watchdog_cycles)):
             self._write(name, value)
 
-    def _run(self, transport: Transport, image: Image, plan: Plan) -> bool:
+    def _run_image(self, image: Image, cycles: float) -> tuple[Transport, bool]:
+        """Write a job into memory and run it; whether a sum wrapped."""
+        transport = self._transport_with(image.used_bytes)
+        for address, content in image.pieces:
+            transport.write_memory(address, content)
+        return transport, self._run(transport, image, cycles)
+
+    def _run(self, transport: Transport, image: Image, cycles: float) -> bool:
         """Ring the doorbell, wait for the interrupt, and see how the job ended; whether a sum wrapped."""
         self._set_limits(image)
         self._write("IRQ", 1)
@@ -319,7 +371,7 @@ class Device:
         self._write("DESCRIPTOR", image.descriptor_address)
         self._write("COUNT", image.descriptor_count)
         self._write("DOORBELL", 1)
-        patience = round(_TIMEOUT_FACTOR * plan.cycles) + _TIMEOUT_CYCLES + 3 * self._watchdog_cycles
+        patience = round(_TIMEOUT_FACTOR * cycles) + _TIMEOUT_CYCLES + 3 * self._watchdog_cycles
         try:
             transport.wait_interrupt(min(patience, _LONGEST_CYCLES))
         except TransportTimeout:

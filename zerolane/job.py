@@ -8,6 +8,7 @@ from hdl.registers import COUNTERS, ErrorCode, register
 from sim.transport import Transport
 
 from .bound import Bound
+from .elementwise import ElementwisePlan
 from .plan import Plan
 
 __all__ = ["OVERFLOW_WARNING", "DeviceError", "Job", "finished_job", "job_without_array", "read_counters"]
@@ -94,7 +95,7 @@ class Job:
     overflow : some int32 addition wrapped around: results may not be the true sums
     """
 
-    plan: Plan | None
+    plan: Plan | ElementwisePlan | None
     cycles: int
     counters: dict[str, int]
     read_beats: int
@@ -166,7 +167,7 @@ def job_without_array(bound: Bound) -> Job:
     return Job(None, 0, {name: 0 for name, _ in COUNTERS}, 0, 0, 0, bound, 0, 0, 0)
 
 
-def finished_job(transport: Transport, config: Config, plan: Plan, bound: Bound, memory_bytes: int,
+def finished_job(transport: Transport, config: Config, plan: Plan | ElementwisePlan, bound: Bound, memory_bytes: int,
                  descriptors: int, overflow: bool) -> Job:
     """A job that just ended, with the array's own counters."""
     values = read_counters(transport)
