@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .axi import ID_BITS
 from .config import ADDRESS_BITS, Config, log2_exact
-from .descriptor import DESCRIPTOR_BYTES, Opcode
+from .descriptor import DESCRIPTOR_BYTES, Opcode, is_elementwise
 from .descriptor_check import NOT_A_FIELD, DescriptorCheck, TileShape, shape_of
 from .descriptor_reader import DescriptorReader
 from .extent_check import ExtentCheck
@@ -169,7 +169,7 @@ class CommandProcessor(wiring.Component):
         self._tile_settles = Signal(range(TILE_SETTLE_CYCLES + 1))
         self._promote, self._release, self._begin = Signal(), Signal(), Signal()
         m.d.comb += [
-            self._elementwise.eq((self._head.opcode == Opcode.ELEMENTWISE) if self._config.elementwise else 0),
+            self._elementwise.eq(is_elementwise(self._head) if self._config.elementwise else 0),
             check.i.eq(self._head),
             check.i_tile.eq(self._tile),
             extents.i.eq(self._head),
@@ -281,8 +281,9 @@ class CommandProcessor(wiring.Component):
             *(job.payload.elementwise.eq(self._elementwise)
               for job in (self.o_router_job, self.o_tile_job, self.o_collector_job)),
             self.o_router_job.payload.merge.operation.eq(head.operation),
-            tile.rows.eq(head.rows),
-            tile.count.eq(head.n_count),
+            tile.merge_rows.eq(head.rows),
+            tile.merge_count.eq(head.n_count),
+            tile.wide_values.eq(head.opcode == Opcode.ELEMENTWISE_WIDE),
         ]
 
     def _stage_tile(self, m: Module) -> None:

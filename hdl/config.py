@@ -72,8 +72,9 @@ class Config:
         Rows of B a PE can hold packed, both halves. Unused without `compressed_b`.
     csr_out : bool
         Build the collector's way to results in CSR.
-    elementwise : bool
-        Build the merger of two sparse matrices; needs `csr_out` and `compressed_b`.
+    merge_lanes : int
+        Entries of two sparse matrices, together, that are merged in a cycle, for elementwise operations; 0: not
+        built. Needs `csr_out`, `compressed_b` and a port of 8 bytes.
     """
 
     name: str = "base"
@@ -93,7 +94,7 @@ class Config:
     scale_multipliers: int = 8
     table_rows: int = 512
     csr_out: bool = False
-    elementwise: bool = False
+    merge_lanes: int = 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -116,8 +117,10 @@ class Config:
             self._refuse("beat_tokens", f"at most half of port_bytes, {self.port_bytes // 2}")
         if self.scale_multipliers not in (0, 1, self.lanes):
             self._refuse("scale_multipliers", f"0, 1 or lanes, {self.lanes}")
-        if self.elementwise and not (self.csr_out and self.compressed_b):
-            self._refuse("elementwise", "False without csr_out and compressed_b")
+        if self.merge_lanes not in (0, *(lanes for lanes in (2, 4, 8, 16) if lanes <= self.lanes)):
+            self._refuse("merge_lanes", f"0, or a power of two from 2 to 16 and at most lanes, {self.lanes}")
+        if self.merge_lanes and not (self.csr_out and self.compressed_b and self.port_bytes >= 8):
+            self._refuse("merge_lanes", "0 without csr_out and compressed_b, and for a port of 4 bytes")
         if self.lane_values < 2 * self.acc_words:
             self._refuse("tile_bytes", f"at least {2 * self.acc_words * self.pes * self.lanes}, "
                                        "two rows of a full slice in every lane")
@@ -171,9 +174,9 @@ class Config:
         return max(1, self.port_bytes // (ACC_BITS // 8))
 
     @cached_property
-    def merge_lanes(self) -> int:
-        """Entries of two matrices, together, that are merged in a cycle."""
-        return max(2, self.pair_lanes)
+    def elementwise(self) -> bool:
+        """Elementwise operations are built."""
+        return self.merge_lanes > 0
 
     @cached_property
     def column_bits(self) -> int:
@@ -275,7 +278,7 @@ PRESETS = MappingProxyType({
                scale_multipliers=1),
         Config(name="small", pes=4, lanes=4, port_bytes=8, tile_bytes=32 * 1024, beat_tokens=4, chains=1,
                scale_multipliers=4),
-        Config(name="base", csr_out=True, elementwise=True),
-        Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, elementwise=True),
+        Config(name="base", csr_out=True, merge_lanes=4),
+        Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, merge_lanes=8),
     )
 })

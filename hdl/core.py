@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -43,11 +43,12 @@ COLLECTOR_READERS = 2  # earlier sums, parameter records
 
 @dataclass(frozen=True)
 class _Merged:
-    """Events of elementwise jobs: the last word leaves, a word is there, B's fetch waits for memory."""
+    """Events of elementwise jobs: the last word leaves, a word is there, B's fetch waits for memory, a sum wrapped."""
 
     last: Any = 0
     offered: Any = 0
     waiting: Any = 0
+    overflow: Any = Const(0)
 
 
 class Core(wiring.Component):
@@ -186,7 +187,7 @@ class Core(wiring.Component):
                 upstream = stage.o
                 overflows.append(stage.o_overflow)
             connect(m, upstream, collector.i[chain])
-        m.d.sync += self.o_overflow.eq(Cat(*overflows, collector.o_overflow).any())
+        m.d.sync += self.o_overflow.eq(Cat(*overflows, collector.o_overflow, merged.overflow).any())
         connect(m, collector.o_write_job, flipped(self.o_write_job))
         connect(m, collector.o, flipped(self.o_write))
         m.d.comb += [collector.i_settled.eq(self.i_settled), self.o_drained.eq(collector.o_drained),
@@ -225,7 +226,8 @@ class Core(wiring.Component):
             self.o_merge_fault.eq(merger.o_fault),
             self.o_merge_fault_operand.eq(merger.o_fault_operand),
         ]
-        return _Merged(moves & sink.p.job_last, merger.o.valid, loader.o_merge_waiting)
+        return _Merged(moves & sink.p.job_last, merger.o.valid, loader.o_merge_waiting,
+                       merger.o_overflow)
 
     def _report(self, m: Module, fetch, loader, elements) -> None:
         overflow = Cat(element.o_fault.valid for element in elements).any()

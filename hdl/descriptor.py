@@ -3,17 +3,19 @@ elementwise operation."""
 
 from dataclasses import dataclass
 
-from amaranth.hdl import unsigned
+from amaranth.hdl import Value, unsigned
 from amaranth.lib import data, enum
 
-__all__ = ["DESCRIPTOR_BYTES", "DESCRIPTOR_FIELDS", "Descriptor", "Field", "Opcode", "field_number"]
+__all__ = ["DESCRIPTOR_BYTES", "DESCRIPTOR_FIELDS", "Descriptor", "Field", "Opcode", "field_number",
+           "is_elementwise"]
 
 DESCRIPTOR_BYTES = 128
 
 
 class Opcode(enum.Enum, shape=8):
     MATMUL = 1
-    ELEMENTWISE = 2   # C = A op B in CSR; B is not loaded but merged with A
+    ELEMENTWISE = 3        # C = A op B in CSR; B is not loaded but merged with A
+    ELEMENTWISE_WIDE = 4   # the same, and B is CSR with values of int32; not with MULTIPLY
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,14 @@ DESCRIPTOR_FIELDS = (
     Field("c_indices", 27, 0, 32, "CSR: address of C's first column index"),
     Field("c_pointers", 28, 0, 32, "CSR: address of C's rows + 1 row pointers; the first one is 0"),
     Field("c_capacity", 29, 0, 32, "CSR: entries that there is room for; more end the job with OUTPUT_FULL"),
-    Field("operation", 26, 16, 2, "elementwise: Operation"),
+    Field("operation", 26, 20, 2, "elementwise: Operation"),
 )
+
+
+def is_elementwise(descriptor: data.View) -> Value:
+    """Whether a descriptor's opcode is one of the two."""
+    opcode = descriptor.opcode
+    return (opcode == Opcode.ELEMENTWISE) | (opcode == Opcode.ELEMENTWISE_WIDE)
 
 
 def field_number(name: str) -> int:

@@ -7,8 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import Config, log2_exact, width_of
-from .descriptor import Descriptor, Opcode, field_number
-from .layouts import INDEX_BYTES, POINTER_BYTES, SUM_BYTES, AFormat, BFormat
+from .descriptor import Descriptor, Opcode, field_number, is_elementwise
+from .layouts import INDEX_BYTES, POINTER_BYTES, SUM_BYTES, AFormat, BFormat, Operation
 from .registers import ErrorCode
 
 __all__ = ["NOT_A_FIELD", "DescriptorCheck", "Refusal", "TileShape", "shape_of"]
@@ -110,16 +110,19 @@ class DescriptorCheck(wiring.Component):
         ]
 
     def _is_elementwise(self) -> Value:
-        return self.i.opcode == Opcode.ELEMENTWISE
+        return is_elementwise(self.i)
 
     def _elementwise(self) -> list[tuple[str, Value]]:
         """Whole matrices, B of a format that its fetch unit reads, CSR out."""
         i, mine = self.i, self._is_elementwise()
+        wide = i.opcode == Opcode.ELEMENTWISE_WIDE
         return [
             ("b_format", mine & (i.b_format == BFormat.DENSE)),
             ("reuse_tile", mine & i.reuse_tile),
             ("out_csr", mine & ~i.out_csr),
             ("k_start", mine & (i.k_start != 0)),
+            ("b_format", wide & (i.b_format == BFormat.DENSE_PACKED)),
+            ("operation", wide & (i.operation == Operation.MULTIPLY)),
         ]
 
     def _tiles(self) -> list[tuple[str, Value]]:
@@ -206,4 +209,6 @@ class DescriptorCheck(wiring.Component):
         if config.compressed_b:
             arrays += [("b_pointers", sparse_b, POINTER_BYTES),
                        ("b_indices", sparse_b & (i.b_nnz != 0), INDEX_BYTES)]
+        if config.elementwise:
+            arrays.append(("b_values", (i.opcode == Opcode.ELEMENTWISE_WIDE) & (i.b_nnz != 0), SUM_BYTES))
         return [(name, used & i[name][:log2_exact(size)].any()) for name, used, size in arrays]

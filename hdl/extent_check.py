@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from .adders import MaskedAdder
 from .config import ADDRESS_BITS, Config, width_of
-from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Descriptor, Opcode, field_number
+from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Descriptor, Opcode, field_number, is_elementwise
 from .guard import BLOCK_BITS, Window, Windows
 from .layouts import AFormat, BFormat
 from .registers import ErrorCode
@@ -138,14 +138,15 @@ class ExtentCheck(wiring.Component):
 
     def _arrays(self, m: Module) -> list[_Array]:
         config, i = self._config, self.i
-        sparse_a, sparse_b, loads, merges = Signal(), Signal(), Signal(), Signal()
+        sparse_a, sparse_b, loads, merges, wide = (Signal() for _ in range(5))
         parameters = Signal(2)
         # Values that are too large are refused, whatever comes out here.
         group, split = i.group_log2[:width_of(config.lane_bits + 1)], i.pk_log2[:width_of(config.pe_bits + 1)]
         m.d.comb += [
             sparse_a.eq(i.a_format != AFormat.DENSE),
             sparse_b.eq((i.b_format == BFormat.CSR16_PACKED) | (i.b_format == BFormat.CSR32_PACKED)),
-            merges.eq((i.opcode == Opcode.ELEMENTWISE) if config.elementwise else 0),
+            merges.eq(is_elementwise(i) if config.elementwise else 0),
+            wide.eq(i.opcode == Opcode.ELEMENTWISE_WIDE),   # refused where it is not known
             loads.eq(~i.reuse_tile & ((i.k_count != 0) | merges)),
             parameters.eq(Cat(i.row_bias, i.row_scale)),
         ]
@@ -159,11 +160,12 @@ class ExtentCheck(wiring.Component):
         ]
         if config.compressed_b:
             arrays += [
-                _Array("b_pointers", "b_pointers", Mux(merges, unit("rows"), unit("k_count")), shift=2, used=loads & sparse_b,
-                       possible=sparse_b),
+                _Array("b_pointers", "b_pointers", Mux(merges, unit("rows"), unit("k_count")), shift=2,
+                       used=loads & sparse_b, possible=sparse_b),
                 _Array("b_indices", "b_nnz", unit("b_nnz"), used=loads & sparse_b, possible=sparse_b,
                        shift=Mux(i.b_format == BFormat.CSR32_PACKED, 2, 1)),
                 _Array("b_values", "b_nnz", Mux(sparse_b, unit("b_nnz"), unit("n_count")), used=loads,
+                       shift=Mux(wide, 2, 0),
                        counted=~sparse_b, of_k=~merges, stride="b_stride"),
             ]
         else:

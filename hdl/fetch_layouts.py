@@ -27,14 +27,15 @@ def TokenJob(config: Config) -> data.StructLayout:
         "start": 32,
         "count": FetchJob(config)["count"].shape,
         "columns": 32,
+        **({"wide_values": 1} if config.elementwise else {}),
     })
 
 
-def TokenChunk(config: Config) -> data.StructLayout:
+def TokenChunk(config: Config, value_bits: int = VALUE_BITS) -> data.StructLayout:
     """T consecutive entries of the matrix, in the order of memory; those masked out are no tokens."""
     return data.StructLayout({
         "tokens": data.ArrayLayout(
-            data.StructLayout({"index": config.fetch_index_bits, "value": signed(VALUE_BITS)}), config.beat_tokens),
+            data.StructLayout({"index": config.fetch_index_bits, "value": signed(value_bits)}), config.beat_tokens),
         "mask": config.beat_tokens,
         "last": 1,      # the job's last chunk
     })

@@ -44,6 +44,7 @@ __all__ = [
     "Token",
     "TokenBeat",
     "WriteJob",
+    "tile_value_bits",
 ]
 
 ROW_ENDS = 2
@@ -107,9 +108,9 @@ class Operation(enum.Enum, shape=2):
     """What an elementwise job makes of A[i, j] and B[i, j], of which nothing or a nonzero is there."""
 
     ADD = 0        # A + B
-    SUBTRACT = 1   # A - B
+    SUBTRACT = 1   # B - A
     MULTIPLY = 2   # A · B
-    MASK = 3       # A where there is a B
+    MASK = 3       # B where there is an A
 
 
 class FetchFormat(enum.Enum, shape=2):
@@ -143,7 +144,7 @@ def _Ends(config: Config) -> data.ArrayLayout:
         data.StructLayout({"valid": 1, "position": width_of(config.beat_tokens + 1)}), ROW_ENDS)
 
 
-def RawBeat(config: Config) -> data.StructLayout:
+def RawBeat(config: Config, value_bits: int = VALUE_BITS) -> data.StructLayout:
     """What a fetch unit makes: up to T nonzeros of consecutive rows and up to two row ends.
 
     Row ends are valid from the first on and their positions do not decrease. A token at or after the
@@ -152,7 +153,7 @@ def RawBeat(config: Config) -> data.StructLayout:
     return data.StructLayout({
         "tokens": data.ArrayLayout(data.StructLayout({
             "index": config.fetch_index_bits,  # column minus the job's first column
-            "value": signed(VALUE_BITS),       # not zero where its mask bit is set
+            "value": signed(value_bits),       # not zero where its mask bit is set
         }), config.beat_tokens),
         "mask": config.beat_tokens,
         "ends": _Ends(config),
@@ -161,8 +162,13 @@ def RawBeat(config: Config) -> data.StructLayout:
 
 
 def TileRawBeat(config: Config) -> data.StructLayout:
-    """The same of the tile loader's fetch unit."""
-    return RawBeat(replace(config, beat_tokens=config.tile_beat_tokens))
+    """The same of the tile loader's fetch unit, whose values may be int32 where there is a merger."""
+    return RawBeat(replace(config, beat_tokens=config.tile_beat_tokens), tile_value_bits(config))
+
+
+def tile_value_bits(config: Config) -> int:
+    """Bits of a value as the tile loader's fetch unit gives it."""
+    return ACC_BITS if config.elementwise else VALUE_BITS
 
 
 def Token(config: Config) -> data.StructLayout:
@@ -343,6 +349,7 @@ def FetchJob(config: Config) -> data.StructLayout:
         "first": 32,      # CSR: the row pointer of row 0
         "columns": 32,    # CSR: an index at or past this is a fault
         "number": AT_WORK_BITS,  # of the descriptor; named with a fault
+        **({"wide_values": 1} if config.elementwise else {}),   # CSR: values are int32, where the unit reads such
     })
 
 
@@ -370,7 +377,7 @@ def _merge_fields(config: Config) -> dict[str, Any]:
 def TileJob(config: Config) -> data.StructLayout:
     """A tile of B to be loaded: k_count rows, n_count columns from n_start on.
 
-    Elementwise: a matrix to be streamed to the merger instead, `rows` rows and `count` columns of it.
+    Elementwise: a matrix to be streamed to the merger instead, `merge_rows` rows and `merge_count` columns of it.
     """
     return data.StructLayout({
         "format": BFormat,
@@ -389,7 +396,8 @@ def TileJob(config: Config) -> data.StructLayout:
         "group_log2": width_of(config.lane_bits + 1),
         "half": 1,
         "whole": 1,
-        **({"elementwise": 1, "rows": 32, "count": WHOLE_INDEX_BITS} if config.elementwise else {}),
+        **({"elementwise": 1, "merge_rows": 32, "merge_count": WHOLE_INDEX_BITS, "wide_values": 1}
+           if config.elementwise else {}),
     })
 
 

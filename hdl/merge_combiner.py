@@ -19,6 +19,7 @@ class MergeCombiner(wiring.Component):
     Throughput: one word a cycle.
     Latency: three cycles; a word's last element waits for the next word.
     Backpressure: none.
+    Overflow: sums wrap in int32, `o_overflow` says so.
     Order: kept. Of a row's two ends one goes on. A word of which nothing is left makes none.
 
     Parameters
@@ -30,6 +31,7 @@ class MergeCombiner(wiring.Component):
     i_job : MergeJob, constant from a matrix's first element to its last row end
     i : stream of SortedWord, always ready
     o : stream of CombinedWord, always ready
+    o_overflow : pulse, a sum of int32 wrapped
     """
 
     def __init__(self, config: Config):
@@ -38,6 +40,7 @@ class MergeCombiner(wiring.Component):
             "i_job": In(MergeJob()),
             "i": In(stream.Signature(SortedWord(config), always_ready=True)),
             "o": Out(stream.Signature(CombinedWord(config), always_ready=True)),
+            "o_overflow": Out(1),
         })
 
     def elaborate(self, platform):
@@ -51,11 +54,11 @@ class MergeCombiner(wiring.Component):
 
     def _pair(self, m: Module):
         lanes, word = self._lanes, self.i.p
-        held = Signal(Element(self._config), init=_NOTHING)    # the last element of the word before
+        held = Signal(Element(self._config, ACC_BITS), init=_NOTHING)    # the last element of the word before
         held_of_b, held_second = Signal(), Signal()
         slots = data.ArrayLayout(data.StructLayout({
-            "element": Element(self._config), "of_b": 1,
-            "other": signed(VALUE_BITS),            # the value of the one behind
+            "element": Element(self._config, ACC_BITS), "of_b": 1,
+            "other": signed(ACC_BITS),              # the value of the one behind
             "pair": 1,                              # which is of the same place
             "second": 1,                            # so is the one before
         }), lanes)
@@ -78,7 +81,7 @@ class MergeCombiner(wiring.Component):
     def _choose(self, m: Module, neighbours, valid: Signal):
         slots = data.ArrayLayout(data.StructLayout({
             "entry": 1, "end": 1, "last": 1, "column": len(neighbours[0].element.column),
-            "left": signed(VALUE_BITS), "right": signed(VALUE_BITS),
+            "left": signed(VALUE_BITS), "right": signed(ACC_BITS),      # of A, of B
             "low": signed(VALUE_BITS + 5), "high": signed(VALUE_BITS + 4),     # left · right's halves
         }), self._lanes)
         after, after_valid = Signal(slots), Signal()
@@ -88,17 +91,17 @@ class MergeCombiner(wiring.Component):
         m.d.sync += after_valid.eq(valid)
         for slot, source in zip(after, neighbours, strict=True):
             element, value, other = source.element, source.element.value, source.other
+            byte = value[:VALUE_BITS].as_signed()
             is_entry = ~element.end & ~source.second & (source.pair | alone_stays)
             m.d.sync += [
                 slot.entry.eq(is_entry),
                 slot.end.eq(element.end & ~element.pad & source.pair),
                 slot.last.eq(element.last),
                 slot.column.eq(element.column),
-                slot.left.eq(Mux(source.of_b, 0, value)),
-                slot.right.eq(Mux(operation == Operation.MASK, 0,
-                                  Mux(source.pair, other, Mux(source.of_b, value, 0)))),
-                slot.low.eq(_partial(value, other[:4])),
-                slot.high.eq(_partial(value, other[4:], negative=True)),
+                slot.left.eq(Mux(source.of_b | (operation == Operation.MASK), 0, byte)),
+                slot.right.eq(Mux(source.pair, other, Mux(source.of_b, value, 0))),
+                slot.low.eq(_partial(byte, other[:4])),
+                slot.high.eq(_partial(byte, other[4:VALUE_BITS], negative=True)),
             ]
         return after, after_valid
 
@@ -116,11 +119,14 @@ class MergeCombiner(wiring.Component):
             output.p.end.eq(ends),
             output.p.last.eq(Cat(slot.last & slot.end for slot in operands).any()),
         ]
+        wraps = Signal(self._lanes)
+        m.d.sync += self.o_overflow.eq(valid & wraps.any())
         for lane, slot in enumerate(operands):
-            total = Signal(signed(ACC_BITS), name=f"total{lane}")
+            total = Signal(signed(ACC_BITS + 1), name=f"total{lane}")
             product = Signal(signed(2 * VALUE_BITS), name=f"product{lane}")
             m.d.comb += [
-                total.eq(slot.left + Mux(subtracts, ~slot.right, slot.right) + subtracts),
+                total.eq(slot.right + Mux(subtracts, ~slot.left, slot.left) + subtracts),
+                wraps[lane].eq(slot.entry & ~multiplies & (total[-1] != total[-2])),
                 product.eq(slot.low + (slot.high << 4)),
             ]
             m.d.sync += [output.p.columns[lane].eq(slot.column),

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .config import Config, log2_exact, width_of
+from .config import VALUE_BITS, Config, log2_exact, width_of
 from .layouts import ROW_ENDS, RawBeat
 from .merge_layouts import END_COLUMN, Element, row_bits
 from .queue import Queue
@@ -19,9 +19,9 @@ QUEUE_MARGIN = 3
 """Places that elements on their way to a bank's queue, and one dealt before `room` falls, can still need."""
 
 
-def _Part(config: Config, tokens: int) -> data.StructLayout:
+def _Part(config: Config, value_bits: int, tokens: int) -> data.StructLayout:
     """Neighbouring tokens of a beat, the row ends among them, or pads."""
-    token = RawBeat(config)["tokens"].shape.elem_shape
+    token = RawBeat(config, value_bits)["tokens"].shape.elem_shape
     return data.StructLayout({
         "tokens": data.ArrayLayout(token, tokens),
         "mask": tokens,
@@ -46,6 +46,7 @@ class MergeFeed(wiring.Component):
     ----------
     config : Config; w is its `merge_lanes`
     beat_tokens : int, a power of two, of the fetch unit
+    value_bits : int, of its tokens
 
     Members
     -------
@@ -54,20 +55,21 @@ class MergeFeed(wiring.Component):
     o_fault : pulse, columns of a row do not rise
     """
 
-    def __init__(self, config: Config, beat_tokens: int):
+    def __init__(self, config: Config, beat_tokens: int, value_bits: int = VALUE_BITS):
         self._config, self._lanes = config, config.merge_lanes
-        self._beat = RawBeat(replace(config, beat_tokens=beat_tokens))
+        self._beat = RawBeat(replace(config, beat_tokens=beat_tokens), value_bits)
+        self._element, self._value_bits = Element(config, value_bits), value_bits
         self._tokens = min(beat_tokens, self._lanes)     # of a part
         self._parts = beat_tokens // self._tokens
         super().__init__({
             "i": In(stream.Signature(self._beat)),
-            "o": Out(stream.Signature(Element(config))).array(self._lanes),
+            "o": Out(stream.Signature(self._element)).array(self._lanes),
             "o_fault": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        queues = [Queue(Element(self._config), QUEUE_DEPTH) for _ in range(self._lanes)]
+        queues = [Queue(self._element, QUEUE_DEPTH) for _ in range(self._lanes)]
         room, takes = Signal(), Signal()
         m.d.sync += room.eq(Cat(queue.level <= QUEUE_DEPTH - QUEUE_MARGIN for queue in queues).all())
         part, part_valid = self._part_stage(m, takes)
@@ -83,7 +85,7 @@ class MergeFeed(wiring.Component):
 
     def _part_stage(self, m: Module, takes: Signal) -> tuple[data.View, Signal]:
         tokens, beat = self._tokens, self.i.p
-        part, valid = Signal(_Part(self._config, tokens)), Signal()
+        part, valid = Signal(_Part(self._config, self._value_bits, tokens)), Signal()
         done, here, pending, chosen = (Signal(self._parts, name=name)
                                        for name in ("done", "here", "pending", "chosen"))
         final = Signal()
@@ -130,10 +132,10 @@ class MergeFeed(wiring.Component):
     # ---- stages 1, 2: each element's bank; at most one for each bank goes there -------------------------
 
     def _deal_stage(self, m: Module, part, part_valid: Signal, takes: Signal, room: Signal):
-        config, lanes, size = self._config, self._lanes, self._tokens + ROW_ENDS
+        lanes, size = self._lanes, self._tokens + ROW_ENDS
         slot_bits = log2_exact(lanes)
         ranked = Signal(data.ArrayLayout(data.StructLayout({
-            "element": Element(config), "slot": slot_bits, "late": 1, "valid": 1}), size))
+            "element": self._element, "slot": slot_bits, "late": 1, "valid": 1}), size))
         valid, has_late, late = Signal(), Signal(), Signal()   # the elements past the first w have their turn
         start, next_start = Signal(slot_bits), Signal(slot_bits)
         deals = Signal()
@@ -149,7 +151,7 @@ class MergeFeed(wiring.Component):
         with m.If(deals):
             m.d.sync += late.eq(has_late & ~late)
 
-        dealt = Signal(data.ArrayLayout(Element(config), lanes))
+        dealt = Signal(data.ArrayLayout(self._element, lanes))
         there, first = Signal(lanes), Signal(lanes)
         for bank in range(lanes):
             mine = Signal(size, name=f"mine{bank}")

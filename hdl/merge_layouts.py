@@ -3,7 +3,8 @@
 from amaranth.hdl import signed
 from amaranth.lib import data
 
-from .config import ACC_BITS, VALUE_BITS, WHOLE_INDEX_BITS, Config, log2_exact
+from .config import ACC_BITS, WHOLE_INDEX_BITS, Config, log2_exact
+from .layouts import tile_value_bits
 
 __all__ = ["END_COLUMN", "CombinedWord", "Element", "SortedWord", "row_bits"]
 
@@ -16,7 +17,7 @@ def row_bits(config: Config) -> int:
     return log2_exact(config.merge_lanes) + 2
 
 
-def Element(config: Config) -> data.StructLayout:
+def Element(config: Config, value_bits: int) -> data.StructLayout:
     """An entry of a matrix or the end of a row of it, of a sequence in which keys rise.
 
     Keys are compared by the sign of their difference: row numbers go around.
@@ -24,7 +25,7 @@ def Element(config: Config) -> data.StructLayout:
     return data.StructLayout({
         "column": WHOLE_INDEX_BITS,       # END_COLUMN where a row ends
         "row": row_bits(config),          # the lowest bits of its number; with `column` the key
-        "value": signed(VALUE_BITS),      # not zero; of an end without meaning
+        "value": signed(value_bits),      # not zero; of an end without meaning
         "end": 1,                         # ends its row
         "last": 1,                        # and is the last of the matrix
         "pad": 1,                         # stands for nothing: pushes out what came before
@@ -34,7 +35,7 @@ def Element(config: Config) -> data.StructLayout:
 def SortedWord(config: Config) -> data.StructLayout:
     """The next elements of both matrices, sorted by key; of two equal ones the first is A's."""
     return data.StructLayout({
-        "elements": data.ArrayLayout(Element(config), config.merge_lanes),
+        "elements": data.ArrayLayout(Element(config, tile_value_bits(config)), config.merge_lanes),
         "of_b": config.merge_lanes,
     })
 

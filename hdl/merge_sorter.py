@@ -7,7 +7,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import Config
+from .config import VALUE_BITS, Config
+from .layouts import tile_value_bits
 from .merge_layouts import Element, SortedWord
 
 __all__ = ["MergeSorter"]
@@ -39,8 +40,8 @@ class MergeSorter(wiring.Component):
     def __init__(self, config: Config):
         self._config, self._lanes = config, config.merge_lanes
         super().__init__({
-            "i_a": In(stream.Signature(Element(config))).array(self._lanes),
-            "i_b": In(stream.Signature(Element(config))).array(self._lanes),
+            "i_a": In(stream.Signature(Element(config, VALUE_BITS))).array(self._lanes),
+            "i_b": In(stream.Signature(Element(config, tile_value_bits(config)))).array(self._lanes),
             "i_room": In(1),
             "o": Out(stream.Signature(SortedWord(config), always_ready=True)),
         })
@@ -64,7 +65,8 @@ class MergeSorter(wiring.Component):
                 takes_a[lane].eq(goes & ~b_first),
                 takes_b[lanes - 1 - lane].eq(goes & b_first),
             ]
-            m.d.sync += [word.elements[lane].eq(Mux(b_first, b, a)), word.of_b[lane].eq(b_first)]
+            m.d.sync += [*(word.elements[lane][name].eq(Mux(b_first, b[name], a[name])) for name, _ in b.shape()),
+                         word.of_b[lane].eq(b_first)]
 
         # ---- sorted among themselves ----
         distance = lanes // 2
@@ -76,7 +78,7 @@ class MergeSorter(wiring.Component):
 
     def _heads(self, m: Module, name: str, banks, takes: Signal) -> tuple[data.View, Value]:
         """The next element of every bank, in a register; whether all are there."""
-        heads = Signal(data.ArrayLayout(Element(self._config), self._lanes), name=f"heads_{name}")
+        heads = Signal(data.ArrayLayout(banks[0].p.shape(), self._lanes), name=f"heads_{name}")
         there = Signal(self._lanes, name=f"there_{name}")
         for number, bank in enumerate(banks):
             m.d.comb += bank.ready.eq(~there[number] | takes[number])

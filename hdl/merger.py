@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .config import Config
-from .layouts import Fault, MergedWord, MergeJob, RawBeat, TileRawBeat
+from .layouts import Fault, MergedWord, MergeJob, RawBeat, TileRawBeat, tile_value_bits
 from .merge_combiner import MergeCombiner
 from .merge_feed import MergeFeed
 from .merge_rows import MergeRows
@@ -40,6 +40,7 @@ class Merger(wiring.Component):
     o_fault : Fault COLUMN_INDEX, columns of a row do not rise
     o_fault_operand : OPERAND_A or OPERAND_B
     o_active : a job is at work
+    o_overflow : pulse, a sum of int32 wrapped
     """
 
     def __init__(self, config: Config):
@@ -52,13 +53,14 @@ class Merger(wiring.Component):
             "o_fault": Out(Fault()),
             "o_fault_operand": Out(8),
             "o_active": Out(1),
+            "o_overflow": Out(1),
         })
 
     def elaborate(self, platform):
         config = self._config
         m = Module()
         m.submodules.feed_a = feed_a = MergeFeed(config, config.beat_tokens)
-        m.submodules.feed_b = feed_b = MergeFeed(config, config.tile_beat_tokens)
+        m.submodules.feed_b = feed_b = MergeFeed(config, config.tile_beat_tokens, tile_value_bits(config))
         m.submodules.sorter = sorter = MergeSorter(config)
         m.submodules.combiner = combiner = MergeCombiner(config)
         m.submodules.rows = rows = MergeRows(config)
@@ -89,6 +91,7 @@ class Merger(wiring.Component):
         with m.If(starts):
             m.d.sync += [self.o_active.eq(1), combiner.i_job.eq(self.i_job.p)]
         m.d.comb += [
+            self.o_overflow.eq(combiner.o_overflow),
             self.o_fault.valid.eq(feed_a.o_fault | feed_b.o_fault),
             self.o_fault.code.eq(ErrorCode.COLUMN_INDEX),
             self.o_fault_operand.eq(OPERAND_B),

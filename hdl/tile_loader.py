@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .config import ADDRESS_BITS, Config
 from .dense_loader import DenseLoader
 from .fetch import Fetch
-from .layouts import BFormat, Fault, FetchFormat, ReadBeat, ReadRequest, TileBeat, TileJob, TileRawBeat
+from .layouts import BFormat, Fault, FetchFormat, ReadBeat, ReadRequest, TileBeat, TileJob, TileRawBeat, tile_value_bits
 from .packer import PACKER_ROW_ENDS, Packer
 from .reader import SegmentReader
 from .splitter import ChunkSplitter
@@ -69,6 +69,7 @@ class TileLoader(wiring.Component):
         connect(m, flipped(self.i_beat[0]), reader.i_beat)
         busy = Signal()
         begins = self._begins = Signal()
+        self._takes_wide = Signal()      # the fetch unit takes int32 values
         ends = self._ends = Signal()     # the job's last beat is out
         m.d.comb += [self.o_idle.eq(~busy), dense.i_job.p.eq(self.i_job.p)]
         with m.If(begins):
@@ -96,15 +97,17 @@ class TileLoader(wiring.Component):
     def _both_paths(self, m: Module, dense: DenseLoader, reader: SegmentReader, busy: Signal,
                     begins: Signal) -> None:
         config = replace(self._config, beat_tokens=self._config.tile_beat_tokens)
-        m.submodules.fetch = fetch = Fetch(config, own_values=False, row_ends=PACKER_ROW_ENDS)
+        m.submodules.fetch = fetch = Fetch(config, own_values=False, row_ends=PACKER_ROW_ENDS,
+                                           value_bits=tile_value_bits(config))
         m.submodules.packer = packer = Packer(config)
         m.submodules.splitter = splitter = ChunkSplitter(config.port_bytes, config.beat_tokens)
         if config.elementwise:
-            merges, merged = self._merge_path(m, fetch, packer)
+            merges, merged, wide = self._merge_path(m, fetch, packer, splitter, reader)
         else:
             connect(m, fetch.o, packer.i)
-            merges, merged = Const(0), Const(0)
-        connect(m, splitter.o, fetch.i_values)
+            merges, merged, wide = Const(0), Const(0), Const(0)
+        if not config.elementwise:
+            connect(m, splitter.o, fetch.i_values)
         for number in range(config.tile_readers - 1):
             connect(m, fetch.o_request[number], flipped(self.o_request[1 + number]))
             connect(m, flipped(self.i_beat[1 + number]), fetch.i_beat[number])
@@ -116,8 +119,8 @@ class TileLoader(wiring.Component):
             dense.i.p.eq(reader.o.p),
             splitter.i.p.eq(reader.o.p),
             dense.i.valid.eq(reader.o.valid & ~packed),
-            splitter.i.valid.eq(reader.o.valid & packed),
-            reader.o.ready.eq(Mux(packed, splitter.i.ready, dense.i.ready)),
+            splitter.i.valid.eq(reader.o.valid & packed & ~wide),
+            reader.o.ready.eq(Mux(packed, Mux(wide, self._takes_wide, splitter.i.ready), dense.i.ready)),
             reader.i_job.p.eq(Mux(packed, fetch.o_value_job.p, dense.o_read_job.p)),
             reader.i_job.valid.eq(Mux(packed, fetch.o_value_job.valid, dense.o_read_job.valid)),
             dense.o_read_job.ready.eq(reader.i_job.ready & ~packed),
@@ -141,10 +144,10 @@ class TileLoader(wiring.Component):
             wants.format.eq(Mux(job.format == BFormat.DENSE_PACKED, FetchFormat.DENSE,
                                 Mux(job.format == BFormat.CSR16_PACKED, FetchFormat.CSR16,
                                     FetchFormat.CSR32))),
-            wants.rows.eq(Mux(merges, job.rows, job.k_count) if config.elementwise else job.k_count),
+            wants.rows.eq(Mux(merges, job.merge_rows, job.k_count) if config.elementwise else job.k_count),
             # Dense rows are read from the block's first column on.
             wants.start.eq(Mux(job.format == BFormat.DENSE_PACKED, 0, job.n_start)),
-            wants.count.eq(Mux(merges, job.count, job.n_count) if config.elementwise else job.n_count),
+            wants.count.eq(Mux(merges, job.merge_count, job.n_count) if config.elementwise else job.n_count),
             *(wants[name].eq(job[name]) for name in (
                 "pointers", "indices", "values", "stride", "nnz", "first", "columns")),
         ]
@@ -173,12 +176,33 @@ class TileLoader(wiring.Component):
                 self.o.p.address[0].eq(packer.o.p.address[0]),
             ]
 
-    def _merge_path(self, m: Module, fetch: Fetch, packer: Packer) -> tuple[Signal, Signal]:
-        """Beats of an elementwise job go to the merger; whether the job on offer is one, and that at work."""
-        merges, merged = Signal(), Signal()
+    def _merge_path(self, m: Module, fetch: Fetch, packer: Packer, splitter: ChunkSplitter,
+                    reader: SegmentReader) -> tuple[Signal, Signal, Signal]:
+        """Beats of an elementwise job go to the merger; whether the job on offer is one, and that at work, and
+        whether this one's values are int32."""
+        config = self._config
+        merges, merged, wide = Signal(), Signal(), Signal()
+        values, words = fetch.i_values, reader.o
+        wide_bytes = 4 * config.tile_beat_tokens
+        if wide_bytes < config.port_bytes:
+            m.submodules.wide_splitter = narrower = ChunkSplitter(config.port_bytes, wide_bytes)
+            m.d.comb += [narrower.i.p.eq(reader.o.p), narrower.i.valid.eq(reader.o.valid & wide),
+                         self._takes_wide.eq(narrower.i.ready), narrower.o.ready.eq(values.ready & wide)]
+            words = narrower.o
+        else:
+            m.d.comb += self._takes_wide.eq(values.ready)
+        m.d.comb += [
+            values.valid.eq(Mux(wide, words.valid, splitter.o.valid)),
+            splitter.o.ready.eq(values.ready & ~wide),
+            values.p.eq(words.p),
+        ]
+        with m.If(~wide):
+            m.d.comb += [values.p[name].eq(splitter.o.p[name]) for name in ("data", "count", "row_last", "last")]
         m.d.comb += [
             merges.eq(self.i_job.p.elementwise),
-            packer.i.p.eq(fetch.o.p),
+            *(packer.i.p[name].eq(fetch.o.p[name]) for name in ("mask", "ends", "last")),
+            *(sink[name].eq(token[name]) for sink, token in zip(packer.i.p.tokens, fetch.o.p.tokens, strict=True)
+              for name in ("index", "value")),
             packer.i.valid.eq(fetch.o.valid & ~merged),
             self.o_merge.p.eq(fetch.o.p),
             self.o_merge.valid.eq(fetch.o.valid & merged),
@@ -186,5 +210,6 @@ class TileLoader(wiring.Component):
             self.o_merge_waiting.eq(self.o_waiting & merged),
         ]
         with m.If(self._begins):
-            m.d.sync += merged.eq(merges)
-        return merges, merged
+            m.d.sync += [merged.eq(merges), wide.eq(merges & self.i_job.p.wide_values)]
+        m.d.comb += fetch.i_job.p.wide_values.eq(wide)   # begins a cycle later
+        return merges, merged, wide

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS, Operation
+from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS
 
 __all__ = ["apply_scale", "elementwise", "matmul", "sparse_matmul"]
 
@@ -77,22 +77,24 @@ def sparse_matmul(a: Any, b: Any, scale_words: npt.ArrayLike, relu: bool, out_dt
     return result
 
 
-def elementwise(operation: Operation, a: Any, b: Any | None, scale_words: npt.ArrayLike, relu: bool,
+def elementwise(operation: str, a: Any, b: Any | None, scale_words: npt.ArrayLike, relu: bool,
                 out_dtype: npt.DTypeLike) -> sp.csr_array:
     """C = A op B as CSR with sorted columns, an entry where the result is not zero, as SciPy has it.
 
     Parameters
     ----------
-    a, b : integers, dense or sparse, two-dimensional; `b` None: A itself
+    operation : "add", "subtract", "multiply", "mask": A where B is not zero, or "convert": A itself
+    a, b : integers, dense or sparse, two-dimensional
     scale_words : one, or one a row; used for int8
     """
     left = sp.csr_array(a.astype(np.int64))
     right = sp.csr_array(left.shape, dtype=np.int64) if b is None else sp.csr_array(b.astype(np.int64))
     found = sp.csr_array({
-        Operation.ADD: lambda: left + right,
-        Operation.SUBTRACT: lambda: left - right,
-        Operation.MULTIPLY: lambda: left.multiply(right),
-        Operation.MASK: lambda: left.multiply(right != 0),
+        "add": lambda: left + right,
+        "convert": lambda: left,
+        "subtract": lambda: left - right,
+        "multiply": lambda: left.multiply(right),
+        "mask": lambda: left.multiply(right != 0),
     }[operation]())
     found.sum_duplicates()
     rows = np.repeat(np.arange(found.shape[0]), np.diff(found.indptr))

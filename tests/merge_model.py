@@ -66,8 +66,8 @@ def expected_rows(case: MergeCase) -> list[Row]:
         a, b = ({column: value for column, value in row if value} for row in (left, right))
         joins = case.operation in (Operation.ADD, Operation.SUBTRACT)
         columns = sorted(a.keys() | b.keys() if joins else a.keys() & b.keys())
-        make = {Operation.ADD: lambda x, y: x + y, Operation.SUBTRACT: lambda x, y: x - y,
-                Operation.MULTIPLY: lambda x, y: x * y, Operation.MASK: lambda x, y: x}[case.operation]
+        make = {Operation.ADD: lambda x, y: x + y, Operation.SUBTRACT: lambda x, y: y - x,
+                Operation.MULTIPLY: lambda x, y: x * y, Operation.MASK: lambda x, y: y}[case.operation]
         result.append([(column, make(a.get(column, 0), b.get(column, 0))) for column in columns])
     return result
 

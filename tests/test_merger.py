@@ -15,10 +15,9 @@ from tests.merge_model import MergeCase, expected_rows, run_merger
 BASE = PRESETS["base"]
 CONFIGS = {
     "base": BASE,
-    "two_lanes": replace(BASE, name="two_lanes", port_bytes=8, beat_tokens=4, scale_multipliers=1),
+    "two_lanes": replace(BASE, name="two_lanes", port_bytes=8, merge_lanes=2, beat_tokens=4, scale_multipliers=1),
     "narrow_beats": replace(BASE, name="narrow_beats", beat_tokens=2),
-    "eight_lanes": replace(BASE, name="eight_lanes", lanes=16, port_bytes=32, beat_tokens=16,
-                           scale_multipliers=0),
+    "eight_lanes": replace(BASE, name="eight_lanes", merge_lanes=8),
 }
 LARGEST = (1 << 32) - 2
 
@@ -71,7 +70,7 @@ def test_a_matrix_without_entries_leaves_the_other_as_it_is():
     rng = random.Random(5)
     full = random_matrix(rng, 20, 30, 0.5, zeros=0)
     found, _, _ = run_merger(BASE, [MergeCase(Operation.ADD, full, [[]] * 20),
-                                    MergeCase(Operation.SUBTRACT, [[]] * 20, full)])
+                                    MergeCase(Operation.SUBTRACT, full, [[]] * 20)])
     assert found == [full, [[(column, -value) for column, value in row] for row in full]]
 
 

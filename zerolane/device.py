@@ -9,7 +9,6 @@ import scipy.sparse as sp
 
 from hdl.config import Config
 from hdl.descriptor import DESCRIPTOR_FIELDS
-from hdl.layouts import Operation
 from hdl.registers import WATCHDOG_CYCLES, WINDOW_BYTES, config_values, register
 from sim import golden
 from sim.trace import TRACE_FILE, TracedTop, traced_activities
@@ -221,25 +220,25 @@ class Device:
 
         Raises OperandError, DeviceError and the transport's errors, as `matmul`.
         """
-        return self._elementwise(Operation.ADD, a, b, **options)
+        return self._elementwise("add", a, b, **options)
 
     def subtract(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
         """a - b; see `add`."""
-        return self._elementwise(Operation.SUBTRACT, a, b, **options)
+        return self._elementwise("subtract", a, b, **options)
 
     def multiply(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
         """a * b element by element; see `add`."""
-        return self._elementwise(Operation.MULTIPLY, a, b, **options)
+        return self._elementwise("multiply", a, b, **options)
 
     def mask(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
         """The entries of `a` where `b` is not zero; see `add`."""
-        return self._elementwise(Operation.MASK, a, b, **options)
+        return self._elementwise("mask", a, b, **options)
 
     def to_csr(self, a: Any, **options: Any) -> sp.csr_array:
         """`a`, dense or sparse, as a csr_array without zeros, by the array; see `add`."""
-        return self._elementwise(Operation.ADD, a, None, **options)
+        return self._elementwise("convert", a, None, **options)
 
-    def _elementwise(self, operation: Operation, a: Any, b: Any | None, **options: Any) -> sp.csr_array:
+    def _elementwise(self, operation: str, a: Any, b: Any | None, **options: Any) -> sp.csr_array:
         problem = as_elementwise(operation, a, b, **options)
         self.last_job = self.last_lowering = None
         def bound_of(entries: int) -> Bound:

@@ -13,26 +13,27 @@ from hdl.descriptor import DESCRIPTOR_BYTES, Opcode
 from hdl.layouts import BFormat, Operation
 
 from .bound import elementwise_bound
-from .operands import Operand, OperandError, as_operand
+from .operands import Operand, OperandError, as_index32, as_operand
 from .problem import checked_capacity, checked_out_dtype, scale_by_side
 from .runtime import Image, a_fields, b_fields, check_room, pack_descriptor, place_csr, place_matrix
 
 __all__ = ["Elementwise", "ElementwisePlan", "as_elementwise", "build_elementwise",
            "plan_elementwise"]
 
-_SYMBOLS = {Operation.ADD: "A + B", Operation.SUBTRACT: "A - B", Operation.MULTIPLY: "A * B",
-            Operation.MASK: "A where B"}
+_SYMBOLS = {Operation.ADD: "A + B", Operation.SUBTRACT: "B - A", Operation.MULTIPLY: "A * B",
+            Operation.MASK: "B where A"}
 _START_CYCLES = 150
 """From the doorbell to the first entry and from the last to done, at a memory's usual latency."""
 
 
 @dataclass(frozen=True, eq=False)
 class Elementwise:
-    """C = A op B in CSR, and what happens to its entries.
+    """A and B, merged into C in CSR, as the array does it, and what happens to C's entries.
 
     Attributes
     ----------
-    a, b : Operand, M×N; CSR has sorted columns without duplicates. No `b`: A as it is, in CSR
+    operation : of A and B as the hardware has them
+    a, b : Operand, M×N; CSR has sorted columns without duplicates. B may be of int32. No `b`: A as it is
     scale, row_scale : ScaleWord of all results, or uint32 (M,) one a row
     host : what the host did to the operands, in words
     """
@@ -54,6 +55,11 @@ class Elementwise:
     @property
     def out_bytes(self) -> int:
         return 1 if self.out_int8 else 4
+
+    @property
+    def wide(self) -> bool:
+        """B's values are int32."""
+        return self.b is not None and self.b.stored.dtype == np.int32
 
     @cached_property
     def entries(self) -> int:
@@ -81,15 +87,19 @@ class ElementwisePlan:
         return f"{self.label()}\n  predicted {self.cycles:,.0f} cycles ({parts})"
 
 
-def as_elementwise(operation: Operation, a: Any, b: Any, *, scale: Any = None, relu: bool = False,
+def as_elementwise(operation: str, x: Any, y: Any, *, scale: Any = None, relu: bool = False,
                    out_dtype: npt.DTypeLike = np.int32, capacity: int | None = None) -> Elementwise:
-    """Check what `Device.add` and its neighbours take; see there. Raises OperandError.
+    """Check what `Device.add` and its neighbours take, see there, and choose which operand is A.
 
-    `b` None is for a conversion of `a` to CSR.
+    Parameters
+    ----------
+    operation : "add", "subtract" (x - y), "multiply", "mask" (x where y is not zero), or "convert" (`y` None)
+
+    Raises OperandError.
     """
     host: list[str] = []
-    left = _operand(a, "a", host)
-    right = None if b is None else _operand(b, "b", host)
+    left = _operand(x, "a", host, wide=operation in ("add", "subtract", "mask"))
+    right = None if y is None else _operand(y, "b", host, wide=operation == "add")
     if right is not None and left.shape != right.shape:
         raise OperandError(f"shapes {left.shape} of a and {right.shape} of b differ; elementwise operations "
                            "need matrices of one shape")
@@ -98,23 +108,48 @@ def as_elementwise(operation: Operation, a: Any, b: Any, *, scale: Any = None, r
     word, row_scale, column_scale = scale_by_side(scale, left.shape, left.shape)
     if column_scale is not None:
         raise OperandError("a scale for each column cannot be applied to a CSR result; one a row (M, 1) can")
-    return Elementwise(operation, left, right, out_int8, word, row_scale, bool(relu), capacity, tuple(host))
+    made, a, b = _sides(operation, left, right)
+    return Elementwise(made, a, b, out_int8, word, row_scale, bool(relu), capacity, tuple(host))
 
 
-def _operand(value: Any, name: str, host: list[str]) -> Operand:
+def _sides(operation: str, left: Operand, right: Operand | None) -> tuple[Operation, Operand, Operand | None]:
+    """A is the int8 operand of two, and the dense one where the order does not matter: it is read faster."""
+    if right is None:
+        return Operation.ADD, left, None
+    if operation in ("subtract", "mask"):
+        return Operation[operation.upper()], right, left
+    made = Operation[operation.upper()]
+    wide = [side.stored.dtype == np.int32 for side in (left, right)]
+    if all(wide):
+        raise OperandError("both operands are int32; the array adds int32 and int8")
+    swaps = wide[0] or (not wide[1] and not right.sparse and left.sparse)
+    return (made, right, left) if swaps else (made, left, right)
+
+
+def _operand(value: Any, name: str, host: list[str], *, wide: bool) -> Operand:
     """In two dimensions; CSR with columns that rise, which takes a copy where they do not."""
     if getattr(value, "ndim", 2) != 2:
         raise OperandError(f"{name} has {value.ndim} dimensions; elementwise operations take matrices")
-    operand = as_operand(value, name)
-    if not operand.sparse or operand.stored.has_canonical_format:
-        return operand
-    matrix = operand.stored.astype(np.int64)
-    matrix.sum_duplicates()
-    if matrix.nnz and not (-128 <= matrix.data.min() and matrix.data.max() <= 127):
-        raise OperandError(f"{name} has duplicates that add up beyond int8; add them up and scale them first")
+    if getattr(value, "dtype", None) == np.int32 and sp.issparse(value):
+        if not wide:
+            raise OperandError(f"{name} holds values of type int32; it must be int8 here (only one operand of add, "
+                               "and the first one of subtract and mask, may be int32)")
+        matrix, kind = as_index32(value, name), np.int32
+    else:
+        operand = as_operand(value, name)
+        if not operand.sparse:
+            return operand
+        matrix, kind = operand.stored, np.int8
+    if matrix.has_canonical_format:
+        return Operand(matrix)
+    summed = matrix.astype(np.int64)
+    summed.sum_duplicates()
+    limits = np.iinfo(kind)
+    if summed.nnz and not (limits.min <= summed.data.min() and summed.data.max() <= limits.max):
+        raise OperandError(f"{name} has duplicates that add up beyond {limits.dtype}; add them up and scale them "
+                           "first")
     host.append(f"{name}'s columns are sorted, duplicates added up")
-    return Operand(sp.csr_array((matrix.data.astype(np.int8), matrix.indices, matrix.indptr),
-                                shape=matrix.shape))
+    return Operand(sp.csr_array((summed.data.astype(kind), summed.indices, summed.indptr), shape=matrix.shape))
 
 
 def build_elementwise(problem: Elementwise, config: Config, memory_bytes: int) -> Image:
@@ -124,7 +159,7 @@ def build_elementwise(problem: Elementwise, config: Config, memory_bytes: int) -
     merger.
     """
     if not config.elementwise:
-        raise OperandError(f"configuration {config.name!r} has elementwise = False: it cannot merge matrices")
+        raise OperandError(f"configuration {config.name!r} has merge_lanes = 0: it cannot merge matrices")
     if problem.out_int8 and not config.scale_multipliers:
         raise OperandError(f"configuration {config.name!r} has scale_multipliers = 0: it cannot make int8 results")
     rows, columns = problem.shape
@@ -132,7 +167,7 @@ def build_elementwise(problem: Elementwise, config: Config, memory_bytes: int) -
     image.descriptor_address = image.place(DESCRIPTOR_BYTES)
     a_place = place_matrix(image, problem.a)
     fields: dict[str, Any] = {
-        "opcode": Opcode.ELEMENTWISE, "operation": problem.operation, "rows": rows, "k_count": columns,
+        "opcode": Opcode.ELEMENTWISE_WIDE if problem.wide else Opcode.ELEMENTWISE, "operation": problem.operation, "rows": rows, "k_count": columns,
         "n_count": columns if problem.b else 0, "relu": problem.relu, "scale": problem.scale,
         "out_int8": problem.out_int8, "row_scale": problem.row_scale is not None,
     }
