@@ -1,7 +1,6 @@
 """The array: fetch, router, tile loader, PEs, drain chains and collector, connected."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
@@ -41,8 +40,7 @@ A_READERS = 3          # row pointers, column indices, values
 COLLECTOR_READERS = 2  # earlier sums, parameter records
 
 
-@dataclass(frozen=True)
-class _Merged:
+class _Merged(NamedTuple):
     """Events of elementwise jobs: the last word leaves, a word is there, B's fetch waits for memory, a sum wrapped."""
 
     last: Any = 0
