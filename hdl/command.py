@@ -275,7 +275,7 @@ class CommandProcessor(wiring.Component):
             ]
 
     def _elementwise_jobs(self, m: Module) -> None:
-        """What the units must know of an elementwise descriptor: that it is one, what is done, and B's size."""
+        """What the units must know of an elementwise descriptor: that it is one, its operation, B's size."""
         head, tile = self._head, self.o_tile_job.payload
         m.d.comb += [
             *(job.payload.elementwise.eq(self._elementwise)

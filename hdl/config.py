@@ -73,8 +73,8 @@ class Config:
     csr_out : bool
         Build the collector's way to results in CSR.
     merge_lanes : int
-        Entries of two sparse matrices, together, that are merged in a cycle, for elementwise operations; 0: not
-        built. Needs `csr_out`, `compressed_b` and a port of 8 bytes.
+        Entries of two sparse matrices, together, that are merged in a cycle, for elementwise operations; 0:
+        not built. Needs `csr_out`, `compressed_b` and a port of 8 bytes.
     """
 
     name: str = "base"

@@ -41,7 +41,7 @@ COLLECTOR_READERS = 2  # earlier sums, parameter records
 
 
 class _Merged(NamedTuple):
-    """Events of elementwise jobs: the last word leaves, a word is there, B's fetch waits for memory, a sum wrapped."""
+    """Of elementwise jobs: last word leaves, a word is there, B's fetch waits for memory, a sum wrapped."""
 
     last: Any = 0
     offered: Any = 0
@@ -203,7 +203,7 @@ class Core(wiring.Component):
         return m
 
     def _merge(self, m: Module, fetch, router, loader, collector) -> "_Merged":
-        """Elementwise jobs: A and B past router, PEs and chains to the collector, when the job has its turn."""
+        """Elementwise jobs: A and B past router, PEs and chains to the collector, when it is their turn."""
         m.submodules.switch = switch = JobSwitch(self._config)
         m.submodules.merger = merger = Merger(self._config)
         connect(m, flipped(self.i_router_job), switch.i_job)

@@ -33,8 +33,7 @@ def _units(config: Config) -> tuple[str, ...]:
 class _Array:
     """Rows of `units` << `shift` bytes, `stride` bytes apart, from the value of `name` on.
 
-    As many rows as the descriptor has, or, `of_k`, the tile; by groups of 1 << `grouped`. Elementwise, B has as
-    many rows as A.
+    As many rows as the descriptor has, or, `of_k`, the tile; by groups of 1 << `grouped`.
     """
 
     name: str          # the field that is to blame

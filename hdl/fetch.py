@@ -67,7 +67,8 @@ class Fetch(wiring.Component):
     i_job : stream of FetchJob
     o : stream of RawBeat
     o_request, i_beat : read streams; 0 row pointers, 1 column indices, 2 values (with `own_values`)
-    o_value_job, i_values : (without) stream of SegmentJob, what must be read, and of Chunk(T) or Chunk(4·T), what was read
+    o_value_job, i_values : (without) stream of SegmentJob, what must be read, and of Chunk(T) or Chunk(4·T),
+        what was read
     o_fault : Fault ROW_POINTER or COLUMN_INDEX
     o_fault_number : `FetchJob.number` of the job that it is about
     o_fault_address : of the row pointers or column indices, a chunk, that have the fault

@@ -35,7 +35,8 @@ def TokenChunk(config: Config, value_bits: int = VALUE_BITS) -> data.StructLayou
     """T consecutive entries of the matrix, in the order of memory; those masked out are no tokens."""
     return data.StructLayout({
         "tokens": data.ArrayLayout(
-            data.StructLayout({"index": config.fetch_index_bits, "value": signed(value_bits)}), config.beat_tokens),
+            data.StructLayout({"index": config.fetch_index_bits, "value": signed(value_bits)}),
+            config.beat_tokens),
         "mask": config.beat_tokens,
         "last": 1,      # the job's last chunk
     })

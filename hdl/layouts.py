@@ -349,7 +349,7 @@ def FetchJob(config: Config) -> data.StructLayout:
         "first": 32,      # CSR: the row pointer of row 0
         "columns": 32,    # CSR: an index at or past this is a fault
         "number": AT_WORK_BITS,  # of the descriptor; named with a fault
-        **({"wide_values": 1} if config.elementwise else {}),   # CSR: values are int32, where the unit reads such
+        **({"wide_values": 1} if config.elementwise else {}),   # CSR: values are int32; of units that can
     })
 
 
@@ -377,7 +377,7 @@ def _merge_fields(config: Config) -> dict[str, Any]:
 def TileJob(config: Config) -> data.StructLayout:
     """A tile of B to be loaded: k_count rows, n_count columns from n_start on.
 
-    Elementwise: a matrix to be streamed to the merger instead, `merge_rows` rows and `merge_count` columns of it.
+    Elementwise: a matrix to be streamed to the merger instead, `merge_rows` rows and `merge_count` columns.
     """
     return data.StructLayout({
         "format": BFormat,

@@ -1,5 +1,7 @@
 """What becomes of neighbours of equal key: the arithmetic of elementwise operations."""
 
+from itertools import pairwise
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -66,7 +68,7 @@ class MergeCombiner(wiring.Component):
         elements, of_b = [held, *word.elements], [held_of_b, *word.of_b]
         pair = Signal(lanes)
         m.d.comb += pair.eq(Cat((one.column == other.column) & (one.row == other.row)
-                                for one, other in zip(elements[:-1], elements[1:], strict=True)))
+                                for one, other in pairwise(elements)))
         m.d.sync += valid.eq(self.i.valid)
         for lane, slot in enumerate(after):
             m.d.sync += [slot.element.eq(elements[lane]), slot.of_b.eq(of_b[lane]),

@@ -179,7 +179,8 @@ class MergeFeed(wiring.Component):
             one, local = ranked[number], Signal(rank_bits, name=f"rank{number}")
             m.d.comb += local.eq(rank)
             with m.If(takes):
-                m.d.sync += [one.valid.eq(valid), one.slot.eq(next_start + local), one.late.eq(local >= lanes)]
+                m.d.sync += [one.valid.eq(valid), one.slot.eq(next_start + local),
+                             one.late.eq(local >= lanes)]
             return one.element
 
         for t, token in enumerate(part.tokens):

@@ -18,8 +18,8 @@ class MergeSorter(wiring.Component):
     """Takes the w lowest elements of two sequences dealt to w banks each, and sorts them.
 
     Bank i of A is compared with bank w-1-i of B, and the lower one goes: as w go in every cycle, the heads of
-    one sequence are always rotated against the other's so that these w are the lowest of all 2·w. What comes out
-    is bitonic, which log2(w) stages of comparisons a power of two apart sort.
+    one sequence are always rotated against the other's so that these w are the lowest of all 2·w. What comes
+    out is bitonic, which log2(w) stages of comparisons a power of two apart sort.
 
     Throughput: w elements a cycle, while every bank has one.
     Latency: log2(w) + 2 cycles.
@@ -65,8 +65,10 @@ class MergeSorter(wiring.Component):
                 takes_a[lane].eq(goes & ~b_first),
                 takes_b[lanes - 1 - lane].eq(goes & b_first),
             ]
-            m.d.sync += [*(word.elements[lane][name].eq(Mux(b_first, b[name], a[name])) for name, _ in b.shape()),
-                         word.of_b[lane].eq(b_first)]
+            m.d.sync += [
+                word.of_b[lane].eq(b_first),
+                *(word.elements[lane][name].eq(Mux(b_first, b[name], a[name])) for name, _ in b.shape()),
+            ]
 
         # ---- sorted among themselves ----
         distance = lanes // 2

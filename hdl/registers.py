@@ -42,7 +42,7 @@ class ErrorCode(IntEnum):
     READ_BUS = 3          # the memory answered a read with an error
     WRITE_BUS = 4         # the memory answered a write with an error
     ROW_POINTER = 5       # a row pointer decreases, or the last one does not match nnz
-    COLUMN_INDEX = 6      # a column index is at or past the matrix's columns, or, elementwise, not past the last
+    COLUMN_INDEX = 6      # a column index is at or past the matrix's columns; elementwise: or does not rise
     PACKED_OVERFLOW = 7   # a packed tile does not fit in the tile memory or a row in its table entry
     OUTSIDE = 8           # an array of a descriptor does not lie in its memory window
     BLOCKED = 9           # a burst outside its memory window was held back at the port: a fault of the array
@@ -118,8 +118,8 @@ REGISTERS = (
         RegisterField("detail", 8, 8, "FIELD: number of the field in DESCRIPTOR_FIELDS, 255 for the "
                                       "registers DESCRIPTOR and COUNT; OUTSIDE: the same, the field with the "
                                       "array's address; READ_BUS, BLOCKED: number of the read stream, "
-                                      "BLOCKED 255: a write; COLUMN_INDEX: 1 for A, 2 for B where columns of an "
-                                      "elementwise job do not rise, else 0"),
+                                      "BLOCKED 255: a write; COLUMN_INDEX: 1 for A, 2 for B where "
+                                      "columns of an elementwise job do not rise, else 0"),
         RegisterField("descriptor", 16, 16, "number of the descriptor"))),
     Register("ERROR_ADDRESS", 0x40, Access.RO, "READ_BUS, WRITE_BUS, BLOCKED: first byte of the burst; "
              "OUTSIDE: of the array; OUTPUT_FULL: entries that the result has; "

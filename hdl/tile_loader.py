@@ -9,7 +9,17 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .config import ADDRESS_BITS, Config
 from .dense_loader import DenseLoader
 from .fetch import Fetch
-from .layouts import BFormat, Fault, FetchFormat, ReadBeat, ReadRequest, TileBeat, TileJob, TileRawBeat, tile_value_bits
+from .layouts import (
+    BFormat,
+    Fault,
+    FetchFormat,
+    ReadBeat,
+    ReadRequest,
+    TileBeat,
+    TileJob,
+    TileRawBeat,
+    tile_value_bits,
+)
 from .packer import PACKER_ROW_ENDS, Packer
 from .reader import SegmentReader
 from .splitter import ChunkSplitter
@@ -178,8 +188,8 @@ class TileLoader(wiring.Component):
 
     def _merge_path(self, m: Module, fetch: Fetch, packer: Packer, splitter: ChunkSplitter,
                     reader: SegmentReader) -> tuple[Signal, Signal, Signal]:
-        """Beats of an elementwise job go to the merger; whether the job on offer is one, and that at work, and
-        whether this one's values are int32."""
+        """Beats of an elementwise job go to the merger; whether the job on offer is one, and that at work,
+        and whether this one's values are int32."""
         config = self._config
         merges, merged, wide = Signal(), Signal(), Signal()
         values, words = fetch.i_values, reader.o
@@ -197,12 +207,13 @@ class TileLoader(wiring.Component):
             values.p.eq(words.p),
         ]
         with m.If(~wide):
-            m.d.comb += [values.p[name].eq(splitter.o.p[name]) for name in ("data", "count", "row_last", "last")]
+            m.d.comb += [values.p[name].eq(splitter.o.p[name])
+                         for name in ("data", "count", "row_last", "last")]
         m.d.comb += [
             merges.eq(self.i_job.p.elementwise),
             *(packer.i.p[name].eq(fetch.o.p[name]) for name in ("mask", "ends", "last")),
-            *(sink[name].eq(token[name]) for sink, token in zip(packer.i.p.tokens, fetch.o.p.tokens, strict=True)
-              for name in ("index", "value")),
+            *(sink[name].eq(token[name]) for name in ("index", "value")
+              for sink, token in zip(packer.i.p.tokens, fetch.o.p.tokens, strict=True)),
             packer.i.valid.eq(fetch.o.valid & ~merged),
             self.o_merge.p.eq(fetch.o.p),
             self.o_merge.valid.eq(fetch.o.valid & merged),

@@ -101,7 +101,8 @@ def run_merger(config: Config, cases: Sequence[MergeCase], *, seed: int = 0, gap
     feeds = {
         "i_job": [{"operation": case.operation} for case in cases],
         "i_a": [beat for case in cases for beat in beats(case.a, config.beat_tokens, ROW_ENDS, rng)],
-        "i_b": [beat for case in cases for beat in beats(case.b, config.tile_beat_tokens, PACKER_ROW_ENDS, rng)],
+        "i_b": [beat for case in cases
+                for beat in beats(case.b, config.tile_beat_tokens, PACKER_ROW_ENDS, rng)],
     }
     run_block(dut, feeds, {}, seed=seed, gap=gap, processes=[take], settle_cycles=300)
     return _jobs(config, words), faults, cycles

@@ -15,7 +15,8 @@ from tests.merge_model import MergeCase, expected_rows, run_merger
 BASE = PRESETS["base"]
 CONFIGS = {
     "base": BASE,
-    "two_lanes": replace(BASE, name="two_lanes", port_bytes=8, merge_lanes=2, beat_tokens=4, scale_multipliers=1),
+    "two_lanes": replace(BASE, name="two_lanes", port_bytes=8, merge_lanes=2, beat_tokens=4,
+                         scale_multipliers=1),
     "narrow_beats": replace(BASE, name="narrow_beats", beat_tokens=2),
     "eight_lanes": replace(BASE, name="eight_lanes", merge_lanes=8),
 }

@@ -177,7 +177,8 @@ def run(kernel: Annotated[str, typer.Argument(help=f"{', '.join(_RUN_KERNELS)}")
         a: Annotated[Path, typer.Argument(help=".mtx, .smtx, .npz or .npy; a tensor .tns, .npz or .npy")],
         b: Annotated[Path | None, typer.Argument(help="a matrix; random int8 if left out")] = None,
         d: Annotated[Path | None, typer.Argument(
-            help="gemv, residual: b; embedding_bag (indices, offsets): the table; mttkrp: the second factor")
+            help="gemv, residual: b; embedding_bag (indices, offsets): the table; mttkrp: the second factor; "
+                 "add, sub: a third operand; spgemm: a mask")
         ] = None,
         cols: Annotated[int, typer.Option(help="columns of a random B")] = 32,
         mode: Annotated[int, typer.Option(
@@ -233,8 +234,9 @@ def run(kernel: Annotated[str, typer.Argument(help=f"{', '.join(_RUN_KERNELS)}")
 
 
 def _print_record(record: dict[str, Any]) -> None:
-    rows, inner, columns = record["shape"]
-    console.print(f"{record['kernel']} {record['matrix']}: {rows} x {inner} times {inner} x {columns}, "
+    sizes = [str(size) for size in record["shape"]]
+    shape = " x ".join(sizes) if len(sizes) == 2 else f"{sizes[0]} x {sizes[1]} times {sizes[1]} x {sizes[2]}"
+    console.print(f"{record['kernel']} {record['matrix']}: {shape}, "
                   f"{record['nnz']:,} nonzeros, {record['out_dtype']} out, preset {record['preset']}")
     if "out_nnz" in record:
         console.print(f"result: CSR with {record['out_nnz']:,} entries")

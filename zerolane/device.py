@@ -14,10 +14,11 @@ from sim import golden
 from sim.trace import TRACE_FILE, TracedTop, traced_activities
 from sim.transport import Transport, TransportTimeout, open_simulator
 
-from .bound import Bound, bound, csr_bound, elementwise_bound
+from .bound import bound, csr_bound
 from .config_file import config_by_preset
-from .elementwise import as_elementwise, build_elementwise, plan_elementwise
-from .job import DeviceError, Job, finished_job, job_without_array
+from .csr_chain import Chain
+from .elementwise import ElementwiseLowering, as_elementwise
+from .job import DeviceError, Job, finished_job, job_of_steps, job_without_array
 from .kernels import lower_embedding_bag, lower_gemv
 from .lowering import Lowering, lower
 from .operands import OperandError
@@ -91,7 +92,7 @@ class Device:
             raise ValueError(f"watchdog_cycles = {watchdog_cycles}; it must be 0 to {(1 << 32) - 1}")
         self.config = config_by_preset(config) if isinstance(config, str) else config
         self.last_job: Job | None = None
-        self.last_lowering: Lowering | None = None
+        self.last_lowering: Lowering | ElementwiseLowering | None = None
         self._name = simulator if isinstance(simulator, str) else ""
         self._memory_bytes = memory_bytes
         self._watchdog_cycles = watchdog_cycles
@@ -209,58 +210,49 @@ class Device:
                                      image.descriptor_count, overflow)
         return result
 
-    def add(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
-        """a + b of two matrices of one shape, as a csr_array with sorted columns and without zeros.
+    def add(self, a: Any, b: Any, *others: Any, **options: Any) -> sp.csr_array:
+        """a + b + others of one shape, as a csr_array with sorted columns and without zeros, as SciPy's.
 
         Parameters
         ----------
-        a, b : int8, SciPy sparse matrices or NumPy arrays. CSR is taken as it is where its columns are sorted and
-            without duplicates, else the host sorts a copy; stored zeros count as absent, as in SciPy
-        scale, relu, out_dtype, capacity : as of `matmul`; a scale is one number, or one a row
+        a, b, others : int8, SciPy sparse matrices or NumPy arrays; one of a and b may be sparse int32. CSR
+            is taken as it is where its columns are sorted and without duplicates, else the host sorts a copy
+        scale, relu, out_dtype, capacity : as of `matmul`, for the result; a scale is one number, or one a row
 
-        Raises OperandError, DeviceError and the transport's errors, as `matmul`.
+        Each further operand is a job of its own on the result before, which stays in the array's memory. Sums
+        are int32 and wrap. Raises OperandError, DeviceError and the transport's errors, as `matmul`.
         """
-        return self._elementwise("add", a, b, **options)
+        return self._elementwise("add", a, b, *others, **options)
 
-    def subtract(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
-        """a - b; see `add`."""
-        return self._elementwise("subtract", a, b, **options)
+    def subtract(self, a: Any, b: Any, *others: Any, **options: Any) -> sp.csr_array:
+        """a - b - others; `a` may be sparse int32. See `add`."""
+        return self._elementwise("subtract", a, b, *others, **options)
 
     def multiply(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
-        """a * b element by element; see `add`."""
+        """a * b element by element, int8 both; see `add`."""
         return self._elementwise("multiply", a, b, **options)
 
     def mask(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
-        """The entries of `a` where `b` is not zero; see `add`."""
+        """The entries of `a`, which may be sparse int32, where `b` is not zero; see `add`."""
         return self._elementwise("mask", a, b, **options)
 
     def to_csr(self, a: Any, **options: Any) -> sp.csr_array:
         """`a`, dense or sparse, as a csr_array without zeros, by the array; see `add`."""
         return self._elementwise("convert", a, None, **options)
 
-    def _elementwise(self, operation: str, a: Any, b: Any | None, **options: Any) -> sp.csr_array:
-        problem = as_elementwise(operation, a, b, **options)
-        self.last_job = self.last_lowering = None
-        def bound_of(entries: int) -> Bound:
-            return elementwise_bound(self.config, problem.a, problem.b, entries, out_bytes=problem.out_bytes)
+    def spgemm(self, a: Any, b: Any, *, mask: Any = None, **options: Any) -> sp.csr_array:
+        """a @ b of two sparse matrices as a csr_array; options as of `matmul`.
 
-        if not all(problem.shape):
-            self.last_job = job_without_array(bound_of(0))
-            return sp.csr_array(problem.shape, dtype=np.int8 if problem.out_int8 else np.int32)
-        image = build_elementwise(problem, self.config, self._memory_limit())
-        plan = plan_elementwise(problem, self.config)
-        transport, overflow = self._run_image(image, plan.cycles)
-        result = read_csr(problem.shape, image, transport.read_memory)
-        self.last_job = finished_job(transport, self.config, plan, bound_of(result.nnz), image.used_bytes,
-                                     image.descriptor_count, overflow)
-        return result
-
-    def spgemm(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
-        """a @ b of two sparse matrices as a csr_array; options as of `matmul`."""
+        With `mask`, sparse or dense int8, only the entries where it is not zero: a second job takes them from
+        the product in the array's memory. Of these a sum that cancelled is none. `capacity` is then of the
+        result.
+        """
         for name, value in (("a", a), ("b", b)):
             if not sp.issparse(value):
                 raise OperandError(f"{name} is dense; spgemm multiplies sparse matrices (matmul with "
                                    "out='csr' makes CSR of a dense operand, too)")
+        if mask is not None:
+            return self._masked(a, b, mask, **options)
         return self._lowered(Lowering("SpGEMM", a, b, lambda result: result, csr=True), **options)
 
     def _lowered(self, lowering: Lowering, **options: Any) -> Any:
@@ -269,6 +261,42 @@ class Device:
                              **options)
         self.last_lowering = lowering
         return lowering.finish(result)
+
+    def _elementwise(self, operation: str, a: Any, b: Any, *others: Any, **options: Any) -> sp.csr_array:
+        chain = Chain(self.config, self._memory_limit())
+        chain.begin(as_elementwise(operation, a, b, **({} if others else options)))
+        for number, other in enumerate(others):
+            last = options if number == len(others) - 1 else {}
+            chain.link(operation, other, f"operand {number + 2}", **last)
+        return self._run_chain(chain)
+
+    def _masked(self, a: Any, b: Any, mask: Any, *, plan: Plan | None = None, keep_order: bool = False,
+                **options: Any) -> sp.csr_array:
+        problem = as_problem(a, b, out="csr")
+        if plan is None and all(problem.result_shape):
+            plan = make_plan(problem, self.config, keep_order=keep_order)
+        chain = Chain(self.config, self._memory_limit())
+        chain.begin_product(problem, plan)
+        chain.link("mask", mask, "mask", **options)
+        return self._run_chain(chain)
+
+    def _run_chain(self, chain: Chain) -> sp.csr_array:
+        """Job after job on the result before; the host reads the last one, and of others how many entries."""
+        self.last_job, self.last_lowering = None, chain.lowering()
+        if not all(chain.shape):
+            self.last_job = job_without_array(chain.bound(0))
+            return sp.csr_array(chain.shape, dtype=chain.dtype)
+        transport = self._transport_with(chain.used_bytes)
+        jobs = []
+        for image, plan in chain.images(transport.read_memory):
+            for address, content in image.pieces:
+                transport.write_memory(address, content)
+            overflow = self._run(transport, image, plan.cycles)
+            jobs.append(finished_job(transport, self.config, plan, chain.bound(0), image.used_bytes,
+                                     image.descriptor_count, overflow))
+        result = read_csr(chain.shape, image, transport.read_memory)
+        self.last_job = job_of_steps(jobs, chain.bound(result.nnz))
+        return result
 
     def einsum(self, subscripts: str, *operands: Any, out: str = "dense") -> Any:
         """What `numpy.einsum` makes of the same arguments, in int32 (sums wrap), as one product on the array.

@@ -22,7 +22,9 @@ class OperandError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Operand:
-    """A matrix of int8 (elementwise: or int32) in two dimensions: `stored` is a C-contiguous array or CSR with int32 indices.
+    """A matrix of int8 in two dimensions: `stored` is a C-contiguous array or CSR with int32 indices.
+
+    Elementwise operations take CSR of int32 values, too.
 
     CSR is as the caller holds it: duplicates, any order of columns and stored zeros stay.
     """
@@ -37,6 +39,11 @@ class Operand:
     @property
     def sparse(self) -> bool:
         return sp.issparse(self.stored)
+
+    @property
+    def wide(self) -> bool:
+        """Values are int32."""
+        return bool(self.stored.dtype == np.int32)
 
     @cached_property
     def entries(self) -> int:

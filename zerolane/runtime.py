@@ -260,7 +260,7 @@ class _Builder:
 
 
 def read_csr(shape: tuple[int, ...], image: Image, read: Callable[[int, int], bytes]) -> sp.csr_array:
-    """A CSR result of that shape by `read(address, length)`: its row pointers, then as many entries as these tell.
+    """A CSR result of that shape by `read(address, length)`: row pointers, then as many entries as they tell.
 
     What was read becomes the arrays; no entry is looked at.
     """

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from hdl.config import Config
+from hdl.descriptor import DESCRIPTOR_FIELDS, Opcode
+from hdl.layouts import Operation
 from hdl.registers import ErrorCode
 
 __all__ = ["Extent", "extent_error", "extents", "field_error"]
@@ -44,14 +46,17 @@ def extents(config: Config, d: Descriptor) -> list[Extent]:
             Extent("a_values", d["a_values"], d["a_nnz"])]
     else:
         result.append(Extent("a_values", d["a_values"], k_count, rows, d["a_stride"]))
-    if not d["reuse_tile"] and k_count:
+    # Elementwise, B has as many rows as A.
+    b_rows = rows if config.elementwise and d["opcode"] != Opcode.MATMUL.value else k_count
+    if not d["reuse_tile"] and b_rows:
         if d["b_format"] >= 2:
+            wide = d["opcode"] == Opcode.ELEMENTWISE_WIDE.value
             result += [
-                Extent("b_pointers", d["b_pointers"], 4 * k_count),
+                Extent("b_pointers", d["b_pointers"], 4 * b_rows),
                 Extent("b_indices", d["b_indices"], (4 if d["b_format"] == 3 else 2) * d["b_nnz"]),
-                Extent("b_values", d["b_values"], d["b_nnz"])]
+                Extent("b_values", d["b_values"], (4 if wide else 1) * d["b_nnz"])]
         else:
-            result.append(Extent("b_values", d["b_values"], n_count, k_count, d["b_stride"]))
+            result.append(Extent("b_values", d["b_values"], n_count, b_rows, d["b_stride"]))
     groups = -(-rows >> d["group_log2"])
     word_bytes = 4 * config.lanes * (1 if d["group_log2"] else -(-n_count // config.lanes))
     if d["out_csr"]:
@@ -103,8 +108,10 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
     room = d["slice_words"] * (config.pes >> d["pk_log2"])
     sliced = d["pk_log2"] != config.pe_bits
     table = (config.table_rows if d["whole"] else config.table_rows // 2) << d["pk_log2"]
-    if d["opcode"] != 1:
+    if d["opcode"] not in known_opcodes(config):
         return ErrorCode.OPCODE, "opcode"
+    if d["opcode"] != Opcode.MATMUL.value:
+        return _elementwise_error(config, d)
     bad = {
         "a_format": d["a_format"] > 2,
         "b_format": packed and not config.compressed_b,
@@ -129,6 +136,33 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
         if wrong:
             return ErrorCode.FIELD, name
     return None
+
+
+def known_opcodes(config: Config) -> set[int]:
+    """Opcodes that a configuration can run."""
+    merging = (Opcode.ELEMENTWISE, Opcode.ELEMENTWISE_WIDE) if config.elementwise else ()
+    return {opcode.value for opcode in (Opcode.MATMUL, *merging)}
+
+
+def _elementwise_error(config: Config, d: Descriptor) -> tuple[ErrorCode, str] | None:
+    wide = d["opcode"] == Opcode.ELEMENTWISE_WIDE.value
+    refused = {
+        "a_format": d["a_format"] > 2,
+        "b_format": d["b_format"] == 0 or (wide and d["b_format"] == 1),
+        "reuse_tile": d["reuse_tile"],
+        "out_int8": d["out_int8"] and not config.scale_multipliers,
+        "out_raw": d["out_int8"] and d["out_raw"],
+        "group_log2": d["out_csr"] and d["group_log2"],
+        "rows": d["rows"] == 0,
+        "k_start": d["k_start"] != 0,
+        "n_start": d["out_csr"] and d["n_start"] != 0,
+        **_misaligned({**d, "k_count": 1}),
+        "b_values": wide and d["b_nnz"] != 0 and d["b_values"] % 4 != 0,
+        "out_csr": not d["out_csr"] or d["accumulate"] or d["out_raw"] or d["row_bias"],
+        "operation": wide and d["operation"] == Operation.MULTIPLY.value,
+    }
+    return next(((ErrorCode.FIELD, name) for field in DESCRIPTOR_FIELDS
+                 for name in [field.name] if refused.get(name)), None)
 
 
 def _misaligned(d: Descriptor) -> dict[str, bool]:
