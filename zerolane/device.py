@@ -27,6 +27,7 @@ from .planner import make_plan
 from .planner import plans as all_plans
 from .problem import Problem, as_problem
 from .runtime import Image, build_image, read_csr, unpack_result
+from .subscripts import is_elementwise_product
 from .timeline import Activity, read_trace
 
 __all__ = ["Device", "DeviceError", "expected_result"]
@@ -302,8 +303,10 @@ class Device:
         """What `numpy.einsum` makes of the same arguments, in int32 (sums wrap), as one product on the array.
 
         See `zerolane.lower` for operands and errors; `explain` tells what the host had to do. With `out`
-        "csr" the result is a csr_array, see `matmul`.
+        "csr" the result is a csr_array, see `matmul`; so it always is of an elementwise product, "ij,ij->ij".
         """
+        if is_elementwise_product(subscripts):
+            return self.multiply(*operands)
         return self._lowered(lower(subscripts, *operands, out=out))
 
     def gemv(self, a: Any, x: Any, *, alpha: int = 1, beta: int = 0, b: Any = None,

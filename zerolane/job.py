@@ -68,6 +68,8 @@ class DeviceError(RuntimeError):
             return cls(f"error code {code} (detail {detail}) in descriptor {descriptor}: not a known code")
         text = f"{known.name}: {_MEANINGS.get(known, 'no error')}"
         place = address if known in _WITH_ADDRESS else None
+        if known is ErrorCode.COLUMN_INDEX and detail:
+            text, place = f"{known.name}: columns of a row of {'AB'[detail - 1]} do not rise", None
         if known in _WITH_FIELD:
             field = field_names[detail] if detail < len(field_names) else None
             text += f": {field}" if field else ": the DESCRIPTOR or COUNT register"
