@@ -17,7 +17,8 @@ from zerolane.quantize import random_dense, random_values
 from zerolane.scaling import scale_words
 from zerolane.work import Values, WorkError
 
-__all__ = ["KernelOptions", "KernelWork", "NamedKernel", "prepare_kernel"]
+__all__ = ["PATTERN_KERNELS", "KernelOptions", "KernelWork", "NamedKernel", "pattern_kernel",
+           "prepare_kernel"]
 
 _LETTERS = "ijk"
 _RANDOM_DENSITY = 0.25
@@ -194,6 +195,29 @@ def _elementwise(kernel: NamedKernel, files: _Files, options: KernelOptions) -> 
         return getattr(device, operation)(*operands)
 
     return KernelWork(kernel, files.name, dict(zip("abd", operands, strict=False)), run, expected)
+
+
+PATTERN_KERNELS = (NamedKernel.SPGEMM, NamedKernel.ADD, NamedKernel.SUB, NamedKernel.MUL, NamedKernel.MASK)
+"""Kernels that a benchmark makes of one pattern."""
+
+
+def pattern_kernel(kernel: NamedKernel, name: str, pattern: Any, seed: int) -> KernelWork:
+    """A benchmark's kernel on random values in a pattern's places.
+
+    SpGEMM: A·A, or A·Aᵀ where A is not square. Elementwise: A and A with its columns shifted by one, the last
+    to the front, as the Sparse Abstract Machine's benchmarks have it.
+    """
+    a = sp.csr_array(random_values(pattern, np.random.default_rng(seed)))
+    a.sort_indices()
+    if kernel is NamedKernel.SPGEMM:
+        b = a if a.shape[0] == a.shape[1] else sp.csr_array(a.T)
+        return KernelWork(kernel, name, {"a": a, "b": b}, lambda device: device.spgemm(a, b),
+                          lambda: expected_result(a, b, out="csr"))
+    operation = _ELEMENTWISE[kernel]
+    b = sp.csr_array((a.data, (a.indices + 1) % a.shape[1], a.indptr), shape=a.shape).copy()
+    b.sort_indices()
+    return KernelWork(kernel, name, {"a": a, "b": b}, lambda device: getattr(device, operation)(a, b),
+                      lambda: golden.elementwise(operation, a, b, 0, False, np.int32))
 
 
 def _spgemm(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
