@@ -96,7 +96,8 @@ class CommandProcessor(wiring.Component):
     i_fetch_numbers, i_fetch_fault_number : lowest bits of the numbers of the descriptors that the A fetch's
         three readers work on, and of the one that its fault is about
     i_full : CsrFull, of the collector (only with `csr_out`)
-    i_merge_fault, i_merge_fault_operand : as of Merger (only with `elementwise`)
+    i_merge_fault, i_merge_fault_operand : as of Merger (this and what follows: only with `elementwise`)
+    o_merges : the owner is an elementwise descriptor: what it opens is the merger's way to the collector
     o_tokens_due : a started descriptor's last beat has not passed the token bus
     o_draining : all that passed is on its way to memory
     """
@@ -137,7 +138,7 @@ class CommandProcessor(wiring.Component):
             "o_tokens_due": Out(1),
             "o_draining": Out(1),
         } | ({"i_full": In(CsrFull())} if config.csr_out else {})
-          | ({"i_merge_fault": In(Fault()), "i_merge_fault_operand": In(8)} if config.elementwise else {}))
+          | ({"i_merge_fault": In(Fault()), "i_merge_fault_operand": In(8), "o_merges": Out(1)} if config.elementwise else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -273,6 +274,8 @@ class CommandProcessor(wiring.Component):
                 self.o_pe_job.packed.eq(packed),
                 self._owner_whole.eq(head.whole),
             ]
+            if self._config.elementwise:
+                m.d.sync += self.o_merges.eq(self._elementwise)
 
     def _elementwise_jobs(self, m: Module) -> None:
         """What the units must know of an elementwise descriptor: that it is one, its operation, B's size."""

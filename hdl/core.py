@@ -41,12 +41,14 @@ COLLECTOR_READERS = 2  # earlier sums, parameter records
 
 
 class _Merged(NamedTuple):
-    """Of elementwise jobs: last word leaves, a word is there, B's fetch waits for memory, a sum wrapped."""
+    """Of elementwise jobs: last word leaves, a word is there, B's fetch waits for memory, a sum wrapped; one has
+    the array."""
 
     last: Any = 0
     offered: Any = 0
     waiting: Any = 0
     overflow: Any = Const(0)
+    merges: Any = Const(0)
 
 
 class Core(wiring.Component):
@@ -82,6 +84,7 @@ class Core(wiring.Component):
     o_token_waits : a beat waits at the token bus
     o_fetch_waiting : the A fetch waits for memory
     o_full : CsrFull, of the collector (only with `csr_out`)
+    i_merges : the descriptor that has the array is an elementwise one
     o_merging, o_merge_blocked : a word of an elementwise result leaves, or waits for the collector (this and
         what follows: only with `elementwise`)
     o_merge_fault, o_merge_fault_operand : as of Merger
@@ -121,7 +124,7 @@ class Core(wiring.Component):
             "o_token_waits": Out(1),
             "o_fetch_waiting": Out(1),
         } | ({"o_full": Out(CsrFull())} if config.csr_out else {}) | ({
-            "o_merging": Out(1), "o_merge_blocked": Out(1), "o_merge_fault": Out(Fault()),
+            "i_merges": In(1), "o_merging": Out(1), "o_merge_blocked": Out(1), "o_merge_fault": Out(Fault()),
             "o_merge_fault_operand": Out(8)} if config.elementwise else {}))
 
     def elaborate(self, platform):
@@ -154,7 +157,7 @@ class Core(wiring.Component):
         connect(m, router.o, token_bus.i)
         m.d.comb += [
             token_bus.i_pk_log2.eq(self.i_pe_job.pk_log2),
-            token_bus.i_open.eq(self.i_open),
+            token_bus.i_open.eq(self.i_open & ~merged.merges),
             token_bus.i_room.eq(Cat(element.o_room for element in elements)),
             self.o_last.eq(token_bus.o_last | merged.last),
             self.o_token_waits.eq(router.o.valid | merged.offered),
@@ -213,11 +216,12 @@ class Core(wiring.Component):
         connect(m, switch.o_merge_job, merger.i_job)
         connect(m, switch.o_merge, merger.i_a)
         connect(m, loader.o_merge, merger.i_b)
-        moves, sink = Signal(), collector.i_merged
+        moves, opened, sink = Signal(), Signal(), collector.i_merged
         m.d.comb += [
             sink.p.eq(merger.o.p),
-            sink.valid.eq(merger.o.valid & self.i_open),
-            merger.o.ready.eq(sink.ready & self.i_open),
+            opened.eq(self.i_open & self.i_merges),
+            sink.valid.eq(merger.o.valid & opened),
+            merger.o.ready.eq(sink.ready & opened),
             moves.eq(sink.valid & sink.ready),
             self.o_merging.eq(moves),
             self.o_merge_blocked.eq(sink.valid & ~sink.ready),
@@ -225,7 +229,7 @@ class Core(wiring.Component):
             self.o_merge_fault_operand.eq(merger.o_fault_operand),
         ]
         return _Merged(moves & sink.p.job_last, merger.o.valid, loader.o_merge_waiting,
-                       merger.o_overflow)
+                       merger.o_overflow, self.i_merges)
 
     def _report(self, m: Module, fetch, loader, elements) -> None:
         overflow = Cat(element.o_fault.valid for element in elements).any()

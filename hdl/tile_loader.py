@@ -165,7 +165,7 @@ class TileLoader(wiring.Component):
             m.d.sync += [packed.eq(is_packed), fetching.eq(is_packed)]
         with m.Elif(fetch.i_job.ready):
             m.d.sync += fetching.eq(0)
-        m.d.comb += begun.eq(fetching & fetch.i_job.ready)
+        m.d.sync += begun.eq(fetching & fetch.i_job.ready)   # after the job was taken, as of any other
 
         # ---- beats ----
         m.d.comb += [

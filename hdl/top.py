@@ -121,6 +121,7 @@ class Top(wiring.Component):
             m.d.comb += command.i_full.eq(core.o_full)
         if config.elementwise:
             m.d.comb += [
+                core.i_merges.eq(command.o_merges),
                 command.i_merge_fault.eq(core.o_merge_fault),
                 command.i_merge_fault_operand.eq(core.o_merge_fault_operand),
                 counters.i_merging.eq(core.o_merging),

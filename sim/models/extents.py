@@ -101,7 +101,8 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
     before : the descriptor before, whose tile `reuse_tile` means
     """
     shape = ("half", "whole", "pk_log2", "group_log2", "slice_words", "k_count", "n_count")
-    same = before is not None and (d["b_format"] == 0) == (before["b_format"] == 0) and all(
+    same = before is not None and before["opcode"] == Opcode.MATMUL.value and (
+        d["b_format"] == 0) == (before["b_format"] == 0) and all(
         d[name] == before[name] for name in shape)
     packed, grouped, csr = d["b_format"] != 0, d["group_log2"] != 0, config.csr_out and d["out_csr"]
     words = -(-d["n_count"] // config.lanes)
