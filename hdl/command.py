@@ -138,7 +138,9 @@ class CommandProcessor(wiring.Component):
             "o_tokens_due": Out(1),
             "o_draining": Out(1),
         } | ({"i_full": In(CsrFull())} if config.csr_out else {})
-          | ({"i_merge_fault": In(Fault()), "i_merge_fault_operand": In(8), "o_merges": Out(1)} if config.elementwise else {}))
+          | (
+              {"i_merge_fault": In(Fault()), "i_merge_fault_operand": In(8), "o_merges": Out(1)}
+              if config.elementwise else {}))
 
     def elaborate(self, platform):
         m = Module()

@@ -54,7 +54,8 @@ class Config:
     chains : int
         Drain chains, 1 or 2; rows (in vector mode, groups of rows) alternate between them.
     chain_cut_stages : int
-        Every so many stages of a drain chain one ends the path of ready, which passes the others.
+        Every so many stages of a drain chain one ends the path of ready, which passes the others; the one
+        next to the collector does.
     bus_listeners : int
         PEs that hear one copy of what the token bus and the tile bus bring: a copy is a register of a whole
         beat, near to those that listen.

@@ -41,8 +41,8 @@ COLLECTOR_READERS = 2  # earlier sums, parameter records
 
 
 class _Merged(NamedTuple):
-    """Of elementwise jobs: last word leaves, a word is there, B's fetch waits for memory, a sum wrapped; one has
-    the array."""
+    """Of elementwise jobs: last word leaves, a word is there, B's fetch waits for memory, a sum wrapped; one
+    has the array."""
 
     last: Any = 0
     offered: Any = 0
@@ -179,7 +179,8 @@ class Core(wiring.Component):
         for chain in range(config.chains):
             upstream = elements[-1].o[chain]
             for number in reversed(range(config.pes - 1)):
-                cuts = number % config.chain_cut_stages == config.chain_cut_stages - 1
+                # The first one keeps the collector's ready from the PEs.
+                cuts = number % config.chain_cut_stages == 0
                 stage = ChainStage(config, cuts=cuts)
                 add_shared(m, f"chain{chain}_stage{number}", stage,
                            "chain_stage_cut" if cuts else "chain_stage", platform)

@@ -40,11 +40,13 @@ class MemoryGuard(wiring.Component):
     """Lets only bursts inside the windows out to the memory, and closes the port without cutting a transfer.
 
     Contract, whatever `port` does: an address goes out only if every byte of its burst lies in the window
-    (`read` for AR, `write` for AW) and in one page of 4 KiB; W beats go out only for a burst whose address
-    went out, at the earliest in the cycle in which it is offered.
-    Contract, if `port` keeps the rules of AXI (an offer holds until it is taken, WLAST ends a burst) and the
-    windows stay as they are while anything is outstanding: `memory` keeps them too, also when `i_close`
-    or `i_hold` comes in any cycle; once `o_quiet` is high under `i_close` it stays so until `i_close` falls.
+    (`read` for AR, `write` for AW) and in one page of 4 KiB.
+    Contract, if an offer of `port.aw` holds until it is taken and the windows stay as they are meanwhile: W
+    beats go out only for a burst whose address went out, at the earliest in the cycle after it was first
+    offered.
+    Contract, if `port` keeps all rules of AXI (WLAST ends a burst) and the windows stay as they are while
+    anything is outstanding: `memory` keeps them too, also when `i_close` or `i_hold` comes in any cycle; once
+    `o_quiet` is high under `i_close` it stays so until `i_close` falls.
 
     Throughput: that of the channels.
     Latency: none, all channels pass in the same cycle.
@@ -63,8 +65,8 @@ class MemoryGuard(wiring.Component):
     i_hold : no further address is offered
     i_close : the same, for good: what was offered is brought to its end
     o_blocked : Blocked, one cycle after the offer and as long as it lasts
-    o_quiet : nothing is offered, nothing is outstanding
-    o_moves : something is handed over on some channel
+    o_quiet : under `i_close`: nothing is offered, nothing is outstanding
+    o_moves : something was handed over on some channel in the cycle before
     """
 
     def __init__(self, config: Config):
@@ -88,15 +90,17 @@ class MemoryGuard(wiring.Component):
         # Bursts announced less bursts whose data went out, plus one: data may be a burst ahead of an address
         # that is on offer.
         lead = Signal(width_of(MAX_WRITE_BURSTS + 2), init=1)
-        asked = self._address(m, self.port.ar, self.memory.ar, self.i_windows.read, reads != most_reads,
-                              self.o_blocked.read)
-        announced = self._address(m, self.port.aw, self.memory.aw, self.i_windows.write,
-                                  writes != MAX_WRITE_BURSTS, self.o_blocked.write)
+        asked, read_offered = self._address(
+            m, self.port.ar, self.memory.ar, self.i_windows.read, reads != most_reads, self.o_blocked.read)
+        announced, write_offered = self._address(
+            m, self.port.aw, self.memory.aw, self.i_windows.write, writes != MAX_WRITE_BURSTS,
+            self.o_blocked.write)
 
         # ---- write data, only behind an address ----
         w, w_open, sent = self.memory.w, Signal(), Signal()
         m.d.comb += [
-            w_open.eq((lead > 1) | ((lead == 1) & self.memory.aw.valid)),
+            # What was offered and not taken is on offer still; whether it may be is not asked again.
+            w_open.eq((lead > 1) | ((lead == 1) & write_offered)),
             w.valid.eq(self.port.w.valid & w_open),
             w.p.eq(self.port.w.p),
             self.port.w.ready.eq(w.ready & w_open),
@@ -116,15 +120,15 @@ class MemoryGuard(wiring.Component):
             self.o_blocked.id.eq(self.port.ar.p.id),
             self.o_blocked.address.eq(Mux(self.o_blocked.read, self.port.ar.p.address,
                                           self.port.aw.p.address)),
-            self.o_quiet.eq(~(self.memory.ar.valid | self.memory.aw.valid) & (reads == 0) & (writes == 0)
-                            & (lead == 1)),
-            self.o_moves.eq(asked | announced | (w.valid & w.ready) | (r.valid & r.ready)
-                            | (b.valid & b.ready)),
+            # Nothing new is offered then.
+            self.o_quiet.eq(~(read_offered | write_offered) & (reads == 0) & (writes == 0) & (lead == 1)),
         ]
+        m.d.sync += self.o_moves.eq(asked | announced | (w.valid & w.ready) | (r.valid & r.ready)
+                                    | (b.valid & b.ready))
         return m
 
-    def _address(self, m: Module, source, sink, window, room, blocked) -> Signal:
-        """An address channel; the return value is 1 while an address is handed over."""
+    def _address(self, m: Module, source, sink, window, room, blocked) -> tuple[Signal, Signal]:
+        """An address channel; is one handed over, and was one offered and not taken."""
         beat_log2, page_log2 = log2_exact(self._config.port_bytes), log2_exact(AXI_PAGE_BYTES)
         block_log2 = log2_exact(WINDOW_BYTES)
         address, page = source.p.address, source.p.address[page_log2:]
@@ -145,4 +149,4 @@ class MemoryGuard(wiring.Component):
             moves.eq(sink.valid & sink.ready),
         ]
         m.d.sync += [offered.eq(sink.valid & ~sink.ready), blocked.eq(source.valid & ~inside)]
-        return moves
+        return moves, offered

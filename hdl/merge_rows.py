@@ -11,8 +11,8 @@ from .queue import Queue
 
 __all__ = ["ROOM_WORDS", "MergeRows"]
 
-QUEUE_WORDS = 16
-ROOM_WORDS = 10
+QUEUE_WORDS = 32
+ROOM_WORDS = 16
 """Words that may be on their way when `o_room` falls; more than sorter and combiner have stages."""
 
 

@@ -22,7 +22,7 @@ class MergeSorter(wiring.Component):
     out is bitonic, which log2(w) stages of comparisons a power of two apart sort.
 
     Throughput: w elements a cycle, while every bank has one.
-    Latency: log2(w) + 2 cycles.
+    Latency: 2 · log2(w) + 3 cycles.
     Backpressure: nothing is taken without `i_room`; what was taken does not stall.
     Order: by key; of equal keys A's is first.
 
@@ -55,19 +55,23 @@ class MergeSorter(wiring.Component):
         heads_b, all_b = self._heads(m, "b", self.i_b, takes_b)
         m.d.comb += goes.eq(all_a & all_b & self.i_room)
 
-        # ---- the lower one of every two heads ----
+        # ---- the lower one of every two heads; which it is is known a cycle before it goes on ----
         word, valid = Signal(SortedWord(self._config), name="lowest"), Signal()
-        m.d.sync += valid.eq(goes)
+        b_first, compared = Signal(lanes), Signal()
+        m.d.sync += [compared.eq(goes), valid.eq(compared)]
         for lane in range(lanes):
-            a, b, b_first = heads_a[lane], heads_b[lanes - 1 - lane], Signal(name=f"b_first{lane}")
+            a, b, b_lower = heads_a[lane], heads_b[lanes - 1 - lane], Signal(name=f"b_lower{lane}")
+            held_a, held_b = Signal.like(a, name=f"held_a{lane}"), Signal.like(b, name=f"held_b{lane}")
             m.d.comb += [
-                b_first.eq(_below(_key(b), _key(a))),
-                takes_a[lane].eq(goes & ~b_first),
-                takes_b[lanes - 1 - lane].eq(goes & b_first),
+                b_lower.eq(_below(_key(b), _key(a))),
+                takes_a[lane].eq(goes & ~b_lower),
+                takes_b[lanes - 1 - lane].eq(goes & b_lower),
             ]
             m.d.sync += [
-                word.of_b[lane].eq(b_first),
-                *(word.elements[lane][name].eq(Mux(b_first, b[name], a[name])) for name, _ in b.shape()),
+                held_a.eq(a), held_b.eq(b), b_first[lane].eq(b_lower),
+                word.of_b[lane].eq(b_first[lane]),
+                *(word.elements[lane][name].eq(Mux(b_first[lane], held_b[name], held_a[name]))
+                  for name, _ in b.shape()),
             ]
 
         # ---- sorted among themselves ----
@@ -89,17 +93,18 @@ class MergeSorter(wiring.Component):
         return heads, there.all()
 
     def _exchange(self, m: Module, word, valid: Signal, distance: int) -> tuple[data.View, Signal]:
-        """A stage: each of two elements so far apart goes to its place."""
+        """Two stages: two elements so far apart are compared, then each goes to its place."""
+        held, held_valid = Signal.like(word, name=f"held_{distance}"), Signal(name=f"held_{distance}_valid")
         after, after_valid = Signal.like(word, name=f"by_{distance}"), Signal(name=f"by_{distance}_valid")
-        m.d.sync += after_valid.eq(valid)
+        m.d.sync += [held.eq(word), held_valid.eq(valid), after_valid.eq(held_valid)]
         for lane in range(self._lanes):
             if lane & distance:
                 continue
             other, swaps = lane + distance, Signal(name=f"swap_{distance}_{lane}")
-            low, high = (Cat(word.elements[place], word.of_b[place]) for place in (lane, other))
-            m.d.comb += swaps.eq(_below(Cat(word.of_b[other], _key(word.elements[other])),
-                                        Cat(word.of_b[lane], _key(word.elements[lane]))))
+            low, high = (Cat(held.elements[place], held.of_b[place]) for place in (lane, other))
             m.d.sync += [
+                swaps.eq(_below(Cat(word.of_b[other], _key(word.elements[other])),
+                                Cat(word.of_b[lane], _key(word.elements[lane])))),
                 Cat(after.elements[lane], after.of_b[lane]).eq(Mux(swaps, high, low)),
                 Cat(after.elements[other], after.of_b[other]).eq(Mux(swaps, low, high)),
             ]

@@ -22,8 +22,8 @@ class Merger(wiring.Component):
     """One job after the other: the beats of two matrices of as many rows, both with rising columns.
 
     Throughput: `merge_lanes` entries and row ends a cycle, of both together.
-    Latency: 14 cycles from a beat to its entries; an entry waits until as many follow as there are lanes, or
-        the matrix ends.
+    Latency: 2 · log2(`merge_lanes`) + 13 cycles from a beat to its entries; an entry waits until as many
+        follow as there are lanes, or the matrix ends.
     Backpressure: from `o` to both inputs. Neither waits for the other but where its elements are later.
     Order: rows, and columns of a row, in order.
 

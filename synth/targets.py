@@ -37,7 +37,8 @@ class Target:
     place_options : of nextpnr, without speed grade
     synth_options : of Yosys's synth command
     freq_mhz : what place and route works towards where nothing is asked
-    pins : for clk, rst, i and o of `Fence`, where the tool does not choose pins itself
+    pins : for clk, rst, i and o of `Fence`, as many as the tool does not choose itself; clk has one from
+        which the clock's wires can be reached
     """
 
     name: str
@@ -51,6 +52,11 @@ class Target:
     freq_mhz: float = 0.0
     pins: tuple[str, ...] = ()
 
+    @property
+    def suffix(self) -> str:
+        """Of a bitstream's file."""
+        return {"ecp5": ".bit", "ice40": ".bin", "gowin": ".fs"}[self.family]
+
     def speed_options(self, speed: str) -> tuple[str, ...]:
         """What tells nextpnr the speed grade; TargetError for one that this part is not made in."""
         if speed not in self.speeds:
@@ -62,7 +68,7 @@ class Target:
 def _ecp5(size: str, luts: int, dsps: int, brams: int) -> Target:
     return Target(f"ecp5-{size}", f"LFE5U-{size[:-1].upper()}F CABGA381", "ecp5", ("6", "7", "8"), "6",
                   Resources(luts, luts, dsps, brams), (f"--{size}", "--package", "CABGA381"),
-                  freq_mhz=100)
+                  freq_mhz=100, pins=("G2",))
 
 
 def _ice40(name: str, part: str, package: str, cells: int, dsps: int, brams: int, device: str) -> Target:

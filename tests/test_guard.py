@@ -83,10 +83,9 @@ class Ports:
                 assert now.get(name) == payload, f"{name} did not hold"
             if cycle >= close_at:
                 assert now.keys() & {"ar", "aw"} <= shown.keys(), "a new address after closing"
-            if ctx.get(dut.o_quiet):
+            if cycle >= close_at and ctx.get(dut.o_quiet):
                 assert not now and not reading and len(passed["aw"]) == written == acknowledged
-                if cycle >= close_at and self.quiet_at is None:
-                    self.quiet_at = cycle
+                self.quiet_at = cycle if self.quiet_at is None else self.quiet_at
             assert self.quiet_at is None or ctx.get(dut.o_quiet)
             assert "w" not in now or written < len(passed["aw"]) + ("aw" in now), "data before its address"
             for name, queue in to_offer.items():

@@ -399,23 +399,25 @@ def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, 
 
 @app.command("build")
 def build_command(
-        board: Annotated[str, typer.Option(help="ulx3s or ecpix5")],
-        out: Annotated[Path, typer.Option("-o", "--output", help="the bitstream, .bit")],
+        board: Annotated[str, typer.Option(help="ulx3s, orangecrab-25f, tangnano20k, ...: docs/fpga.md")],
+        out: Annotated[Path, typer.Option("-o", "--output", help="the bitstream: .bit, .fs or .bin")],
         freq: Annotated[float, typer.Option(help="MHz of the array's clock")] = 40.0,
         memory_kib: Annotated[int, typer.Option(help="of the array's memory, on the chip")] = 64,
         seed: Annotated[int, typer.Option(help="of place and route")] = 1,
         preset: Preset = None, config: ConfigFile = None, json_file: JsonFile = None) -> None:
     """A bitstream for a board: the array, memory on the chip, and a serial line for the host."""
+    from synth.boards.boards import board_by_name
     from zerolane.synth_report import run_build
 
     chosen = _configuration(preset, config)
-    if out.suffix != ".bit":
-        raise typer.BadParameter(f"-o {out}; it must end in .bit")
+    made = board_by_name(board)
+    if out.suffix != made.target.suffix:
+        raise typer.BadParameter(f"-o {out}; it must end in {made.target.suffix}")
     if not 10 <= freq <= 400:
         raise typer.BadParameter(f"--freq {freq:g}; it must be 10 to 400 MHz")
     if memory_kib < 1 or memory_kib & (memory_kib - 1):
         raise typer.BadParameter(f"--memory-kib {memory_kib}; it must be a power of two")
-    record, failure = run_build(chosen, board, freq, memory_kib * 1024, seed, out, console, errors)
+    record, failure = run_build(chosen, made, freq, memory_kib * 1024, seed, out, console, errors)
     if json_file is not None:
         json_file.write_text(json.dumps(record, indent=2) + "\n")
     if failure is not None:

@@ -15,6 +15,7 @@ from rich.table import Table
 from hdl.config import Config
 from synth.area import FENCE, KINDS, merged
 from synth.blocks import ARRAY
+from synth.boards.boards import Board
 from synth.flow import Progress, Request
 from synth.report import Record, build, estimate
 from synth.targets import target_by_name
@@ -101,20 +102,18 @@ def run_synth(config: Config, options: SynthOptions, console: Console,
     return record, _missed(record, options.freq_mhz)
 
 
-def run_build(config: Config, board: str, clock_mhz: float, memory_bytes: int, seed: int, out: Path,
+def run_build(config: Config, board: Board, clock_mhz: float, memory_bytes: int, seed: int, out: Path,
               console: Console, errors: Console) -> tuple[Record, str | None]:
     """A board's bitstream at `out`, unless it does not fit or the clock is not reached; what failed, or None.
 
     Raises TargetError, ToolMissing, ToolFailed.
     """
-    from synth.boards.boards import board_by_name
     from synth.boards.build import build_board
 
-    made = board_by_name(board)
     with _Shown(errors) as progress:
-        record = build_board(made, config, progress, clock_mhz=clock_mhz, memory_bytes=memory_bytes,
+        record = build_board(board, config, progress, clock_mhz=clock_mhz, memory_bytes=memory_bytes,
                              seed=seed)
-    what = f"{config.name} on {made.title}"
+    what = f"{config.name} on {board.title}"
     if not record["fits"]:
         return record, f"{what} does not fit: {record['reason']}; log: {record['log']}/place.log"
     console.print(f"{what}: {record['luts']:,} LUTs, {record['registers']:,} registers, "

@@ -89,17 +89,20 @@ def _read_port(b: Bench) -> None:
 
 
 def _in_turn(b: Bench, number, waited) -> None:
-    """Invariant: behind the reader served last, fewer readers come before it than may pass it over still."""
-    preferred = b.inside("preferred")   # every reader above the one served last
+    """Invariant: behind the reader whose turn was last, fewer come before it than may pass it over still."""
+    preferred, granted = b.inside("preferred"), b.inside("granted")   # the former: all above that one
     before = Const(0)
     legal = Const(0)
+    mine = Const(0)
     for last in range(READERS):
         is_last = preferred == sum(1 << reader for reader in range(last + 1, READERS))
-        legal |= is_last
+        legal |= is_last & ((granted == 0) | (granted == 1 << last))
+        mine = Mux(number == last, granted[last], mine)
+        b.invariant(~granted[last] | b.dut.i_request[last].valid)
         for reader in range(READERS):
             before = Mux(is_last & (number == reader), (reader - last - 1) % READERS, before)
     b.invariant(legal)
-    b.invariant(waited + before < READERS)
+    b.invariant(Mux(mine, waited, waited + granted.any() + before) < READERS)
 
 
 def _response(b: Bench, address, name: str) -> Signal:

@@ -4,6 +4,7 @@ from amaranth.hdl import Const, Signal
 
 from hdl.block_queue import BlockQueue
 from hdl.queue import Queue
+from hdl.skid import Skid
 
 from .bench import Bench, Proof
 from .checks import Marked, moves, prompt, stable
@@ -53,6 +54,20 @@ def _block_queue(b: Bench) -> None:
     b.invariant(~marked.present | at_output | (b.inside.word("memory", place) == marked.value))
 
 
+def _skid(b: Bench) -> None:
+    """Nothing is assumed of the input: what was offered once is kept."""
+    skid = b.dut
+    # What passes in its cycle is not followed: it is what came.
+    passes = moves(skid.o) & ~skid.o_held
+    b.check(~passes | (moves(skid.i) & (skid.o.p == skid.i.p)))
+    marked = Marked(b, moves(skid.i) & ~passes, skid.i.p, moves(skid.o) & ~passes, skid.o.p, 1)
+    stable(b, skid.o)
+    b.check(skid.o.valid == (skid.i.valid | (marked.inside != 0)))
+    b.cover(~skid.i.ready & moves(skid.o))
+    b.invariant(marked.inside == skid.o_held)
+    b.invariant(~marked.present | (skid.o.p == marked.value))
+
+
 PROOFS = (
     Proof("queue", "Queue",
           "every entry leaves once, in order, unchanged, and is offered the next cycle; `level` is right; "
@@ -66,4 +81,10 @@ PROOFS = (
           Fault("a read does not wait for the output", "read.en",
                 lambda value, inside: inside("level") != 0),
           induction=2, quick=True),
+    Proof("skid", "Skid",
+          "every entry leaves once, in order, unchanged, in the cycle in which it comes if it is taken; the "
+          "output is stable",
+          lambda: Skid(BITS), _skid,
+          Fault("an entry is taken while another one waits", "i.ready", lambda value, inside: Const(1)),
+          quick=True),
 )

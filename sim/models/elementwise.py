@@ -20,8 +20,8 @@ _MAKE = {Operation.ADD: lambda a, b: a + b, Operation.SUBTRACT: lambda a, b: b -
 
 def run_elementwise(values: Values, d: Mapping[str, int], scaled: Callable[[int, int], int]
                     ) -> tuple[frozenset[ErrorCode], list[tuple[int, bytes]]]:
-    """Faults of a descriptor that is not refused, of which the first one met ends the job, and where there are
-    none (address, bytes) of the three arrays; `scaled` applies a ScaleWord."""
+    """Faults of a descriptor that is not refused, of which the first one met ends the job, and where there
+    are none (address, bytes) of the three arrays; `scaled` applies a ScaleWord."""
     faults: set[ErrorCode] = set()
     wide = d["opcode"] == Opcode.ELEMENTWISE_WIDE.value
     a = _rows(values, d, "a", d["a_format"], d["k_count"], "i1", faults)

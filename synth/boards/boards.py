@@ -2,7 +2,8 @@
 
 import difflib
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +16,8 @@ __all__ = ["BOARDS", "Board", "Pins", "board_by_name"]
 
 @dataclass(frozen=True)
 class Pins:
-    """Of one board, by the names of its package; `clock_hz` is what its oscillator gives."""
+    """Of one board, by the names of its package; `clock_hz` is what its oscillator gives; `io_type` of all,
+    "" where the tools need not know."""
 
     clock: str
     clock_hz: int
@@ -26,28 +28,32 @@ class Pins:
 
 @dataclass(frozen=True)
 class Board:
-    """One board with an ECP5 and a serial line to the host.
+    """One board with a serial line to the host.
 
     Parameters
     ----------
     name : what `--board` takes
     title : as its maker calls it
-    target : Target with the same die
+    target : Target, of its part in its package
     speed : grade of its part
-    die, package : options of nextpnr
-    platform : module and class in amaranth_boards
+    platform : module and class in amaranth_boards that know the pins
+    own : of Pins, what that does not know, or all
     """
 
     name: str
     title: str
     target: Target
     speed: str
-    die: str
-    package: str
-    platform: tuple[str, str]
+    platform: tuple[str, str] | None = None
+    own: Mapping[str, Any] | None = None
 
     def pins(self) -> Pins:
         """ToolMissing where amaranth-boards is not installed."""
+        own = dict(self.own or {})
+        return Pins(**((self._known("rx" not in own) if self.platform else {}) | own))
+
+    def _known(self, with_line: bool) -> dict[str, Any]:
+        assert self.platform is not None
         module, kind = self.platform
         try:
             made: Any = getattr(importlib.import_module(f"amaranth_boards.{module}"), kind)()
@@ -55,16 +61,32 @@ class Board:
             raise ToolMissing("boards need amaranth-boards: pip install 'zerolane[board]'") from None
         clock = made.lookup(made.default_clk, 0)
         uart = {part.name: part.ios[0].names[0] for part in made.lookup("uart", 0).ios
-                if hasattr(part, "ios") and part.name in ("rx", "tx")}
-        return Pins(clock.ios[0].names[0], round(made.default_clk_frequency), uart["rx"], uart["tx"],
-                    clock.attrs["IO_TYPE"])
+                if hasattr(part, "ios") and part.name in ("rx", "tx")} if with_line else {}
+        return {"clock": clock.ios[0].names[0], "clock_hz": round(made.default_clk_frequency),
+                "io_type": clock.attrs.get("IO_TYPE", ""), **uart}
 
 
+def _ecp5(size: str, die: str, package: str) -> Target:
+    target = TARGETS[f"ecp5-{size}"]
+    return replace(target, part=f"LFE5{die.upper()}-{size[:-1]}F {package}",
+                   place_options=(f"--{'um5g-' if die == 'um5g' else ''}{size}", "--package", package))
+
+
+# The first two pins of its edge, which a serial adapter is put to: the board's own USB is the FPGA's.
+_ORANGECRAB = MappingProxyType({"rx": "N17", "tx": "M18"})
 BOARDS = MappingProxyType({board.name: board for board in (
-    Board("ulx3s", "ULX3S-85F", TARGETS["ecp5-85k"], "6", "--85k", "CABGA381",
-          ("ulx3s", "ULX3S_85F_Platform")),
-    Board("ecpix5", "ECPIX-5 85F", TARGETS["ecp5-85k"], "8", "--um5g-85k", "CABGA554",
-          ("ecpix5", "ECPIX585Platform")),
+    Board("ulx3s", "ULX3S-85F", _ecp5("85k", "u", "CABGA381"), "6", ("ulx3s", "ULX3S_85F_Platform")),
+    Board("ecpix5", "ECPIX-5 85F", _ecp5("85k", "um5g", "CABGA554"), "8", ("ecpix5", "ECPIX585Platform")),
+    Board("orangecrab-25f", "OrangeCrab r0.2 25F", _ecp5("25k", "u", "CSFBGA285"), "8",
+          ("orangecrab_r0_2", "OrangeCrabR0_2_25FPlatform"), _ORANGECRAB),
+    Board("orangecrab-85f", "OrangeCrab r0.2 85F", _ecp5("85k", "u", "CSFBGA285"), "8",
+          ("orangecrab_r0_2", "OrangeCrabR0_2_85FPlatform"), _ORANGECRAB),
+    Board("icebreaker", "iCEBreaker", TARGETS["ice40-up5k"], TARGETS["ice40-up5k"].speed,
+          ("icebreaker", "ICEBreakerPlatform")),
+    # Not in amaranth-boards: the oscillator, and the serial line of the chip on its USB.
+    Board("tangnano20k", "Tang Nano 20K", TARGETS["gw2ar-18"], TARGETS["gw2ar-18"].speed,
+          own=MappingProxyType({"clock": "4", "clock_hz": 27_000_000, "rx": "70", "tx": "69",
+                                "io_type": "LVCMOS33"})),
 )})
 
 

