@@ -123,6 +123,7 @@ class Proof:
     depth : cycles from reset in which the fault is found and, without induction, the property checked
     cover : cycles from reset in which all covers are reached
     quick : belongs to the test command; the others to its slow tier
+    solver : "z3", or "bitwuzla", which is the faster one where words are wide
     """
 
     name: str
@@ -135,6 +136,7 @@ class Proof:
     depth: int = 8
     cover: int = 10
     quick: bool = False
+    solver: str = "z3"
 
     def bench(self, *, broken: bool) -> Bench:
         bench = Bench(self.make(), self.fault if broken else None, helped=not broken)

@@ -4,10 +4,12 @@ from amaranth.hdl import Cat, Const, Mux, Signal
 
 from hdl.dealer import EarlierSums
 from hdl.densifier import Densifier
+from hdl.sparse_rows import TAGS as SPARSE_TAGS
+from hdl.sparse_rows import SparseRows
 
 from .bench import Bench, Proof
-from .checks import Marked, flat, moves, stable, steady
-from .configs import SMALL
+from .checks import Marked, flat, levels, moves, stable, steady
+from .configs import PAIRS, SMALL
 from .inside import Fault
 
 __all__ = ["PROOFS"]
@@ -127,6 +129,49 @@ def _densifier(b: Bench) -> None:
     b.invariant((made <= plan.groups) & (begun | ((made == 0) & ~ended)))
 
 
+def _sparse_rows(b: Bench) -> None:
+    """Words of the chains' rows in turn, those without an entry left out; their tags in a queue."""
+    block, m, inside = b.dut, b.m, b.inside
+    plan = _plan(b)
+    begun = _one_start(b)
+    steady(b, *block.i)
+    stable(b, block.o, block.o_tag)
+    b.assume((plan.groups != 0) & (plan.groups < 1 << GROUP_BITS))
+    rows, output = Signal(GROUP_BITS + 1), block.o.p
+    open_, final = begun & (rows != plan.groups), rows == (plan.groups - 1)[:len(rows)]
+    tag = Signal.like(block.o_tag.p)
+    room = inside("tags").level != SPARSE_TAGS
+    b.check(~moves(block.o) | Cat(moves(source) for source in block.i).any())
+    for chain, source in enumerate(block.i):
+        word, turn, taken = source.p, rows[0] == chain, moves(source)
+        present = word.valid & Mux(word.word == plan.last_word, plan.last_lanes, -1)
+        b.assume(~source.valid | begun)
+        b.check(~taken | (open_ & turn))
+        b.check(~taken | (moves(block.o) == (present.any() | word.last)))
+        b.check(~(source.valid & open_ & turn & room & block.o.ready) | taken)
+        b.check(~taken | ~moves(block.o) | ((output.group_last == word.last)
+                                            & (output.job_last == (word.last & final))))
+        for lane, value in enumerate(output.data):
+            b.check(~taken | ~moves(block.o) | (value == Mux(present[lane], word.data[lane], 0)))
+        with m.If(turn):
+            m.d.comb += [tag.valid.eq(present), tag.word.eq(word.word), tag.row_last.eq(word.last),
+                         tag.job_last.eq(word.last & final)]
+        with m.If(taken & word.last):
+            m.d.sync += rows.eq(rows + 1)
+    marked = Marked(b, moves(block.o), tag, moves(block.o_tag), block.o_tag.p, SPARSE_TAGS)
+    b.check(~begun | (block.o_drained == (rows == plan.groups)))
+    b.cover((rows == 3) & block.o_drained & (marked.inside == 0))
+    levels(b)
+    read, _ = inside.places("tags/memory")
+    place = Signal.like(read)
+    m.d.comb += place.eq(read + marked.ahead)
+    b.invariant(marked.inside == inside("tags").level)
+    b.invariant(~marked.present | (inside.word("tags/memory", place) == marked.value))
+    b.invariant((inside("active") == open_) & (begun | ((rows == 0) & (marked.inside == 0))))
+    b.invariant(~begun | ((rows <= plan.groups) & (inside("rows_left") == plan.groups - rows)))
+    b.invariant(~open_ | ((inside("turn") == Mux(rows[0], 2, 1)) & (inside("final") == final)))
+
+
 PROOFS = (
     Proof("earlier_sums", "EarlierSums",
           "every word leaves once, in order; the output is stable",
@@ -140,4 +185,11 @@ PROOFS = (
           lambda: Densifier(SMALL), _densifier,
           Fault("an empty last word is not dropped behind a full group", "flushing",
                 lambda value, inside: Const(0), only=2), quick=True),
+    Proof("sparse_rows", "SparseRows",
+          "rows come in turn from the chains; every word with an entry, and each row's last, leaves once, in "
+          "order, without lanes past the columns; it has a tag, in order; other words are dropped; drained "
+          "means all taken; the outputs are stable",
+          lambda: SparseRows(PAIRS), _sparse_rows,
+          Fault("lanes past the columns count", "present", lambda value, inside: inside("word").valid),
+          cover=12),
 )

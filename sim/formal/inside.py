@@ -70,8 +70,8 @@ class Inside:
 
     Proofs name signals as the block's text names them: a local variable of `elaborate` or of another method
     (`level`, `_pad:valid` where two methods use one name), an attribute of the block (`_bank`), a member
-    (`o`). `local_row@1` is the second one of a method that is called several times. A name that is not there
-    any more is an error that says so.
+    (`o`). `local_row@1` is the second one of a method that is called several times. Signals made in a loop
+    have only their own names: `#valid_0`. A name that is not there any more is an error that says so.
 
     Attributes
     ----------
@@ -102,6 +102,8 @@ class Inside:
     def __call__(self, path: str):
         """The signal (or view) of that name, `submodule/name.field`; KeyError lists what there is."""
         fragment, name = self._find(path)
+        if name.startswith("#"):
+            return _driven(fragment, name[1:])
         component = fragment.origins[0]
         name, *fields = name.split(".")
         name, _, number = name.partition("@")
@@ -199,6 +201,17 @@ class Inside:
         for parent in parents:
             fragment = fragment.find_subfragment(parent)
         return fragment, name
+
+
+def _driven(fragment: Fragment, name: str) -> Signal:
+    """The one signal of that name that the fragment itself drives."""
+    driven = {id(signal): signal for statements in fragment.statements.values() for statement in statements
+              for signal in statement._lhs_signals()}
+    found = [signal for signal in driven.values() if signal.name == name]
+    if len(found) != 1:
+        raise KeyError(f"{len(found)} driven signals are called {name!r}; there are "
+                       f"{', '.join(sorted({signal.name for signal in driven.values()}))}")
+    return found[0]
 
 
 def _drives(left: Value, target: Value) -> bool:

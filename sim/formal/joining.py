@@ -91,5 +91,5 @@ PROOFS = (
           "block's start; zeros and what lies outside the block are masked out; the output is stable",
           lambda: TokenJoin(SMALL), _token_join,
           Fault("dense rows do not count on", "_filter:chunk", lambda value, inside: Const(0), only=0),
-          induction=None, depth=6, cover=12),
+          induction=None, depth=6, cover=12, solver="bitwuzla"),
 )

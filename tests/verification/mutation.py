@@ -12,6 +12,7 @@ from .campaign import VerilogDesign, record, replay
 from .corpus import JOBS, Session
 from .mutants import Mutant, make_mutants, read_array
 from .proofs import prove_related, prove_unobservable
+from .relation import SECONDS
 
 __all__ = ["Outcome", "campaign", "kill_rate", "table"]
 
@@ -41,8 +42,10 @@ class Outcome:
 
 def campaign(config: Config, count: int, seed: int, directory: Path, *, random_jobs: int, processes: int,
              report: Callable[[str], None], least: int = 1,
-             jobs: tuple[Callable[[Session], None], ...] = JOBS) -> list[Outcome]:
-    """Make mutants, at least so many in each block, play the corpus on them, try to prove those that live."""
+             jobs: tuple[Callable[[Session], None], ...] = JOBS,
+             proof_seconds: float = SECONDS) -> list[Outcome]:
+    """Make mutants, at least so many in each block, play the corpus on them, try to prove those that live,
+    for `proof_seconds` of computing each kind of proof."""
     directory.mkdir(parents=True, exist_ok=True)
     mutants = make_mutants(config, count, seed, directory, least)
     report(f"{len(mutants)} mutants made")
@@ -60,7 +63,7 @@ def campaign(config: Config, count: int, seed: int, directory: Path, *, random_j
     report(f"{len(proofs)} of the others are unobservable in this configuration")
     living = [mutant for mutant in living if mutant.number not in proofs]
     proofs |= prove_related(living, read, directory, most_columns=config.max_block_columns,
-                            report=report)
+                            seconds=proof_seconds, report=report)
     return [Outcome(config.name, mutant, killed.get(mutant.number, ""), proofs.get(mutant.number, ""))
             for mutant in mutants]
 

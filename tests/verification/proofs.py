@@ -15,7 +15,7 @@ from pathlib import Path
 
 from .mutants import Mutant
 from .netlist import export
-from .relation import Relations
+from .relation import SECONDS, Relations
 from .system import ARRAY
 from .yosys import run_yosys
 
@@ -40,14 +40,16 @@ def prove_unobservable(mutants: list[Mutant], read: str, directory: Path) -> dic
 
 
 def prove_related(mutants: list[Mutant], read: str, directory: Path, *, most_columns: int | None = None,
-                  report: Callable[[str], None] = lambda text: None) -> dict[int, str]:
+                  seconds: float = SECONDS, report: Callable[[str], None] = lambda text: None
+                  ) -> dict[int, str]:
     """Numbers of those mutants for which a relation was found, with the proof's kind.
 
-    With `most_columns` a second search assumes that no job on offer has more columns.
+    With `most_columns` a second search assumes that no job on offer has more columns. `seconds` of computing
+    are spent on each kind of proof of a mutant.
     """
     if not mutants:
         return {}
-    relations = Relations(export(mutants, read, directory))
+    relations = Relations(export(mutants, read, directory), seconds)
     found: dict[int, str] = {}
     for limited in (False, True)[:1 + (most_columns is not None)]:
         if limited and most_columns is not None:

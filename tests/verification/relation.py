@@ -29,7 +29,7 @@ from .facts import Condition, Conditions, find_bounds, find_implications
 from .gates import FALSE, TRUE, Graph, NoVerdict, Reasoner
 from .netlist import Copy, Netlist
 
-__all__ = ["Relations"]
+__all__ = ["SECONDS", "Relations"]
 
 Find = Callable[..., list[Condition]]
 """Proves facts about some registers, and tells the reasoner of them."""
@@ -43,7 +43,7 @@ _MOST_WORDS = 120
 _MOST_MODULES = 2
 """Modules that facts are looked for in, for one mutant."""
 
-_SECONDS = 20
+SECONDS = 20
 """Of computing, for facts and then for a relation."""
 
 
@@ -55,10 +55,11 @@ class Relations:
     Parameters
     ----------
     netlist : with a switch input for each mutant
+    seconds : of computing, for each kind of proof of a mutant
     """
 
-    def __init__(self, netlist: Netlist):
-        self._netlist, self._graph = netlist, Graph()
+    def __init__(self, netlist: Netlist, seconds: float = SECONDS):
+        self._netlist, self._graph, self._seconds = netlist, Graph(), seconds
         self._reasoner = Reasoner(self._graph)
         self._plain: Copy = {"0": FALSE, "1": TRUE, "x": FALSE}
         for name, (direction, bits) in netlist.ports.items():
@@ -212,7 +213,7 @@ class Relations:
         names = self._touched(self._mutated(switch, ()))
         for kind, find in (("related", None), ("related, with bounds", find_bounds),
                            ("related, with implications", find_implications)):
-            self._reasoner.limit(_SECONDS)
+            self._reasoner.limit(self._seconds)
             if find is not None:
                 self._learn(names, find)
             different: dict[Any, list[Condition]] = {}

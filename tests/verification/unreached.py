@@ -12,10 +12,13 @@ _DENSIFIER = ("the array's chains end a row on its last word; the block also all
               "(tests/test_collector.py, and its proof)")
 _PACKED = "only packed tiles, which this configuration has not"
 
+_CSR = "only results in CSR, which this configuration has not"
+
 BRANCHES: tuple[tuple[str, str, str, str], ...] = (
     (r"command", r"if", r"= 8'h09;", _BLOCKED),
     (r"guard", r"cond_then", r"port__ar__payload\[35:4\] : port__aw__payload", _BLOCKED),
     (r"command", r"cond_then", r"\? 4'h9 : |\[35:4\] : 32'd0|\? \\\$signal\$\d+  : 2'h0", _BLOCKED),
+    (r"command", r"cond_then", r"\? reader : 4'h0|\? 8'hff : 8'h00", _BLOCKED),
     (r"command\.check", r"if", r"flags\[(2|5)\]", "the feature that the field asks for is built in"),
     (r"command\.reader\$?", r"else", r"if \(first\)", "a job always begins with a first descriptor"),
     (r"core\.collector\.path\.densifier", r".*", r"flushing \?|\[\d\] = 1'h[01];", _DENSIFIER),
@@ -49,7 +52,9 @@ TINY: tuple[tuple[str, str, str, str], ...] = (
 )
 """The same for the configuration `tiny` alone."""
 
-POINTS: dict[str, dict[str, str]] = {"tiny": {"error_packed_overflow": _PACKED}}
+POINTS: dict[str, dict[str, str]] = {
+    "tiny": {"error_packed_overflow": _PACKED, "error_output_full": _CSR},
+}
 """Configuration and point to the reason."""
 
 

@@ -11,8 +11,20 @@ import numpy as np
 from .host import doorbells, registers
 from .malformed import bad_csr, bad_fields, bus_errors, late_faults, packed_overflow, pointer_bits
 from .places import alignments, counts, far_apart, far_blocks, long_rows, odd_sums, reuse, wide_indices
-from .products import any_scales, cuts, drawn, extremes, finishes, formats, plans, row_lengths, widest
+from .products import (
+    any_scales,
+    cuts,
+    drawn,
+    extremes,
+    finishes,
+    formats,
+    held_pads,
+    plans,
+    row_lengths,
+    widest,
+)
 from .session import ADDRESS_SPACE_BYTES, MEMORY_BYTES, STORAGE_BYTES, Session
+from .sparse import csr_results
 from .stops import broken_memory, endless, held_results, stops, windows
 
 __all__ = ["ADDRESS_SPACE_BYTES", "JOBS", "MEMORY_BYTES", "STORAGE_BYTES", "Session", "corpus", "finishes",
@@ -24,7 +36,7 @@ JOBS: tuple[Callable[[Session], None], ...] = (
     finishes, registers, doorbells, row_lengths, cuts, reuse, wide_indices, extremes, any_scales, widest,
     alignments, far_apart, far_blocks, long_rows, odd_sums, counts, formats, plans, windows, bad_fields,
     stops, endless, bus_errors, bad_csr, pointer_bits, late_faults, held_results, broken_memory,
-    packed_overflow)
+    packed_overflow, held_pads, csr_results)
 
 
 def corpus(session: Session, random_jobs: int = RANDOM_JOBS,

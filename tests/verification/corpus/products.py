@@ -7,6 +7,7 @@ from unittest import mock
 import numpy as np
 import scipy.sparse as sp
 
+from hdl.owner import owner_value
 from sim.golden import apply_scale, matmul
 from tests.products import draw_options
 from zerolane import runtime
@@ -14,8 +15,8 @@ from zerolane.problem import as_problem
 
 from .session import MEMORY_BYTES, STORAGE_BYTES, Session
 
-__all__ = ["any_scales", "cuts", "drawn", "extremes", "finishes", "formats", "plans", "row_lengths",
-           "rows_of", "widest"]
+__all__ = ["any_scales", "cuts", "drawn", "extremes", "finishes", "formats", "held_pads", "plans",
+           "row_lengths", "rows_of", "widest"]
 
 MOST_PLANS = 7
 
@@ -156,6 +157,20 @@ def widest(session: Session) -> None:
         for bias, scale in (("column", None), ("row", "one")):
             session.any_memory()
             session.product(a, b, **draw_options(session.rng, 3, columns, bias, scale, False))
+
+
+def held_pads(session: Session) -> None:
+    """Rows that share words, all of whose tokens belong to one PE: its queue is full when those row ends come
+    that fill the last word. The bus takes beats in bursts: so last rows of several lengths."""
+    config = session.config
+    mine = [k for k in range(16 * config.pes) if owner_value(k, config.pe_bits) == 0]
+    for length in range(1, len(mine) + 1):
+        dense = np.zeros((13, 16 * config.pes), np.int8)
+        dense[:, mine] = session.rng.integers(1, 100, (13, len(mine)))
+        dense[-1, mine[length:]] = 0
+        a, b = sp.csr_array(dense), session.matrix(16 * config.pes, 1, 1.0, "dense")
+        session.memory()
+        session.product(a, b, session.plan(a, b))
 
 
 def drawn(session: Session) -> None:
