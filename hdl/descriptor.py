@@ -14,8 +14,8 @@ DESCRIPTOR_BYTES = 128
 
 class Opcode(enum.Enum, shape=8):
     MATMUL = 1
-    ELEMENTWISE = 3        # C = A op B in CSR; B is not loaded but merged with A
-    ELEMENTWISE_WIDE = 4   # the same, and B is CSR with values of int32; not with MULTIPLY
+    ELEMENTWISE = 4        # C = A op B in CSR; B is not loaded but merged with A
+    ELEMENTWISE_WIDE = 5   # the same, and B is CSR with values of int32; not with MULTIPLY
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,12 @@ class MergeCombiner(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        operation = self.i_job.operation
+        self._adds, self._subtracts, self._multiplies, self._masks = (
+            Signal(name=name) for name in ("adds", "subtracts", "multiplies", "masks"))
+        m.d.sync += [flag.eq(operation == of) for flag, of in (
+            (self._adds, Operation.ADD), (self._subtracts, Operation.SUBTRACT),
+            (self._multiplies, Operation.MULTIPLY), (self._masks, Operation.MASK))]
         neighbours, valid = self._pair(m)
         operands, operands_valid = self._choose(m, neighbours, valid)
         self._finish(m, operands, operands_valid)
@@ -83,13 +89,11 @@ class MergeCombiner(wiring.Component):
     def _choose(self, m: Module, neighbours, valid: Signal):
         slots = data.ArrayLayout(data.StructLayout({
             "entry": 1, "end": 1, "last": 1, "column": len(neighbours[0].element.column),
-            "left": signed(VALUE_BITS), "right": signed(ACC_BITS),      # of A, of B
+            "left": signed(VALUE_BITS), "right": signed(ACC_BITS),      # of A, or its complement, and of B
             "low": signed(VALUE_BITS + 5), "high": signed(VALUE_BITS + 4),     # left · right's halves
         }), self._lanes)
         after, after_valid = Signal(slots), Signal()
-        alone_stays = Signal()
-        operation = self.i_job.operation
-        m.d.comb += alone_stays.eq((operation == Operation.ADD) | (operation == Operation.SUBTRACT))
+        alone_stays = self._adds | self._subtracts
         m.d.sync += after_valid.eq(valid)
         for slot, source in zip(after, neighbours, strict=True):
             element, value, other = source.element, source.element.value, source.other
@@ -100,7 +104,7 @@ class MergeCombiner(wiring.Component):
                 slot.end.eq(element.end & ~element.pad & source.pair),
                 slot.last.eq(element.last),
                 slot.column.eq(element.column),
-                slot.left.eq(Mux(source.of_b | (operation == Operation.MASK), 0, byte)),
+                slot.left.eq(Mux(source.of_b | self._masks, 0, byte) ^ self._subtracts.replicate(VALUE_BITS)),
                 slot.right.eq(Mux(source.pair, other, Mux(source.of_b, value, 0))),
                 slot.low.eq(_partial(byte, other[:4])),
                 slot.high.eq(_partial(byte, other[4:VALUE_BITS], negative=True)),
@@ -110,10 +114,7 @@ class MergeCombiner(wiring.Component):
     # ---- stage 3: sum or product ------------------------------------------------------------------------
 
     def _finish(self, m: Module, operands, valid: Signal) -> None:
-        output, operation = self.o, self.i_job.operation
-        subtracts, multiplies = Signal(), Signal()
-        m.d.comb += [subtracts.eq(operation == Operation.SUBTRACT),
-                     multiplies.eq(operation == Operation.MULTIPLY)]
+        output = self.o
         entries, ends = Cat(slot.entry for slot in operands), Cat(slot.end for slot in operands)
         m.d.sync += [
             output.valid.eq(valid & (entries | ends).any()),
@@ -122,17 +123,17 @@ class MergeCombiner(wiring.Component):
             output.p.last.eq(Cat(slot.last & slot.end for slot in operands).any()),
         ]
         wraps = Signal(self._lanes)
-        m.d.sync += self.o_overflow.eq(valid & wraps.any())
+        m.d.sync += self.o_overflow.eq(wraps.any())
         for lane, slot in enumerate(operands):
             total = Signal(signed(ACC_BITS + 1), name=f"total{lane}")
             product = Signal(signed(2 * VALUE_BITS), name=f"product{lane}")
             m.d.comb += [
-                total.eq(slot.right + Mux(subtracts, ~slot.left, slot.left) + subtracts),
-                wraps[lane].eq(slot.entry & ~multiplies & (total[-1] != total[-2])),
+                total.eq(slot.right + slot.left + self._subtracts),
                 product.eq(slot.low + (slot.high << 4)),
             ]
             m.d.sync += [output.p.columns[lane].eq(slot.column),
-                         output.p.values[lane].eq(Mux(multiplies, product, total))]
+                         output.p.values[lane].eq(Mux(self._multiplies, product, total)),
+                         wraps[lane].eq(valid & slot.entry & ~self._multiplies & (total[-1] != total[-2]))]
 
 
 def _partial(value: Value, digits: Value, *, negative: bool = False) -> Value:

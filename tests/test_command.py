@@ -345,12 +345,13 @@ MERGED = {"opcode": Opcode.ELEMENTWISE.value, "b_format": 2, "out_csr": 1, "k_co
 
 
 @pytest.mark.parametrize("name, changes", [
-    ("b_format", {"b_format": 0}), ("b_format", {"opcode": 4, "b_format": 1}),
+    ("b_format", {"b_format": 0}), ("b_format", {"opcode": Opcode.ELEMENTWISE_WIDE.value, "b_format": 1}),
     ("reuse_tile", {"reuse_tile": 1}),
     ("out_raw", {"out_raw": 1, "out_int8": 1}), ("rows", {"rows": 0}), ("k_start", {"k_start": 1}),
     ("n_start", {"n_start": 8}), ("out_csr", {"out_csr": 0}), ("out_csr", {"accumulate": 1}),
-    ("b_pointers", {"b_pointers": 2}), ("b_values", {"opcode": 4, "b_nnz": 1, "b_values": 2}),
-    ("operation", {"opcode": 4, "operation": Operation.MULTIPLY.value}),
+    ("b_pointers", {"b_pointers": 2}),
+    ("b_values", {"opcode": Opcode.ELEMENTWISE_WIDE.value, "b_nnz": 1, "b_values": 2}),
+    ("operation", {"opcode": Opcode.ELEMENTWISE_WIDE.value, "operation": Operation.MULTIPLY.value}),
 ])
 def test_a_bad_field_of_an_elementwise_descriptor_is_named(name: str, changes: dict[str, int]) -> None:
     config = PRESETS["base"]
