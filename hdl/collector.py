@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .collector_control import CollectorControl
-from .collector_layouts import DenseWord, SparseTag, record_bytes
+from .collector_layouts import DenseWord, EntryTag, record_bytes
 from .config import Config
 from .csr_out import CsrOut
 from .dealer import EarlierSums, ParameterRecords
@@ -28,12 +28,9 @@ from .layouts import (
 )
 from .queue import Queue
 from .reader import SegmentReader
-from .sparse_rows import SparseRows
+from .sparse_rows import TAGS, SparseRows
 
 __all__ = ["Collector", "CollectorPath"]
-
-TAGS = 32
-"""Words of a CSR result that wait to be joined with their tags again: more than a finisher holds."""
 
 
 def _csr_members(config: Config) -> dict[str, Any]:
@@ -132,9 +129,7 @@ class CollectorPath(wiring.Component):
         """Two ways from the chains into the finisher and out of it; a job takes one of them."""
         config, csr = self._config, control.o_plan.csr
         m.submodules.rows = rows = SparseRows(config)
-        m.submodules.tags = tags = Queue(SparseTag(config), TAGS)
         m.submodules.csr_out = sparse = CsrOut(config)
-        connect(m, tags.o, sparse.i_tag)
         merges: Any = control.o_plan.elementwise if config.elementwise else 0
         for block, mine in ((rows, csr & ~merges), (densifier, ~csr)):
             for chain, source in enumerate(self.i):
@@ -144,9 +139,9 @@ class CollectorPath(wiring.Component):
             m.d.comb += source.ready.eq(Mux(csr, rows.i[chain].ready, densifier.i[chain].ready))
         words, drained = rows.o, rows.o_drained
         if config.elementwise:
-            words, drained = self._merged_rows(m, control, rows, tags)
+            words, drained = self._merged_rows(m, control, rows, sparse)
         else:
-            connect(m, rows.o_tag, tags.i)
+            connect(m, rows.o_tag, sparse.i_tag)
         for sink, dense, other in ((finisher.i, densifier.o, words), (self.o, emitter.o, sparse.o),
                                    (self.o_write_job, control.o_write_job, sparse.o_write_job)):
             m.d.comb += [
@@ -168,30 +163,30 @@ class CollectorPath(wiring.Component):
             self.o_full.eq(sparse.o_full),
         ]
 
-    def _merged_rows(self, m: Module, control, rows: SparseRows, tags: Queue) -> tuple[Any, Value]:
+    def _merged_rows(self, m: Module, control, rows: SparseRows, sparse: CsrOut) -> tuple[Any, Value]:
         """The merger's words in place of the chains' where the plan says so; and whether all were taken."""
         config, merges = self._config, control.o_plan.elementwise
+        m.submodules.merged_tags = tags = Queue(EntryTag(config), TAGS)
         words = stream.Signature(DenseWord(config)).create(path=("words",))
-        source, active = self.i_merged, Signal()
-        leaves = Signal()
-        tag: Any = Signal(SparseTag(config), name="merged_tag")
+        source, active, leaves = self.i_merged, Signal(), Signal()
         word: Any = Signal(DenseWord(config), name="merged_word")
         m.d.comb += [
             leaves.eq(source.valid & source.ready),
             source.ready.eq(active & tags.i.ready & words.ready),
-            tag.valid.eq(source.p.valid),
-            tag.columns.eq(source.p.columns),
-            tag.row_last.eq(source.p.row_last),
-            tag.job_last.eq(source.p.job_last),
             *(lane.eq(value) for lane, value in zip(word.data, source.p.values, strict=False)),
             word.group_last.eq(source.p.row_last),
             word.job_last.eq(source.p.job_last),
             words.p.eq(Mux(merges, word, rows.o.p)),
             words.valid.eq(Mux(merges, source.valid & active & tags.i.ready, rows.o.valid)),
             rows.o.ready.eq(words.ready & ~merges),
-            tags.i.p.eq(Mux(merges, tag, rows.o_tag.p)),
-            tags.i.valid.eq(Mux(merges, leaves, rows.o_tag.valid)),
-            rows.o_tag.ready.eq(tags.i.ready),
+            tags.i.valid.eq(leaves),
+            *(tags.i.p[name].eq(source.p[name]) for name in ("valid", "columns", "row_last", "job_last")),
+            sparse.i_tag.p.columns.eq(tags.o.p.columns),
+            *(sparse.i_tag.p[name].eq(Mux(merges, tags.o.p[name], rows.o_tag.p[name]))
+              for name in ("valid", "word", "row_last", "job_last")),
+            sparse.i_tag.valid.eq(Mux(merges, tags.o.valid, rows.o_tag.valid)),
+            tags.o.ready.eq(sparse.i_tag.ready & merges),
+            rows.o_tag.ready.eq(sparse.i_tag.ready & ~merges),
         ]
         with m.If(leaves & source.p.job_last):
             m.d.sync += active.eq(0)

@@ -1,12 +1,14 @@
 """What the collector's blocks hand each other."""
 
+from typing import Any
+
 from amaranth.hdl import signed
 from amaranth.lib import data
 
 from .config import ACC_BITS, WHOLE_INDEX_BITS, Config, width_of
 from .layouts import ScaleWord
 
-__all__ = ["CollectorPlan", "DenseWord", "LaneWord", "PairBeat", "ParameterRecord", "PointerBeat",
+__all__ = ["CollectorPlan", "DenseWord", "EntryTag", "LaneWord", "PairBeat", "ParameterRecord", "PointerBeat",
            "SparseTag", "record_bytes"]
 
 
@@ -77,9 +79,16 @@ def SparseTag(config: Config) -> data.StructLayout:
         "word": config.word_bits,
         "row_last": 1,
         "job_last": 1,
-        # Elementwise: the columns of the first lanes, whatever the word's number is.
-        **({"columns": data.ArrayLayout(WHOLE_INDEX_BITS, config.merge_lanes)} if config.elementwise else {}),
     })
+
+
+def EntryTag(config: Config) -> data.StructLayout:
+    """The same as the packer needs it: of elementwise results with the columns of the first lanes, which
+    count in place of the word's number."""
+    fields: dict[str, Any] = {name: field.shape for name, field in SparseTag(config)}
+    if config.elementwise:
+        fields["columns"] = data.ArrayLayout(WHOLE_INDEX_BITS, config.merge_lanes)
+    return data.StructLayout(fields)
 
 
 def PairBeat(config: Config) -> data.StructLayout:

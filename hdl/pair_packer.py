@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .collector_layouts import CollectorPlan, DenseWord, PairBeat, PointerBeat, SparseTag
+from .collector_layouts import CollectorPlan, DenseWord, EntryTag, PairBeat, PointerBeat
 from .config import ACC_BITS, VALUE_BITS, Config, log2_exact
 from .layouts import CsrFull, CsrPlace
 from .selectors import one_of
@@ -43,7 +43,7 @@ class PairPacker(wiring.Component):
     i_plan, i_place : CollectorPlan and CsrPlace, constant while the job runs
     i_start : 1, pulse before the job's first word
     i : stream of DenseWord, finished sums, or int8 where the plan says so
-    i_tag : stream of SparseTag, one for each word of `i`
+    i_tag : stream of EntryTag, one for each word of `i`
     o : stream of PairBeat
     o_pointers : stream of PointerBeat: 0, and for each row the number of entries up to its end
     o_kept : entries that were not dropped
@@ -58,7 +58,7 @@ class PairPacker(wiring.Component):
             "i_place": In(CsrPlace()),
             "i_start": In(1),
             "i": In(stream.Signature(DenseWord(config))),
-            "i_tag": In(stream.Signature(SparseTag(config))),
+            "i_tag": In(stream.Signature(EntryTag(config))),
             "o": Out(stream.Signature(PairBeat(config))),
             "o_pointers": Out(stream.Signature(PointerBeat(config))),
             "o_kept": Out(32),

@@ -2,24 +2,29 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .collector_layouts import CollectorPlan, DenseWord, SparseTag
 from .config import ACC_BITS, Config
 from .layouts import ChainWord
+from .queue import Queue
 from .selectors import one_of
 
 __all__ = ["SparseRows"]
 
+TAGS = 32
+"""Words between `o` and whoever joins them with their tags again: more than a finisher holds."""
+
+
 class SparseRows(wiring.Component):
     """Takes the chains' rows in turn, drops words without any entry, and sends sums and tags apart.
 
-    The sums go through the finisher as words of a dense result do; the tags wait to be joined with what comes
-    out of it.
+    The sums go through the finisher as words of a dense result do; the tags wait in a queue to be joined with
+    what comes out of it.
 
     Throughput: one word a cycle; an empty row, and an empty word before its row's last, take one too.
-    Latency: none.
-    Backpressure: `i.ready` follows `o.ready` and `o_tag.ready` in the same cycle.
+    Latency: none from `i` to `o`; one cycle to `o_tag`.
+    Backpressure: `i.ready` follows `o.ready` in the same cycle; a full queue of tags holds all up.
     Order: row r comes on chain r mod chains; a tag for each word of `o`, in order.
 
     Parameters
@@ -32,7 +37,7 @@ class SparseRows(wiring.Component):
     i_start : 1, pulse before the job's first word; the plan is valid with it
     i : for each chain, stream of ChainWord
     o : stream of DenseWord; lanes without a sum are 0
-    o_tag : stream of SparseTag, offered with its word and when that is taken
+    o_tag : stream of SparseTag
     o_drained : 1, level: the job's last word was taken
     """
 
@@ -50,10 +55,12 @@ class SparseRows(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
+        m.submodules.tags = tags = Queue(SparseTag(config), TAGS)
+        connect(m, tags.o, flipped(self.o_tag))
         rows_left, active, final = Signal(32), Signal(), Signal()
         turn = Signal(config.chains, init=1)  # the chain whose row it is, one bit set
         word = Signal(ChainWord(config))      # at most one chain has its turn: a sum of masked words
-        there, skips, leaves, tag = Signal(), Signal(), Signal(), self.o_tag.p
+        there, skips, leaves, tag = Signal(), Signal(), Signal(), tags.i.p
         present = Signal(config.lanes)        # a dense tile makes sums past the last column, too
         chosen = Signal(config.chains)
         m.d.comb += [
@@ -62,9 +69,9 @@ class SparseRows(wiring.Component):
             there.eq(chosen.any()),
             present.eq(word.valid & Mux(word.word == self.i_plan.last_word, self.i_plan.last_lanes, -1)),
             skips.eq(there & ~present.any() & ~word.last),
-            self.o.valid.eq(there & ~skips & self.o_tag.ready),
+            self.o.valid.eq(there & ~skips & tags.i.ready),
             leaves.eq(self.o.valid & self.o.ready),
-            self.o_tag.valid.eq(leaves),
+            tags.i.valid.eq(leaves),
             tag.valid.eq(present),
             tag.word.eq(word.word),
             tag.row_last.eq(word.last),
