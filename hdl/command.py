@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .axi import ID_BITS
 from .config import ADDRESS_BITS, Config, log2_exact
-from .descriptor import DESCRIPTOR_BYTES, Opcode, is_elementwise
+from .descriptor import DESCRIPTOR_BYTES, Opcode, is_elementwise, is_sddmm
 from .descriptor_check import NOT_A_FIELD, DescriptorCheck, TileShape, shape_of
 from .descriptor_reader import DescriptorReader
 from .extent_check import ExtentCheck
@@ -98,6 +98,7 @@ class CommandProcessor(wiring.Component):
     i_full : CsrFull, of the collector (only with `csr_out`)
     i_merge_fault, i_merge_fault_operand : as of Merger (this and what follows: only with `elementwise`)
     o_merges : the owner is an elementwise descriptor: what it opens is the merger's way to the collector
+    i_rows_done : the last beat of rows of X is out (only with `sddmm`)
     o_tokens_due : a started descriptor's last beat has not passed the token bus
     o_draining : all that passed is on its way to memory
     """
@@ -138,6 +139,7 @@ class CommandProcessor(wiring.Component):
             "o_tokens_due": Out(1),
             "o_draining": Out(1),
         } | ({"i_full": In(CsrFull())} if config.csr_out else {})
+          | ({"i_rows_done": In(1)} if config.sddmm else {})
           | (
               {"i_merge_fault": In(Fault()), "i_merge_fault_operand": In(8), "o_merges": Out(1)}
               if config.elementwise else {}))
@@ -171,8 +173,12 @@ class CommandProcessor(wiring.Component):
         self._owner_passed = Signal()    # its last beat passed the token bus
         self._tile_settles = Signal(range(TILE_SETTLE_CYCLES + 1))
         self._promote, self._release, self._begin = Signal(), Signal(), Signal()
+        # ---- SDDMM: rows of X go through the tile loader, behind the tile ----
+        self._rows_due = Signal()        # the head's have yet to be taken
+        self._offers_rows = Signal()     # they are what the tile job is about
+        self._rows_loading = Signal()    # the owner's are on their way
         m.d.comb += [
-            self._elementwise.eq(is_elementwise(self._head) if self._config.elementwise else 0),
+            self._elementwise.eq(is_elementwise(self._head.opcode) if self._config.elementwise else 0),
             check.i.eq(self._head),
             check.i_tile.eq(self._tile),
             extents.i.eq(self._head),
@@ -197,7 +203,8 @@ class CommandProcessor(wiring.Component):
         bad_fields, bad_extents, alone = Signal(), Signal(), Signal()
         self._offers = Cat(self.o_fetch_job.valid, self.o_router_job.valid, self.o_collector_job.valid)
         m.d.comb += [
-            all_taken.eq(~(self._offers.any() | self._tile_waits | self.o_tile_job.valid | self.o_hold)),
+            all_taken.eq(~(self._offers.any() | self._tile_waits | self.o_tile_job.valid | self._rows_due
+                           | self.o_hold)),
             self._release.eq(self._started & self._promoted & all_taken),
             alone.eq(~self._owned & self._idle),
             bad_fields.eq(checked & (reader.o.payload.error | self._check.o.valid)),
@@ -230,7 +237,28 @@ class CommandProcessor(wiring.Component):
                 self._tile.present.eq(~self._elementwise),
                 *(self._tile[name].eq(value) for name, value in shape_of(self._head).items()),
             ]
+            if self._config.sddmm:
+                m.d.sync += self._rows_due.eq(is_sddmm(self._head.opcode))
         self._checked = checked
+
+    def _sddmm_jobs(self, m: Module) -> None:
+        """The result is a vector, an element for each entry of A; rows of X come behind the tile."""
+        config, head, tile = self._config, self._head, self.o_tile_job.payload
+        collector, fetch, sddmm = self.o_collector_job.payload, self.o_fetch_job.payload, Signal()
+        m.d.comb += [
+            sddmm.eq(is_sddmm(head.opcode)),
+            fetch.sddmm.eq(sddmm),
+            fetch.pattern.eq(head.opcode == Opcode.SDDMM_PATTERN),
+        ]
+        with m.If(sddmm):
+            m.d.comb += [collector.rows.eq(head.a_nnz), collector.n_count.eq(1),
+                         collector.group_log2.eq(config.lane_bits)]
+        with m.If(self._offers_rows):
+            m.d.comb += [tile.rows.eq(1), tile.k_count.eq(head.rows), tile.values.eq(head.x_values),
+                         tile.stride.eq(head.a_stride), tile.pk_log2.eq(0)]
+        m.d.sync += self.o_pe_job.begins.eq(self._promote)
+        with m.If(self._promote):
+            m.d.sync += self.o_pe_job.sddmm.eq(sddmm)
 
     def _jobs(self, m: Module) -> None:
         """Payloads: the head's fields under the names that the units use."""
@@ -268,6 +296,8 @@ class CommandProcessor(wiring.Component):
             self.o_fetch_job.payload.count.eq(head.k_count),
             self.o_router_job.payload.packed.eq(packed),
         ]
+        if self._config.sddmm:
+            self._sddmm_jobs(m)
         pe_names = ("pk_log2", "slice_words", "half", "group_log2")
         with m.If(self._promote):
             m.d.sync += [
@@ -301,13 +331,24 @@ class CommandProcessor(wiring.Component):
             # Without an owner the head is about to become it.
             # The matrix of an elementwise job goes past the tile memory.
             self._tile_free.eq(self._promoted | ~self._owned | apart | self._elementwise),
-            taken.eq(job.valid & job.ready),
+            taken.eq(job.valid & job.ready & ~self._offers_rows),
             mine.eq(self.i_tile_done & self._tile_loading),
         ]
         with m.If(self._tile_waits & self._tile_free):
             m.d.sync += [self._tile_waits.eq(0), job.valid.eq(1)]
+        with m.If(job.valid & job.ready):
+            m.d.sync += job.valid.eq(0)
         with m.If(taken):
-            m.d.sync += [job.valid.eq(0), self._tile_loading.eq(~self._promoted)]
+            m.d.sync += self._tile_loading.eq(~self._promoted)
+        if self._config.sddmm:
+            # The PEs' buffers are for the owner's rows.
+            with m.If(self._rows_due & self._promoted & ~job.valid & ~self._tile_waits):
+                m.d.sync += [job.valid.eq(1), self._offers_rows.eq(1)]
+            with m.If(self._offers_rows & job.valid & job.ready):
+                m.d.sync += [job.valid.eq(0), self._offers_rows.eq(0), self._rows_due.eq(0),
+                             self._rows_loading.eq(1)]
+            with m.If(self.i_rows_done):
+                m.d.sync += self._rows_loading.eq(0)
         with m.If(mine):
             m.d.sync += [self._tile_here.eq(1), self._tile_loading.eq(0)]
         with m.Elif(self.i_tile_done):
@@ -321,7 +362,7 @@ class CommandProcessor(wiring.Component):
         tile_settles, pe_settled = self._tile_settles, Signal(PE_SETTLE_CYCLES)
         opened, may_open = Signal(), Signal()
         m.d.comb += [
-            self._promote.eq(self._started & ~self._promoted & ~self._owned),
+            self._promote.eq(self._started & ~self._promoted & ~self._owned & ~self._rows_loading),
             may_open.eq(self._owned & ~opened & self._owner_tile & (tile_settles == 0) & pe_settled[-1]
                         & ~(self._promoted & self.o_collector_job.valid)),
         ]
@@ -352,8 +393,8 @@ class CommandProcessor(wiring.Component):
             last.eq(self.i_descriptor + list_bytes - 1),
             outside.eq((self.i_descriptor[block:] < window.base) | (last[block:] > window.last)),
             self._reader.i_start.eq(self.i_start & ~bad & ~outside),
-            self.o_finished.eq(self._running & self._reader.o_idle & ~self._owned & self._idle
-                               & ~self._bad_registers & ~self._list_outside),
+            self.o_finished.eq(self._running & self._reader.o_idle & ~self._owned & ~self._rows_loading
+                               & self._idle & ~self._bad_registers & ~self._list_outside),
             self.o_tokens_due.eq((self._owned & ~self._owner_passed) | (self._started & ~self._promoted)),
             self.o_draining.eq(self._owned | ~self._idle),
         ]

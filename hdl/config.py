@@ -73,6 +73,9 @@ class Config:
         Rows of B a PE can hold packed, both halves. Unused without `compressed_b`.
     csr_out : bool
         Build the collector's way to results in CSR.
+    sddmm : bool
+        Build what samples a product of two dense matrices: a buffer of rows of the streamed one, and a sum
+        over the lanes, in every PE.
     merge_lanes : int
         Entries of two sparse matrices, together, that are merged in a cycle, for elementwise operations; 0:
         not built. Needs `csr_out`, `compressed_b` and a port of 8 bytes.
@@ -95,6 +98,7 @@ class Config:
     scale_multipliers: int = 8
     table_rows: int = 512
     csr_out: bool = False
+    sddmm: bool = False
     merge_lanes: int = 0
 
     def __post_init__(self) -> None:
@@ -125,6 +129,9 @@ class Config:
         if self.lane_values < 2 * self.acc_words:
             self._refuse("tile_bytes", f"at least {2 * self.acc_words * self.pes * self.lanes}, "
                                        "two rows of a full slice in every lane")
+        if self.sddmm and self.lane_values < 8 * self.row_words:
+            self._refuse("tile_bytes", f"at least {8 * self.row_words * self.pes * self.lanes} with sddmm, "
+                                       "where addresses tell rows apart")
 
     def _refuse(self, name: str, wanted: str) -> None:
         raise ConfigError(
@@ -141,6 +148,17 @@ class Config:
     def store_depth(self) -> int:
         """Words of a lane's store; a word holds two dense values or one packed slot."""
         return self.lane_values // 2
+
+    @cached_property
+    def row_words(self) -> int:
+        """Words of the buffer in which a PE keeps its slice of rows of X for SDDMM: two rows of any length at
+        least, beside what is on its way."""
+        return max(64, 4 * self.acc_words)
+
+    @cached_property
+    def product_bits(self) -> int:
+        """What is added to a sum: a lane's product, or (SDDMM) all lanes' times a value."""
+        return 2 * VALUE_BITS + (self.lane_bits + VALUE_BITS if self.sddmm else 0)
 
     @cached_property
     def tile_beat_tokens(self) -> int:
@@ -280,6 +298,6 @@ PRESETS = MappingProxyType({
         Config(name="small", pes=4, lanes=4, port_bytes=8, tile_bytes=32 * 1024, beat_tokens=4, chains=1,
                scale_multipliers=4),
         Config(name="base", csr_out=True, merge_lanes=4),
-        Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, merge_lanes=8),
+        Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, sddmm=True, merge_lanes=8),
     )
 })

@@ -83,6 +83,7 @@ class Core(wiring.Component):
     o_active, o_blocked : one bit a PE
     o_token_waits : a beat waits at the token bus
     o_fetch_waiting : the A fetch waits for memory
+    o_rows_done : one-cycle event, see TileLoader (only with `sddmm`)
     o_full : CsrFull, of the collector (only with `csr_out`)
     i_merges : the descriptor that has the array is an elementwise one
     o_merging, o_merge_blocked : a word of an elementwise result leaves, or waits for the collector (this and
@@ -123,9 +124,10 @@ class Core(wiring.Component):
             "o_blocked": Out(config.pes),
             "o_token_waits": Out(1),
             "o_fetch_waiting": Out(1),
-        } | ({"o_full": Out(CsrFull())} if config.csr_out else {}) | ({
-            "i_merges": In(1), "o_merging": Out(1), "o_merge_blocked": Out(1), "o_merge_fault": Out(Fault()),
-            "o_merge_fault_operand": Out(8)} if config.elementwise else {}))
+        } | ({"o_full": Out(CsrFull())} if config.csr_out else {})
+          | ({"o_rows_done": Out(1)} if config.sddmm else {})
+          | ({"i_merges": In(1), "o_merging": Out(1), "o_merge_blocked": Out(1),
+              "o_merge_fault": Out(Fault()), "o_merge_fault_operand": Out(8)} if config.elementwise else {}))
 
     def elaborate(self, platform):
         config = self._config
@@ -161,7 +163,8 @@ class Core(wiring.Component):
             token_bus.i_room.eq(Cat(element.o_room for element in elements)),
             self.o_last.eq(token_bus.o_last | merged.last),
             self.o_token_waits.eq(router.o.valid | merged.offered),
-            self.o_fetch_waiting.eq(fetch.o_waiting | merged.waiting),
+            self.o_fetch_waiting.eq(fetch.o_waiting | merged.waiting
+                                    | (loader.o_rows_waiting if config.sddmm else 0)),
         ]
         for number, element in enumerate(elements):
             connect(m, token_bus.o[number], element.i)
@@ -169,6 +172,10 @@ class Core(wiring.Component):
 
         # ---- tiles: every PE hears every beat ----
         connect(m, loader.o, tile_bus.i)
+        if config.sddmm:
+            row_room = Signal()
+            m.d.sync += row_room.eq(Cat(element.o_row_room for element in elements).all())
+            m.d.comb += [loader.i_row_room.eq(row_room), self.o_rows_done.eq(loader.o_rows_done)]
         for number, element in enumerate(elements):
             connect(m, tile_bus.o[number], element.i_tile)
             m.d.comb += element.i_tile_data.eq(tile_bus.o_data[number])

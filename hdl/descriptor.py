@@ -7,15 +7,27 @@ from amaranth.hdl import Value, unsigned
 from amaranth.lib import data, enum
 
 __all__ = ["DESCRIPTOR_BYTES", "DESCRIPTOR_FIELDS", "Descriptor", "Field", "Opcode", "field_number",
-           "is_elementwise"]
+           "is_elementwise", "is_sddmm"]
 
 DESCRIPTOR_BYTES = 128
 
 
 class Opcode(enum.Enum, shape=8):
     MATMUL = 1
+    SDDMM = 2              # A is CSR and names the samples; X·Bᵀ is sampled, B being the tile
+    SDDMM_PATTERN = 3      # the same; every value of A is 1, none is read
     ELEMENTWISE = 4        # C = A op B in CSR; B is not loaded but merged with A
     ELEMENTWISE_WIDE = 5   # the same, and B is CSR with values of int32; not with MULTIPLY
+
+
+def is_sddmm(opcode: Value) -> Value:
+    """One of the two that sample."""
+    return (opcode == Opcode.SDDMM) | (opcode == Opcode.SDDMM_PATTERN)
+
+
+def is_elementwise(opcode: Value) -> Value:
+    """One of the two that merge."""
+    return (opcode == Opcode.ELEMENTWISE) | (opcode == Opcode.ELEMENTWISE_WIDE)
 
 
 @dataclass(frozen=True)
@@ -78,14 +90,10 @@ DESCRIPTOR_FIELDS = (
     Field("c_indices", 27, 0, 32, "CSR: address of C's first column index"),
     Field("c_pointers", 28, 0, 32, "CSR: address of C's rows + 1 row pointers; the first one is 0"),
     Field("c_capacity", 29, 0, 32, "CSR: entries that there is room for; more end the job with OUTPUT_FULL"),
+    Field("x_values", 30, 0, 32, "SDDMM: address of X[0, n_start], the dense operand of A's rows; a_stride "
+                                 "bytes from row to row"),
     Field("operation", 26, 20, 2, "elementwise: Operation"),
 )
-
-
-def is_elementwise(descriptor: data.View) -> Value:
-    """Whether a descriptor's opcode is one of the two."""
-    opcode = descriptor.opcode
-    return (opcode == Opcode.ELEMENTWISE) | (opcode == Opcode.ELEMENTWISE_WIDE)
 
 
 def field_number(name: str) -> int:

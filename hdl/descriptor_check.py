@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import Config, log2_exact, width_of
-from .descriptor import Descriptor, Opcode, field_number, is_elementwise
+from .descriptor import Descriptor, Opcode, field_number, is_elementwise, is_sddmm
 from .layouts import INDEX_BYTES, POINTER_BYTES, SUM_BYTES, AFormat, BFormat, Operation
 from .registers import ErrorCode
 
@@ -79,7 +79,7 @@ class DescriptorCheck(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        conditions = [*self._formats(), *self._csr(), *self._alignment(m)]
+        conditions = [*self._formats(), *self._csr(), *self._sddmm(), *self._alignment(m)]
         of_products = [*self._tiles(), *self._sizes(m), *self._grid(m)]
         if self._config.elementwise:
             conditions += [*self._elementwise(),
@@ -101,8 +101,12 @@ class DescriptorCheck(wiring.Component):
         """Features that are not built, and settings that exclude each other."""
         config, i = self._config, self.i
         known = i.opcode == Opcode.MATMUL
+        if config.sddmm:
+            known |= is_sddmm(i.opcode)
+        if config.elementwise:
+            known |= self._is_elementwise()
         return [
-            ("opcode", ~(known | self._is_elementwise() if config.elementwise else known)),
+            ("opcode", ~known),
             ("a_format", i.a_format > AFormat.CSR32),
             ("rows", i.rows == 0),
             ("out_int8", i.out_int8 & (config.scale_multipliers == 0)),
@@ -110,7 +114,7 @@ class DescriptorCheck(wiring.Component):
         ]
 
     def _is_elementwise(self) -> Value:
-        return is_elementwise(self.i)
+        return is_elementwise(self.i.opcode)
 
     def _elementwise(self) -> list[tuple[str, Value]]:
         """Whole matrices, B of a format that its fetch unit reads, CSR out."""
@@ -145,6 +149,22 @@ class DescriptorCheck(wiring.Component):
             ("out_csr", i.out_csr & (i.accumulate | i.out_raw | i.row_bias)),
         ]
 
+    def _sddmm(self) -> list[tuple[str, Value]]:
+        """SDDMM: A is CSR with entries, B dense; what is one a row of C would be one an entry."""
+        i = self.i
+        if not self._config.sddmm:
+            return []
+        sddmm = is_sddmm(i.opcode)
+        return [
+            ("a_format", sddmm & (i.a_format == AFormat.DENSE)),
+            ("b_format", sddmm & (i.b_format != BFormat.DENSE)),
+            ("row_bias", sddmm & i.row_bias),
+            ("row_scale", sddmm & i.row_scale),
+            ("group_log2", sddmm & (i.group_log2 != 0)),
+            ("a_nnz", sddmm & (i.a_nnz == 0)),
+            ("out_csr", sddmm & i.out_csr),
+        ]
+
     def _sizes(self, m: Module) -> list[tuple[str, Value]]:
         """Numbers of rows and columns by themselves."""
         config, i = self._config, self.i
@@ -176,7 +196,14 @@ class DescriptorCheck(wiring.Component):
             group_columns.eq(config.lanes >> i.group_log2),
         ]
         m.d.sync += self.o_total_words.eq(words)
+        longest = []
+        if config.sddmm:
+            # A row buffer counts on rows that are as long as their slices make them.
+            step = Signal(range(config.pes + 1))
+            m.d.comb += step.eq(1 << (config.pe_bits - i.pk_log2)[:width_of(config.pe_bits + 1)])
+            longest = [("slice_words", is_sddmm(i.opcode) & (words + step <= capacity))]
         return [
+            *longest,
             ("pk_log2", i.pk_log2 > config.pe_bits),
             ("pk_log2", grouped & sliced),
             ("group_log2", i.group_log2 > config.lane_bits),

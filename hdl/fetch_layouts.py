@@ -28,7 +28,7 @@ def TokenJob(config: Config) -> data.StructLayout:
         "count": FetchJob(config)["count"].shape,
         "columns": 32,
         **({"wide_values": 1} if config.elementwise else {}),
-    })
+    } | ({"sddmm": 1} if config.sddmm else {}))
 
 
 def TokenChunk(config: Config, value_bits: int = VALUE_BITS) -> data.StructLayout:
@@ -39,7 +39,7 @@ def TokenChunk(config: Config, value_bits: int = VALUE_BITS) -> data.StructLayou
             config.beat_tokens),
         "mask": config.beat_tokens,
         "last": 1,      # the job's last chunk
-    })
+    } | ({"sddmm": 1} if config.sddmm else {}))     # its end is told
 
 
 def RowJob(config: Config) -> data.StructLayout:

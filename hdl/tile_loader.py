@@ -46,6 +46,9 @@ class TileLoader(wiring.Component):
     i_job : stream of TileJob
     o : stream of TileBeat, always ready
     o_done : pulse, the job's last beat is out
+    o_rows_done : the same, of a job of rows of X (only with `sddmm`)
+    i_row_room : their buffers take another beat, and what is on its way (only with `sddmm`)
+    o_rows_waiting : such a job waits for memory (only with `sddmm`)
     o_idle : no job
     o_waiting : the job has asked for data and has nothing to work on
     o_fault, o_fault_address : faults of a packed tile's indices and row pointers, and where those lie
@@ -67,7 +70,8 @@ class TileLoader(wiring.Component):
             "o_fault_address": Out(ADDRESS_BITS),
             "o_request": Out(stream.Signature(ReadRequest(config))).array(streams),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(streams),
-        } | ({"o_merge": Out(stream.Signature(TileRawBeat(config))), "o_merge_waiting": Out(1)}
+        } | ({"o_rows_done": Out(1), "i_row_room": In(1), "o_rows_waiting": Out(1)} if config.sddmm else {})
+          | ({"o_merge": Out(stream.Signature(TileRawBeat(config))), "o_merge_waiting": Out(1)}
              if config.elementwise else {}))
 
     def elaborate(self, platform):
@@ -80,17 +84,21 @@ class TileLoader(wiring.Component):
         busy = Signal()
         begins = self._begins = Signal()
         self._takes_wide = Signal()      # the fetch unit takes int32 values
-        ends = self._ends = Signal()     # the job's last beat is out
+        done, ends = Signal(), Signal()  # the tile is complete; the job's last beat is out
+        self._flows = self._rows_stage(m, reader, begins, done) if config.sddmm else Const(1)
         m.d.comb += [self.o_idle.eq(~busy), dense.i_job.p.eq(self.i_job.p)]
         with m.If(begins):
             m.d.sync += busy.eq(1)
         with m.Elif(ends):
             m.d.sync += busy.eq(0)
+        if not config.sddmm:
+            m.d.comb += self.o_done.eq(done)
         if config.compressed_b:
-            self._both_paths(m, dense, reader, busy, begins)
+            self._both_paths(m, dense, reader, busy, begins, done, ends)
         else:
             connect(m, dense.o_read_job, reader.i_job)
-            connect(m, reader.o, dense.i)
+            m.d.comb += [dense.i.p.eq(reader.o.p), dense.i.valid.eq(reader.o.valid & self._flows),
+                         reader.o.ready.eq(dense.i.ready & self._flows)]
             # A job of another format is refused before it comes here.
             m.d.comb += [
                 begins.eq(self.i_job.valid & ~busy),
@@ -98,14 +106,27 @@ class TileLoader(wiring.Component):
                 dense.i_job.valid.eq(begins),
                 self.o.valid.eq(dense.o.valid),
                 self.o.p.eq(dense.o.p),
-                self.o_done.eq(dense.o_done),
-                ends.eq(dense.o_done),
+                done.eq(dense.o_done),
+                ends.eq(done),
                 self.o_waiting.eq(busy & reader.o_waiting),
             ]
         return m
 
+    def _rows_stage(self, m: Module, reader: SegmentReader, begins: Signal, done: Signal) -> Signal:
+        """Rows of X go the dense path, where a beat waits for room; 1 where one may go on."""
+        rows, flows = Signal(), Signal()
+        m.d.comb += [
+            flows.eq(~rows | self.i_row_room),
+            self.o_done.eq(done & ~rows),
+            self.o_rows_done.eq(done & rows),
+            self.o_rows_waiting.eq(rows & ~self.o_idle & reader.o_waiting),
+        ]
+        with m.If(begins):
+            m.d.sync += rows.eq(self.i_job.p.rows)
+        return flows
+
     def _both_paths(self, m: Module, dense: DenseLoader, reader: SegmentReader, busy: Signal,
-                    begins: Signal) -> None:
+                    begins: Signal, done: Signal, ends: Signal) -> None:
         config = replace(self._config, beat_tokens=self._config.tile_beat_tokens)
         m.submodules.fetch = fetch = Fetch(config, own_values=False, row_ends=PACKER_ROW_ENDS,
                                            value_bits=tile_value_bits(config))
@@ -115,9 +136,8 @@ class TileLoader(wiring.Component):
             merges, merged, wide = self._merge_path(m, fetch, packer, splitter, reader)
         else:
             connect(m, fetch.o, packer.i)
-            merges, merged, wide = Const(0), Const(0), Const(0)
-        if not config.elementwise:
             connect(m, splitter.o, fetch.i_values)
+            merges, merged, wide = Const(0), Const(0), Const(0)
         for number in range(config.tile_readers - 1):
             connect(m, fetch.o_request[number], flipped(self.o_request[1 + number]))
             connect(m, flipped(self.i_beat[1 + number]), fetch.i_beat[number])
@@ -128,9 +148,10 @@ class TileLoader(wiring.Component):
         m.d.comb += [
             dense.i.p.eq(reader.o.p),
             splitter.i.p.eq(reader.o.p),
-            dense.i.valid.eq(reader.o.valid & ~packed),
+            dense.i.valid.eq(reader.o.valid & ~packed & self._flows),
             splitter.i.valid.eq(reader.o.valid & packed & ~wide),
-            reader.o.ready.eq(Mux(packed, Mux(wide, self._takes_wide, splitter.i.ready), dense.i.ready)),
+            reader.o.ready.eq(Mux(packed, Mux(wide, self._takes_wide, splitter.i.ready),
+                                  dense.i.ready & self._flows)),
             reader.i_job.p.eq(Mux(packed, fetch.o_value_job.p, dense.o_read_job.p)),
             reader.i_job.valid.eq(Mux(packed, fetch.o_value_job.valid, dense.o_read_job.valid)),
             dense.o_read_job.ready.eq(reader.i_job.ready & ~packed),
@@ -173,8 +194,8 @@ class TileLoader(wiring.Component):
             # What only one path makes needs no multiplexer.
             self.o.p.eq(dense.o.p),
             self.o.p.slot_valid.eq(packer.o.p.slot_valid),
-            self.o_done.eq(Mux(packed, Mux(merged, begun, packer.o_done), dense.o_done)),
-            self._ends.eq(Mux(merged, fetch.o.valid & fetch.o.ready & fetch.o.p.last, self.o_done)),
+            done.eq(Mux(packed, Mux(merged, begun, packer.o_done), dense.o_done)),
+            ends.eq(Mux(merged, fetch.o.valid & fetch.o.ready & fetch.o.p.last, done)),
             self.o_waiting.eq(busy & (reader.o_waiting | (packed & fetch.o_waiting))),
             self.o_fault.eq(fetch.o_fault),
             self.o_fault_address.eq(fetch.o_fault_address),

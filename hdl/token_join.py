@@ -67,7 +67,8 @@ class TokenJoin(wiring.Component):
         connect(m, queue.o, flipped(self.o))
         active, free, room = Signal(), Signal(), Signal()
         fire, joined_valid = Signal(), Signal()
-        self._load, self._wide, self._dense, self._wide_values = Signal(), Signal(), Signal(), Signal()
+        self._load, self._wide, self._dense, self._sddmm = Signal(), Signal(), Signal(), Signal()
+        self._wide_values = Signal()
         bounds = self._job_stage(m)
         holds_lower = self._take(m, fire, active & room)
         placed = self._place(m, bounds, holds_lower)
@@ -105,6 +106,8 @@ class TokenJoin(wiring.Component):
             m.d.sync += [self._wide.eq(job.wide), self._dense.eq(job.dense)]
             if self._value_bits != VALUE_BITS:
                 m.d.sync += self._wide_values.eq(job.wide_values)
+            if self._config.sddmm:
+                m.d.sync += self._sddmm.eq(job.sddmm)
             for name, value in (("start", job.start), ("end", end), ("columns", job.columns)):
                 low, high = value[:NARROW_BITS], value[NARROW_BITS:WIDE_BITS]
                 m.d.sync += bounds[name].eq(Cat(low, Mux(job.wide, high, low)))
@@ -217,6 +220,8 @@ class TokenJoin(wiring.Component):
         with m.If(self._load | (fire & values.row_last)):
             m.d.sync += chunk.eq(0)
         m.d.comb += output.last.eq(entries.last)
+        if config.sddmm:
+            m.d.comb += output.sddmm.eq(self._sddmm)
         for number, (token, place) in enumerate(zip(output.tokens, placed, strict=True)):
             m.d.comb += [
                 beyond[number].eq(entries.present[number] & ~self._dense & ~place.below_columns

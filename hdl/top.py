@@ -130,6 +130,8 @@ class Top(wiring.Component):
                 counters.i_merging.eq(core.o_merging),
                 counters.i_merge_blocked.eq(core.o_merge_blocked),
             ]
+        if config.sddmm:
+            m.d.comb += command.i_rows_done.eq(core.o_rows_done)
 
         # ---- memory: read streams by number, one write stream ----
         for number, (request, beat) in enumerate(zip([command.o_request, *core.o_request],
