@@ -25,8 +25,9 @@ def _above_first(bits: Signal) -> Value:
 class ReadPort(wiring.Component):
     """Passes bursts to the memory, in turns, and hands every answer to the stream that asked for it.
 
-    Throughput: one burst asked and one beat answered a cycle; of one reader alone a burst in two cycles.
-    Latency: two cycles from a request to `ar`, one from `r` to `o_beat`.
+    Throughput: one burst asked and one beat answered a cycle.
+    Latency: two cycles from a request to `ar`, one if its reader was the last to be served; one from `r` to
+        `o_beat`.
     Backpressure: `ar` may stall; `r` is always taken, since every reader has reserved room for its answers.
     Order: that of the memory. A reader's number is its AXI id, so its own answers come in order; answers of
     different readers may come in any order and may be interleaved.
@@ -77,18 +78,21 @@ class ReadPort(wiring.Component):
     def _ask(self, m: Module) -> None:
         """Round robin: the first request after the reader that was served last, or else the first of all.
 
-        Whose turn it is is worked out while the one before is taken: no reader waits for the search.
+        Whose turn it is is worked out while the one before is taken: no reader waits for the search. It stays
+        a reader's turn until another one wants it.
         """
         readers = self._readers
         advance = Signal()
         wanted, after, preferred = Signal(readers), Signal(readers), Signal(readers)
         chosen, later = Signal(readers), Signal(readers)
         granted = Signal(readers)      # of it one bit at most is set
-        any_after = Signal()
+        any_after, any_wanted = Signal(), Signal()
+        valid = Cat(request.valid for request in self.i_request)
         m.d.comb += [
             advance.eq(~self.ar.valid | self.ar.ready),
             # Whether the one that is taken now is followed by another is not known yet.
-            wanted.eq(Cat(request.valid for request in self.i_request) & ~granted),
+            wanted.eq(valid & ~granted),
+            any_wanted.eq(wanted.any()),
             after.eq(wanted & preferred),
             any_after.eq(after.any()),
             # Both searches at once, then the choice: half the depth of logic.
@@ -96,9 +100,9 @@ class ReadPort(wiring.Component):
             chosen.eq(Mux(any_after, after, wanted) & ~later),
         ]
         with m.If(advance):
-            m.d.sync += [self.ar.valid.eq(granted.any()), granted.eq(chosen)]
-            with m.If(wanted.any()):
-                m.d.sync += preferred.eq(later)
+            m.d.sync += self.ar.valid.eq((granted & valid).any())
+            with m.If(any_wanted):
+                m.d.sync += [granted.eq(chosen), preferred.eq(later)]
         for number, request in enumerate(self.i_request):
             m.d.comb += request.ready.eq(advance & granted[number])
         # A sum of masked requests, no chain of choices.

@@ -93,16 +93,16 @@ def _in_turn(b: Bench, number, waited) -> None:
     preferred, granted = b.inside("preferred"), b.inside("granted")   # the former: all above that one
     before = Const(0)
     legal = Const(0)
-    mine = Const(0)
+    mine, others = Const(0), Const(0)    # whose turn it is
     for last in range(READERS):
         is_last = preferred == sum(1 << reader for reader in range(last + 1, READERS))
         legal |= is_last & ((granted == 0) | (granted == 1 << last))
-        mine = Mux(number == last, granted[last], mine)
-        b.invariant(~granted[last] | b.dut.i_request[last].valid)
+        mine |= granted[last] & (number == last)
+        others |= granted[last] & (number != last)
         for reader in range(READERS):
             before = Mux(is_last & (number == reader), (reader - last - 1) % READERS, before)
     b.invariant(legal)
-    b.invariant(Mux(mine, waited, waited + granted.any() + before) < READERS)
+    b.invariant(Mux(mine, waited, waited + others + before) < READERS)
 
 
 def _response(b: Bench, address, name: str) -> Signal:
