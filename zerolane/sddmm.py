@@ -24,7 +24,6 @@ __all__ = ["SddmmPlan", "SddmmProblem", "as_sddmm", "build_sddmm_image", "make_s
 _SUM_BYTES = 4
 _MOST_DESCRIPTORS = (1 << 16) - 1
 _SHOWN_ALTERNATIVES = 4
-_PIECE_CYCLES = 2   # that a reader needs at least for a row which does not lie next to the one before
 
 
 def _ceil(value: int, divisor: int) -> int:
@@ -186,8 +185,6 @@ def _costed(plan: SddmmPlan, problem: SddmmProblem) -> SddmmPlan:
         words = plan.words_of(tile)
         splits = words > 1 and words % 2 and config.words_per_beat == 2
         row_beats = _ceil(tile.n_count, config.port_bytes) * (1.5 if splits else 1)
-        if tile.n_count < plan.columns:
-            row_beats = max(_PIECE_CYCLES, row_beats)
         moved = (problem.s_bytes + problem.s.shape[0] * tile.n_count
                  + _SUM_BYTES * entries * (1 if number == 0 else 2))
         load = max(tile.k_count * row_beats,
