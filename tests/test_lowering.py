@@ -130,7 +130,7 @@ def test_what_the_host_must_convert_is_told(text, forms, words):
 
 
 @pytest.mark.parametrize("text, shapes, words", [
-    ("ij,ij->ij", [(2, 3), (2, 3)], "'i' is in both operands and in the result.*elementwise"),
+    ("ij,ij->ji", [(2, 3), (2, 3)], "'i' is in both operands and in the result.*elementwise"),
     ("bij,bjk->bik", [(2, 3, 4), (2, 4, 3)], "'b' is in both.*one product for each 'b'"),
     ("ij,k->ik", [(2, 3), (4,)], r"'j' is summed in 'ij' alone.*ij,j->i"),
     ("ii,ij->j", [(2, 2), (2, 3)], "'ii' repeats a letter"),

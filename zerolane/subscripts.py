@@ -84,8 +84,8 @@ def pair_roles(subscripts: Subscripts) -> PairRoles:
     kept = [letter for letter in first if letter in second and letter in subscripts.output]
     if kept:
         raise subscripts.refuse(
-            f"{kept[0]!r} is in both operands and in the result: an elementwise, masked or batched product, "
-            f"which the array cannot do yet; a matrix product sums over every letter that both have "
+            f"{kept[0]!r} is in both operands and in the result: of elementwise products the array knows "
+            f"'ij,ij->ij', of batched ones none; a matrix product sums over every letter that both have "
             f"(for a batch, one product for each {kept[0]!r})")
     for mine, other in ((first, second), (second, first)):
         lost = [letter for letter in mine if letter not in other and letter not in subscripts.output]
