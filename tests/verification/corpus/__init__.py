@@ -8,6 +8,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from .edges import (
+    deep_tiles,
+    leftovers,
+    long_lists,
+    long_tile_rows,
+    odd_addresses,
+    window_ends,
+    wrapping_sums,
+)
 from .host import doorbells, registers
 from .malformed import bad_csr, bad_fields, bus_errors, late_faults, packed_overflow, pointer_bits
 from .places import alignments, counts, far_apart, far_blocks, long_rows, odd_sums, reuse, wide_indices
@@ -36,7 +45,8 @@ JOBS: tuple[Callable[[Session], None], ...] = (
     finishes, registers, doorbells, row_lengths, cuts, reuse, wide_indices, extremes, any_scales, widest,
     alignments, far_apart, far_blocks, long_rows, odd_sums, counts, formats, plans, windows, bad_fields,
     stops, endless, bus_errors, bad_csr, pointer_bits, late_faults, held_results, broken_memory,
-    packed_overflow, held_pads, csr_results)
+    packed_overflow, held_pads, csr_results, window_ends, odd_addresses, long_lists, wrapping_sums,
+    long_tile_rows, leftovers, deep_tiles)
 
 
 def corpus(session: Session, random_jobs: int = RANDOM_JOBS,
