@@ -9,7 +9,6 @@ from amaranth.lib.wiring import In, Out
 
 from .adders import ChoiceSubtractor
 from .config import ACC_BITS, Config
-from .lane import PRODUCT_BITS
 
 __all__ = ["BANKS", "PRODUCT_LAG_CYCLES", "WRITE_LATENCY_CYCLES", "Accumulator", "BankAccess", "BankPlace",
            "Sum"]
@@ -73,7 +72,7 @@ class Accumulator(wiring.Component):
         super().__init__({
             "i_add": In(BankAccess(config)),
             "i_keeps": In(1),
-            "i_product": In(signed(PRODUCT_BITS)),
+            "i_product": In(signed(config.product_bits)),
             "i_drain": In(BankAccess(config)),
             "o": Out(Sum()),
             "o_overflow": Out(1),

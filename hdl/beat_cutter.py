@@ -17,8 +17,8 @@ class BeatCutter(wiring.Component):
     Throughput: one beat a cycle.
     Latency: one cycle.
     Backpressure: both inputs wait while `o` is stalled, and for each other.
-    Order: kept. A cut that comes to nothing makes no beat; chunks after the final cut's are dropped up to the
-        job's last.
+    Order: kept. A cut that comes to nothing makes no beat, unless (SDDMM) it ends its chunk; chunks after the
+        final cut's are dropped up to the job's last.
 
     Parameters
     ----------
@@ -47,7 +47,9 @@ class BeatCutter(wiring.Component):
         cut, chunk = self.i_cut.p, self.i.p
         dropping = Signal()
         advance, complete, fire = Signal(), Signal(), Signal()
-        mask = Signal(config.beat_tokens)
+        mask, chunk_end = Signal(config.beat_tokens), Signal()
+        if config.sddmm:
+            m.d.comb += chunk_end.eq(cut.done & ~cut.alone & chunk.sddmm)
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
             complete.eq(cut.alone | self.i.valid),
@@ -60,12 +62,14 @@ class BeatCutter(wiring.Component):
             m.d.comb += mask[t].eq(chunk.mask[t] & cut.keep[t] & ~cut.alone)
         with m.If(advance):
             m.d.sync += [
-                self.o.valid.eq(fire & (mask.any() | cut.ends[0].valid)),
+                self.o.valid.eq(fire & (mask.any() | cut.ends[0].valid | chunk_end)),
                 self.o.p.tokens.eq(chunk.tokens),
                 self.o.p.mask.eq(mask),
                 self.o.p.ends.eq(cut.ends),
                 self.o.p.last.eq(cut.final),
             ]
+            if config.sddmm:
+                m.d.sync += self.o.p.chunk_end.eq(chunk_end)
         with m.If(fire & cut.final & ~cut.alone):
             m.d.sync += dropping.eq(~chunk.last)
         with m.Elif(self.i.valid & chunk.last):

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .axi import ID_BITS
 from .config import ADDRESS_BITS, Config, log2_exact
-from .descriptor import DESCRIPTOR_BYTES
+from .descriptor import DESCRIPTOR_BYTES, Opcode, is_sddmm
 from .descriptor_check import NOT_A_FIELD, DescriptorCheck, TileShape, shape_of
 from .descriptor_reader import DescriptorReader
 from .extent_check import ExtentCheck
@@ -96,6 +96,7 @@ class CommandProcessor(wiring.Component):
     i_fetch_numbers, i_fetch_fault_number : lowest bits of the numbers of the descriptors that the A fetch's
         three readers work on, and of the one that its fault is about
     i_full : CsrFull, of the collector (only with `csr_out`)
+    i_rows_done : the last beat of rows of X is out (only with `sddmm`)
     o_tokens_due : a started descriptor's last beat has not passed the token bus
     o_draining : all that passed is on its way to memory
     """
@@ -135,7 +136,8 @@ class CommandProcessor(wiring.Component):
             "i_fetch_fault_number": In(AT_WORK_BITS),
             "o_tokens_due": Out(1),
             "o_draining": Out(1),
-        } | ({"i_full": In(CsrFull())} if config.csr_out else {}))
+        } | ({"i_full": In(CsrFull())} if config.csr_out else {})
+          | ({"i_rows_done": In(1)} if config.sddmm else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -165,6 +167,10 @@ class CommandProcessor(wiring.Component):
         self._owner_passed = Signal()    # its last beat passed the token bus
         self._tile_settles = Signal(range(TILE_SETTLE_CYCLES + 1))
         self._promote, self._release, self._begin = Signal(), Signal(), Signal()
+        # ---- SDDMM: rows of X go through the tile loader, behind the tile ----
+        self._rows_due = Signal()        # the head's have yet to be taken
+        self._offers_rows = Signal()     # they are what the tile job is about
+        self._rows_loading = Signal()    # the owner's are on their way
         m.d.comb += [
             check.i.eq(self._head),
             check.i_tile.eq(self._tile),
@@ -190,7 +196,8 @@ class CommandProcessor(wiring.Component):
         bad_fields, bad_extents, alone = Signal(), Signal(), Signal()
         self._offers = Cat(self.o_fetch_job.valid, self.o_router_job.valid, self.o_collector_job.valid)
         m.d.comb += [
-            all_taken.eq(~(self._offers.any() | self._tile_waits | self.o_tile_job.valid | self.o_hold)),
+            all_taken.eq(~(self._offers.any() | self._tile_waits | self.o_tile_job.valid | self._rows_due
+                           | self.o_hold)),
             self._release.eq(self._started & self._promoted & all_taken),
             alone.eq(~self._owned & self._idle),
             bad_fields.eq(checked & (reader.o.payload.error | self._check.o.valid)),
@@ -223,7 +230,28 @@ class CommandProcessor(wiring.Component):
                 self._tile.present.eq(1),
                 *(self._tile[name].eq(value) for name, value in shape_of(self._head).items()),
             ]
+            if self._config.sddmm:
+                m.d.sync += self._rows_due.eq(is_sddmm(self._head.opcode))
         self._checked = checked
+
+    def _sddmm_jobs(self, m: Module) -> None:
+        """The result is a vector, an element for each entry of A; rows of X come behind the tile."""
+        config, head, tile = self._config, self._head, self.o_tile_job.payload
+        collector, fetch, sddmm = self.o_collector_job.payload, self.o_fetch_job.payload, Signal()
+        m.d.comb += [
+            sddmm.eq(is_sddmm(head.opcode)),
+            fetch.sddmm.eq(sddmm),
+            fetch.pattern.eq(head.opcode == Opcode.SDDMM_PATTERN),
+        ]
+        with m.If(sddmm):
+            m.d.comb += [collector.rows.eq(head.a_nnz), collector.n_count.eq(1),
+                         collector.group_log2.eq(config.lane_bits)]
+        with m.If(self._offers_rows):
+            m.d.comb += [tile.rows.eq(1), tile.k_count.eq(head.rows), tile.values.eq(head.x_values),
+                         tile.stride.eq(head.a_stride), tile.pk_log2.eq(0)]
+        m.d.sync += self.o_pe_job.begins.eq(self._promote)
+        with m.If(self._promote):
+            m.d.sync += self.o_pe_job.sddmm.eq(sddmm)
 
     def _jobs(self, m: Module) -> None:
         """Payloads: the head's fields under the names that the units use."""
@@ -259,6 +287,8 @@ class CommandProcessor(wiring.Component):
             self.o_fetch_job.payload.count.eq(head.k_count),
             self.o_router_job.payload.packed.eq(packed),
         ]
+        if self._config.sddmm:
+            self._sddmm_jobs(m)
         pe_names = ("pk_log2", "slice_words", "half", "group_log2")
         with m.If(self._promote):
             m.d.sync += [
@@ -277,13 +307,24 @@ class CommandProcessor(wiring.Component):
                      & (self.o_pe_job.pk_log2 == head.pk_log2)),
             # Without an owner the head is about to become it.
             self._tile_free.eq(self._promoted | ~self._owned | apart),
-            taken.eq(job.valid & job.ready),
+            taken.eq(job.valid & job.ready & ~self._offers_rows),
             mine.eq(self.i_tile_done & self._tile_loading),
         ]
         with m.If(self._tile_waits & self._tile_free):
             m.d.sync += [self._tile_waits.eq(0), job.valid.eq(1)]
+        with m.If(job.valid & job.ready):
+            m.d.sync += job.valid.eq(0)
         with m.If(taken):
-            m.d.sync += [job.valid.eq(0), self._tile_loading.eq(~self._promoted)]
+            m.d.sync += self._tile_loading.eq(~self._promoted)
+        if self._config.sddmm:
+            # The PEs' buffers are for the owner's rows.
+            with m.If(self._rows_due & self._promoted & ~job.valid & ~self._tile_waits):
+                m.d.sync += [job.valid.eq(1), self._offers_rows.eq(1)]
+            with m.If(self._offers_rows & job.valid & job.ready):
+                m.d.sync += [job.valid.eq(0), self._offers_rows.eq(0), self._rows_due.eq(0),
+                             self._rows_loading.eq(1)]
+            with m.If(self.i_rows_done):
+                m.d.sync += self._rows_loading.eq(0)
         with m.If(mine):
             m.d.sync += [self._tile_here.eq(1), self._tile_loading.eq(0)]
         with m.Elif(self.i_tile_done):
@@ -297,7 +338,7 @@ class CommandProcessor(wiring.Component):
         tile_settles, pe_settled = self._tile_settles, Signal(PE_SETTLE_CYCLES)
         opened, may_open = Signal(), Signal()
         m.d.comb += [
-            self._promote.eq(self._started & ~self._promoted & ~self._owned),
+            self._promote.eq(self._started & ~self._promoted & ~self._owned & ~self._rows_loading),
             may_open.eq(self._owned & ~opened & self._owner_tile & (tile_settles == 0) & pe_settled[-1]
                         & ~(self._promoted & self.o_collector_job.valid)),
         ]
@@ -328,8 +369,8 @@ class CommandProcessor(wiring.Component):
             last.eq(self.i_descriptor + list_bytes - 1),
             outside.eq((self.i_descriptor[block:] < window.base) | (last[block:] > window.last)),
             self._reader.i_start.eq(self.i_start & ~bad & ~outside),
-            self.o_finished.eq(self._running & self._reader.o_idle & ~self._owned & self._idle
-                               & ~self._bad_registers & ~self._list_outside),
+            self.o_finished.eq(self._running & self._reader.o_idle & ~self._owned & ~self._rows_loading
+                               & self._idle & ~self._bad_registers & ~self._list_outside),
             self.o_tokens_due.eq((self._owned & ~self._owner_passed) | (self._started & ~self._promoted)),
             self.o_draining.eq(self._owned | ~self._idle),
         ]

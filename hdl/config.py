@@ -72,6 +72,9 @@ class Config:
         Rows of B a PE can hold packed, both halves. Unused without `compressed_b`.
     csr_out : bool
         Build the collector's way to results in CSR.
+    sddmm : bool
+        Build what samples a product of two dense matrices: a buffer of rows of the streamed one, and a sum
+        over the lanes, in every PE.
     """
 
     name: str = "base"
@@ -91,6 +94,7 @@ class Config:
     scale_multipliers: int = 8
     table_rows: int = 512
     csr_out: bool = False
+    sddmm: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -116,6 +120,9 @@ class Config:
         if self.lane_values < 2 * self.acc_words:
             self._refuse("tile_bytes", f"at least {2 * self.acc_words * self.pes * self.lanes}, "
                                        "two rows of a full slice in every lane")
+        if self.sddmm and self.lane_values < 8 * self.row_words:
+            self._refuse("tile_bytes", f"at least {8 * self.row_words * self.pes * self.lanes} with sddmm, "
+                                       "where addresses tell rows apart")
 
     def _refuse(self, name: str, wanted: str) -> None:
         raise ConfigError(
@@ -132,6 +139,17 @@ class Config:
     def store_depth(self) -> int:
         """Words of a lane's store; a word holds two dense values or one packed slot."""
         return self.lane_values // 2
+
+    @cached_property
+    def row_words(self) -> int:
+        """Words of the buffer in which a PE keeps its slice of rows of X for SDDMM: two rows of any length at
+        least, beside what is on its way."""
+        return max(64, 4 * self.acc_words)
+
+    @cached_property
+    def product_bits(self) -> int:
+        """What is added to a sum: a lane's product, or (SDDMM) all lanes' times a value."""
+        return 2 * VALUE_BITS + (self.lane_bits + VALUE_BITS if self.sddmm else 0)
 
     @cached_property
     def tile_beat_tokens(self) -> int:
@@ -256,6 +274,6 @@ PRESETS = MappingProxyType({
         Config(name="small", pes=4, lanes=4, port_bytes=8, tile_bytes=32 * 1024, beat_tokens=4, chains=1,
                scale_multipliers=4),
         Config(name="base"),
-        Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True),
+        Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, sddmm=True),
     )
 })

@@ -1,6 +1,6 @@
 """The array: fetch, router, tile loader, PEs, drain chains and collector, connected."""
 
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -68,6 +68,7 @@ class Core(wiring.Component):
     o_active, o_blocked : one bit a PE
     o_token_waits : a beat waits at the token bus
     o_fetch_waiting : the A fetch waits for memory
+    o_rows_done : one-cycle event, see TileLoader (only with `sddmm`)
     o_full : CsrFull, of the collector (only with `csr_out`)
     """
 
@@ -104,7 +105,8 @@ class Core(wiring.Component):
             "o_blocked": Out(config.pes),
             "o_token_waits": Out(1),
             "o_fetch_waiting": Out(1),
-        } | ({"o_full": Out(CsrFull())} if config.csr_out else {}))
+        } | ({"o_full": Out(CsrFull())} if config.csr_out else {})
+          | ({"o_rows_done": Out(1)} if config.sddmm else {}))
 
     def elaborate(self, platform):
         config = self._config
@@ -136,7 +138,7 @@ class Core(wiring.Component):
             token_bus.i_room.eq(Cat(element.o_room for element in elements)),
             self.o_last.eq(token_bus.o_last),
             self.o_token_waits.eq(router.o.valid),
-            self.o_fetch_waiting.eq(fetch.o_waiting),
+            self.o_fetch_waiting.eq(fetch.o_waiting | (loader.o_rows_waiting if config.sddmm else 0)),
         ]
         for number, element in enumerate(elements):
             connect(m, token_bus.o[number], element.i)
@@ -144,6 +146,10 @@ class Core(wiring.Component):
 
         # ---- tiles: every PE hears every beat ----
         connect(m, loader.o, tile_bus.i)
+        if config.sddmm:
+            row_room = Signal()
+            m.d.sync += row_room.eq(Cat(element.o_row_room for element in elements).all())
+            m.d.comb += [loader.i_row_room.eq(row_room), self.o_rows_done.eq(loader.o_rows_done)]
         for number, element in enumerate(elements):
             connect(m, tile_bus.o[number], element.i_tile)
             m.d.comb += element.i_tile_data.eq(tile_bus.o_data[number])

@@ -35,7 +35,7 @@ class DenseLoader(wiring.Component):
     i_job : stream of TileJob; `format` and the fields of other formats are not looked at
     o_read_job : stream of SegmentJob, what must be read and come to `i`; none for an empty tile
     i : stream of Chunk(port_bytes)
-    o : stream of TileBeat (WORDS, PARTS), always ready
+    o : stream of TileBeat (WORDS, PARTS; for rows of X ROWS), always ready
     o_done : pulse, the job's last beat is out; a new job is taken from the next cycle on
     """
 
@@ -55,6 +55,7 @@ class DenseLoader(wiring.Component):
         self._busy = Signal()
         self._half = Signal()
         self._parts = Signal()                          # PARTS beats
+        self._rows_of_x = Signal()                      # ROWS beats
         self._pk_log2 = Signal.like(self.i_job.p.pk_log2)
         self._low_mask = Signal(config.pe_bits)         # P_k - 1
         self._part_log2 = Signal.like(self.o.p.part_log2)
@@ -119,6 +120,7 @@ class DenseLoader(wiring.Component):
                 self._busy.eq(1),
                 self._half.eq(job.half),
                 self._parts.eq(parts),
+                self._rows_of_x.eq(job.rows if config.sddmm else 0),
                 self._pk_log2.eq(job.pk_log2),
                 self._low_mask.eq((1 << job.pk_log2) - 1),
                 self._part_log2.eq(part_log2),
@@ -243,7 +245,8 @@ class DenseLoader(wiring.Component):
         rows_log2 = log2_exact(config.pes)
         m.d.sync += [
             self.o.valid.eq(self._held),
-            beat.kind.eq(Mux(self._parts, TileBeatKind.PARTS, TileBeatKind.WORDS)),
+            beat.kind.eq(Mux(self._parts, TileBeatKind.PARTS,
+                             Mux(self._rows_of_x, TileBeatKind.ROWS, TileBeatKind.WORDS))),
             beat.half.eq(self._half),
             beat.owner.eq(owner(self._k, self._pk_log2, pe_bits)),
             beat.enable.eq(self._send),

@@ -2,16 +2,24 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import unsigned
+from amaranth.hdl import Value, unsigned
 from amaranth.lib import data, enum
 
-__all__ = ["DESCRIPTOR_BYTES", "DESCRIPTOR_FIELDS", "Descriptor", "Field", "Opcode", "field_number"]
+__all__ = ["DESCRIPTOR_BYTES", "DESCRIPTOR_FIELDS", "Descriptor", "Field", "Opcode", "field_number",
+           "is_sddmm"]
 
 DESCRIPTOR_BYTES = 128
 
 
 class Opcode(enum.Enum, shape=8):
     MATMUL = 1
+    SDDMM = 2           # A is CSR and names the samples; X·Bᵀ is sampled, B being the tile
+    SDDMM_PATTERN = 3   # the same; every value of A is 1, none is read
+
+
+def is_sddmm(opcode: Value) -> Value:
+    """One of the two that sample."""
+    return (opcode == Opcode.SDDMM) | (opcode == Opcode.SDDMM_PATTERN)
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,8 @@ DESCRIPTOR_FIELDS = (
     Field("c_indices", 27, 0, 32, "CSR: address of C's first column index"),
     Field("c_pointers", 28, 0, 32, "CSR: address of C's rows + 1 row pointers; the first one is 0"),
     Field("c_capacity", 29, 0, 32, "CSR: entries that there is room for; more end the job with OUTPUT_FULL"),
+    Field("x_values", 30, 0, 32, "SDDMM: address of X[0, n_start], the dense operand of A's rows; a_stride "
+                                 "bytes from row to row"),
 )
 
 

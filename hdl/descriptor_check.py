@@ -1,11 +1,11 @@
 """What a configuration refuses to do, decided before any data moves."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import Config, log2_exact, width_of
-from .descriptor import Descriptor, Opcode, field_number
+from .descriptor import Descriptor, Opcode, field_number, is_sddmm
 from .layouts import INDEX_BYTES, POINTER_BYTES, SUM_BYTES, AFormat, BFormat
 from .registers import ErrorCode
 
@@ -77,7 +77,8 @@ class DescriptorCheck(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        conditions = [*self._csr(), *self._formats(), *self._sizes(m), *self._grid(m), *self._alignment(m)]
+        conditions = [*self._csr(), *self._sddmm(), *self._formats(), *self._sizes(m), *self._grid(m),
+                      *self._alignment(m)]
         # In the order of the descriptor's fields, so that the first one is named.
         conditions.sort(key=lambda condition: field_number(condition[0]))
         flags = Signal(len(conditions))
@@ -93,7 +94,7 @@ class DescriptorCheck(wiring.Component):
         """Features that are not built, and settings that exclude each other."""
         config, i = self._config, self.i
         return [
-            ("opcode", i.opcode != Opcode.MATMUL),
+            ("opcode", (i.opcode != Opcode.MATMUL) & ~(is_sddmm(i.opcode) if config.sddmm else Const(0))),
             ("a_format", i.a_format > AFormat.CSR32),
             ("b_format", (i.b_format != BFormat.DENSE) & (not config.compressed_b)),
             ("half", i.whole & i.half),
@@ -111,6 +112,22 @@ class DescriptorCheck(wiring.Component):
             ("n_start", i.out_csr & (i.n_start != 0)),
             ("group_log2", i.out_csr & (i.group_log2 != 0)),
             ("out_csr", i.out_csr & (i.accumulate | i.out_raw | i.row_bias)),
+        ]
+
+    def _sddmm(self) -> list[tuple[str, Value]]:
+        """SDDMM: A is CSR with entries, B dense; what is one a row of C would be one an entry."""
+        i = self.i
+        if not self._config.sddmm:
+            return []
+        sddmm = is_sddmm(i.opcode)
+        return [
+            ("a_format", sddmm & (i.a_format == AFormat.DENSE)),
+            ("b_format", sddmm & (i.b_format != BFormat.DENSE)),
+            ("row_bias", sddmm & i.row_bias),
+            ("row_scale", sddmm & i.row_scale),
+            ("group_log2", sddmm & (i.group_log2 != 0)),
+            ("a_nnz", sddmm & (i.a_nnz == 0)),
+            ("out_csr", sddmm & i.out_csr),
         ]
 
     def _sizes(self, m: Module) -> list[tuple[str, Value]]:
@@ -145,7 +162,14 @@ class DescriptorCheck(wiring.Component):
             group_columns.eq(config.lanes >> i.group_log2),
         ]
         m.d.sync += self.o_total_words.eq(words)
+        longest = []
+        if config.sddmm:
+            # A row buffer counts on rows that are as long as their slices make them.
+            step = Signal(range(config.pes + 1))
+            m.d.comb += step.eq(1 << (config.pe_bits - i.pk_log2)[:width_of(config.pe_bits + 1)])
+            longest = [("slice_words", is_sddmm(i.opcode) & (words + step <= capacity))]
         return [
+            *longest,
             ("pk_log2", i.pk_log2 > config.pe_bits),
             ("pk_log2", grouped & sliced),
             ("group_log2", i.group_log2 > config.lane_bits),

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from .adders import MaskedAdder
 from .config import ADDRESS_BITS, Config, width_of
-from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Descriptor, field_number
+from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Descriptor, Opcode, field_number, is_sddmm
 from .guard import BLOCK_BITS, Window, Windows
 from .layouts import AFormat, BFormat
 from .registers import ErrorCode
@@ -148,12 +148,17 @@ class ExtentCheck(wiring.Component):
             parameters.eq(Cat(i.row_bias, i.row_scale)),
         ]
         unit = _units(config).index
+        # SDDMM's result is one vector with an element for each entry of A.
+        sddmm = is_sddmm(i.opcode) if config.sddmm else Const(0)
+        reads_values = (i.opcode != Opcode.SDDMM_PATTERN) if config.sddmm else Const(1)
+        per_row = Mux(sddmm, unit("a_nnz"), unit("n_count"))
         dense_c: Any = ~i.out_csr if config.csr_out else 1
         arrays = [
             _Array("a_pointers", "a_pointers", unit("rows"), shift=2, used=sparse_a, possible=sparse_a),
             _Array("a_indices", "a_nnz", unit("a_nnz"), shift=Mux(i.a_format == AFormat.CSR32, 2, 1),
                    used=sparse_a, possible=sparse_a),
-            _Array("a_values", "a_nnz", Mux(sparse_a, unit("a_nnz"), unit("k_count")), counted=~sparse_a),
+            _Array("a_values", "a_nnz", Mux(sparse_a, unit("a_nnz"), unit("k_count")), counted=~sparse_a,
+                   used=reads_values),
         ]
         if config.compressed_b:
             arrays += [
@@ -176,13 +181,15 @@ class ExtentCheck(wiring.Component):
             ]
         return [
             *arrays,
-            _Array("c_address", "c_stride", unit("n_count"), whole=i.out_raw,
-                   shift=Mux(i.out_raw | ~i.out_int8, 2, 0), counted=1, grouped=Mux(i.out_raw, group, 0),
+            _Array("c_address", "c_stride", per_row, whole=i.out_raw,
+                   shift=Mux(i.out_raw | ~i.out_int8, 2, 0), counted=~sddmm, grouped=Mux(i.out_raw, group, 0),
                    stride="c_stride", write=True, possible=dense_c),
-            _Array("cin_address", "cin_stride", unit("n_count"), used=i.accumulate, whole=1, shift=2,
-                   counted=1, grouped=group, stride="cin_stride", possible=i.accumulate),
+            _Array("cin_address", "cin_stride", per_row, used=i.accumulate, whole=1, shift=2,
+                   counted=~sddmm, grouped=group, stride="cin_stride", possible=i.accumulate),
             _Array("params_address", "params_address", unit("rows"), shift=Mux(parameters.all(), 3, 2),
                    used=parameters.any(), possible=parameters.any()),
+            *([_Array("x_values", "x_values", unit("n_count"), counted=1, used=sddmm, possible=sddmm)]
+              if config.sddmm else []),
             _Array("k_count", "slice_words", unit("slice_words"), used=loads & (i.b_format == BFormat.DENSE),
                    counted=1, of_k=True, grouped=split + group, stride="slice_words", tile=True),
         ]

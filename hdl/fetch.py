@@ -20,6 +20,7 @@ from .layouts import (
     ReadRequest,
     SegmentJob,
 )
+from .ones import Ones
 from .queue import Queue
 from .reader import SegmentReader
 from .registers import ErrorCode
@@ -119,8 +120,12 @@ class Fetch(wiring.Component):
             self._share_buffer(m)
         connect(m, self._readers[POINTERS].o, self._rows.i)
         connect(m, self._readers[INDICES].o, self._join.i_indices)
-        values = self._readers[VALUES].o if self._own_values else flipped(self.i_values)
-        connect(m, values, self._join.i_values)
+        if not self._own_values:
+            connect(m, flipped(self.i_values), self._join.i_values)
+        elif config.sddmm:
+            self._values_or_ones(m, self._readers[VALUES])
+        else:
+            connect(m, self._readers[VALUES].o, self._join.i_values)
         connect(m, self._join.o, beats.i)
         connect(m, self._rows.o, cutter.i)
         connect(m, cutter.o, cuts.i)
@@ -145,19 +150,38 @@ class Fetch(wiring.Component):
                          reader.i_freed.eq(buffer.o_freed[place])]
             connect(m, buffer.o[place], reader.i_stored)
 
+    def _values_or_ones(self, m: Module, reader) -> None:
+        """Of a pattern no values are read."""
+        join, job = self._join, self.i_job.p
+        m.submodules.ones = ones = Ones(self._config.beat_tokens)
+        pattern, begins = Signal(), Signal()
+        m.d.comb += [
+            begins.eq(join.i_job.valid & join.i_job.ready),
+            ones.i_start.eq(begins & job.pattern),
+            ones.i_count.eq(job.nnz),
+            join.i_values.p.eq(Mux(pattern, ones.o.p.as_value(), reader.o.p.as_value())),
+            join.i_values.valid.eq(Mux(pattern, ones.o.valid, reader.o.valid)),
+            ones.o.ready.eq(join.i_values.ready & pattern),
+            reader.o.ready.eq(join.i_values.ready & ~pattern),
+        ]
+        with m.If(begins):
+            m.d.sync += pattern.eq(job.pattern)
+
     def _job_stage(self, m: Module):
         """Hands each part its share of the job, which its owner holds; the return value is 1 while one has
         still to take it."""
         shift = log2_exact(self._config.beat_tokens)
         job = self.i_job.p
         is_dense, is_alone = Signal(), Signal()   # dense rows; no token chunk
+        reads_values = ~is_alone & ~job.pattern if self._config.sddmm else ~is_alone
         wanted, given = Signal(FETCH_READERS + 2), Signal(FETCH_READERS + 2)
         row_chunks = Signal(self._config.index_bits + 1 - shift)   # of a dense row
         m.d.comb += [
             row_chunks.eq((job.count[:self._config.index_bits + 1] + ((1 << shift) - 1)) >> shift),
             is_dense.eq(job.format == FetchFormat.DENSE),
             is_alone.eq(Mux(is_dense, job.count, job.nnz) == 0),
-            wanted.eq(Mux(job.rows != 0, Cat(~is_dense, ~is_dense & ~is_alone, ~is_alone, ~is_alone, 1), 0)),
+            wanted.eq(Mux(job.rows != 0,
+                          Cat(~is_dense, ~is_dense & ~is_alone, reads_values, ~is_alone, 1), 0)),
             self.i_job.ready.eq((given | ~wanted).all()),
         ]
         # Parts go on to the next job at different times; each remembers which one it has.
@@ -187,6 +211,7 @@ class Fetch(wiring.Component):
             m.d.comb += [values.row_bytes.eq(job.count), values.stride.eq(job.stride),
                          values.rows.eq(job.rows)]
         m.d.comb += [
+            *([tokens.sddmm.eq(job.sddmm)] if self._config.sddmm else []),
             tokens.dense.eq(is_dense),
             tokens.wide.eq(wide),
             tokens.start.eq(Mux(is_dense, 0, job.start)),

@@ -27,7 +27,7 @@ def TokenJob(config: Config) -> data.StructLayout:
         "start": 32,
         "count": width_of(config.tile_bytes + 1),
         "columns": 32,
-    })
+    } | ({"sddmm": 1} if config.sddmm else {}))
 
 
 def TokenChunk(config: Config) -> data.StructLayout:
@@ -37,7 +37,7 @@ def TokenChunk(config: Config) -> data.StructLayout:
             data.StructLayout({"index": config.index_bits, "value": signed(VALUE_BITS)}), config.beat_tokens),
         "mask": config.beat_tokens,
         "last": 1,      # the job's last chunk
-    })
+    } | ({"sddmm": 1} if config.sddmm else {}))     # its end is told
 
 
 def RowJob(config: Config) -> data.StructLayout:

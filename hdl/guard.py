@@ -64,7 +64,7 @@ class MemoryGuard(wiring.Component):
     i_windows : Windows
     i_hold : no further address is offered
     i_close : the same, for good: what was offered is brought to its end
-    o_blocked : Blocked, one cycle after the offer and as long as it lasts
+    o_blocked : Blocked, two cycles after the offer
     o_quiet : under `i_close`: nothing is offered, nothing is outstanding
     o_moves : something was handed over on some channel in the cycle before
     """
@@ -90,11 +90,11 @@ class MemoryGuard(wiring.Component):
         # Bursts announced less bursts whose data went out, plus one: data may be a burst ahead of an address
         # that is on offer.
         lead = Signal(width_of(MAX_WRITE_BURSTS + 2), init=1)
+        read_blocked, write_blocked = Signal(), Signal()
         asked, read_offered = self._address(
-            m, self.port.ar, self.memory.ar, self.i_windows.read, reads != most_reads, self.o_blocked.read)
+            m, self.port.ar, self.memory.ar, self.i_windows.read, reads != most_reads, read_blocked)
         announced, write_offered = self._address(
-            m, self.port.aw, self.memory.aw, self.i_windows.write, writes != MAX_WRITE_BURSTS,
-            self.o_blocked.write)
+            m, self.port.aw, self.memory.aw, self.i_windows.write, writes != MAX_WRITE_BURSTS, write_blocked)
 
         # ---- write data, only behind an address ----
         w, w_open, sent = self.memory.w, Signal(), Signal()
@@ -116,12 +116,15 @@ class MemoryGuard(wiring.Component):
             writes.eq(writes + announced - (b.valid & b.ready)),
             lead.eq(lead + announced - sent),
         ]
-        m.d.comb += [
+        # Nothing new is offered under `i_close`.
+        m.d.comb += self.o_quiet.eq(~(read_offered | write_offered) & (reads == 0) & (writes == 0)
+                                    & (lead == 1))
+        m.d.sync += [
+            # What has been taken back, by a reset, is not told any more.
+            self.o_blocked.read.eq(read_blocked & self.port.ar.valid),
+            self.o_blocked.write.eq(write_blocked & self.port.aw.valid),
             self.o_blocked.id.eq(self.port.ar.p.id),
-            self.o_blocked.address.eq(Mux(self.o_blocked.read, self.port.ar.p.address,
-                                          self.port.aw.p.address)),
-            # Nothing new is offered then.
-            self.o_quiet.eq(~(read_offered | write_offered) & (reads == 0) & (writes == 0) & (lead == 1)),
+            self.o_blocked.address.eq(Mux(read_blocked, self.port.ar.p.address, self.port.aw.p.address)),
         ]
         m.d.sync += self.o_moves.eq(asked | announced | (w.valid & w.ready) | (r.valid & r.ready)
                                     | (b.valid & b.ready))

@@ -127,6 +127,12 @@ def _Ends(config: Config) -> data.ArrayLayout:
         data.StructLayout({"valid": 1, "position": width_of(config.beat_tokens + 1)}), ROW_ENDS)
 
 
+def _chunk_end(config: Config) -> dict[str, int]:
+    """SDDMM: the beat is the last one of T consecutive entries; entry e is the token at index e mod T. Such a
+    beat is sent, even if it carries nothing else."""
+    return {"chunk_end": 1} if config.sddmm else {}
+
+
 def RawBeat(config: Config) -> data.StructLayout:
     """What a fetch unit makes: up to T nonzeros of consecutive rows and up to two row ends.
 
@@ -141,7 +147,7 @@ def RawBeat(config: Config) -> data.StructLayout:
         "mask": config.beat_tokens,
         "ends": _Ends(config),
         "last": 1,                             # nothing of this job follows
-    })
+    } | _chunk_end(config))
 
 
 def Token(config: Config) -> data.StructLayout:
@@ -162,7 +168,7 @@ def TokenBeat(config: Config) -> data.StructLayout:
         "mask": config.beat_tokens,
         "ends": _Ends(config),
         "last": 1,
-    })
+    } | _chunk_end(config))
 
 
 def PeBeat(config: Config) -> data.StructLayout:
@@ -175,7 +181,7 @@ def PeBeat(config: Config) -> data.StructLayout:
         "mask": config.beat_tokens,
         "ends": _Ends(config),
         "last": 1,
-    })
+    } | _chunk_end(config))
 
 
 # ---- tile ------------------------------------------------------------------------------------------
@@ -189,6 +195,7 @@ class TileBeatKind(enum.Enum, shape=3):
     PARTS = 2    # dense, N <= V: rows of N' bytes, at most one for each PE
     SLOTS = 3    # packed: at most one nonzero a lane, all of one row and one slice
     ROW_END = 4  # packed: every PE that owns the row closes it in its table
+    ROWS = 5     # SDDMM: words of one row of X, for the row buffers of every owner
 
 
 def TileBeat(config: Config) -> data.StructLayout:
@@ -208,6 +215,7 @@ def TileBeat(config: Config) -> data.StructLayout:
     SLOTS    owner, slice[0], slot_valid: for each lane a nonzero of one row of B, its value in byte `lane` of
              data, its accumulator word in byte V + `lane`.
     ROW_END  owner, address[0]: the row's place in the table, relative to the tile.
+    ROWS     as WORDS, but for half, owner, which do not count; addresses go on from row to row of X.
 
     Addresses are relative to the tile: the PE adds the half's base.
     """
@@ -252,7 +260,10 @@ def PeJob(config: Config) -> data.StructLayout:
         "packed": 1,
         "half": 1,
         "group_log2": width_of(config.lane_bits + 1),  # rows of C in one word: 1 << group_log2 (N < V), or 0
-    })
+    } | ({
+        "sddmm": 1,
+        "begins": 1,                               # the cycle in which the job's first values are there
+    } if config.sddmm else {}))
 
 
 def ChainWord(config: Config) -> data.StructLayout:
@@ -311,7 +322,10 @@ def FetchJob(config: Config) -> data.StructLayout:
         "first": 32,      # CSR: the row pointer of row 0
         "columns": 32,    # CSR: an index at or past this is a fault
         "number": AT_WORK_BITS,  # of the descriptor; named with a fault
-    })
+    } | ({
+        "sddmm": 1,       # the beats say where chunks end
+        "pattern": 1,     # CSR: every value is 1, none is read
+    } if config.sddmm else {}))
 
 
 def RouterJob(config: Config) -> data.StructLayout:
@@ -328,7 +342,7 @@ def TileJob(config: Config) -> data.StructLayout:
     """A tile of B to be loaded: k_count rows, n_count columns from n_start on."""
     return data.StructLayout({
         "format": BFormat,
-        "k_count": width_of(config.tile_bytes + 1),
+        "k_count": 32 if config.sddmm else width_of(config.tile_bytes + 1),
         "n_start": 32,
         "n_count": width_of(config.max_block_columns + 1),
         "pointers": 32,
@@ -343,7 +357,7 @@ def TileJob(config: Config) -> data.StructLayout:
         "group_log2": width_of(config.lane_bits + 1),
         "half": 1,
         "whole": 1,
-    })
+    } | ({"rows": 1} if config.sddmm else {}))      # rows of X for the row buffers, k_count of them
 
 
 def CollectorJob(config: Config) -> data.StructLayout:

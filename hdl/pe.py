@@ -1,16 +1,18 @@
 """The processing element: connects its queue, tile memory, lanes, accumulators and row queue."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from .accumulator import WRITE_LATENCY_CYCLES, Accumulator, BankAccess
+from .accumulator import PRODUCT_LAG_CYCLES, WRITE_LATENCY_CYCLES, Accumulator, BankAccess
 from .config import VALUE_BITS, Config
+from .dot import DotProduct, dot_cycles
 from .lane import Multiplier, OperandSelect
 from .lane_store import LaneStore
 from .layouts import ChainWord, Fault, PeBeat, PeJob, PeTileBeat, TileBeat
 from .pe_front import PeFront
 from .registers import ErrorCode
+from .row_buffer import RowBuffer
 from .row_queue import SETTLING_CYCLES, RowQueue
 from .walker import MacWord, Walker
 
@@ -51,6 +53,8 @@ class ProcessingElement(wiring.Component):
     o_blocked : tokens or closes wait for room in the row queue
     o_fault : PACKED_OVERFLOW
     o_overflow : a sum wrapped
+    o_row_room : rows of X may come (only with `sddmm`), and as many beats as are on their way until the tile
+        loader sees that it fell
     """
 
     def __init__(self, config: Config, number: int):
@@ -69,17 +73,20 @@ class ProcessingElement(wiring.Component):
             "o_blocked": Out(1),
             "o_fault": Out(Fault()),
             "o_overflow": Out(1),
-        })
+        } | ({"o_row_room": Out(1)} if config.sddmm else {}))
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        m.submodules.front = front = PeFront(config)
+        self._sddmm = self.i_job.sddmm if config.sddmm else Const(0)
+        m.submodules.front = self._front = front = PeFront(config)
         m.submodules.walker = self._walker = walker = Walker(config)
         m.submodules.store = self._store = store = LaneStore(config)
         m.submodules.row_queue = self._row_queue = row_queue = RowQueue(config)
         m.d.comb += store.i_number.eq(self.i_number)
         self._place(m)
+        if config.sddmm:
+            self._rows_of_x(m)
 
         # ---- tokens ----
         m.d.comb += [
@@ -118,8 +125,9 @@ class ProcessingElement(wiring.Component):
         # ---- rows ----
         m.d.comb += [
             row_queue.i_packed.eq(self.i_job.packed),
-            row_queue.i_own_words.eq(self._own_words),
-            row_queue.i_first_word.eq(self._first_word),
+            # What SDDMM sums up is one word of the result, whichever slice of X and B it comes from.
+            row_queue.i_own_words.eq(Mux(self._sddmm, 1, self._own_words)),
+            row_queue.i_first_word.eq(Mux(self._sddmm, 0, self._first_word)),
             row_queue.i_touched.eq(walker.o_touched),
             row_queue.i_empties.eq(walker.o_empties),
             row_queue.i_last.eq(walker.o_last),
@@ -129,6 +137,26 @@ class ProcessingElement(wiring.Component):
             walker.i_run_room.eq(row_queue.o_run_room),
         ]
         return m
+
+    def _rows_of_x(self, m: Module) -> None:
+        """SDDMM: the buffer of rows of X, and who looks at the kind of job."""
+        config, walker, job = self._config, self._walker, self.i_job
+        m.submodules.rows = self._rows = rows = RowBuffer(config)
+        m.d.comb += [
+            rows.i_begins.eq(job.begins),
+            rows.i_slice.eq(self._slice),
+            rows.i_slice_words.eq(job.slice_words),
+            rows.i_own_words.eq(self._own_words),
+            rows.i.valid.eq(self.i_tile.valid),
+            rows.i.p.eq(self.i_tile.p),
+            rows.i_data.eq(self.i_tile_data),
+            rows.i_advance.eq(walker.o_advance),
+            rows.i_index.eq(walker.o_index),
+            walker.i_there.eq(rows.o_there),
+            walker.i_far.eq(rows.o_far),
+            self.o_row_room.eq(rows.o_room),
+            *(block.i_sddmm.eq(job.sddmm) for block in (walker, self._front, self._row_queue)),
+        ]
 
     def _place(self, m: Module) -> None:
         """This PE's owner number, slice and words; the job is set some cycles before its first beat."""
@@ -162,7 +190,12 @@ class ProcessingElement(wiring.Component):
         m.submodules.operands = operands = OperandSelect(config)
         following = self._later(m, walker.o_word, MacWord(config), STORE_CYCLES - 1)
         word = self._later(m, following, MacWord(config), 1)
-        self._repeat(m, following, word)
+        factors = [word.value] * config.lanes
+        before_add, adds = following, word      # a word, and the one behind it, as it is added
+        if config.sddmm:
+            factors = self._factors(m, following)
+            before_add, adds = self._add_later(m, following, word)
+        self._repeat(m, before_add, adds)
         from_part = Signal(config.lane_bits)    # upper bits of a lane's number, which tell the parts apart
         m.d.comb += [
             store.i_enable.eq(walker.o_word.valid),
@@ -174,26 +207,60 @@ class ProcessingElement(wiring.Component):
             operands.i_mask.eq(from_part),
         ]
         m.d.sync += from_part.eq(~((config.lanes >> self.i_job.group_log2) - 1))
+        multipliers = [Multiplier() for _ in range(config.lanes)]
+        products = [multiplier.o for multiplier in multipliers]
+        if config.sddmm:
+            products = self._sampled(m, products, word.value)
         sums, overflows = [], []
-        for lane in range(config.lanes):
-            m.submodules[f"multiplier{lane}"] = multiplier = Multiplier()
+        for lane, (multiplier, product) in enumerate(zip(multipliers, products, strict=True)):
+            m.submodules[f"multiplier{lane}"] = multiplier
             m.submodules[f"accumulator{lane}"] = accumulator = Accumulator(config)
             add = Signal(BankAccess(config), name=f"add{lane}")
             m.d.comb += [
                 multiplier.i_operand.eq(operands.o[lane]),
-                multiplier.i_value.eq(word.value),
-                add.valid.eq(word.lanes[lane]),
-                add.bank.eq(word.bank),
-                add.word.eq(self._acc_word(word, store.o_words[lane])),
+                multiplier.i_value.eq(factors[lane]),
+                add.valid.eq(adds.lanes[lane]),
+                add.bank.eq(adds.bank),
+                add.word.eq(self._acc_word(adds, store.o_words[lane])),
                 accumulator.i_add.eq(add),
                 accumulator.i_keeps.eq(self._keeps),
-                accumulator.i_product.eq(multiplier.o),
+                accumulator.i_product.eq(product),
                 accumulator.i_drain.eq(self._row_queue.o_drain),
             ]
             sums.append(accumulator.o)
             overflows.append(accumulator.o_overflow)
         m.d.sync += self.o_overflow.eq(Cat(overflows).any())
-        self._drain(m, word, sums)
+        self._drain(m, adds, sums)
+
+    def _factors(self, m: Module, following) -> list[Signal]:
+        """What the lanes multiply by: the token's value, or each its value of the row of X."""
+        factors = []
+        for lane in range(self._config.lanes):
+            factor = Signal(VALUE_BITS, name=f"factor{lane}", reset_less=True)
+            of_row = self._rows.o.word_select(lane, VALUE_BITS)
+            m.d.sync += factor.eq(Mux(self._sddmm, of_row, following.value))
+            factors.append(factor)
+        return factors
+
+    def _add_later(self, m: Module, following, word) -> tuple:
+        """SDDMM's sums over the lanes come later than the lanes' products."""
+        fields = ("valid", "lanes", "bank", "word")
+        line = [following, word]
+        for _ in range(dot_cycles(self._config)):
+            stage = Signal(MacWord(self._config))
+            m.d.sync += [stage[name].eq(line[-1][name]) for name in fields]
+            line.append(stage)
+        chosen = Signal(MacWord(self._config)), Signal(MacWord(self._config))
+        for one, late, early in zip(chosen, line[-2:], line[:2], strict=True):
+            m.d.comb += [one[name].eq(Mux(self._sddmm, late[name], early[name])) for name in fields]
+        return chosen
+
+    def _sampled(self, m: Module, products: list, value) -> list:
+        """The lanes' own products, or in every lane the sum of all times the token's value."""
+        m.submodules.dot = dot = DotProduct(self._config)
+        m.d.comb += [dot.i_value.eq(self._later(m, value, VALUE_BITS, PRODUCT_LAG_CYCLES)),
+                     *(term.eq(product) for term, product in zip(dot.i, products, strict=True))]
+        return [Mux(self._sddmm, dot.o, product) for product in products]
 
     def _repeat(self, m: Module, following, word) -> None:
         """A sum stays in the adders where the words before and behind it are of the same place and lanes."""

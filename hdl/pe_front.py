@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .config import VALUE_BITS, Config, width_of
+from .config import VALUE_BITS, Config, log2_exact, width_of
 from .layouts import ROW_ENDS, PeBeat
 from .selectors import WideSelect
 from .token_bus import ROOM_MARGIN_BEATS
@@ -24,7 +24,11 @@ def PeOp(config: Config) -> data.StructLayout:
         "position": config.lane_bits,    # the token's row within its group
         "after": range(ROW_ENDS + 1),    # closes after the token
         "last": 1,                       # the job's last
-    })
+    } | ({
+        # SDDMM: rows of X that end; what closes are groups of V entries, the token's entry is `position`.
+        "rows_before": range(ROW_ENDS + 1),
+        "rows_after": range(ROW_ENDS + 1),
+    } if config.sddmm else {}))
 
 
 class PeFront(wiring.Component):
@@ -47,23 +51,25 @@ class PeFront(wiring.Component):
     -------
     i : stream of PeBeat, always taken
     i_group_log2 : rows in a group, as a power of two
+    i_sddmm : of the running job (only with `sddmm`)
     o_room : the memory leaves places for what may be on its way
     o : stream of PeOp
     """
 
     def __init__(self, config: Config):
         self._config = config
+        self._control_names = ("mask", "ends", "last", *(("chunk_end",) if config.sddmm else ()))
         super().__init__({
             "i": In(stream.Signature(PeBeat(config), always_ready=True)),
             "i_group_log2": In(width_of(config.lane_bits + 1)),
             "o_room": Out(1),
             "o": Out(stream.Signature(PeOp(config))),
-        })
+        } | ({"i_sddmm": In(1)} if config.sddmm else {}))
 
     def _Control(self) -> data.StructLayout:
         """What is in a beat besides its tokens."""
         beat = PeBeat(self._config)
-        return data.StructLayout({name: beat[name].shape for name in ("mask", "ends", "last")})
+        return data.StructLayout({name: beat[name].shape for name in self._control_names})
 
     def elaborate(self, platform):
         m = Module()
@@ -73,7 +79,7 @@ class PeFront(wiring.Component):
         self._valid = Signal()                               # a beat is at work
         self._waiting = Signal(range(config.queue_beats + 1))   # beats behind it
         self._there = Signal()
-        m.d.comb += [self._coming[name].eq(self.i.p[name]) for name in ("mask", "ends", "last")]
+        m.d.comb += [self._coming[name].eq(self.i.p[name]) for name in self._control_names]
         token_bits, control_bits = (Shape.cast(shape).width for shape in (tokens.shape(), self._Control()))
         # The payload is stored flat: memories of structs do not keep their field names anyway.
         m.submodules.tokens = token_memory = Memory(shape=token_bits, depth=config.queue_beats, init=[])
@@ -96,7 +102,8 @@ class PeFront(wiring.Component):
         config, coming = self._config, self._coming
         puts, takes = Signal(), Signal()
         m.d.comb += [
-            puts.eq(self.i.valid & (coming.mask.any() | coming.ends[0].valid | coming.last)),
+            puts.eq(self.i.valid & (coming.mask.any() | coming.ends[0].valid | coming.last
+                                    | (coming.chunk_end if config.sddmm else 0))),
             takes.eq(self._loads & self._there),
             self._there.eq(self._waiting != 0),
             token_write.data.eq(self.i.p.tokens),
@@ -140,6 +147,8 @@ class PeFront(wiring.Component):
         with m.If(self._loads):
             m.d.sync += [has_token.eq(control.mask.any()), head.ends.eq(control.ends),
                          head.last.eq(control.last)]
+            if config.sddmm:
+                m.d.sync += head.chunk_end.eq(control.chunk_end)
         with m.Elif(moves):
             m.d.sync += [end.valid.eq(later[number]) for number, end in enumerate(head.ends)]
 
@@ -160,6 +169,8 @@ class PeFront(wiring.Component):
             *(op[name].eq(chosen[name]) for name in ("address", "part", "value")),
         ]
         self._group(m, op, before, after)
+        if config.sddmm:
+            self._sample(m, op, head, index, final, before, after)
 
     def _group(self, m: Module, op, before: Signal, after: Signal) -> None:
         """From row ends to closes: a group closes with its last row."""
@@ -176,6 +187,24 @@ class PeFront(wiring.Component):
         ]
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += phase.eq(at_end & row_mask)
+
+    def _sample(self, m: Module, op, head, index: Signal, final: Signal, before: Signal,
+                after: Signal) -> None:
+        """SDDMM: entries have their place by their number, and close as groups with their chunks."""
+        config = self._config
+        ends, chunk_bits = Signal(), config.lane_bits - log2_exact(config.beat_tokens)
+        chunk = Signal(chunk_bits)                           # of the group; V / T chunks make one
+        m.d.comb += ends.eq(final & head.chunk_end)
+        with m.If(self.i_sddmm):
+            m.d.comb += [
+                op.before.eq(0),
+                op.after.eq(ends & ((chunk.all() if chunk_bits else 1) | head.last)),
+                op.position.eq(Cat(index, chunk)),
+                op.rows_before.eq(before),
+                op.rows_after.eq(after),
+            ]
+        with m.If(self.o.valid & self.o.ready & ends):
+            m.d.sync += chunk.eq(Mux(head.last, 0, chunk + 1))
 
 
 def _first(bits):

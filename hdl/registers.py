@@ -95,7 +95,8 @@ REGISTERS = (
         RegisterField("chains", 23, 2, "drain chains"),
         RegisterField("compressed_b", 25, 1, "packed tiles can be made"),
         RegisterField("scaling", 26, 1, "int8 output can be made"),
-        RegisterField("csr_out", 27, 1, "results can be CSR"))),
+        RegisterField("csr_out", 27, 1, "results can be CSR"),
+        RegisterField("sddmm", 28, 1, "products of two dense matrices can be sampled"))),
     Register("CONTROL", 0x20, Access.RW, "", (
         RegisterField("irq_enable", 0, 1, "raise the interrupt when a job ends"),
         RegisterField("abort", 1, 1, "written 1: end the running job with error ABORTED; reads as 0"),
@@ -163,5 +164,5 @@ def config_values(config: Config) -> dict[str, int]:
         "CONFIG1": config.tile_bytes,
         "CONFIG2": pack("CONFIG2", acc_words=config.acc_words, table_rows=config.table_rows,
                         chains=config.chains, compressed_b=config.compressed_b,
-                        scaling=config.scale_multipliers > 0, csr_out=config.csr_out),
+                        scaling=config.scale_multipliers > 0, csr_out=config.csr_out, sddmm=config.sddmm),
     }

@@ -110,6 +110,8 @@ class Router(wiring.Component):
             for target, source in ((first, entry), (second, first), (output, second)):
                 m.d.sync += [target.mask.eq(source.mask), target.ends.eq(source.ends),
                              target.last.eq(source.last)]
+                if config.sddmm:
+                    m.d.sync += target.chunk_end.eq(source.chunk_end)
             for number in range(config.beat_tokens):
                 self._place_token(m, job, number, *(beat.tokens[number]
                                                     for beat in (entry, first, second, output)))

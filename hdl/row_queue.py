@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .accumulator import BANKS, BankAccess, BankPlace
 from .config import Config
+from .dot import dot_cycles
 from .queue import Queue
 from .walker import MAX_CLOSES
 
@@ -48,6 +49,7 @@ class RowQueue(wiring.Component):
     Members
     -------
     i_packed : of the running job
+    i_sddmm : of the running job (only with `sddmm`): sums come `dot_cycles` later
     i_own_words : words of a touched row
     i_first_word : the first one's index in the whole row of C
     i_touched : a touched row closes
@@ -79,7 +81,7 @@ class RowQueue(wiring.Component):
             "o_drain": Out(BankAccess(config)),
             "o_swept": Out(1),
             "o": Out(stream.Signature(RowItem(config))).array(config.chains),
-        })
+        } | ({"i_sddmm": In(1)} if config.sddmm else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -102,16 +104,19 @@ class RowQueue(wiring.Component):
         self._deal(m)
 
         # ---- closes: a touched row with the empty ones before it ----
-        settling = Signal(SETTLING_CYCLES - 2)               # one more to count it, and one to load it
+        settles = SETTLING_CYCLES - 2                        # one more to count it, and one to load it
+        settling, settled = Signal(settles + dot_cycles(config) if config.sddmm else settles), Signal()
         m.d.comb += [
             self.o_run_room.eq(trailing < (1 << RUN_BITS) - MAX_CLOSES),
             rows.i.valid.eq(self.i_touched),
             rows.i.p.run.eq(Mux(moves, 0, trailing)),
             rows.i.p.place.eq(self.o_open),
+            settled.eq(Mux(self.i_sddmm, settling[-1], settling[settles - 1]) if config.sddmm
+                       else settling[-1]),
         ]
         m.d.sync += [
             settling.eq(Cat(self.i_touched, settling)),
-            self._settled.eq(self._settled + settling[-1] - loads),
+            self._settled.eq(self._settled + settled - loads),
             trailing.eq(Mux(self.i_touched | moves, 0, trailing) + self.i_empties),
         ]
 

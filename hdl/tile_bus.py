@@ -46,7 +46,8 @@ class TileBus(wiring.Component):
         m = Module()
         config, beat = self._config, self.i.p
         data, swap, dense = Signal.like(beat.data, reset_less=True), Signal(), Signal()
-        m.d.comb += dense.eq((beat.kind == TileBeatKind.WORDS) | (beat.kind == TileBeatKind.PARTS))
+        dense_kinds = [TileBeatKind.WORDS, TileBeatKind.PARTS, *([TileBeatKind.ROWS] if config.sddmm else [])]
+        m.d.comb += dense.eq(Cat(beat.kind == kind for kind in dense_kinds).any())
         if config.words_per_beat == 2:
             m.d.comb += swap.eq(dense & self._swap(m))
         m.d.sync += data.eq(beat.data)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -36,6 +36,9 @@ class TileLoader(wiring.Component):
     i_job : stream of TileJob
     o : stream of TileBeat, always ready
     o_done : pulse, the job's last beat is out
+    o_rows_done : the same, of a job of rows of X (only with `sddmm`)
+    i_row_room : their buffers take another beat, and what is on its way (only with `sddmm`)
+    o_rows_waiting : such a job waits for memory (only with `sddmm`)
     o_idle : no job
     o_waiting : the job has asked for data and has nothing to work on
     o_fault, o_fault_address : faults of a packed tile's indices and row pointers, and where those lie
@@ -55,7 +58,7 @@ class TileLoader(wiring.Component):
             "o_fault_address": Out(ADDRESS_BITS),
             "o_request": Out(stream.Signature(ReadRequest(config))).array(streams),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(streams),
-        })
+        } | ({"o_rows_done": Out(1), "i_row_room": In(1), "o_rows_waiting": Out(1)} if config.sddmm else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -65,17 +68,21 @@ class TileLoader(wiring.Component):
         connect(m, reader.o_request, flipped(self.o_request[0]))
         connect(m, flipped(self.i_beat[0]), reader.i_beat)
         busy = Signal()
-        begins = Signal()
+        begins, done = Signal(), Signal()
+        self._flows = self._rows_stage(m, reader, begins, done) if config.sddmm else Const(1)
         m.d.comb += [self.o_idle.eq(~busy), dense.i_job.p.eq(self.i_job.p)]
         with m.If(begins):
             m.d.sync += busy.eq(1)
-        with m.Elif(self.o_done):
+        with m.Elif(done):
             m.d.sync += busy.eq(0)
+        if not config.sddmm:
+            m.d.comb += self.o_done.eq(done)
         if config.compressed_b:
-            self._both_paths(m, dense, reader, busy, begins)
+            self._both_paths(m, dense, reader, busy, begins, done)
         else:
             connect(m, dense.o_read_job, reader.i_job)
-            connect(m, reader.o, dense.i)
+            m.d.comb += [dense.i.p.eq(reader.o.p), dense.i.valid.eq(reader.o.valid & self._flows),
+                         reader.o.ready.eq(dense.i.ready & self._flows)]
             # A job of another format is refused before it comes here.
             m.d.comb += [
                 begins.eq(self.i_job.valid & ~busy),
@@ -83,13 +90,26 @@ class TileLoader(wiring.Component):
                 dense.i_job.valid.eq(begins),
                 self.o.valid.eq(dense.o.valid),
                 self.o.p.eq(dense.o.p),
-                self.o_done.eq(dense.o_done),
+                done.eq(dense.o_done),
                 self.o_waiting.eq(busy & reader.o_waiting),
             ]
         return m
 
+    def _rows_stage(self, m: Module, reader: SegmentReader, begins: Signal, done: Signal) -> Signal:
+        """Rows of X go the dense path, where a beat waits for room; 1 where one may go on."""
+        rows, flows = Signal(), Signal()
+        m.d.comb += [
+            flows.eq(~rows | self.i_row_room),
+            self.o_done.eq(done & ~rows),
+            self.o_rows_done.eq(done & rows),
+            self.o_rows_waiting.eq(rows & ~self.o_idle & reader.o_waiting),
+        ]
+        with m.If(begins):
+            m.d.sync += rows.eq(self.i_job.p.rows)
+        return flows
+
     def _both_paths(self, m: Module, dense: DenseLoader, reader: SegmentReader, busy: Signal,
-                    begins: Signal) -> None:
+                    begins: Signal, done: Signal) -> None:
         config = replace(self._config, beat_tokens=self._config.tile_beat_tokens)
         m.submodules.fetch = fetch = Fetch(config, own_values=False, row_ends=PACKER_ROW_ENDS)
         m.submodules.packer = packer = Packer(config)
@@ -106,9 +126,9 @@ class TileLoader(wiring.Component):
         m.d.comb += [
             dense.i.p.eq(reader.o.p),
             splitter.i.p.eq(reader.o.p),
-            dense.i.valid.eq(reader.o.valid & ~packed),
+            dense.i.valid.eq(reader.o.valid & ~packed & self._flows),
             splitter.i.valid.eq(reader.o.valid & packed),
-            reader.o.ready.eq(Mux(packed, splitter.i.ready, dense.i.ready)),
+            reader.o.ready.eq(Mux(packed, splitter.i.ready, dense.i.ready & self._flows)),
             reader.i_job.p.eq(Mux(packed, fetch.o_value_job.p, dense.o_read_job.p)),
             reader.i_job.valid.eq(Mux(packed, fetch.o_value_job.valid, dense.o_read_job.valid)),
             dense.o_read_job.ready.eq(reader.i_job.ready & ~packed),
@@ -149,7 +169,7 @@ class TileLoader(wiring.Component):
             # What only one path makes needs no multiplexer.
             self.o.p.eq(dense.o.p),
             self.o.p.slot_valid.eq(packer.o.p.slot_valid),
-            self.o_done.eq(Mux(packed, packer.o_done, dense.o_done)),
+            done.eq(Mux(packed, packer.o_done, dense.o_done)),
             self.o_waiting.eq(busy & (reader.o_waiting | (packed & fetch.o_waiting))),
             self.o_fault.eq(fetch.o_fault),
             self.o_fault_address.eq(fetch.o_fault_address),

@@ -81,6 +81,8 @@ class TokenBus(wiring.Component):
             copy_valid = Signal(name=f"valid{first}", attrs=KEPT_COPY)
             copy = Signal(PeBeat(config), name=f"copy{first}", attrs=KEPT_COPY, reset_less=True)
             m.d.sync += [copy_valid.eq(valid), copy.ends.eq(beat.ends), copy.last.eq(beat.last)]
+            if config.sddmm:
+                m.d.sync += copy.chunk_end.eq(beat.chunk_end)
             for heard, token in zip(copy.tokens, beat.tokens, strict=True):
                 m.d.sync += [heard[name].eq(token[name]) for name in ("address", "part", "value")]
             for number in group:

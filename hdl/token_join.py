@@ -65,7 +65,7 @@ class TokenJoin(wiring.Component):
         connect(m, queue.o, flipped(self.o))
         active, free, room = Signal(), Signal(), Signal()
         fire, joined_valid = Signal(), Signal()
-        self._load, self._wide, self._dense = Signal(), Signal(), Signal()
+        self._load, self._wide, self._dense, self._sddmm = Signal(), Signal(), Signal(), Signal()
         bounds = self._job_stage(m)
         holds_lower = self._take(m, fire, active & room)
         placed = self._place(m, bounds, holds_lower)
@@ -101,6 +101,8 @@ class TokenJoin(wiring.Component):
         m.d.comb += end.eq(job.start + job.count)
         with m.If(self._load):
             m.d.sync += [self._wide.eq(job.wide), self._dense.eq(job.dense)]
+            if self._config.sddmm:
+                m.d.sync += self._sddmm.eq(job.sddmm)
             for name, value in (("start", job.start), ("end", end), ("columns", job.columns)):
                 low, high = value[:NARROW_BITS], value[NARROW_BITS:WIDE_BITS]
                 m.d.sync += bounds[name].eq(Cat(low, Mux(job.wide, high, low)))
@@ -197,6 +199,8 @@ class TokenJoin(wiring.Component):
         with m.If(self._load | (fire & values.row_last)):
             m.d.sync += chunk.eq(0)
         m.d.comb += output.last.eq(entries.last)
+        if config.sddmm:
+            m.d.comb += output.sddmm.eq(self._sddmm)
         for number, (token, place) in enumerate(zip(output.tokens, placed, strict=True)):
             m.d.comb += [
                 beyond[number].eq(entries.present[number] & ~self._dense & ~place.below_columns

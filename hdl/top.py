@@ -122,6 +122,8 @@ class Top(wiring.Component):
 
         if config.csr_out:
             m.d.comb += command.i_full.eq(core.o_full)
+        if config.sddmm:
+            m.d.comb += command.i_rows_done.eq(core.o_rows_done)
 
         # ---- memory: read streams by number, one write stream ----
         for number, (request, beat) in enumerate(zip([command.o_request, *core.o_request],

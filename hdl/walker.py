@@ -8,6 +8,7 @@ from .accumulator import BankPlace
 from .config import VALUE_BITS, Config, width_of
 from .lane_store import TableEntry
 from .pe_front import PeOp
+from .row_buffer import MAX_ADVANCE
 
 __all__ = ["MAX_CLOSES", "MacWord", "Walker"]
 
@@ -59,6 +60,12 @@ class Walker(wiring.Component):
     o_empties : so many rows without own tokens close, after the touched one
     o_last : the job's last row has closed
     o_blocked : a close waits for room
+
+    Only with `sddmm`, for such jobs:
+    i_sddmm : of the running job
+    i_there, i_far : see `hdl.row_buffer`; a token waits for its row of X
+    o_advance : so many rows of X are done with
+    o_index : word of the row of X that goes with the word that is issued
     """
 
     def __init__(self, config: Config):
@@ -84,6 +91,14 @@ class Walker(wiring.Component):
                 "o_row_enable": Out(1),
                 "o_row": Out(config.table_address_bits),
                 "i_table": In(TableEntry(config)),
+            }
+        if config.sddmm:
+            members |= {
+                "i_sddmm": In(1),
+                "i_there": In(1),
+                "i_far": In(1),
+                "o_advance": Out(range(MAX_ADVANCE + 1)),
+                "o_index": Out(config.slice_words_bits),
             }
         super().__init__(members)
 
@@ -129,11 +144,13 @@ class Walker(wiring.Component):
         pending = Signal(range(MAX_CLOSES + 1))    # closes behind the last token
         closes = Signal(range(MAX_CLOSES + 1))
         touched, closing, done, last_done = Signal(), Signal(), Signal(), Signal()
+        waits, has_room = Signal(), Signal()       # for a row of X; closes have room
         m.d.comb += [
             closes.eq(pending + Mux(self._valid, token.before, 0)),
             closing.eq(closes != 0),
             self._closes_touched.eq(closing & touched),
-            self._goes.eq(~(self._closes_touched & ~self.i_room) & ~(closing & ~self.i_run_room)),
+            has_room.eq(~(self._closes_touched & ~self.i_room) & ~(closing & ~self.i_run_room)),
+            self._goes.eq(has_room & ~waits),
             self._issues.eq(self._goes & self._valid & (self._left != 0)),
             done.eq(self._goes & (self._left <= 1)),
             self._op_moves.eq(~self._valid | done),
@@ -143,7 +160,9 @@ class Walker(wiring.Component):
         ]
         with m.If(~closing):
             m.d.comb += self.o_empties.eq(0)
-        m.d.sync += self.o_blocked.eq(~self._goes)
+        m.d.sync += self.o_blocked.eq(~has_room)
+        if self._config.sddmm:
+            self._rows_of_x(m, waits, done)
         with m.If(self._goes):
             m.d.sync += [
                 pending.eq(Mux(self._valid & done, token.after, 0)),
@@ -160,9 +179,20 @@ class Walker(wiring.Component):
         with m.If(self._op_moves):
             self._enter(m)
 
+    def _rows_of_x(self, m: Module, waits: Signal, done: Signal) -> None:
+        """A token waits for its row; ends of rows behind a token and before the next one come together."""
+        ends_after, ends_before = self._valid & done, self._op_valid & self._op_moves
+        m.d.comb += [
+            waits.eq(self.i_sddmm & Mux(self._valid & (self._left != 0), ~self.i_there, self.i_far)),
+            self.o_advance.eq(Mux(self.i_sddmm, Mux(ends_after, self._token.rows_after, 0)
+                                  + Mux(ends_before, self._op.rows_before, 0), 0)),
+            self.o_index.eq(self._index),
+        ]
+
     def _enter(self, m: Module) -> None:
         """The looked-up op comes to work."""
         config, op = self._config, self._op
+        sddmm = self.i_sddmm if config.sddmm else None
         shift = Signal.like(self.i_group_log2)
         m.d.comb += shift.eq(config.lane_bits - self.i_group_log2)
         dense_address = op.address | (self.i_half << (config.tile_address_bits - 1))
@@ -175,7 +205,8 @@ class Walker(wiring.Component):
         ]
         for lane in range(config.lanes):
             m.d.sync += [
-                self._lanes[lane].eq((lane >> shift) == op.position),
+                self._lanes[lane].eq((Mux(sddmm, lane, lane >> shift) if config.sddmm else lane >> shift)
+                                     == op.position),
                 self._part_lanes[lane].eq((lane >> shift) == op.part),
             ]
         if config.compressed_b:
@@ -192,7 +223,7 @@ class Walker(wiring.Component):
         m.d.comb += place.as_value().eq(
             # Rows begin at multiples of a power of two: no carry.
             Mux(self._closes_touched, self.i_next.as_value(), self.i_open.as_value())
-            | Mux(self.i_packed, 0, self._index))
+            | Mux(self.i_packed | (self.i_sddmm if config.sddmm else 0), 0, self._index))
         m.d.sync += [
             word.valid.eq(self._issues),
             word.lanes.eq(0),

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS
 
-__all__ = ["apply_scale", "matmul", "sparse_matmul"]
+__all__ = ["apply_scale", "matmul", "sampled_matmul", "sparse_matmul"]
 
 _BLOCK_VALUES = 1 << 22
 _EXACT_FLOAT_INNER = 1 << 38  # products are at most 2**14: below this float64 sums of them are exact
@@ -45,6 +45,23 @@ def matmul(a: Any, b: Any, bias: npt.ArrayLike | None = None, scale_words: npt.A
         result[:, start:stop] = _finish(sums, _columns_of(bias, start, stop, columns),
                                         _columns_of(scale_words, start, stop, columns), relu, dtype)
     return result
+
+
+def sampled_matmul(s: Any, a: npt.NDArray, b: npt.NDArray) -> npt.NDArray[np.int32]:
+    """Of S ∘ (A·B) the values at S's stored entries, in their order, wrapped to int32.
+
+    Parameters
+    ----------
+    s : M×N CSR, integers or bool; a, b : dense integers, M×K and K×N
+    """
+    rows = np.repeat(np.arange(s.shape[0]), np.diff(s.indptr))
+    left, right = a.astype(np.int64), np.ascontiguousarray(b.T).astype(np.int64)
+    result = np.empty(len(rows), np.int64)
+    block = max(1, _BLOCK_VALUES // max(1, a.shape[1]))
+    for start in range(0, len(rows), block):
+        part = slice(start, start + block)
+        result[part] = np.einsum("ek,ek->e", left[rows[part]], right[s.indices[part]])
+    return (result * s.data.astype(np.int64)).astype(np.int32)
 
 
 def sparse_matmul(a: Any, b: Any, scale_words: npt.ArrayLike, relu: bool, out_dtype: npt.DTypeLike,

@@ -12,6 +12,8 @@ from sim.transport import Transport
 
 __all__ = ["DeviceModel"]
 
+SAMPLES = (Opcode.SDDMM.value, Opcode.SDDMM_PATTERN.value)
+
 
 class DeviceModel(Transport):
     """A Transport to an array that takes no time.
@@ -106,7 +108,8 @@ class DeviceModel(Transport):
             self.descriptors.append({
                 field.name: int(words[field.word]) >> field.offset & ((1 << field.bits) - 1)
                 for field in DESCRIPTOR_FIELDS})
-            self._product(self.descriptors[-1])
+            run = self._sddmm if self.descriptors[-1]["opcode"] in SAMPLES else self._product
+            run(self.descriptors[-1])
         self._registers |= {set_register["STATUS"]: 0b010, set_register["COMPLETED"]: count,
                             set_register["ERROR"]: ErrorCode.NONE, set_register["CYCLES"]: 1000}
         self._registers[register(f"COUNT_{COUNTERS[0][0].upper()}").address] = 1000
@@ -122,10 +125,30 @@ class DeviceModel(Transport):
         sums = a.astype(np.float64) @ b.astype(np.float64)  # exact: far below 2**53
         self._collect(d, sums.astype(np.int64).astype(np.int32))
 
+    def _sddmm(self, d: dict[str, int]) -> None:
+        self._check(d)
+        slices, words = self.config.pes >> d["pk_log2"], -(-d["n_count"] // self.config.lanes)
+        assert self.config.sddmm and not (d["row_bias"] or d["row_scale"] or d["out_csr"] or d["group_log2"])
+        assert words > (d["slice_words"] - 1) * slices, "slices are longer than a row needs"
+        assert d["a_format"] != AFormat.DENSE.value and d["b_format"] == BFormat.DENSE.value and d["a_nnz"]
+        b = self._tile(d).astype(np.int64)
+        x = self._rows(d["x_values"], d["rows"], d["n_count"], d["a_stride"]).view(np.int8).astype(np.int64)
+        wide = d["a_format"] == AFormat.CSR32.value
+        ends = self._values(d["a_pointers"], d["rows"], "<i4").astype(np.int64) - d["a_first"]
+        rows = np.searchsorted(ends, np.arange(d["a_nnz"]), side="right")
+        columns = self._values(d["a_indices"], d["a_nnz"], "<i4" if wide else "<u2").astype(np.int64)
+        values = (np.ones(d["a_nnz"], np.int64) if d["opcode"] == Opcode.SDDMM_PATTERN.value else
+                  self._values(d["a_values"], d["a_nnz"], "i1").astype(np.int64))
+        local = columns - d["k_start"]
+        inside = (local >= 0) & (local < d["k_count"])
+        sums = np.zeros(d["a_nnz"], np.int64)
+        sums[inside] = (x[rows[inside]] * b[local[inside]]).sum(axis=1) * values[inside]
+        self._collect(d | {"group_log2": self.config.lane_bits}, sums.astype(np.int32)[:, None])
+
     def _check(self, d: dict[str, int]) -> None:
         config = self.config
         packed, slices = d["b_format"] != BFormat.DENSE.value, config.pes >> d["pk_log2"]
-        assert d["opcode"] == Opcode.MATMUL.value
+        assert d["opcode"] in (Opcode.MATMUL.value, *SAMPLES)
         assert d["rows"] > 0 and d["n_count"] > 0 and 0 < d["slice_words"] <= config.acc_words
         assert not d["reuse_tile"] and not (d["whole"] and d["half"])
         assert d["pk_log2"] <= config.pe_bits and d["group_log2"] <= config.lane_bits

@@ -72,6 +72,23 @@ def test_spgemm_writes_a_csr_result(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert f"CSR with {c.nnz} entries" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("operands, inner", [
+    (["a.npz", "wide.npy", "five.npy"], 5), (["a.npz", "wide.npy"], 5), (["a.npz", "--cols", "3"], 3)])
+def test_sddmm_writes_the_entries_of_its_first_operand(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, operands: list[str],
+        inner: int) -> None:
+    rng = np.random.default_rng(4)
+    np.save("wide.npy", rng.integers(-128, 128, (3, 5)).astype(np.int8))
+    np.save("five.npy", rng.integers(-128, 128, (5, 4)).astype(np.int8))
+    assert zerolane(monkeypatch, "run", "sddmm", *operands, "--preset", "large", "--out", "o") == 0
+    c, s = sp.load_npz("o/c.npz"), sp.load_npz("o/a.npz")
+    assert wide("o/b").shape == (3, inner)
+    np.testing.assert_array_equal(c.toarray(), wide("o/a") * (wide("o/b") @ wide("o/d")))
+    assert c.format == "csr" and c.nnz == s.nnz and c.dtype == np.int32
+    assert json.loads(Path("o/run.json").read_text())["mismatches"] == 0
+    assert f"SDDMM: a product of 3 x {inner}" in capsys.readouterr().out
+
+
 def test_gemv_and_residual_add_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     a, x, b = wide("a"), np.load("v.npy").astype(int), np.load("three.npy")
     assert zerolane(monkeypatch, "run", "gemv", "a.npz", "v.npy", "three.npy", "--alpha", "-3", "--beta", "7",
@@ -101,6 +118,8 @@ def test_bags_run_from_files(monkeypatch: pytest.MonkeyPatch, options: list[str]
     (["spgemm", "a.npz"], "4 columns of A against 3 rows of B"),
     (["spgemm", "b.npy", "a.npz"], "2 columns of A against 3 rows of B"),
     (["spgemm", "a.npz", "b.npy"], "configuration 'base' has csr_out = False"),
+    (["sddmm", "a.npz", "b.npy", "b.npy", "--preset", "large"], "3 rows of S against 4 rows of A"),
+    (["sddmm", "a.npz", "--preset", "tiny"], "configuration 'tiny' has sddmm = False"),
     (["dot", "v.npy", "v.npy", "v.npy"], "dot takes 2 operands; 3 are given"),
     (["dot", "v.npy", "three.npy"], "three.npy: values must be integers from -128 to 127"),
     (["spmspv", "a.npz", "six.npy"], "six.npy: shape (6, 3); it must be a vector"),

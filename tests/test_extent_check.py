@@ -7,17 +7,17 @@ import pytest
 from amaranth.sim import Simulator
 
 from hdl.config import PRESETS, Config
-from hdl.descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, field_number
+from hdl.descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Opcode, field_number
 from hdl.emit import emit_verilog
 from hdl.extent_check import ExtentCheck
 from hdl.registers import ErrorCode
 from sim.models.command import good
-from sim.models.extents import extent_error, extents
+from sim.models.extents import SAMPLES, extent_error, extents
 from tests.harness import as_python
 
 EVERYWHERE = {"read": (0, 0xFFFFFFFF), "write": (0, 0xFFFFFFFF)}
 ADDRESSES = ("a_pointers", "a_indices", "a_values", "b_pointers", "b_indices", "b_values", "c_address",
-             "cin_address", "params_address", "c_indices", "c_pointers")
+             "cin_address", "params_address", "c_indices", "c_pointers", "x_values")
 STRIDES = ("a_stride", "b_stride", "c_stride", "cin_stride")
 
 
@@ -81,10 +81,14 @@ def drawn(config: Config, rng: random.Random) -> tuple[dict[str, int], dict]:
              a_nnz=rng.choice([0, 1, 33, 1000]), b_nnz=rng.choice([0, 1, 33, 1000]),
              whole=rng.randrange(2))
     d |= rng.choice([{}, {"out_raw": 1}, {"out_int8": 1}])
-    if config.csr_out and rng.random() < 0.4 and not d["out_raw"]:
+    if config.sddmm and rng.random() < 0.3:
+        d |= {"opcode": rng.choice(SAMPLES), "a_format": rng.choice([1, 2]), "b_format": 0, "row_bias": 0,
+              "row_scale": 0, "a_nnz": rng.choice([1, 33, 1000])}
+    sddmm = d["opcode"] in SAMPLES
+    if config.csr_out and not sddmm and rng.random() < 0.4 and not d["out_raw"]:
         d |= {"out_csr": 1, "csr_index32": rng.randrange(2), "accumulate": 0, "row_bias": 0,
               "c_capacity": rng.choice([0, 1, 50, 20_000, 0xFFFFFFFF])}
-    elif rng.random() < 0.3 and not d["b_format"]:
+    elif rng.random() < 0.3 and not (d["b_format"] or sddmm):
         d |= {"group_log2": rng.randrange(1, config.lane_bits + 1), "slice_words": 1}
         d["n_count"] = config.lanes >> d["group_log2"]
     d |= {name: rng.choice([0, 1, d["n_count"], 4 * d["n_count"], 1000, 1 << 20, 0xFFFFFFFF, 0x10001])
@@ -124,6 +128,8 @@ def test_each_array_may_touch_both_ends_of_its_window_and_no_more(name: str) -> 
     config = PRESETS["large"]
     d = good(config, a_format=1, b_format=2, a_nnz=64, b_nnz=64, rows=16, n_count=16, accumulate=1,
              row_bias=1, c_stride=64, cin_stride=64)
+    if name == "x_values":
+        d |= {"opcode": Opcode.SDDMM.value, "b_format": 0, "row_bias": 0, "a_stride": 16}
     if name == "a_values":
         d |= {"a_format": 0, "a_stride": 16}
     if name in ("c_indices", "c_pointers"):

@@ -163,7 +163,7 @@ def test_what_is_held_back_is_told(name: str, channel: str) -> None:
                                          (range_of(name).stop - 64, 3, 0), (range_of(name).stop - 64, 4, 1)):
             ctx.set(stream.payload, {"id": 5, "address": address, "length": length})
             ctx.set(stream.valid, 1)
-            await ctx.tick()
+            await ctx.tick().repeat(2)
             blocked = as_python(ctx.get(dut.o_blocked))
             assert (blocked[name], blocked["read"] + blocked["write"]) == (outside, outside)
             if outside:

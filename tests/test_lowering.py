@@ -142,7 +142,7 @@ def test_what_the_host_must_convert_is_told(text, forms, words):
     ("...j,jk->...k", [(2, 3), (3, 4)], "write a letter for every dimension"),
     ("i1,1j->ij", [(2, 3), (3, 4)], "'1' is no letter"),
     ("ij->ji", [(2, 3)], "1 operands; the array multiplies two"),
-    ("ij,ik,kj->ij", [(2, 3), (2, 4), (4, 3)], "MTTKRP.*SDDMM"),
+    ("ij,ik,kj->ij", [(2, 3), (2, 4), (4, 3)], "SDDMM.*with a sparse 'ij'"),
     ("ij,jk,kl->il", [(2, 3), (3, 4), (4, 5)], "int32 sums between them"),
     ("ijk,jr,kr->rr", [(2, 3, 4), (3, 2), (4, 2)], "result 'rr' repeats"),
 ])

@@ -1,15 +1,17 @@
 """hdl.pe_front: beats become tokens of one's own, with the closes around them."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.config import PRESETS
+from hdl.config import PRESETS, Config
 from hdl.emit import emit_verilog
 from hdl.owner import owner_value
 from hdl.pe_front import PeFront
 from sim.models.pe import Job, own_beats, token_beats
+from tests.harness import as_python
 
 
 def random_job(rng: random.Random, pk_log2: int, group_log2: int) -> Job:
@@ -94,6 +96,98 @@ def test_a_beat_costs_its_own_tokens() -> None:
     events, ops = run("base", job, 0, 1, stall=0, fill=1.0)
     assert ops == 300
     assert events == expected_events(job, 0)
+
+
+def chunk_beats(config: Config, lengths: list[int], rng: random.Random, own: float) -> list[dict]:
+    """Beats of SDDMM for rows with so many entries each; entry e has the value e, mod 128, and part of them
+    is this PE's."""
+    count, ends = config.beat_tokens, []                       # (chunk, position) of each row's end
+    total = 0
+    for length in lengths:
+        total += length
+        # An end between two chunks belongs to the former, one before all entries to the first.
+        chunk = max(0, (total - 1) // count)
+        ends.append((chunk, total - chunk * count))
+    beats = []
+    for chunk in range(-(-total // count)):
+        tokens = [{"address": 0, "part": 0, "value": (chunk * count + place) % 128}
+                  for place in range(count)]
+        mask = sum((rng.random() < own and chunk * count + place < total) << place
+                   for place in range(count))
+        here = [position for number, position in ends if number == chunk]
+        kept = 0
+        while True:
+            now, here = here[:2], here[2:]
+            upto = count if not here else now[-1]
+            keep = ((1 << upto) - 1) & ~kept
+            kept |= keep
+            pair = [{"valid": 1, "position": position} for position in now]
+            beats.append({"tokens": tokens, "mask": mask & keep, "chunk_end": int(not here),
+                          "ends": pair + [{"valid": 0, "position": 0}] * (2 - len(pair)), "last": 0})
+            if not here:
+                break
+    beats[-1]["last"] = 1
+    return beats
+
+
+@pytest.mark.parametrize("name", ["tiny", "base"])
+@pytest.mark.parametrize("own", [0.1, 0.6, 1.0])
+@pytest.mark.parametrize("seed", range(2))
+def test_entries_keep_their_place_and_rows_their_number(name: str, own: float, seed: int) -> None:
+    config, rng = replace(PRESETS[name], name=f"{name}_sddmm", sddmm=True), random.Random(seed)
+    lengths = [rng.choice((0, 0, 1, 2, 5, 30)) for _ in range(50)]
+    total = sum(lengths)
+    rows = [row for row, length in enumerate(lengths) for _ in range(length)]
+    beats = chunk_beats(config, lengths, rng, own)
+    ops = take_ops(config, beats, rng, stall=0.4 * seed)
+    entries, row, groups = [], 0, 0
+    for op in ops:
+        row += op["rows_before"]
+        assert op["before"] == 0
+        if op["token"]:
+            entry = groups * config.lanes + op["position"]
+            assert op["value"] == entry % 128 and row == rows[entry]
+            entries.append(entry)
+        row += op["rows_after"]
+        groups += op["after"]
+    chunks = [beat for beat in beats if beat["chunk_end"]]
+    assert len(chunks) == -(-total // config.beat_tokens)
+    assert len(entries) == sum(beat["mask"].bit_count() for beat in beats) and entries == sorted(set(entries))
+    assert row == len(lengths) and groups == -(-total // config.lanes)
+
+
+def take_ops(config: Config, beats: list[dict], rng: random.Random, stall: float) -> list[dict]:
+    """What comes of a job's beats, to the last op."""
+    dut, ops = PeFront(config), []
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+
+    async def feed(ctx):
+        ctx.set(dut.i_sddmm, 1)
+        rooms = [0, 0, 0, 0]
+        for beat in beats:
+            while True:
+                rooms = [*rooms[1:], ctx.get(dut.o_room)]
+                if rooms[0]:
+                    break
+                ctx.set(dut.i.valid, 0)
+                await ctx.tick()
+            ctx.set(dut.i.payload, beat)
+            ctx.set(dut.i.valid, 1)
+            await ctx.tick()
+        ctx.set(dut.i.valid, 0)
+
+    async def take(ctx):
+        while not ops or not ops[-1]["last"]:
+            ctx.set(dut.o.ready, int(rng.random() >= stall))
+            _, _, valid, ready, op = await ctx.tick().sample(dut.o.valid, dut.o.ready, dut.o.payload)
+            if valid and ready:
+                ops.append(as_python(op))
+
+    simulator.add_testbench(feed, background=True)
+    simulator.add_testbench(take)
+    simulator.run()
+    return ops
 
 
 @pytest.mark.parametrize("name", ["tiny", "base"])

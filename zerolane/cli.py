@@ -177,9 +177,10 @@ def run(kernel: Annotated[str, typer.Argument(help=f"{', '.join(_RUN_KERNELS)}")
         a: Annotated[Path, typer.Argument(help=".mtx, .smtx, .npz or .npy; a tensor .tns, .npz or .npy")],
         b: Annotated[Path | None, typer.Argument(help="a matrix; random int8 if left out")] = None,
         d: Annotated[Path | None, typer.Argument(
-            help="gemv, residual: b; embedding_bag (indices, offsets): the table; mttkrp: the second factor")
+            help="gemv, residual: b; embedding_bag (indices, offsets): the table; mttkrp: the second factor; "
+                 "sddmm (S, A): B")
         ] = None,
-        cols: Annotated[int, typer.Option(help="columns of a random B")] = 32,
+        cols: Annotated[int, typer.Option(help="columns of a random B; sddmm: of a random A")] = 32,
         mode: Annotated[int, typer.Option(
             help="dimension of the tensor, from 0: ttv and ttm sum it, mttkrp keeps it")] = 0,
         alpha: Annotated[int, typer.Option(help="gemv: alpha A x + beta b")] = 1,

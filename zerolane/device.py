@@ -25,6 +25,15 @@ from .planner import make_plan
 from .planner import plans as all_plans
 from .problem import Problem, as_problem
 from .runtime import Image, build_image, read_csr, unpack_result
+from .sddmm import (
+    SddmmPlan,
+    as_sddmm,
+    build_sddmm_image,
+    make_sddmm_plan,
+    sddmm_bound,
+    sddmm_host,
+    sddmm_result,
+)
 from .timeline import Activity, read_trace
 
 __all__ = ["Device", "DeviceError", "expected_result"]
@@ -219,7 +228,45 @@ class Device:
                                    "out='csr' makes CSR of a dense operand, too)")
         return self._lowered(Lowering("SpGEMM", a, b, lambda result: result, csr=True), **options)
 
+    def sddmm(self, s: Any, a: Any, b: Any, *, plan: SddmmPlan | None = None) -> sp.csr_array:
+        """s ∘ (a @ b), in int32 (sums and products wrap), as a csr_array with the entries of s.
+
+        Parameters
+        ----------
+        s : sparse (M, N), bool or int8; CSR is taken as it is. Its values multiply the results; where all of
+            them are 1 they are not read. A result of zero stays an entry.
+        a, b : dense int8 (M, K) and (K, N). Rows of bᵀ are what the array works on: of b in Fortran order
+            nothing is copied.
+        plan : one of `sddmm_plans`, else the cheapest
+
+        The result shares its index arrays with s (if that is CSR). Raises as `matmul` does.
+        """
+        problem = as_sddmm(s, a, b)
+        self.last_job = None
+        self.last_lowering = Lowering("SDDMM", a, b, lambda result: result, sddmm_host(s, a, b), csr=True,
+                                      places=s)
+        if not problem.s.entries or not problem.inner:
+            self.last_job = job_without_array(sddmm_bound(self.config, problem))
+            return sddmm_result(problem, np.zeros(problem.s.entries, np.int32))
+        if plan is None:
+            plan = make_sddmm_plan(problem, self.config)
+        elif plan.config != self.config:
+            raise DeviceError(f"the plan was made for configuration {plan.config.name!r}, "
+                              f"the device has {self.config.name!r}")
+        image = build_sddmm_image(problem, plan, self._memory_limit())
+        transport = self._transport_with(image.used_bytes)
+        for address, content in image.pieces:
+            transport.write_memory(address, content)
+        overflow = self._run(transport, image, plan)
+        content = transport.read_memory(image.c_address, image.c_bytes)
+        values = np.frombuffer(bytearray(content), "<i4").astype(np.int32, copy=False)
+        self.last_job = finished_job(transport, self.config, plan, sddmm_bound(self.config, problem),
+                                     image.used_bytes, image.descriptor_count, overflow)
+        return sddmm_result(problem, values)
+
     def _lowered(self, lowering: Lowering, **options: Any) -> Any:
+        if lowering.places is not None:
+            return self.sddmm(lowering.places, lowering.left, lowering.right)
         result = self.matmul(lowering.left, lowering.right, bias=lowering.bias,
                              keep_order=lowering.keeps_order, out="csr" if lowering.csr else "dense",
                              **options)

@@ -27,6 +27,7 @@ class NamedKernel(StrEnum):
     """Kernels beside the plain products."""
 
     SPGEMM = "spgemm"                 # two sparse matrices, CSR out; A times itself if B is left out
+    SDDMM = "sddmm"                   # S sparse, A and B dense: S ∘ (A·B)
     SPMSPV = "spmspv"                 # matrix, sparse vector
     DOT = "dot"                       # two vectors
     GEMV = "gemv"                     # matrix, vector, b: alpha·A@x + beta·b
@@ -43,7 +44,7 @@ class KernelOptions:
 
     Attributes
     ----------
-    columns : of random matrices
+    columns : of random matrices; of sddmm the length of what is multiplied
     mode : dimension of a tensor that is summed (ttv, ttm), or that stays (mttkrp)
     alpha, beta, transpose : of gemv
     reduce : "sum" or "mean", weights : a file of int8, of embedding_bag
@@ -86,9 +87,10 @@ def prepare_kernel(kernel: NamedKernel, paths: list[Path], options: KernelOption
         raise WorkError(f"--cols {options.columns}; it must be at least 1")
     if not 0 <= options.mode < 3:
         raise WorkError(f"--mode {options.mode}; it must be 0, 1 or 2")
-    make = {NamedKernel.SPGEMM: _spgemm, NamedKernel.SPMSPV: _spmspv, NamedKernel.DOT: _dot,
-            NamedKernel.GEMV: _gemv, NamedKernel.RESIDUAL: _gemv, NamedKernel.EMBEDDING_BAG: _embedding_bag,
-            NamedKernel.TTV: _tensor, NamedKernel.TTM: _tensor, NamedKernel.MTTKRP: _tensor}[kernel]
+    make = {NamedKernel.SPGEMM: _spgemm, NamedKernel.SDDMM: _sddmm, NamedKernel.SPMSPV: _spmspv,
+            NamedKernel.DOT: _dot, NamedKernel.GEMV: _gemv, NamedKernel.RESIDUAL: _gemv,
+            NamedKernel.EMBEDDING_BAG: _embedding_bag, NamedKernel.TTV: _tensor, NamedKernel.TTM: _tensor,
+            NamedKernel.MTTKRP: _tensor}[kernel]
     return make(kernel, _Files(kernel, paths, values, seed), options)
 
 
@@ -169,6 +171,23 @@ def _spgemm(kernel: NamedKernel, files: _Files, options: KernelOptions) -> Kerne
     _same(a.shape[1], b.shape[0], "columns of A", "rows of B")
     return KernelWork(kernel, files.name, {"a": a, "b": b}, lambda device: device.spgemm(a, b),
                       lambda: expected_result(a, b, out="csr"))
+
+
+def _sddmm(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
+    files.most(3)
+    s = sp.csr_array(files.of_two_dimensions(0))
+    a = files.of_two_dimensions(1, (s.shape[0], options.columns))
+    b = files.of_two_dimensions(2, (a.shape[1], s.shape[1]))
+    a, b = (value.toarray() if sp.issparse(value) else value for value in (a, b))
+    _same(s.shape[0], a.shape[0], "rows of S", "rows of A")
+    _same(a.shape[1], b.shape[0], "columns of A", "rows of B")
+    _same(s.shape[1], b.shape[1], "columns of S", "columns of B")
+
+    def expected() -> sp.csr_array:
+        return sp.csr_array((golden.sampled_matmul(s, a, b), s.indices, s.indptr), shape=s.shape)
+
+    return KernelWork(kernel, files.name, {"a": s, "b": a, "d": b}, lambda device: device.sddmm(s, a, b),
+                      expected)
 
 
 def _spmspv(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from .operands import OperandError
+from .sddmm import sddmm_host
 from .subscripts import EinsumError, Subscripts, pair_roles, read_subscripts
 from .tensors import khatri_rao, matricize, occupied_columns
 
@@ -27,6 +28,7 @@ class Lowering:
     host : what the host does beside laying the operands out, in words
     bias : of the product, or None
     csr : the result is CSR, and `finish` passes it on
+    places : SDDMM: the sparse matrix that names the wanted places of the product, and multiplies them
     keeps_order : the product must run as it is, left streaming: turning it round costs the host a
         transposition of a sparse operand
     """
@@ -39,6 +41,7 @@ class Lowering:
     bias: npt.NDArray[np.int32] | None = None
     keeps_order: bool = False
     csr: bool = False
+    places: Any = None
 
     def explain(self) -> str:
         """In words, a line for what was recognised and one for each thing that the host does."""
@@ -53,11 +56,11 @@ def lower(text: str, *operands: Any, bias: npt.NDArray[np.int32] | None = None,
 
     Parameters
     ----------
-    text : subscripts as NumPy's einsum has them, for two operands, or three for MTTKRP
+    text : subscripts as NumPy's einsum has them, for two operands, or three for MTTKRP and SDDMM
     operands : int8; dense of any number of dimensions; sparse vectors, matrices of any format, and
         `scipy.sparse.coo_array` of three and more dimensions
     bias : int32 of the result's shape, added; results of one dimension only
-    out : "dense" or "csr"; CSR of products whose result is a matrix
+    out : "dense" or "csr"; CSR of products whose result is a matrix. SDDMM is CSR always
 
     Raises EinsumError for subscripts that the array cannot do, OperandError for operands.
     """
@@ -68,6 +71,8 @@ def lower(text: str, *operands: Any, bias: npt.NDArray[np.int32] | None = None,
     if bias is not None and (len(result_shape) != 1 or bias.shape != result_shape):
         raise subscripts.refuse(f"a bias of shape {bias.shape}; it must have the shape of a result of one "
                                 "dimension")
+    if len(operands) == 3 and bias is None and (sampled := _sampled(subscripts, operands)):
+        return sampled
     if out == "csr" and (len(operands) != 2 or len(result_shape) != 2):
         raise subscripts.refuse("only a product of two whose result is a matrix can be CSR; ask for a dense "
                                 "result")
@@ -76,7 +81,7 @@ def lower(text: str, *operands: Any, bias: npt.NDArray[np.int32] | None = None,
     if len(operands) == 3:
         return _mttkrp(subscripts, operands)
     raise subscripts.refuse(f"{len(operands)} operands; the array multiplies two, or three as in "
-                            "'ijk,jr,kr->ir' (MTTKRP)")
+                            "'ijk,jr,kr->ir' (MTTKRP) or 'ij,ik,kj->ij' (SDDMM)")
 
 
 def _check(operand: Any, name: str) -> None:
@@ -157,6 +162,33 @@ def _kernel_name(subscripts: Subscripts, left: Any, right: Any) -> str:
 # ---- three operands --------------------------------------------------------------------------------------
 
 
+def _sampled(subscripts: Subscripts, operands: tuple[Any, ...]) -> Lowering | None:
+    """SDDMM: a sparse matrix times the product of two dense ones, place by place; None where it is not."""
+    inputs, output = subscripts.inputs, subscripts.output
+    if any(len(letters) != 2 for letters in inputs):
+        return None
+    both = [number for number, letters in enumerate(inputs) if set(letters) == set(output)]
+    if len(both) != 1 or not sp.issparse(operands[both[0]]):
+        return None
+    if inputs[both[0]] != output:
+        raise subscripts.refuse(f"the result {output!r} has the places of the sparse operand "
+                                f"{inputs[both[0]]!r}: write {inputs[both[0]]!r} and transpose the result")
+    rows, columns = (next((number for number, letters in enumerate(inputs)
+                           if letter in letters and number != both[0]), None) for letter in output)
+    if rows is None or columns is None or rows == columns:
+        return None
+    inner, = set(inputs[rows]) - {output[0]}
+    if set(inputs[columns]) != {inner, output[1]}:
+        return None
+    left = operands[rows] if inputs[rows][1] == inner else operands[rows].T
+    right = operands[columns] if inputs[columns][0] == inner else operands[columns].T
+    places = operands[both[0]]
+    if sp.issparse(left) or sp.issparse(right):
+        raise subscripts.refuse("a factor of what is sampled is sparse; both must be dense")
+    return Lowering("SDDMM", left, right, lambda result: result, sddmm_host(places, left, right), csr=True,
+                    places=places)
+
+
 def _mttkrp(subscripts: Subscripts, operands: tuple[Any, ...]) -> Lowering:
     """A tensor of three dimensions times two matrices that share a column letter, matricized."""
     order = sorted(range(3), key=lambda number: -len(subscripts.inputs[number]))
@@ -172,9 +204,9 @@ def _mttkrp(subscripts: Subscripts, operands: tuple[Any, ...]) -> Lowering:
     row = [letter for letter in letters if letter not in factors]
     if len(factors) != 2 or sorted(subscripts.output) != sorted([*row, *shared]):
         raise subscripts.refuse(
-            "of three operands the array knows MTTKRP, as 'ijk,jr,kr->ir'; other products of three have "
-            "int32 sums between them, which do not fit the int8 multipliers, or a mask (SDDMM), which it "
-            "cannot do yet: multiply two and scale the sums to int8 (Device.matmul), then the third")
+            "of three operands the array knows MTTKRP, as 'ijk,jr,kr->ir', and SDDMM, as 'ij,ik,kj->ij' with "
+            "a sparse 'ij'; other products of three have int32 sums between them, which do not fit the int8 "
+            "multipliers: multiply two and scale the sums to int8 (Device.matmul), then the third")
     column, = shared
     modes = [letter for letter in letters if letter in factors]
     matrices, host = [], []

@@ -15,6 +15,7 @@ from hdl.dense_loader import DenseLoader
 from hdl.descriptor_reader import DescriptorReader
 from hdl.emitter import Emitter
 from hdl.finisher import Finisher
+from hdl.ones import Ones
 from hdl.pair_packer import PairPacker
 from hdl.pe_front import PeFront
 from hdl.row_pointers import RowPointers
@@ -115,6 +116,11 @@ def _starts_before_words(b: Bench) -> None:
     b.invariant((turn != 0) & ((turn & (turn - 1)) == 0))
 
 
+def _starts_when_all_is_given(b: Bench) -> None:
+    """A job starts when nothing of the last one is left."""
+    b.assume(~(b.dut.i_start & b.dut.o.valid))
+
+
 def _starts_when_all_is_written(b: Bench) -> None:
     """A job starts when the last one's blocks were taken."""
     b.assume(~b.dut.i_start | ~b.dut.o_write_job.valid)
@@ -186,6 +192,7 @@ PROOFS = (
     _proof(CollectorControl, lambda: CollectorControl(SMALL), _deaf("o_earlier_job"), extra=_jobs_are_taken,
            induction=5),
     _proof(SparseRows, lambda: SparseRows(PAIRS), _deaf(), extra=_starts_before_words),
+    _proof(Ones, lambda: Ones(SMALL.beat_tokens), _deaf(), extra=_starts_when_all_is_given),
     _proof(PairPacker, lambda: PairPacker(PAIRS), _deaf()),
     _proof(CsrSpool, lambda: CsrSpool(PAIRS), _deaf("o_write_job"), extra=_starts_when_all_is_written),
 )

@@ -4,12 +4,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from hdl.config import Config
+from hdl.descriptor import Opcode
 from hdl.registers import ErrorCode
 
-__all__ = ["Extent", "extent_error", "extents", "field_error"]
+__all__ = ["SAMPLES", "Extent", "extent_error", "extents", "field_error"]
 
 Descriptor = Mapping[str, int]
 Windows = Mapping[str, tuple[int, int]]
+
+SAMPLES = (Opcode.SDDMM.value, Opcode.SDDMM_PATTERN.value)
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,12 @@ def extents(config: Config, d: Descriptor) -> list[Extent]:
     """Every array that a descriptor with good fields uses, in the order of the fields."""
     result = []
     rows, k_count, n_count = d["rows"], d["k_count"], d["n_count"]
+    sddmm = d["opcode"] in SAMPLES
     if d["a_format"]:
         result += [
             Extent("a_pointers", d["a_pointers"], 4 * rows),
             Extent("a_indices", d["a_indices"], (4 if d["a_format"] == 2 else 2) * d["a_nnz"]),
-            Extent("a_values", d["a_values"], d["a_nnz"])]
+            Extent("a_values", d["a_values"], 0 if d["opcode"] == Opcode.SDDMM_PATTERN.value else d["a_nnz"])]
     else:
         result.append(Extent("a_values", d["a_values"], k_count, rows, d["a_stride"]))
     if not d["reuse_tile"] and k_count:
@@ -52,6 +56,8 @@ def extents(config: Config, d: Descriptor) -> list[Extent]:
                 Extent("b_values", d["b_values"], d["b_nnz"])]
         else:
             result.append(Extent("b_values", d["b_values"], n_count, k_count, d["b_stride"]))
+    if sddmm:
+        return [extent for extent in result + _sampled(config, d) if extent.row_bytes]
     groups = -(-rows >> d["group_log2"])
     word_bytes = 4 * config.lanes * (1 if d["group_log2"] else -(-n_count // config.lanes))
     if d["out_csr"]:
@@ -70,6 +76,17 @@ def extents(config: Config, d: Descriptor) -> list[Extent]:
         record_bytes = 4 * (d["row_bias"] + d["row_scale"])
         result.append(Extent("params_address", d["params_address"], record_bytes * rows))
     return [extent for extent in result if extent.row_bytes]
+
+
+def _sampled(config: Config, d: Descriptor) -> list[Extent]:
+    """SDDMM: a vector with an element for each entry, and the rows of X."""
+    entries, word_bytes = d["a_nnz"], 4 * config.lanes
+    whole = -(-entries // config.lanes) * word_bytes
+    result = [Extent("c_address", d["c_address"], whole if d["out_raw"] else
+                     entries * (1 if d["out_int8"] else 4), write=True)]
+    if d["accumulate"]:
+        result.append(Extent("cin_address", d["cin_address"], whole))
+    return [*result, Extent("x_values", d["x_values"], d["n_count"], d["rows"], d["a_stride"])]
 
 
 def extent_error(config: Config, d: Descriptor, windows: Windows) -> tuple[ErrorCode, str, int] | None:
@@ -103,27 +120,33 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
     room = d["slice_words"] * (config.pes >> d["pk_log2"])
     sliced = d["pk_log2"] != config.pe_bits
     table = (config.table_rows if d["whole"] else config.table_rows // 2) << d["pk_log2"]
-    if d["opcode"] != 1:
+    sddmm = config.sddmm and d["opcode"] in SAMPLES
+    if d["opcode"] != Opcode.MATMUL.value and not sddmm:
         return ErrorCode.OPCODE, "opcode"
     bad = {
-        "a_format": d["a_format"] > 2,
-        "b_format": packed and not config.compressed_b,
+        "a_format": d["a_format"] > 2 or (sddmm and d["a_format"] == 0),
+        "b_format": packed and (sddmm or not config.compressed_b),
         "half": d["whole"] and d["half"],
         "reuse_tile": d["reuse_tile"] and not same,
         "out_int8": d["out_int8"] and not config.scale_multipliers,
+        "row_bias": sddmm and d["row_bias"],
+        "row_scale": sddmm and d["row_scale"],
         "out_raw": d["out_int8"] and d["out_raw"],
         "pk_log2": d["pk_log2"] > config.pe_bits or (grouped and sliced),
-        "group_log2": d["group_log2"] > config.lane_bits or (grouped and packed) or (csr and grouped),
+        "group_log2": d["group_log2"] > config.lane_bits or (grouped and packed) or (
+            grouped and (csr or sddmm)),
         "rows": d["rows"] == 0,
         "k_count": d["k_count"] > (min(config.tile_bytes, table) if config.compressed_b and packed
                                    else config.tile_bytes),
         "n_start": csr and d["n_start"] != 0,
         "n_count": (d["n_count"] == 0 or (d["slice_words"] <= config.acc_words and words > room)
                     or (grouped and d["n_count"] > config.lanes >> d["group_log2"])),
-        **_misaligned(d),
+        **_misaligned(d, sddmm),
         "slice_words": (not 1 <= d["slice_words"] <= config.acc_words or (grouped and d["slice_words"] != 1)
-                        or (packed and sliced and d["slice_words"] & (d["slice_words"] - 1) != 0)),
-        "out_csr": d["out_csr"] and not (csr and not (d["accumulate"] or d["out_raw"] or d["row_bias"])),
+                        or (packed and sliced and d["slice_words"] & (d["slice_words"] - 1) != 0)
+                        or (sddmm and words <= room - (config.pes >> d["pk_log2"]))),
+        "out_csr": d["out_csr"] and not (csr and not (
+            sddmm or d["accumulate"] or d["out_raw"] or d["row_bias"])),
     }
     for name, wrong in bad.items():
         if wrong:
@@ -131,14 +154,16 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
     return None
 
 
-def _misaligned(d: Descriptor) -> dict[str, bool]:
-    """Of arrays that are used: whose elements do not lie on multiples of their size, by field."""
+def _misaligned(d: Descriptor, sddmm: bool) -> dict[str, bool]:
+    """Of arrays that are used: whose elements do not lie on multiples of their size, or that may not be
+    empty, by field."""
     sparse_a = d["a_format"] != 0
     sparse_b = d["b_format"] >= 2 and not d["reuse_tile"] and d["k_count"] != 0
     sums, parameters = d["accumulate"], d["row_bias"] or d["row_scale"]
     return {
         "a_pointers": sparse_a and d["a_pointers"] % 4 != 0,
         "a_indices": sparse_a and d["a_nnz"] != 0 and d["a_indices"] % 2 != 0,
+        "a_nnz": sddmm and d["a_nnz"] == 0,
         "b_pointers": sparse_b and d["b_pointers"] % 4 != 0,
         "b_indices": sparse_b and d["b_nnz"] != 0 and d["b_indices"] % 2 != 0,
         "cin_address": sums and d["cin_address"] % 4 != 0,
