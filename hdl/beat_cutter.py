@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import Config
+from .config import VALUE_BITS, Config
 from .fetch_layouts import Cut, TokenChunk
 from .layouts import RawBeat
 
@@ -23,6 +23,7 @@ class BeatCutter(wiring.Component):
     Parameters
     ----------
     config : Config
+    value_bits : int, of a token
 
     Members
     -------
@@ -32,12 +33,12 @@ class BeatCutter(wiring.Component):
     o_idle : no beat held, nothing to be dropped
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, value_bits: int = VALUE_BITS):
         self._config = config
         super().__init__({
-            "i": In(stream.Signature(TokenChunk(config))),
+            "i": In(stream.Signature(TokenChunk(config, value_bits))),
             "i_cut": In(stream.Signature(Cut(config))),
-            "o": Out(stream.Signature(RawBeat(config))),
+            "o": Out(stream.Signature(RawBeat(config, value_bits))),
             "o_idle": Out(1),
         })
 

@@ -1,11 +1,13 @@
 """Writes C: takes the sums off the drain chains, finishes them, and sends their bytes to the writer."""
 
-from amaranth.hdl import Module, Mux
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .collector_control import CollectorControl
-from .collector_layouts import record_bytes
+from .collector_layouts import DenseWord, EntryTag, record_bytes
 from .config import Config
 from .csr_out import CsrOut
 from .dealer import EarlierSums, ParameterRecords
@@ -18,15 +20,23 @@ from .layouts import (
     Chunk,
     CollectorJob,
     CsrFull,
+    MergedWord,
     ReadBeat,
     ReadRequest,
     SegmentJob,
     WriteJob,
 )
+from .queue import Queue
 from .reader import SegmentReader
-from .sparse_rows import SparseRows
+from .sparse_rows import TAGS, SparseRows
 
 __all__ = ["Collector", "CollectorPath"]
+
+
+def _csr_members(config: Config) -> dict[str, Any]:
+    """Members that only some configurations have."""
+    return (({"o_full": Out(CsrFull())} if config.csr_out else {})
+            | ({"i_merged": In(stream.Signature(MergedWord(config)))} if config.elementwise else {}))
 
 
 class CollectorPath(wiring.Component):
@@ -56,6 +66,7 @@ class CollectorPath(wiring.Component):
     o_idle : 1, no job
     o_overflow : 1, earlier sums or a bias made a sum wrap
     o_full : CsrFull (only with `csr_out`)
+    i_merged : stream of MergedWord, taken while an elementwise job runs (only with `elementwise`)
     """
 
     def __init__(self, config: Config):
@@ -73,7 +84,7 @@ class CollectorPath(wiring.Component):
             "o_drained": Out(1),
             "o_idle": Out(1),
             "o_overflow": Out(1),
-        } | ({"o_full": Out(CsrFull())} if config.csr_out else {}))
+        } | _csr_members(config))
 
     def elaborate(self, platform):
         m = Module()
@@ -119,14 +130,19 @@ class CollectorPath(wiring.Component):
         config, csr = self._config, control.o_plan.csr
         m.submodules.rows = rows = SparseRows(config)
         m.submodules.csr_out = sparse = CsrOut(config)
-        connect(m, rows.o_tag, sparse.i_tag)
-        for block, mine in ((rows, csr), (densifier, ~csr)):
+        merges: Any = control.o_plan.elementwise if config.elementwise else 0
+        for block, mine in ((rows, csr & ~merges), (densifier, ~csr)):
             for chain, source in enumerate(self.i):
                 m.d.comb += [block.i[chain].p.eq(source.p), block.i[chain].valid.eq(source.valid & mine)]
             m.d.comb += block.i_start.eq(control.o_start & mine)
         for chain, source in enumerate(self.i):
             m.d.comb += source.ready.eq(Mux(csr, rows.i[chain].ready, densifier.i[chain].ready))
-        for sink, dense, other in ((finisher.i, densifier.o, rows.o), (self.o, emitter.o, sparse.o),
+        words, drained = rows.o, rows.o_drained
+        if config.elementwise:
+            words, drained = self._merged_rows(m, control, rows, sparse)
+        else:
+            connect(m, rows.o_tag, sparse.i_tag)
+        for sink, dense, other in ((finisher.i, densifier.o, words), (self.o, emitter.o, sparse.o),
                                    (self.o_write_job, control.o_write_job, sparse.o_write_job)):
             m.d.comb += [
                 sink.p.eq(Mux(csr, other.p.as_value(), dense.p.as_value())),
@@ -143,9 +159,40 @@ class CollectorPath(wiring.Component):
             sparse.i_place.eq(control.o_place),
             sparse.i_address.eq(control.o_address),
             sparse.i_start.eq(control.o_start & csr),
-            control.i_drained.eq(Mux(csr, rows.o_drained, densifier.o_drained)),
+            control.i_drained.eq(Mux(csr, drained, densifier.o_drained)),
             self.o_full.eq(sparse.o_full),
         ]
+
+    def _merged_rows(self, m: Module, control, rows: SparseRows, sparse: CsrOut) -> tuple[Any, Value]:
+        """The merger's words in place of the chains' where the plan says so; and whether all were taken."""
+        config, merges = self._config, control.o_plan.elementwise
+        m.submodules.merged_tags = tags = Queue(EntryTag(config), TAGS)
+        words = stream.Signature(DenseWord(config)).create(path=("words",))
+        source, active, leaves = self.i_merged, Signal(), Signal()
+        word: Any = Signal(DenseWord(config), name="merged_word")
+        m.d.comb += [
+            leaves.eq(source.valid & source.ready),
+            source.ready.eq(active & tags.i.ready & words.ready),
+            *(lane.eq(value) for lane, value in zip(word.data, source.p.values, strict=False)),
+            word.group_last.eq(source.p.row_last),
+            word.job_last.eq(source.p.job_last),
+            words.p.eq(Mux(merges, word, rows.o.p)),
+            words.valid.eq(Mux(merges, source.valid & active & tags.i.ready, rows.o.valid)),
+            rows.o.ready.eq(words.ready & ~merges),
+            tags.i.valid.eq(leaves),
+            *(tags.i.p[name].eq(source.p[name]) for name in ("valid", "columns", "row_last", "job_last")),
+            sparse.i_tag.p.columns.eq(tags.o.p.columns),
+            *(sparse.i_tag.p[name].eq(Mux(merges, tags.o.p[name], rows.o_tag.p[name]))
+              for name in ("valid", "word", "row_last", "job_last")),
+            sparse.i_tag.valid.eq(Mux(merges, tags.o.valid, rows.o_tag.valid)),
+            tags.o.ready.eq(sparse.i_tag.ready & merges),
+            rows.o_tag.ready.eq(sparse.i_tag.ready & ~merges),
+        ]
+        with m.If(leaves & source.p.job_last):
+            m.d.sync += active.eq(0)
+        with m.If(control.o_start & merges):
+            m.d.sync += active.eq(1)
+        return words, Mux(merges, ~active, rows.o_drained)
 
 
 class Collector(wiring.Component):
@@ -173,6 +220,7 @@ class Collector(wiring.Component):
     o_idle : 1, no job
     o_overflow : 1, earlier sums or a bias made a sum wrap
     o_full : CsrFull (only with `csr_out`)
+    i_merged : stream of MergedWord, taken while an elementwise job runs (only with `elementwise`)
     """
 
     def __init__(self, config: Config):
@@ -188,7 +236,7 @@ class Collector(wiring.Component):
             "o_drained": Out(1),
             "o_idle": Out(1),
             "o_overflow": Out(1),
-        } | ({"o_full": Out(CsrFull())} if config.csr_out else {}))
+        } | _csr_members(config))
 
     def elaborate(self, platform):
         m = Module()
@@ -214,4 +262,6 @@ class Collector(wiring.Component):
                      self.o_idle.eq(path.o_idle), self.o_overflow.eq(path.o_overflow)]
         if config.csr_out:
             m.d.comb += self.o_full.eq(path.o_full)
+        if config.elementwise:
+            connect(m, flipped(self.i_merged), path.i_merged)
         return m

@@ -157,6 +157,8 @@ class CollectorControl(wiring.Component):
         ]
         if config.csr_out:
             m.d.sync += [plan.csr.eq(job.out_csr), plan.last_lanes.eq((1 << tail_lanes) - 1)]
+        if config.elementwise:
+            m.d.sync += plan.elementwise.eq(job.elementwise)
         with m.If(job.out_raw):
             m.d.sync += plan.tail_bytes.eq(4 * config.lanes)
         with m.Elif(run):

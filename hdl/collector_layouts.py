@@ -1,12 +1,14 @@
 """What the collector's blocks hand each other."""
 
+from typing import Any
+
 from amaranth.hdl import signed
 from amaranth.lib import data
 
-from .config import ACC_BITS, Config, width_of
+from .config import ACC_BITS, WHOLE_INDEX_BITS, Config, width_of
 from .layouts import ScaleWord
 
-__all__ = ["CollectorPlan", "DenseWord", "LaneWord", "PairBeat", "ParameterRecord", "PointerBeat",
+__all__ = ["CollectorPlan", "DenseWord", "EntryTag", "LaneWord", "PairBeat", "ParameterRecord", "PointerBeat",
            "SparseTag", "record_bytes"]
 
 
@@ -39,6 +41,7 @@ def CollectorPlan(config: Config) -> data.StructLayout:
         "by_element": 1,  # separate, and a row's lanes are less than the port
         "wide": 1,        # separate, and they are twice the port
         **({"csr": 1, "last_lanes": config.lanes} if config.csr_out else {}),  # lanes of a row's last word
+        **({"elementwise": 1} if config.elementwise else {}),   # words come from the merger
     })
 
 
@@ -79,10 +82,19 @@ def SparseTag(config: Config) -> data.StructLayout:
     })
 
 
+def EntryTag(config: Config) -> data.StructLayout:
+    """The same as the packer needs it: of elementwise results with the columns of the first lanes, which
+    count in place of the word's number."""
+    fields: dict[str, Any] = {name: field.shape for name, field in SparseTag(config)}
+    if config.elementwise:
+        fields["columns"] = data.ArrayLayout(WHOLE_INDEX_BITS, config.merge_lanes)
+    return data.StructLayout(fields)
+
+
 def PairBeat(config: Config) -> data.StructLayout:
     """Entries of a CSR result in order; all beats of a job but its last are full."""
     return data.StructLayout({
-        "columns": data.ArrayLayout(config.column_bits, config.pair_lanes),
+        "columns": data.ArrayLayout(config.entry_column_bits, config.pair_lanes),
         "values": data.ArrayLayout(ACC_BITS, config.pair_lanes),   # int8 is extended by its sign
         "count": width_of(config.pair_lanes + 1),
     })

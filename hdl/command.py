@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .axi import ID_BITS
 from .config import ADDRESS_BITS, Config, log2_exact
-from .descriptor import DESCRIPTOR_BYTES, Opcode, is_sddmm
+from .descriptor import DESCRIPTOR_BYTES, Opcode, is_elementwise, is_sddmm
 from .descriptor_check import NOT_A_FIELD, DescriptorCheck, TileShape, shape_of
 from .descriptor_reader import DescriptorReader
 from .extent_check import ExtentCheck
@@ -96,6 +96,8 @@ class CommandProcessor(wiring.Component):
     i_fetch_numbers, i_fetch_fault_number : lowest bits of the numbers of the descriptors that the A fetch's
         three readers work on, and of the one that its fault is about
     i_full : CsrFull, of the collector (only with `csr_out`)
+    i_merge_fault, i_merge_fault_operand : as of Merger (this and what follows: only with `elementwise`)
+    o_merges : the owner is an elementwise descriptor: what it opens is the merger's way to the collector
     i_rows_done : the last beat of rows of X is out (only with `sddmm`)
     o_tokens_due : a started descriptor's last beat has not passed the token bus
     o_draining : all that passed is on its way to memory
@@ -137,7 +139,10 @@ class CommandProcessor(wiring.Component):
             "o_tokens_due": Out(1),
             "o_draining": Out(1),
         } | ({"i_full": In(CsrFull())} if config.csr_out else {})
-          | ({"i_rows_done": In(1)} if config.sddmm else {}))
+          | ({"i_rows_done": In(1)} if config.sddmm else {})
+          | (
+              {"i_merge_fault": In(Fault()), "i_merge_fault_operand": In(8), "o_merges": Out(1)}
+              if config.elementwise else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -147,6 +152,7 @@ class CommandProcessor(wiring.Component):
         connect(m, reader.o_request, flipped(self.o_request))
         connect(m, flipped(self.i_beat), reader.i_beat)
         self._head = reader.o.payload.descriptor
+        self._elementwise = Signal()
         # ---- the job ----
         self._running = Signal()
         self._idle = Signal()            # collector and writer have nothing to do
@@ -172,6 +178,7 @@ class CommandProcessor(wiring.Component):
         self._offers_rows = Signal()     # they are what the tile job is about
         self._rows_loading = Signal()    # the owner's are on their way
         m.d.comb += [
+            self._elementwise.eq(is_elementwise(self._head.opcode) if self._config.elementwise else 0),
             check.i.eq(self._head),
             check.i_tile.eq(self._tile),
             extents.i.eq(self._head),
@@ -227,7 +234,7 @@ class CommandProcessor(wiring.Component):
                 self._tile_waits.eq(~self._head.reuse_tile & ~self._tile_free),
                 self.o_tile_job.valid.eq(~self._head.reuse_tile & self._tile_free),
                 self._tile_here.eq(self._head.reuse_tile),
-                self._tile.present.eq(1),
+                self._tile.present.eq(~self._elementwise),
                 *(self._tile[name].eq(value) for name, value in shape_of(self._head).items()),
             ]
             if self._config.sddmm:
@@ -268,6 +275,8 @@ class CommandProcessor(wiring.Component):
         }
         for job, names in same.items():
             m.d.comb += [job.payload[name].eq(head[name]) for name in names]
+        if self._config.elementwise:
+            self._elementwise_jobs(m)
         if self._config.csr_out:
             collector = self.o_collector_job.payload
             m.d.comb += [
@@ -297,6 +306,20 @@ class CommandProcessor(wiring.Component):
                 self.o_pe_job.packed.eq(packed),
                 self._owner_whole.eq(head.whole),
             ]
+            if self._config.elementwise:
+                m.d.sync += self.o_merges.eq(self._elementwise)
+
+    def _elementwise_jobs(self, m: Module) -> None:
+        """What the units must know of an elementwise descriptor: that it is one, its operation, B's size."""
+        head, tile = self._head, self.o_tile_job.payload
+        m.d.comb += [
+            *(job.payload.elementwise.eq(self._elementwise)
+              for job in (self.o_router_job, self.o_tile_job, self.o_collector_job)),
+            self.o_router_job.payload.merge.operation.eq(head.operation),
+            tile.merge_rows.eq(head.rows),
+            tile.merge_count.eq(head.n_count),
+            tile.wide_values.eq(head.opcode == Opcode.ELEMENTWISE_WIDE),
+        ]
 
     def _stage_tile(self, m: Module) -> None:
         """Offer the head's tile job when the memory is free; remember whose tile was loaded."""
@@ -306,7 +329,8 @@ class CommandProcessor(wiring.Component):
             apart.eq(~self._owner_whole & ~head.whole & (self.o_pe_job.half != head.half)
                      & (self.o_pe_job.pk_log2 == head.pk_log2)),
             # Without an owner the head is about to become it.
-            self._tile_free.eq(self._promoted | ~self._owned | apart),
+            # The matrix of an elementwise job goes past the tile memory.
+            self._tile_free.eq(self._promoted | ~self._owned | apart | self._elementwise),
             taken.eq(job.valid & job.ready & ~self._offers_rows),
             mine.eq(self.i_tile_done & self._tile_loading),
         ]
@@ -382,7 +406,7 @@ class CommandProcessor(wiring.Component):
 
     def _report(self, m: Module) -> None:
         """The first cause in this order, with the number of the descriptor that its unit works on."""
-        tile, stored, collector, head, of_reader, of_pe = (Signal(AT_WORK_BITS) for _ in range(6))
+        tile, stored, collector, head, of_reader, of_pe, merged = (Signal(AT_WORK_BITS) for _ in range(7))
         reader = Signal(ID_BITS)
         with m.If(self.o_tile_job.valid & self.o_tile_job.ready):
             m.d.sync += tile.eq(head)
@@ -390,6 +414,8 @@ class CommandProcessor(wiring.Component):
             m.d.sync += collector.eq(head)
         with m.If(self.i_tile_done):
             m.d.sync += stored.eq(tile)
+        with m.If(self.o_router_job.valid & self.o_router_job.ready & self._elementwise):
+            m.d.sync += merged.eq(head)
         m.d.comb += [
             head.eq(self._number),
             reader.eq(Mux(self.i_read_error.valid, self.i_read_error.reader, self.i_blocked.id)),
@@ -419,6 +445,8 @@ class CommandProcessor(wiring.Component):
             *((fault.valid, fault.code, 0, number, address) for fault, number, address in zip(
                 self.i_faults, (self.i_fetch_fault_number, tile, of_pe), (*self.i_fault_addresses, 0),
                 strict=True)),
+            *([(self.i_merge_fault.valid, self.i_merge_fault.code, self.i_merge_fault_operand, merged, 0)]
+              if self._config.elementwise else []),
             *([(self.i_full.valid, ErrorCode.OUTPUT_FULL, 0, collector, self.i_full.needed)]
               if self._config.csr_out else []),
             (self.i_blocked.read, ErrorCode.BLOCKED, reader, of_reader, self.i_blocked.address),

@@ -9,6 +9,7 @@ __all__ = ["PRESETS", "Config", "ConfigError", "log2_exact", "width_of"]
 VALUE_BITS = 8
 ACC_BITS = 32
 ADDRESS_BITS = 32
+WHOLE_INDEX_BITS = 32
 AXI_PAGE_BYTES = 4096
 MAX_BURST_BEATS = 16
 
@@ -75,6 +76,9 @@ class Config:
     sddmm : bool
         Build what samples a product of two dense matrices: a buffer of rows of the streamed one, and a sum
         over the lanes, in every PE.
+    merge_lanes : int
+        Entries of two sparse matrices, together, that are merged in a cycle, for elementwise operations; 0:
+        not built. Needs `csr_out`, `compressed_b` and a port of 8 bytes.
     """
 
     name: str = "base"
@@ -95,6 +99,7 @@ class Config:
     table_rows: int = 512
     csr_out: bool = False
     sddmm: bool = False
+    merge_lanes: int = 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -117,6 +122,10 @@ class Config:
             self._refuse("beat_tokens", f"at most half of port_bytes, {self.port_bytes // 2}")
         if self.scale_multipliers not in (0, 1, self.lanes):
             self._refuse("scale_multipliers", f"0, 1 or lanes, {self.lanes}")
+        if self.merge_lanes not in (0, *(lanes for lanes in (2, 4, 8, 16) if lanes <= self.lanes)):
+            self._refuse("merge_lanes", f"0, or a power of two from 2 to 16 and at most lanes, {self.lanes}")
+        if self.merge_lanes and not (self.csr_out and self.compressed_b and self.port_bytes >= 8):
+            self._refuse("merge_lanes", "0 without csr_out and compressed_b, and for a port of 4 bytes")
         if self.lane_values < 2 * self.acc_words:
             self._refuse("tile_bytes", f"at least {2 * self.acc_words * self.pes * self.lanes}, "
                                        "two rows of a full slice in every lane")
@@ -184,9 +193,19 @@ class Config:
         return max(1, self.port_bytes // (ACC_BITS // 8))
 
     @cached_property
+    def elementwise(self) -> bool:
+        """Elementwise operations are built."""
+        return self.merge_lanes > 0
+
+    @cached_property
     def column_bits(self) -> int:
         """Index of a column in a block of C."""
         return width_of(self.max_block_columns)
+
+    @cached_property
+    def entry_column_bits(self) -> int:
+        """Index of a column of a CSR result; elementwise results have no blocks."""
+        return WHOLE_INDEX_BITS if self.elementwise else self.column_bits
 
     @cached_property
     def tile_readers(self) -> int:
@@ -252,6 +271,11 @@ class Config:
         return max(width_of(self.tile_bytes), width_of(self.pes * self.acc_words * self.lanes))
 
     @cached_property
+    def fetch_index_bits(self) -> int:
+        """A column index as a fetch unit gives it: within a tile, or, elementwise, of a whole matrix."""
+        return WHOLE_INDEX_BITS if self.elementwise else self.index_bits
+
+    @cached_property
     def max_block_columns(self) -> int:
         """Columns of C that one pass can make, with P_n = P."""
         return self.pes * self.acc_words * self.lanes
@@ -273,7 +297,7 @@ PRESETS = MappingProxyType({
                scale_multipliers=1),
         Config(name="small", pes=4, lanes=4, port_bytes=8, tile_bytes=32 * 1024, beat_tokens=4, chains=1,
                scale_multipliers=4),
-        Config(name="base"),
-        Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, sddmm=True),
+        Config(name="base", csr_out=True, merge_lanes=4),
+        Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, sddmm=True, merge_lanes=8),
     )
 })

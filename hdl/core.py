@@ -1,6 +1,8 @@
 """The array: fetch, router, tile loader, PEs, drain chains and collector, connected."""
 
-from amaranth.hdl import Cat, Module, Signal
+from typing import Any, NamedTuple
+
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -8,6 +10,7 @@ from .chain import ChainStage
 from .collector import Collector
 from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config
 from .fetch import Fetch
+from .job_switch import JobSwitch
 from .layouts import (
     Chunk,
     CollectorJob,
@@ -21,6 +24,7 @@ from .layouts import (
     TileJob,
     WriteJob,
 )
+from .merger import Merger
 from .pe import ProcessingElement
 from .registers import ErrorCode
 from .router import Router
@@ -34,6 +38,17 @@ __all__ = ["A_READERS", "COLLECTOR_READERS", "Core"]
 
 A_READERS = 3          # row pointers, column indices, values
 COLLECTOR_READERS = 2  # earlier sums, parameter records
+
+
+class _Merged(NamedTuple):
+    """Of elementwise jobs: last word leaves, a word is there, B's fetch waits for memory, a sum wrapped; one
+    has the array."""
+
+    last: Any = 0
+    offered: Any = 0
+    waiting: Any = 0
+    overflow: Any = Const(0)
+    merges: Any = Const(0)
 
 
 class Core(wiring.Component):
@@ -70,6 +85,10 @@ class Core(wiring.Component):
     o_fetch_waiting : the A fetch waits for memory
     o_rows_done : one-cycle event, see TileLoader (only with `sddmm`)
     o_full : CsrFull, of the collector (only with `csr_out`)
+    i_merges : the descriptor that has the array is an elementwise one
+    o_merging, o_merge_blocked : a word of an elementwise result leaves, or waits for the collector (this and
+        what follows: only with `elementwise`)
+    o_merge_fault, o_merge_fault_operand : as of Merger
     """
 
     def __init__(self, config: Config):
@@ -106,7 +125,9 @@ class Core(wiring.Component):
             "o_token_waits": Out(1),
             "o_fetch_waiting": Out(1),
         } | ({"o_full": Out(CsrFull())} if config.csr_out else {})
-          | ({"o_rows_done": Out(1)} if config.sddmm else {}))
+          | ({"o_rows_done": Out(1)} if config.sddmm else {})
+          | ({"i_merges": In(1), "o_merging": Out(1), "o_merge_blocked": Out(1),
+              "o_merge_fault": Out(Fault()), "o_merge_fault_operand": Out(8)} if config.elementwise else {}))
 
     def elaborate(self, platform):
         config = self._config
@@ -125,20 +146,25 @@ class Core(wiring.Component):
 
         # ---- jobs ----
         connect(m, flipped(self.i_fetch_job), fetch.i_job)
-        connect(m, flipped(self.i_router_job), router.i_job)
         connect(m, flipped(self.i_tile_job), loader.i_job)
         connect(m, flipped(self.i_collector_job), collector.i_job)
 
         # ---- tokens: fetch, router, bus, PEs ----
-        connect(m, fetch.o, router.i)
+        merged = _Merged()
+        if config.elementwise:
+            merged = self._merge(m, fetch, router, loader, collector)
+        else:
+            connect(m, flipped(self.i_router_job), router.i_job)
+            connect(m, fetch.o, router.i)
         connect(m, router.o, token_bus.i)
         m.d.comb += [
             token_bus.i_pk_log2.eq(self.i_pe_job.pk_log2),
-            token_bus.i_open.eq(self.i_open),
+            token_bus.i_open.eq(self.i_open & ~merged.merges),
             token_bus.i_room.eq(Cat(element.o_room for element in elements)),
-            self.o_last.eq(token_bus.o_last),
-            self.o_token_waits.eq(router.o.valid),
-            self.o_fetch_waiting.eq(fetch.o_waiting | (loader.o_rows_waiting if config.sddmm else 0)),
+            self.o_last.eq(token_bus.o_last | merged.last),
+            self.o_token_waits.eq(router.o.valid | merged.offered),
+            self.o_fetch_waiting.eq(fetch.o_waiting | merged.waiting
+                                    | (loader.o_rows_waiting if config.sddmm else 0)),
         ]
         for number, element in enumerate(elements):
             connect(m, token_bus.o[number], element.i)
@@ -170,7 +196,7 @@ class Core(wiring.Component):
                 upstream = stage.o
                 overflows.append(stage.o_overflow)
             connect(m, upstream, collector.i[chain])
-        m.d.sync += self.o_overflow.eq(Cat(*overflows, collector.o_overflow).any())
+        m.d.sync += self.o_overflow.eq(Cat(*overflows, collector.o_overflow, merged.overflow).any())
         connect(m, collector.o_write_job, flipped(self.o_write_job))
         connect(m, collector.o, flipped(self.o_write))
         m.d.comb += [collector.i_settled.eq(self.i_settled), self.o_drained.eq(collector.o_drained),
@@ -186,6 +212,32 @@ class Core(wiring.Component):
             connect(m, flipped(self.i_beat[number]), beat)
         self._report(m, fetch, loader, elements)
         return m
+
+    def _merge(self, m: Module, fetch, router, loader, collector) -> "_Merged":
+        """Elementwise jobs: A and B past router, PEs and chains to the collector, when it is their turn."""
+        m.submodules.switch = switch = JobSwitch(self._config)
+        m.submodules.merger = merger = Merger(self._config)
+        connect(m, flipped(self.i_router_job), switch.i_job)
+        connect(m, fetch.o, switch.i)
+        connect(m, switch.o_router_job, router.i_job)
+        connect(m, switch.o_router, router.i)
+        connect(m, switch.o_merge_job, merger.i_job)
+        connect(m, switch.o_merge, merger.i_a)
+        connect(m, loader.o_merge, merger.i_b)
+        moves, opened, sink = Signal(), Signal(), collector.i_merged
+        m.d.comb += [
+            sink.p.eq(merger.o.p),
+            opened.eq(self.i_open & self.i_merges),
+            sink.valid.eq(merger.o.valid & opened),
+            merger.o.ready.eq(sink.ready & opened),
+            moves.eq(sink.valid & sink.ready),
+            self.o_merging.eq(moves),
+            self.o_merge_blocked.eq(sink.valid & ~sink.ready),
+            self.o_merge_fault.eq(merger.o_fault),
+            self.o_merge_fault_operand.eq(merger.o_fault_operand),
+        ]
+        return _Merged(moves & sink.p.job_last, merger.o.valid, loader.o_merge_waiting,
+                       merger.o_overflow, self.i_merges)
 
     def _report(self, m: Module, fetch, loader, elements) -> None:
         overflow = Cat(element.o_fault.valid for element in elements).any()

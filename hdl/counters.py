@@ -1,6 +1,6 @@
 """Counters that say where the cycles of a job went."""
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,9 +31,9 @@ class Counters(wiring.Component):
 
     The cause of a cycle is the first of these that holds (`hdl.registers.COUNTERS`):
 
-    busy            a PE is active
+    busy            a PE is active, or entries of an elementwise result leave the merger
     wait_tile       a beat of tokens waits at a closed token bus
-    wait_collector  a PE is blocked: it has tokens, but no room for its finished row
+    wait_collector  a PE is blocked: it has tokens, but no room for its finished row; or the merger is
     wait_memory     the A fetch waits for memory
     wait_a          tokens of a started descriptor have yet to pass the token bus
     drain           an array, collector or writer is not done
@@ -61,6 +61,7 @@ class Counters(wiring.Component):
     i_tokens_due : a started descriptor's last beat has not passed the token bus
     i_draining : sums are on their way: array, collector or writer
     i_read_beat, i_write_beat : a beat passes the memory port
+    i_merging, i_merge_blocked : as of Core (only with `elementwise`)
     o : CounterValues
     """
 
@@ -79,14 +80,16 @@ class Counters(wiring.Component):
             "i_read_beat": In(1),
             "i_write_beat": In(1),
             "o": Out(CounterValues()),
-        })
+        } | ({"i_merging": In(1), "i_merge_blocked": In(1)} if config.elementwise else {}))
 
     def elaborate(self, platform):
         m = Module()
+        merging, blocked = ((self.i_merging, self.i_merge_blocked) if self._config.elementwise
+                            else (Const(0), Const(0)))
         conditions = {
-            "busy": self.i_active.any(),
+            "busy": self.i_active.any() | merging,
             "wait_tile": self.i_token_waits & ~self.i_open,
-            "wait_collector": self.i_blocked.any(),
+            "wait_collector": self.i_blocked.any() | blocked,
             "wait_memory": self.i_fetch_waiting,
             "wait_a": self.i_tokens_due,
             "drain": self.i_draining,

@@ -4,7 +4,7 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .collector_layouts import CollectorPlan, DenseWord, SparseTag
+from .collector_layouts import CollectorPlan, DenseWord, EntryTag
 from .config import ADDRESS_BITS, Config
 from .csr_spool import CsrSpool
 from .layouts import Chunk, CsrFull, CsrPlace, WriteJob
@@ -29,7 +29,7 @@ class CsrOut(wiring.Component):
     i_plan, i_place : CollectorPlan and CsrPlace, constant while the job runs
     i_address : of the values
     i_start : 1, pulse before the job's first word
-    i : stream of DenseWord; i_tag : stream of SparseTag, one for each word
+    i : stream of DenseWord; i_tag : stream of EntryTag, one for each word
     o_write_job : stream of WriteJob
     o : stream of Chunk of W bytes; the one with `last` is the job's last
     o_full : CsrFull
@@ -43,7 +43,7 @@ class CsrOut(wiring.Component):
             "i_address": In(ADDRESS_BITS),
             "i_start": In(1),
             "i": In(stream.Signature(DenseWord(config))),
-            "i_tag": In(stream.Signature(SparseTag(config))),
+            "i_tag": In(stream.Signature(EntryTag(config))),
             "o_write_job": Out(stream.Signature(WriteJob(config))),
             "o": Out(stream.Signature(Chunk(config.port_bytes))),
             "o_full": Out(CsrFull()),

@@ -1,4 +1,5 @@
-"""The job descriptor: 32 little-endian 32-bit words in memory, one matrix product of one tile each."""
+"""The job descriptor: 32 little-endian 32-bit words in memory, one matrix product of one tile each, or one
+elementwise operation."""
 
 from dataclasses import dataclass
 
@@ -6,20 +7,27 @@ from amaranth.hdl import Value, unsigned
 from amaranth.lib import data, enum
 
 __all__ = ["DESCRIPTOR_BYTES", "DESCRIPTOR_FIELDS", "Descriptor", "Field", "Opcode", "field_number",
-           "is_sddmm"]
+           "is_elementwise", "is_sddmm"]
 
 DESCRIPTOR_BYTES = 128
 
 
 class Opcode(enum.Enum, shape=8):
     MATMUL = 1
-    SDDMM = 2           # A is CSR and names the samples; X·Bᵀ is sampled, B being the tile
-    SDDMM_PATTERN = 3   # the same; every value of A is 1, none is read
+    SDDMM = 2              # A is CSR and names the samples; X·Bᵀ is sampled, B being the tile
+    SDDMM_PATTERN = 3      # the same; every value of A is 1, none is read
+    ELEMENTWISE = 4        # C = A op B in CSR; B is not loaded but merged with A
+    ELEMENTWISE_WIDE = 5   # the same, and B is CSR with values of int32; not with MULTIPLY
 
 
 def is_sddmm(opcode: Value) -> Value:
     """One of the two that sample."""
     return (opcode == Opcode.SDDMM) | (opcode == Opcode.SDDMM_PATTERN)
+
+
+def is_elementwise(opcode: Value) -> Value:
+    """One of the two that merge."""
+    return (opcode == Opcode.ELEMENTWISE) | (opcode == Opcode.ELEMENTWISE_WIDE)
 
 
 @dataclass(frozen=True)
@@ -50,10 +58,10 @@ DESCRIPTOR_FIELDS = (
     Field("pk_log2", 0, 24, 4, "P_k = 1 << pk_log2"),
     Field("group_log2", 0, 28, 4, "rows of C in a word, as a power of two: V / N' for N <= V, else 0"),
     Field("rows", 1, 0, 32, "M, rows of A and of C"),
-    Field("k_start", 2, 0, 32, "first column of A (row of B) in this tile"),
-    Field("k_count", 3, 0, 32, "columns of A (rows of B) in this tile"),
+    Field("k_start", 2, 0, 32, "first column of A (row of B) in this tile; elementwise: 0"),
+    Field("k_count", 3, 0, 32, "columns of A (rows of B) in this tile; elementwise: columns of A"),
     Field("n_start", 4, 0, 32, "first column of B in this block (used by packed formats)"),
-    Field("n_count", 5, 0, 32, "columns of B in this block"),
+    Field("n_count", 5, 0, 32, "columns of B in this block; elementwise: of B, 0 where a dense B has none"),
     Field("a_pointers", 6, 0, 32, "CSR: address of indptr[1], A's second row pointer"),
     Field("a_indices", 7, 0, 32, "CSR: address of A's first column index"),
     Field("a_values", 8, 0, 32, "CSR: address of A's first value; dense: of A[0, k_start]"),
@@ -84,6 +92,7 @@ DESCRIPTOR_FIELDS = (
     Field("c_capacity", 29, 0, 32, "CSR: entries that there is room for; more end the job with OUTPUT_FULL"),
     Field("x_values", 30, 0, 32, "SDDMM: address of X[0, n_start], the dense operand of A's rows; a_stride "
                                  "bytes from row to row"),
+    Field("operation", 26, 20, 2, "elementwise: Operation"),
 )
 
 

@@ -1,12 +1,14 @@
 """What a configuration refuses to do, decided before any data moves."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import Config, log2_exact, width_of
-from .descriptor import Descriptor, Opcode, field_number, is_sddmm
-from .layouts import INDEX_BYTES, POINTER_BYTES, SUM_BYTES, AFormat, BFormat
+from .descriptor import Descriptor, Opcode, field_number, is_elementwise, is_sddmm
+from .layouts import INDEX_BYTES, POINTER_BYTES, SUM_BYTES, AFormat, BFormat, Operation
 from .registers import ErrorCode
 
 __all__ = ["NOT_A_FIELD", "DescriptorCheck", "Refusal", "TileShape", "shape_of"]
@@ -77,8 +79,13 @@ class DescriptorCheck(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        conditions = [*self._csr(), *self._sddmm(), *self._formats(), *self._sizes(m), *self._grid(m),
-                      *self._alignment(m)]
+        conditions = [*self._formats(), *self._csr(), *self._sddmm(), *self._alignment(m)]
+        of_products = [*self._tiles(), *self._sizes(m), *self._grid(m)]
+        if self._config.elementwise:
+            conditions += [*self._elementwise(),
+                           *((name, bad & ~self._is_elementwise()) for name, bad in of_products)]
+        else:
+            conditions += of_products
         # In the order of the descriptor's fields, so that the first one is named.
         conditions.sort(key=lambda condition: field_number(condition[0]))
         flags = Signal(len(conditions))
@@ -93,14 +100,42 @@ class DescriptorCheck(wiring.Component):
     def _formats(self) -> list[tuple[str, Value]]:
         """Features that are not built, and settings that exclude each other."""
         config, i = self._config, self.i
+        known = i.opcode == Opcode.MATMUL
+        if config.sddmm:
+            known |= is_sddmm(i.opcode)
+        if config.elementwise:
+            known |= self._is_elementwise()
         return [
-            ("opcode", (i.opcode != Opcode.MATMUL) & ~(is_sddmm(i.opcode) if config.sddmm else Const(0))),
+            ("opcode", ~known),
             ("a_format", i.a_format > AFormat.CSR32),
-            ("b_format", (i.b_format != BFormat.DENSE) & (not config.compressed_b)),
-            ("half", i.whole & i.half),
-            ("reuse_tile", i.reuse_tile & ~(self.i_tile.present & has_shape(self.i_tile, i))),
+            ("rows", i.rows == 0),
             ("out_int8", i.out_int8 & (config.scale_multipliers == 0)),
             ("out_raw", i.out_int8 & i.out_raw),
+        ]
+
+    def _is_elementwise(self) -> Value:
+        return is_elementwise(self.i.opcode)
+
+    def _elementwise(self) -> list[tuple[str, Value]]:
+        """Whole matrices, B of a format that its fetch unit reads, CSR out."""
+        i, mine = self.i, self._is_elementwise()
+        wide = i.opcode == Opcode.ELEMENTWISE_WIDE
+        return [
+            ("b_format", mine & (i.b_format == BFormat.DENSE)),
+            ("reuse_tile", mine & i.reuse_tile),
+            ("out_csr", mine & ~i.out_csr),
+            ("k_start", mine & (i.k_start != 0)),
+            ("b_format", wide & (i.b_format == BFormat.DENSE_PACKED)),
+            ("operation", wide & (i.operation == Operation.MULTIPLY)),
+        ]
+
+    def _tiles(self) -> list[tuple[str, Value]]:
+        """What tile a product rests, and where."""
+        i = self.i
+        return [
+            ("b_format", (i.b_format != BFormat.DENSE) & (not self._config.compressed_b)),
+            ("half", i.whole & i.half),
+            ("reuse_tile", i.reuse_tile & ~(self.i_tile.present & has_shape(self.i_tile, i))),
         ]
 
     def _csr(self) -> list[tuple[str, Value]]:
@@ -134,7 +169,6 @@ class DescriptorCheck(wiring.Component):
         """Numbers of rows and columns by themselves."""
         config, i = self._config, self.i
         sizes = [
-            ("rows", i.rows == 0),
             # Every row takes a byte of tile memory or more; none at all is fine.
             ("k_count", i.k_count > config.tile_bytes),
             ("n_count", i.n_count == 0),
@@ -186,10 +220,11 @@ class DescriptorCheck(wiring.Component):
         """Addresses and strides of arrays that are used, which split an element's bytes."""
         config, i = self._config, self.i
         sparse_a, sparse_b = Signal(), Signal()
+        loads: Any = self._is_elementwise() if config.elementwise else 0   # whatever k_count is
         m.d.comb += [
             sparse_a.eq(i.a_format != AFormat.DENSE),
             sparse_b.eq(((i.b_format == BFormat.CSR16_PACKED) | (i.b_format == BFormat.CSR32_PACKED))
-                        & ~i.reuse_tile & (i.k_count != 0)),
+                        & ~i.reuse_tile & ((i.k_count != 0) | loads)),
         ]
         arrays = [
             ("a_pointers", sparse_a, POINTER_BYTES),
@@ -201,4 +236,6 @@ class DescriptorCheck(wiring.Component):
         if config.compressed_b:
             arrays += [("b_pointers", sparse_b, POINTER_BYTES),
                        ("b_indices", sparse_b & (i.b_nnz != 0), INDEX_BYTES)]
+        if config.elementwise:
+            arrays.append(("b_values", (i.opcode == Opcode.ELEMENTWISE_WIDE) & (i.b_nnz != 0), SUM_BYTES))
         return [(name, used & i[name][:log2_exact(size)].any()) for name, used, size in arrays]

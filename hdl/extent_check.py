@@ -9,7 +9,15 @@ from amaranth.lib.wiring import In, Out
 
 from .adders import MaskedAdder
 from .config import ADDRESS_BITS, Config, width_of
-from .descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Descriptor, Opcode, field_number, is_sddmm
+from .descriptor import (
+    DESCRIPTOR_BYTES,
+    DESCRIPTOR_FIELDS,
+    Descriptor,
+    Opcode,
+    field_number,
+    is_elementwise,
+    is_sddmm,
+)
 from .guard import BLOCK_BITS, Window, Windows
 from .layouts import AFormat, BFormat
 from .registers import ErrorCode
@@ -44,7 +52,7 @@ class _Array:
     shift: Any = 0
     whole: Any = 0     # units are rounded up to whole words of sums; one word where rows share it
     counted: Any = 0   # otherwise there is one row
-    of_k: bool = False
+    of_k: Any = 0
     grouped: Any = 0
     stride: str = "a_stride"
     write: bool = False
@@ -137,14 +145,16 @@ class ExtentCheck(wiring.Component):
 
     def _arrays(self, m: Module) -> list[_Array]:
         config, i = self._config, self.i
-        sparse_a, sparse_b, loads = Signal(), Signal(), Signal()
+        sparse_a, sparse_b, loads, merges, wide = (Signal() for _ in range(5))
         parameters = Signal(2)
         # Values that are too large are refused, whatever comes out here.
         group, split = i.group_log2[:width_of(config.lane_bits + 1)], i.pk_log2[:width_of(config.pe_bits + 1)]
         m.d.comb += [
             sparse_a.eq(i.a_format != AFormat.DENSE),
             sparse_b.eq((i.b_format == BFormat.CSR16_PACKED) | (i.b_format == BFormat.CSR32_PACKED)),
-            loads.eq(~i.reuse_tile & (i.k_count != 0)),
+            merges.eq(is_elementwise(i.opcode) if config.elementwise else 0),
+            wide.eq(i.opcode == Opcode.ELEMENTWISE_WIDE),   # refused where it is not known
+            loads.eq(~i.reuse_tile & ((i.k_count != 0) | merges)),
             parameters.eq(Cat(i.row_bias, i.row_scale)),
         ]
         unit = _units(config).index
@@ -162,12 +172,13 @@ class ExtentCheck(wiring.Component):
         ]
         if config.compressed_b:
             arrays += [
-                _Array("b_pointers", "b_pointers", unit("k_count"), shift=2, used=loads & sparse_b,
-                       possible=sparse_b),
+                _Array("b_pointers", "b_pointers", Mux(merges, unit("rows"), unit("k_count")), shift=2,
+                       used=loads & sparse_b, possible=sparse_b),
                 _Array("b_indices", "b_nnz", unit("b_nnz"), used=loads & sparse_b, possible=sparse_b,
                        shift=Mux(i.b_format == BFormat.CSR32_PACKED, 2, 1)),
                 _Array("b_values", "b_nnz", Mux(sparse_b, unit("b_nnz"), unit("n_count")), used=loads,
-                       counted=~sparse_b, of_k=True, stride="b_stride"),
+                       shift=Mux(wide, 2, 0),
+                       counted=~sparse_b, of_k=~merges, stride="b_stride"),
             ]
         else:
             arrays.append(_Array("b_values", "b_stride", unit("n_count"), used=loads, counted=1, of_k=True,

@@ -1,11 +1,13 @@
 """Streams a matrix from memory as tokens: CSR or dense."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .beat_cutter import BeatCutter
-from .config import ADDRESS_BITS, Config, log2_exact
+from .config import ADDRESS_BITS, VALUE_BITS, Config, log2_exact
 from .fetch_layouts import Cut
 from .layouts import (
     INDEX_BYTES,
@@ -59,13 +61,15 @@ class Fetch(wiring.Component):
     own_values : bool; without it the values are read by somebody else, and the other two readers share a
         buffer: beats of both may not come in one cycle
     row_ends : 1 or 2, the most that a beat holds
+    value_bits : 8, or (without `own_values`) 32: values are int8 or int32, as the job says
 
     Members
     -------
     i_job : stream of FetchJob
     o : stream of RawBeat
     o_request, i_beat : read streams; 0 row pointers, 1 column indices, 2 values (with `own_values`)
-    o_value_job, i_values : (without) stream of SegmentJob, what must be read, and of Chunk(T), what was read
+    o_value_job, i_values : (without) stream of SegmentJob, what must be read, and of Chunk(T) or Chunk(4·T),
+        what was read
     o_fault : Fault ROW_POINTER or COLUMN_INDEX
     o_fault_number : `FetchJob.number` of the job that it is about
     o_fault_address : of the row pointers or column indices, a chunk, that have the fault
@@ -74,17 +78,19 @@ class Fetch(wiring.Component):
     o_idle : no job, nothing on its way
     """
 
-    def __init__(self, config: Config, *, own_values: bool = True, row_ends: int = ROW_ENDS):
+    def __init__(self, config: Config, *, own_values: bool = True, row_ends: int = ROW_ENDS,
+                 value_bits: int = VALUE_BITS):
         self._config, self._own_values, self._row_ends = config, own_values, row_ends
+        self._value_bits = value_bits
         readers = FETCH_READERS if own_values else VALUES
         values = {} if own_values else {
             "o_value_job": Out(stream.Signature(SegmentJob())),
-            "i_values": In(stream.Signature(Chunk(config.beat_tokens))),
+            "i_values": In(stream.Signature(Chunk(config.beat_tokens * value_bits // VALUE_BITS))),
         }
         super().__init__({
             **values,
             "i_job": In(stream.Signature(FetchJob(config))),
-            "o": Out(stream.Signature(RawBeat(config))),
+            "o": Out(stream.Signature(RawBeat(config, value_bits))),
             "o_request": Out(stream.Signature(ReadRequest(config))).array(readers),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(readers),
             "o_fault": Out(Fault()),
@@ -105,8 +111,8 @@ class Fetch(wiring.Component):
                                        own_buffer=self._own_values)
                          for number, (size, align) in enumerate(zip(chunk_bytes, ELEMENT_BYTES, strict=True))
                          if number != VALUES or self._own_values]
-        self._join, self._rows = TokenJoin(config), RowPointers(config, self._row_ends)
-        cutter, beats = RowCutter(config, self._row_ends), BeatCutter(config)
+        self._join, self._rows = TokenJoin(config, self._value_bits), RowPointers(config, self._row_ends)
+        cutter, beats = RowCutter(config, self._row_ends), BeatCutter(config, self._value_bits)
         cuts = Queue(Cut(config), QUEUE_DEPTH)
         names = ("pointer_reader", "index_reader", "value_reader")
         for name, reader in zip(names, self._readers, strict=False):
@@ -175,9 +181,9 @@ class Fetch(wiring.Component):
         is_dense, is_alone = Signal(), Signal()   # dense rows; no token chunk
         reads_values = ~is_alone & ~job.pattern if self._config.sddmm else ~is_alone
         wanted, given = Signal(FETCH_READERS + 2), Signal(FETCH_READERS + 2)
-        row_chunks = Signal(self._config.index_bits + 1 - shift)   # of a dense row
+        row_chunks = Signal(self._config.fetch_index_bits + 1 - shift)   # of a dense row
         m.d.comb += [
-            row_chunks.eq((job.count[:self._config.index_bits + 1] + ((1 << shift) - 1)) >> shift),
+            row_chunks.eq((job.count[:self._config.fetch_index_bits + 1] + ((1 << shift) - 1)) >> shift),
             is_dense.eq(job.format == FetchFormat.DENSE),
             is_alone.eq(Mux(is_dense, job.count, job.nnz) == 0),
             wanted.eq(Mux(job.rows != 0,
@@ -200,7 +206,11 @@ class Fetch(wiring.Component):
 
         wide = Signal()
         m.d.comb += wide.eq(job.format == FetchFormat.CSR32)
-        sizes = (job.rows << 2, Mux(wide, job.nnz << 2, job.nnz << 1), job.nnz)
+        value_bytes: Any = job.nnz
+        if self._value_bits != VALUE_BITS:
+            value_bytes = Mux(job.wide_values, job.nnz << 2, job.nnz)
+            m.d.comb += self._join.i_job.p.wide_values.eq(job.wide_values)
+        sizes = (job.rows << 2, Mux(wide, job.nnz << 2, job.nnz << 1), value_bytes)
         for read, address, size in zip(reads, (job.pointers, job.indices, job.values), sizes, strict=True):
             piece = read.p
             m.d.comb += [piece.address.eq(address), piece.row_bytes.eq(size), piece.stride.eq(size),

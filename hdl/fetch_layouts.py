@@ -4,7 +4,7 @@ from amaranth.hdl import signed
 from amaranth.lib import data
 
 from .config import VALUE_BITS, Config, log2_exact, width_of
-from .layouts import ROW_ENDS, RawBeat
+from .layouts import ROW_ENDS, FetchJob, RawBeat
 
 __all__ = ["Cut", "Ends", "RowEndPair", "RowJob", "TokenChunk", "TokenJob", "gap_bits", "position_bits"]
 
@@ -25,16 +25,18 @@ def TokenJob(config: Config) -> data.StructLayout:
         "dense": 1,
         "wide": 1,      # int32 indices
         "start": 32,
-        "count": width_of(config.tile_bytes + 1),
+        "count": FetchJob(config)["count"].shape,
         "columns": 32,
+        **({"wide_values": 1} if config.elementwise else {}),
     } | ({"sddmm": 1} if config.sddmm else {}))
 
 
-def TokenChunk(config: Config) -> data.StructLayout:
+def TokenChunk(config: Config, value_bits: int = VALUE_BITS) -> data.StructLayout:
     """T consecutive entries of the matrix, in the order of memory; those masked out are no tokens."""
     return data.StructLayout({
         "tokens": data.ArrayLayout(
-            data.StructLayout({"index": config.index_bits, "value": signed(VALUE_BITS)}), config.beat_tokens),
+            data.StructLayout({"index": config.fetch_index_bits, "value": signed(value_bits)}),
+            config.beat_tokens),
         "mask": config.beat_tokens,
         "last": 1,      # the job's last chunk
     } | ({"sddmm": 1} if config.sddmm else {}))     # its end is told

@@ -4,10 +4,13 @@ The hardware, the runtime and the tests import these; nothing else states a widt
 All functions take the frozen `hdl.config.Config`.
 """
 
+from dataclasses import replace
+from typing import Any
+
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, enum
 
-from .config import ACC_BITS, ADDRESS_BITS, VALUE_BITS, Config, width_of
+from .config import ACC_BITS, ADDRESS_BITS, VALUE_BITS, WHOLE_INDEX_BITS, Config, width_of
 from .status import AT_WORK_BITS
 
 __all__ = [
@@ -24,6 +27,9 @@ __all__ = [
     "CsrFull",
     "CsrPlace",
     "FetchFormat",
+    "MergeJob",
+    "MergedWord",
+    "Operation",
     "PeBeat",
     "PeJob",
     "PeTileBeat",
@@ -34,9 +40,11 @@ __all__ = [
     "SegmentJob",
     "TileBeat",
     "TileBeatKind",
+    "TileRawBeat",
     "Token",
     "TokenBeat",
     "WriteJob",
+    "tile_value_bits",
 ]
 
 ROW_ENDS = 2
@@ -96,6 +104,15 @@ def ReadBeat(config: Config) -> data.StructLayout:
 # ---- tokens ----------------------------------------------------------------------------------------
 
 
+class Operation(enum.Enum, shape=2):
+    """What an elementwise job makes of A[i, j] and B[i, j], of which nothing or a nonzero is there."""
+
+    ADD = 0        # A + B
+    SUBTRACT = 1   # B - A
+    MULTIPLY = 2   # A · B
+    MASK = 3       # B where there is an A
+
+
 class FetchFormat(enum.Enum, shape=2):
     """How the matrix that a fetch unit reads lies in memory."""
 
@@ -133,7 +150,7 @@ def _chunk_end(config: Config) -> dict[str, int]:
     return {"chunk_end": 1} if config.sddmm else {}
 
 
-def RawBeat(config: Config) -> data.StructLayout:
+def RawBeat(config: Config, value_bits: int = VALUE_BITS) -> data.StructLayout:
     """What a fetch unit makes: up to T nonzeros of consecutive rows and up to two row ends.
 
     Row ends are valid from the first on and their positions do not decrease. A token at or after the
@@ -141,13 +158,23 @@ def RawBeat(config: Config) -> data.StructLayout:
     """
     return data.StructLayout({
         "tokens": data.ArrayLayout(data.StructLayout({
-            "index": config.index_bits,        # column minus the tile's first column
-            "value": signed(VALUE_BITS),       # not zero where its mask bit is set
+            "index": config.fetch_index_bits,  # column minus the job's first column
+            "value": signed(value_bits),       # not zero where its mask bit is set
         }), config.beat_tokens),
         "mask": config.beat_tokens,
         "ends": _Ends(config),
         "last": 1,                             # nothing of this job follows
     } | _chunk_end(config))
+
+
+def TileRawBeat(config: Config) -> data.StructLayout:
+    """The same of the tile loader's fetch unit, whose values may be int32 where there is a merger."""
+    return RawBeat(replace(config, beat_tokens=config.tile_beat_tokens), tile_value_bits(config))
+
+
+def tile_value_bits(config: Config) -> int:
+    """Bits of a value as the tile loader's fetch unit gives it."""
+    return ACC_BITS if config.elementwise else VALUE_BITS
 
 
 def Token(config: Config) -> data.StructLayout:
@@ -281,6 +308,17 @@ def ChainWord(config: Config) -> data.StructLayout:
     })
 
 
+def MergedWord(config: Config) -> data.StructLayout:
+    """Entries of one row of an elementwise result, in order; lanes between them may be absent."""
+    return data.StructLayout({
+        "valid": config.merge_lanes,
+        "columns": data.ArrayLayout(WHOLE_INDEX_BITS, config.merge_lanes),
+        "values": data.ArrayLayout(signed(ACC_BITS), config.merge_lanes),
+        "row_last": 1,                         # ends the row
+        "job_last": 1,
+    })
+
+
 SCALE_LEFT_BITS = 17
 SCALE_RIGHT_BITS = 25
 """Constants of `ScaleWord`'s arithmetic."""
@@ -313,7 +351,7 @@ def FetchJob(config: Config) -> data.StructLayout:
         "format": FetchFormat,
         "rows": 32,
         "start": 32,      # first column; subtracted from every index
-        "count": width_of(config.tile_bytes + 1),   # columns
+        "count": WHOLE_INDEX_BITS if config.elementwise else width_of(config.tile_bytes + 1),   # columns
         "pointers": 32,   # CSR: address of the second row pointer (the end of row 0), a multiple of 4
         "indices": 32,    # CSR: address of the first column index, a multiple of 2
         "values": 32,     # any byte: address of the first value; dense: of row 0, column `start`
@@ -322,6 +360,7 @@ def FetchJob(config: Config) -> data.StructLayout:
         "first": 32,      # CSR: the row pointer of row 0
         "columns": 32,    # CSR: an index at or past this is a fault
         "number": AT_WORK_BITS,  # of the descriptor; named with a fault
+        **({"wide_values": 1} if config.elementwise else {}),   # CSR: values are int32; of units that can
     } | ({
         "sddmm": 1,       # the beats say where chunks end
         "pattern": 1,     # CSR: every value is 1, none is read
@@ -335,11 +374,25 @@ def RouterJob(config: Config) -> data.StructLayout:
         "slice_words": config.slice_words_bits,
         "packed": 1,
         "group_log2": width_of(config.lane_bits + 1),
+        **_merge_fields(config),
     })
 
 
+def MergeJob() -> data.StructLayout:
+    """What the merger makes of two matrices."""
+    return data.StructLayout({"operation": Operation})
+
+
+def _merge_fields(config: Config) -> dict[str, Any]:
+    """Of a job that may be an elementwise one: whether it is, and which."""
+    return {"elementwise": 1, "merge": MergeJob()} if config.elementwise else {}
+
+
 def TileJob(config: Config) -> data.StructLayout:
-    """A tile of B to be loaded: k_count rows, n_count columns from n_start on."""
+    """A tile of B to be loaded: k_count rows, n_count columns from n_start on.
+
+    Elementwise: a matrix to be streamed to the merger instead, `merge_rows` rows and `merge_count` columns.
+    """
     return data.StructLayout({
         "format": BFormat,
         "k_count": 32 if config.sddmm else width_of(config.tile_bytes + 1),
@@ -357,6 +410,8 @@ def TileJob(config: Config) -> data.StructLayout:
         "group_log2": width_of(config.lane_bits + 1),
         "half": 1,
         "whole": 1,
+        **({"elementwise": 1, "merge_rows": 32, "merge_count": WHOLE_INDEX_BITS, "wide_values": 1}
+           if config.elementwise else {}),
     } | ({"rows": 1} if config.sddmm else {}))      # rows of X for the row buffers, k_count of them
 
 
@@ -379,6 +434,7 @@ def CollectorJob(config: Config) -> data.StructLayout:
         "cin_stride": 32,
         "params_address": 32,
         **({"out_csr": 1, "csr": CsrPlace()} if config.csr_out else {}),
+        **({"elementwise": 1} if config.elementwise else {}),
     })
 
 

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .collector_layouts import CollectorPlan, DenseWord, PairBeat, PointerBeat, SparseTag
+from .collector_layouts import CollectorPlan, DenseWord, EntryTag, PairBeat, PointerBeat
 from .config import ACC_BITS, VALUE_BITS, Config, log2_exact
 from .layouts import CsrFull, CsrPlace
 from .selectors import one_of
@@ -17,7 +17,7 @@ def _Group(config: Config) -> data.StructLayout:
     return data.StructLayout({
         "mask": config.pair_lanes,      # lanes that hold an entry
         "values": data.ArrayLayout(ACC_BITS, config.pair_lanes),
-        "number": config.column_bits - log2_exact(config.pair_lanes),   # of the group in its row
+        "columns": data.ArrayLayout(config.entry_column_bits, config.pair_lanes),
         "row_end": 1,                   # nothing of the row follows
         "job_end": 1,
     })
@@ -43,7 +43,7 @@ class PairPacker(wiring.Component):
     i_plan, i_place : CollectorPlan and CsrPlace, constant while the job runs
     i_start : 1, pulse before the job's first word
     i : stream of DenseWord, finished sums, or int8 where the plan says so
-    i_tag : stream of SparseTag, one for each word of `i`
+    i_tag : stream of EntryTag, one for each word of `i`
     o : stream of PairBeat
     o_pointers : stream of PointerBeat: 0, and for each row the number of entries up to its end
     o_kept : entries that were not dropped
@@ -58,7 +58,7 @@ class PairPacker(wiring.Component):
             "i_place": In(CsrPlace()),
             "i_start": In(1),
             "i": In(stream.Signature(DenseWord(config))),
-            "i_tag": In(stream.Signature(SparseTag(config))),
+            "i_tag": In(stream.Signature(EntryTag(config))),
             "o": Out(stream.Signature(PairBeat(config))),
             "o_pointers": Out(stream.Signature(PointerBeat(config))),
             "o_kept": Out(32),
@@ -119,12 +119,12 @@ class PairPacker(wiring.Component):
         with m.If(takes):
             m.d.sync += [
                 done.eq(Mux(word_ends, 0, done | chosen)),
-                group.number.eq(Cat(one_of(chosen, [Const(g, log2_exact(groups)) for g in range(groups)]),
-                                    tag.word)),
                 group.row_end.eq(word_ends & tag.row_last),
                 group.job_end.eq(word_ends & tag.job_last),
             ]
+            number = Cat(one_of(chosen, [Const(g, log2_exact(groups)) for g in range(groups)]), tag.word)
             for lane in range(size):
+                m.d.sync += group.columns[lane].eq(self._column(lane, number, chosen))
                 whole = one_of(chosen, [word.data[size * g + lane].as_unsigned() for g in range(groups)])
                 byte = one_of(chosen, [bytes_of_word.word_select(size * g + lane, VALUE_BITS)
                                        for g in range(groups)])
@@ -136,6 +136,17 @@ class PairPacker(wiring.Component):
                     group.mask[lane].eq(one_of(chosen, [tag.valid[size * g + lane] for g in range(groups)])
                                         & ~(self.i_place.drop_zeros & (value == 0))),
                 ]
+
+    def _column(self, lane: int, number: Value, chosen: Value) -> Value:
+        """Of a lane of the chosen group: its place in the row, or, elementwise, its own."""
+        config, size = self._config, self._config.pair_lanes
+        place = Cat(Const(lane, log2_exact(size)), number)
+        if not config.elementwise:
+            return place
+        own = self.i_tag.p.columns
+        lanes = range(lane, config.merge_lanes, size)
+        return Mux(self.i_plan.elementwise,
+                   one_of(list(chosen)[:len(lanes)], [own[number] for number in lanes]), place)
 
     # ---- stage 2: its entries behind those that wait for a full beat -------------------------------------
 
@@ -167,7 +178,7 @@ class PairPacker(wiring.Component):
             m.d.sync += [left.eq(self.i_place.capacity), self.o_kept.eq(0)]
 
         # ---- the beat: entries that waited, then those that come; what is too much waits ----
-        entries = [Cat(Const(lane, slot_bits), group.number, group.values[lane]) for lane in range(size)]
+        entries = [Cat(group.columns[lane], group.values[lane]) for lane in range(size)]
         stays = [group.mask[lane] & (before[lane] < space) for lane in range(size)]
         waiting = Signal(data.ArrayLayout(len(entries[0]), size), reset_less=True)
         with m.If(self.o.ready):
@@ -184,8 +195,8 @@ class PairPacker(wiring.Component):
             with m.If(self._moves & Cat(mine).any()):
                 m.d.sync += waiting[slot].eq(coming)
             with m.If(self._room):
-                m.d.sync += [self.o.p.columns[slot].eq(goes[:config.column_bits]),
-                             self.o.p.values[slot].eq(goes[config.column_bits:])]
+                m.d.sync += [self.o.p.columns[slot].eq(goes[:config.entry_column_bits]),
+                             self.o.p.values[slot].eq(goes[config.entry_column_bits:])]
         return count > space
 
     # ---- row pointers ------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ class ErrorCode(IntEnum):
     READ_BUS = 3          # the memory answered a read with an error
     WRITE_BUS = 4         # the memory answered a write with an error
     ROW_POINTER = 5       # a row pointer decreases, or the last one does not match nnz
-    COLUMN_INDEX = 6      # a column index is at or past the matrix's columns
+    COLUMN_INDEX = 6      # a column index is at or past the matrix's columns; elementwise: or does not rise
     PACKED_OVERFLOW = 7   # a packed tile does not fit in the tile memory or a row in its table entry
     OUTSIDE = 8           # an array of a descriptor does not lie in its memory window
     BLOCKED = 9           # a burst outside its memory window was held back at the port: a fault of the array
@@ -70,9 +70,9 @@ class Register:
 
 
 COUNTERS = (
-    ("busy", "a PE started a multiply-accumulate word"),
+    ("busy", "a PE started a multiply-accumulate word, or a word of an elementwise result was made"),
     ("wait_tile", "no PE did; tokens wait for their tile or for the array to hand over between jobs"),
-    ("wait_collector", "no PE did; one waits for room for its finished row"),
+    ("wait_collector", "no PE did; one waits for room for its finished row, or an elementwise result does"),
     ("wait_memory", "no PE did; the A fetch has asked and waits for the memory's answer"),
     ("wait_a", "no PE did; tokens are on their way from the A fetch"),
     ("drain", "every token is done; sums move to memory"),
@@ -96,7 +96,8 @@ REGISTERS = (
         RegisterField("compressed_b", 25, 1, "packed tiles can be made"),
         RegisterField("scaling", 26, 1, "int8 output can be made"),
         RegisterField("csr_out", 27, 1, "results can be CSR"),
-        RegisterField("sddmm", 28, 1, "products of two dense matrices can be sampled"))),
+        RegisterField("sddmm", 28, 1, "products of two dense matrices can be sampled"),
+        RegisterField("elementwise", 29, 1, "elementwise operations can be done"))),
     Register("CONTROL", 0x20, Access.RW, "", (
         RegisterField("irq_enable", 0, 1, "raise the interrupt when a job ends"),
         RegisterField("abort", 1, 1, "written 1: end the running job with error ABORTED; reads as 0"),
@@ -118,7 +119,8 @@ REGISTERS = (
         RegisterField("detail", 8, 8, "FIELD: number of the field in DESCRIPTOR_FIELDS, 255 for the "
                                       "registers DESCRIPTOR and COUNT; OUTSIDE: the same, the field with the "
                                       "array's address; READ_BUS, BLOCKED: number of the read stream, "
-                                      "BLOCKED 255: a write"),
+                                      "BLOCKED 255: a write; COLUMN_INDEX: 1 for A, 2 for B where "
+                                      "columns of an elementwise job do not rise, else 0"),
         RegisterField("descriptor", 16, 16, "number of the descriptor"))),
     Register("ERROR_ADDRESS", 0x40, Access.RO, "READ_BUS, WRITE_BUS, BLOCKED: first byte of the burst; "
              "OUTSIDE: of the array; OUTPUT_FULL: entries that the result has; "
@@ -164,5 +166,6 @@ def config_values(config: Config) -> dict[str, int]:
         "CONFIG1": config.tile_bytes,
         "CONFIG2": pack("CONFIG2", acc_words=config.acc_words, table_rows=config.table_rows,
                         chains=config.chains, compressed_b=config.compressed_b,
-                        scaling=config.scale_multipliers > 0, csr_out=config.csr_out, sddmm=config.sddmm),
+                        scaling=config.scale_multipliers > 0, csr_out=config.csr_out, sddmm=config.sddmm,
+                        elementwise=config.elementwise),
     }

@@ -124,7 +124,7 @@ class Router(wiring.Component):
         word_row = Signal(config.row_address_bits)
         m.d.sync += [
             first.value.eq(entry.value),
-            first.owner.eq(owner(entry.index, job.pk_log2, config.pe_bits)),
+            first.owner.eq(owner(entry.index[:config.index_bits], job.pk_log2, config.pe_bits)),
             first.part.eq(entry.index & ((1 << job.group_log2) - 1)),
             local_row.eq(entry.index >> job.pk_log2),
 

@@ -9,7 +9,17 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from .config import ADDRESS_BITS, Config
 from .dense_loader import DenseLoader
 from .fetch import Fetch
-from .layouts import BFormat, Fault, FetchFormat, ReadBeat, ReadRequest, TileBeat, TileJob
+from .layouts import (
+    BFormat,
+    Fault,
+    FetchFormat,
+    ReadBeat,
+    ReadRequest,
+    TileBeat,
+    TileJob,
+    TileRawBeat,
+    tile_value_bits,
+)
 from .packer import PACKER_ROW_ENDS, Packer
 from .reader import SegmentReader
 from .splitter import ChunkSplitter
@@ -43,6 +53,8 @@ class TileLoader(wiring.Component):
     o_waiting : the job has asked for data and has nothing to work on
     o_fault, o_fault_address : faults of a packed tile's indices and row pointers, and where those lie
     o_request, i_beat : read streams: values; then (with `compressed_b`) row pointers, column indices
+    o_merge : stream of TileRawBeat, the matrix of an elementwise job (only with `elementwise`)
+    o_merge_waiting : `o_waiting` of such a job (likewise)
     """
 
     def __init__(self, config: Config):
@@ -58,7 +70,9 @@ class TileLoader(wiring.Component):
             "o_fault_address": Out(ADDRESS_BITS),
             "o_request": Out(stream.Signature(ReadRequest(config))).array(streams),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(streams),
-        } | ({"o_rows_done": Out(1), "i_row_room": In(1), "o_rows_waiting": Out(1)} if config.sddmm else {}))
+        } | ({"o_rows_done": Out(1), "i_row_room": In(1), "o_rows_waiting": Out(1)} if config.sddmm else {})
+          | ({"o_merge": Out(stream.Signature(TileRawBeat(config))), "o_merge_waiting": Out(1)}
+             if config.elementwise else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -68,17 +82,19 @@ class TileLoader(wiring.Component):
         connect(m, reader.o_request, flipped(self.o_request[0]))
         connect(m, flipped(self.i_beat[0]), reader.i_beat)
         busy = Signal()
-        begins, done = Signal(), Signal()
+        begins = self._begins = Signal()
+        self._takes_wide = Signal()      # the fetch unit takes int32 values
+        done, ends = Signal(), Signal()  # the tile is complete; the job's last beat is out
         self._flows = self._rows_stage(m, reader, begins, done) if config.sddmm else Const(1)
         m.d.comb += [self.o_idle.eq(~busy), dense.i_job.p.eq(self.i_job.p)]
         with m.If(begins):
             m.d.sync += busy.eq(1)
-        with m.Elif(done):
+        with m.Elif(ends):
             m.d.sync += busy.eq(0)
         if not config.sddmm:
             m.d.comb += self.o_done.eq(done)
         if config.compressed_b:
-            self._both_paths(m, dense, reader, busy, begins, done)
+            self._both_paths(m, dense, reader, busy, begins, done, ends)
         else:
             connect(m, dense.o_read_job, reader.i_job)
             m.d.comb += [dense.i.p.eq(reader.o.p), dense.i.valid.eq(reader.o.valid & self._flows),
@@ -91,6 +107,7 @@ class TileLoader(wiring.Component):
                 self.o.valid.eq(dense.o.valid),
                 self.o.p.eq(dense.o.p),
                 done.eq(dense.o_done),
+                ends.eq(done),
                 self.o_waiting.eq(busy & reader.o_waiting),
             ]
         return m
@@ -109,13 +126,18 @@ class TileLoader(wiring.Component):
         return flows
 
     def _both_paths(self, m: Module, dense: DenseLoader, reader: SegmentReader, busy: Signal,
-                    begins: Signal, done: Signal) -> None:
+                    begins: Signal, done: Signal, ends: Signal) -> None:
         config = replace(self._config, beat_tokens=self._config.tile_beat_tokens)
-        m.submodules.fetch = fetch = Fetch(config, own_values=False, row_ends=PACKER_ROW_ENDS)
+        m.submodules.fetch = fetch = Fetch(config, own_values=False, row_ends=PACKER_ROW_ENDS,
+                                           value_bits=tile_value_bits(config))
         m.submodules.packer = packer = Packer(config)
         m.submodules.splitter = splitter = ChunkSplitter(config.port_bytes, config.beat_tokens)
-        connect(m, fetch.o, packer.i)
-        connect(m, splitter.o, fetch.i_values)
+        if config.elementwise:
+            merges, merged, wide = self._merge_path(m, fetch, packer, splitter, reader)
+        else:
+            connect(m, fetch.o, packer.i)
+            connect(m, splitter.o, fetch.i_values)
+            merges, merged, wide = Const(0), Const(0), Const(0)
         for number in range(config.tile_readers - 1):
             connect(m, fetch.o_request[number], flipped(self.o_request[1 + number]))
             connect(m, flipped(self.i_beat[1 + number]), fetch.i_beat[number])
@@ -127,8 +149,9 @@ class TileLoader(wiring.Component):
             dense.i.p.eq(reader.o.p),
             splitter.i.p.eq(reader.o.p),
             dense.i.valid.eq(reader.o.valid & ~packed & self._flows),
-            splitter.i.valid.eq(reader.o.valid & packed),
-            reader.o.ready.eq(Mux(packed, splitter.i.ready, dense.i.ready & self._flows)),
+            splitter.i.valid.eq(reader.o.valid & packed & ~wide),
+            reader.o.ready.eq(Mux(packed, Mux(wide, self._takes_wide, splitter.i.ready),
+                                  dense.i.ready & self._flows)),
             reader.i_job.p.eq(Mux(packed, fetch.o_value_job.p, dense.o_read_job.p)),
             reader.i_job.valid.eq(Mux(packed, fetch.o_value_job.valid, dense.o_read_job.valid)),
             dense.o_read_job.ready.eq(reader.i_job.ready & ~packed),
@@ -138,23 +161,24 @@ class TileLoader(wiring.Component):
         # ---- jobs: an empty tile goes the dense path, which is done with it at once; a packed tile's job
         # holds until all parts of the fetch unit have begun it ----
         fetching, wants = Signal(), fetch.i_job.p
+        begun = Signal()     # all that an elementwise job must wait for
         m.d.comb += [
             # What a packed tile with wrong row pointers has left over is read and dropped first.
             begins.eq(self.i_job.valid & ~busy & reader.o_idle & ~splitter.o.valid),
             empty.eq(job.k_count == 0),
-            is_packed.eq((job.format != BFormat.DENSE) & ~empty),
+            is_packed.eq((job.format != BFormat.DENSE) & (~empty | merges)),
             self.i_job.ready.eq(Mux(fetching, fetch.i_job.ready, begins & ~is_packed)),
             dense.i_job.valid.eq(begins & ~is_packed),
-            packer.i_job.valid.eq(begins & is_packed),
+            packer.i_job.valid.eq(begins & is_packed & ~merges),
             packer.i_job.p.eq(job),
             fetch.i_job.valid.eq(fetching),
             wants.format.eq(Mux(job.format == BFormat.DENSE_PACKED, FetchFormat.DENSE,
                                 Mux(job.format == BFormat.CSR16_PACKED, FetchFormat.CSR16,
                                     FetchFormat.CSR32))),
-            wants.rows.eq(job.k_count),
+            wants.rows.eq(Mux(merges, job.merge_rows, job.k_count) if config.elementwise else job.k_count),
             # Dense rows are read from the block's first column on.
             wants.start.eq(Mux(job.format == BFormat.DENSE_PACKED, 0, job.n_start)),
-            wants.count.eq(job.n_count),
+            wants.count.eq(Mux(merges, job.merge_count, job.n_count) if config.elementwise else job.n_count),
             *(wants[name].eq(job[name]) for name in (
                 "pointers", "indices", "values", "stride", "nnz", "first", "columns")),
         ]
@@ -162,6 +186,7 @@ class TileLoader(wiring.Component):
             m.d.sync += [packed.eq(is_packed), fetching.eq(is_packed)]
         with m.Elif(fetch.i_job.ready):
             m.d.sync += fetching.eq(0)
+        m.d.sync += begun.eq(fetching & fetch.i_job.ready)   # after the job was taken, as of any other
 
         # ---- beats ----
         m.d.comb += [
@@ -169,7 +194,8 @@ class TileLoader(wiring.Component):
             # What only one path makes needs no multiplexer.
             self.o.p.eq(dense.o.p),
             self.o.p.slot_valid.eq(packer.o.p.slot_valid),
-            done.eq(Mux(packed, packer.o_done, dense.o_done)),
+            done.eq(Mux(packed, Mux(merged, begun, packer.o_done), dense.o_done)),
+            ends.eq(Mux(merged, fetch.o.valid & fetch.o.ready & fetch.o.p.last, done)),
             self.o_waiting.eq(busy & (reader.o_waiting | (packed & fetch.o_waiting))),
             self.o_fault.eq(fetch.o_fault),
             self.o_fault_address.eq(fetch.o_fault_address),
@@ -180,3 +206,42 @@ class TileLoader(wiring.Component):
                 self.o.p.slice[0].eq(packer.o.p.slice[0]),
                 self.o.p.address[0].eq(packer.o.p.address[0]),
             ]
+
+    def _merge_path(self, m: Module, fetch: Fetch, packer: Packer, splitter: ChunkSplitter,
+                    reader: SegmentReader) -> tuple[Signal, Signal, Signal]:
+        """Beats of an elementwise job go to the merger; whether the job on offer is one, and that at work,
+        and whether this one's values are int32."""
+        config = self._config
+        merges, merged, wide = Signal(), Signal(), Signal()
+        values, words = fetch.i_values, reader.o
+        wide_bytes = 4 * config.tile_beat_tokens
+        if wide_bytes < config.port_bytes:
+            m.submodules.wide_splitter = narrower = ChunkSplitter(config.port_bytes, wide_bytes)
+            m.d.comb += [narrower.i.p.eq(reader.o.p), narrower.i.valid.eq(reader.o.valid & wide),
+                         self._takes_wide.eq(narrower.i.ready), narrower.o.ready.eq(values.ready & wide)]
+            words = narrower.o
+        else:
+            m.d.comb += self._takes_wide.eq(values.ready)
+        m.d.comb += [
+            values.valid.eq(Mux(wide, words.valid, splitter.o.valid)),
+            splitter.o.ready.eq(values.ready & ~wide),
+            values.p.eq(words.p),
+        ]
+        with m.If(~wide):
+            m.d.comb += [values.p[name].eq(splitter.o.p[name])
+                         for name in ("data", "count", "row_last", "last")]
+        m.d.comb += [
+            merges.eq(self.i_job.p.elementwise),
+            *(packer.i.p[name].eq(fetch.o.p[name]) for name in ("mask", "ends", "last")),
+            *(sink[name].eq(token[name]) for name in ("index", "value")
+              for sink, token in zip(packer.i.p.tokens, fetch.o.p.tokens, strict=True)),
+            packer.i.valid.eq(fetch.o.valid & ~merged),
+            self.o_merge.p.eq(fetch.o.p),
+            self.o_merge.valid.eq(fetch.o.valid & merged),
+            fetch.o.ready.eq(Mux(merged, self.o_merge.ready, packer.i.ready)),
+            self.o_merge_waiting.eq(self.o_waiting & merged),
+        ]
+        with m.If(self._begins):
+            m.d.sync += [merged.eq(merges), wide.eq(merges & self.i_job.p.wide_values)]
+        m.d.comb += fetch.i_job.p.wide_values.eq(wide)   # begins a cycle later
+        return merges, merged, wide

@@ -35,25 +35,27 @@ class TokenJoin(wiring.Component):
     Parameters
     ----------
     config : Config
+    value_bits : int, of a token; 8, or 32, where values of either size come, as the job says
 
     Members
     -------
     i_job : stream of TokenJob; for jobs that have at least one value
     i_indices : stream of Chunk(2·T)
-    i_values : stream of Chunk(T); its `last` ends the job
+    i_values : stream of Chunk(T), or Chunk(4·T), whose upper bytes do not count with small values; its `last`
+        ends the job
     o : stream of TokenChunk
     o_fault : pulse, a column index is too large
     o_passed : a chunk of entries has been looked at, the one that `o_fault` is about
     o_idle : no job and nothing on its way
     """
 
-    def __init__(self, config: Config):
-        self._config = config
+    def __init__(self, config: Config, value_bits: int = VALUE_BITS):
+        self._config, self._value_bits = config, value_bits
         super().__init__({
             "i_job": In(stream.Signature(TokenJob(config))),
             "i_indices": In(stream.Signature(Chunk(2 * config.beat_tokens))),
-            "i_values": In(stream.Signature(Chunk(config.beat_tokens))),
-            "o": Out(stream.Signature(TokenChunk(config))),
+            "i_values": In(stream.Signature(Chunk(config.beat_tokens * value_bits // VALUE_BITS))),
+            "o": Out(stream.Signature(TokenChunk(config, value_bits))),
             "o_fault": Out(1),
             "o_passed": Out(1),
             "o_idle": Out(1),
@@ -61,11 +63,12 @@ class TokenJoin(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.queue = queue = Queue(TokenChunk(self._config), QUEUE_DEPTH)
+        m.submodules.queue = queue = Queue(TokenChunk(self._config, self._value_bits), QUEUE_DEPTH)
         connect(m, queue.o, flipped(self.o))
         active, free, room = Signal(), Signal(), Signal()
         fire, joined_valid = Signal(), Signal()
         self._load, self._wide, self._dense, self._sddmm = Signal(), Signal(), Signal(), Signal()
+        self._wide_values = Signal()
         bounds = self._job_stage(m)
         holds_lower = self._take(m, fire, active & room)
         placed = self._place(m, bounds, holds_lower)
@@ -101,6 +104,8 @@ class TokenJoin(wiring.Component):
         m.d.comb += end.eq(job.start + job.count)
         with m.If(self._load):
             m.d.sync += [self._wide.eq(job.wide), self._dense.eq(job.dense)]
+            if self._value_bits != VALUE_BITS:
+                m.d.sync += self._wide_values.eq(job.wide_values)
             if self._config.sddmm:
                 m.d.sync += self._sddmm.eq(job.sddmm)
             for name, value in (("start", job.start), ("end", end), ("columns", job.columns)):
@@ -140,7 +145,7 @@ class TokenJoin(wiring.Component):
     def _place(self, m: Module, bounds, holds_lower: Signal) -> data.ArrayLayout:
         """Each index within its block. Every 32 bits are one index or two: one subtraction, cut in two."""
         config, tokens = self._config, self._config.beat_tokens
-        place = data.StructLayout({"index": config.index_bits, "below_start": 1, "below_end": 1,
+        place = data.StructLayout({"index": config.fetch_index_bits, "below_start": 1, "below_end": 1,
                                    "below_columns": 1})
         placed = Signal(data.ArrayLayout(place, tokens))
         found = [Signal(place, name=f"found_{number}") for number in range(tokens)]   # 16 bits
@@ -177,19 +182,35 @@ class TokenJoin(wiring.Component):
         ]
         return difference, below
 
+    def _values(self, content: Value) -> list[Value]:
+        narrow = [content.word_select(number, VALUE_BITS).as_signed()
+                  for number in range(self._config.beat_tokens)]
+        if self._value_bits == VALUE_BITS:
+            return narrow
+        return [Mux(self._wide_values, content.word_select(number, self._value_bits).as_signed(), value)
+                for number, value in enumerate(narrow)]
+
+    def _present(self, count: Value) -> Value:
+        tokens = range(self._config.beat_tokens)
+        narrow = Cat(count > number for number in tokens)
+        if self._value_bits == VALUE_BITS:
+            return narrow
+        size = self._value_bits // VALUE_BITS
+        return Mux(self._wide_values, Cat(count > size * number for number in tokens), narrow)
+
     # ---- stage 2: is it a token ------------------------------------------------------------------------
 
     def _filter(self, m: Module, bounds, placed, fire: Signal, valid: Signal, output) -> None:
         config, tokens, values = self._config, self._config.beat_tokens, self.i_values.p
         token_log2 = log2_exact(tokens)
         entries = Signal(data.StructLayout({
-            "value": data.ArrayLayout(VALUE_BITS, tokens), "present": tokens, "last": 1,
-            "chunk": config.index_bits - token_log2}))     # dense: chunks before in the row
+            "value": data.ArrayLayout(self._value_bits, tokens), "present": tokens, "last": 1,
+            "chunk": config.fetch_index_bits - token_log2}))     # dense: chunks before in the row
         chunk = Signal.like(entries.chunk)
         inside, beyond = Signal(tokens), Signal(tokens)
         m.d.sync += [
-            entries.value.eq(values.data),
-            entries.present.eq(Cat(values.count > number for number in range(tokens))),
+            *(entries.value[number].eq(value) for number, value in enumerate(self._values(values.data))),
+            entries.present.eq(self._present(values.count)),
             entries.last.eq(values.last),
             entries.chunk.eq(chunk),
             self.o_fault.eq(valid & beyond.any()),

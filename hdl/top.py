@@ -122,6 +122,14 @@ class Top(wiring.Component):
 
         if config.csr_out:
             m.d.comb += command.i_full.eq(core.o_full)
+        if config.elementwise:
+            m.d.comb += [
+                core.i_merges.eq(command.o_merges),
+                command.i_merge_fault.eq(core.o_merge_fault),
+                command.i_merge_fault_operand.eq(core.o_merge_fault_operand),
+                counters.i_merging.eq(core.o_merging),
+                counters.i_merge_blocked.eq(core.o_merge_blocked),
+            ]
         if config.sddmm:
             m.d.comb += command.i_rows_done.eq(core.o_rows_done)
 

@@ -23,6 +23,9 @@ BLOCKS = (
     ("hdl.accumulator", "Accumulator"), ("hdl.row_queue", "RowQueue"), ("hdl.chain", "ChainStage"),
     ("hdl.collector", "Collector"), ("hdl.finisher", "Finisher"), ("hdl.sparse_rows", "SparseRows"),
     ("hdl.pair_packer", "PairPacker"), ("hdl.csr_spool", "CsrSpool"), ("hdl.writer", "SegmentWriter"),
+    ("hdl.job_switch", "JobSwitch"), ("hdl.merger", "Merger"), ("hdl.merge_feed", "MergeFeed"),
+    ("hdl.merge_sorter", "MergeSorter"), ("hdl.merge_combiner", "MergeCombiner"),
+    ("hdl.merge_rows", "MergeRows"),
     ("hdl.queue", "Queue"),
 )
 

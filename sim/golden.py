@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS
 
-__all__ = ["apply_scale", "matmul", "sampled_matmul", "sparse_matmul"]
+__all__ = ["apply_scale", "elementwise", "matmul", "sampled_matmul", "sparse_matmul"]
 
 _BLOCK_VALUES = 1 << 22
 _EXACT_FLOAT_INNER = 1 << 38  # products are at most 2**14: below this float64 sums of them are exact
@@ -91,6 +91,34 @@ def sparse_matmul(a: Any, b: Any, scale_words: npt.ArrayLike, relu: bool, out_dt
     result = sp.csr_array((finished, pattern.indices, pattern.indptr), shape=pattern.shape)
     if drop_zeros:
         result.eliminate_zeros()
+    return result
+
+
+def elementwise(operation: str, a: Any, b: Any | None, scale_words: npt.ArrayLike, relu: bool,
+                out_dtype: npt.DTypeLike) -> sp.csr_array:
+    """C = A op B as CSR with sorted columns, an entry where the result is not zero, as SciPy has it.
+
+    Parameters
+    ----------
+    operation : "add", "subtract", "multiply", "mask": A where B is not zero, or "convert": A itself
+    a, b : integers, dense or sparse, two-dimensional
+    scale_words : one, or one a row; used for int8
+    """
+    left = sp.csr_array(a.astype(np.int64))
+    right = sp.csr_array(left.shape, dtype=np.int64) if b is None else sp.csr_array(b.astype(np.int64))
+    found = sp.csr_array({
+        "add": lambda: left + right,
+        "convert": lambda: left,
+        "subtract": lambda: left - right,
+        "multiply": lambda: left.multiply(right),
+        "mask": lambda: left.multiply(right != 0),
+    }[operation]())
+    found.sum_duplicates()
+    rows = np.repeat(np.arange(found.shape[0]), np.diff(found.indptr))
+    per_row = np.broadcast_to(np.asarray(scale_words), (found.shape[0],))[rows]
+    finished = _finish(found.data, None, per_row, relu, np.dtype(out_dtype))
+    result = sp.csr_array((finished, found.indices, found.indptr), shape=found.shape)
+    result.eliminate_zeros()
     return result
 
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from hdl.config import Config
 from hdl.descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Opcode
-from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS, AFormat, BFormat
+from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS, AFormat, BFormat, Operation
 from hdl.owner import owner_value
 from hdl.registers import COUNTERS, ErrorCode, config_values, register
 from sim.transport import Transport
@@ -13,6 +13,7 @@ from sim.transport import Transport
 __all__ = ["DeviceModel"]
 
 SAMPLES = (Opcode.SDDMM.value, Opcode.SDDMM_PATTERN.value)
+MERGES = (Opcode.ELEMENTWISE.value, Opcode.ELEMENTWISE_WIDE.value)
 
 
 class DeviceModel(Transport):
@@ -108,7 +109,8 @@ class DeviceModel(Transport):
             self.descriptors.append({
                 field.name: int(words[field.word]) >> field.offset & ((1 << field.bits) - 1)
                 for field in DESCRIPTOR_FIELDS})
-            run = self._sddmm if self.descriptors[-1]["opcode"] in SAMPLES else self._product
+            opcode = self.descriptors[-1]["opcode"]
+            run = (self._sddmm if opcode in SAMPLES else self._merge if opcode in MERGES else self._product)
             run(self.descriptors[-1])
         self._registers |= {set_register["STATUS"]: 0b010, set_register["COMPLETED"]: count,
                             set_register["ERROR"]: ErrorCode.NONE, set_register["CYCLES"]: 1000}
@@ -124,6 +126,31 @@ class DeviceModel(Transport):
         self._touched = tokens @ values != 0
         sums = a.astype(np.float64) @ b.astype(np.float64)  # exact: far below 2**53
         self._collect(d, sums.astype(np.int64).astype(np.int32))
+
+    def _merge(self, d: dict[str, int]) -> None:
+        wide = d["opcode"] == Opcode.ELEMENTWISE_WIDE.value
+        assert self.config.elementwise
+        assert d["rows"] > 0 and d["out_csr"] and not (d["k_start"] or d["reuse_tile"])
+        a, of_a = self._streamed(d), _places((d["rows"], d["k_count"]), self._entries) != 0
+        if d["b_format"] == BFormat.DENSE_PACKED.value:
+            b = self._rows(d["b_values"], d["rows"], d["n_count"], d["b_stride"]).view(np.int8)
+            self._entries = np.nonzero(b)
+        else:
+            assert d["b_format"] != BFormat.DENSE.value
+            b = self._csr(d["rows"], d["b_columns"], 0, d["n_count"], d["b_pointers"], d["b_indices"],
+                          d["b_values"], d["b_nnz"], d["b_first"],
+                          d["b_format"] == BFormat.CSR32_PACKED.value, "<i4" if wide else "i1")
+        of_b = _places(b.shape, self._entries) != 0
+        if not b.shape[1]:
+            b, of_b = np.zeros_like(a), np.zeros_like(of_a)
+        a, b = a.astype(np.int64), b.astype(np.int64)
+        operation = Operation(d["operation"])
+        assert not (wide and operation is Operation.MULTIPLY)
+        joins = operation in (Operation.ADD, Operation.SUBTRACT)
+        self._touched = of_a | of_b if joins else of_a & of_b
+        result = {Operation.ADD: a + b, Operation.SUBTRACT: b - a, Operation.MULTIPLY: a * b,
+                  Operation.MASK: np.where(of_a, b, 0)}[operation]
+        self._collect(d | {"n_count": result.shape[1]}, result.astype(np.int32))
 
     def _sddmm(self, d: dict[str, int]) -> None:
         self._check(d)
@@ -165,11 +192,12 @@ class DeviceModel(Transport):
         if not d["whole"]:
             self._halves.append(bool(d["half"]))
 
-    def _csr(self, rows, columns, start, count, pointers, indices, values, nnz, first, wide) -> np.ndarray:
+    def _csr(self, rows, columns, start, count, pointers, indices, values, nnz, first, wide,
+             value_type="i1") -> np.ndarray:
         """Rows of a CSR matrix with the columns start..start+count-1, dense, duplicates added up."""
         ends = self._values(pointers, rows, "<i4").astype(np.int64) - first
         column = self._values(indices, nnz, "<i4" if wide else "<u2").astype(np.int64)
-        value = self._values(values, nnz, "i1").astype(np.int64)
+        value = self._values(values, nnz, value_type).astype(np.int64)
         starts = np.concatenate(([0], ends))
         assert (np.diff(starts) >= 0).all() and starts[-1] == nnz, "row pointers"
         assert ((column >= 0) & (column < columns)).all(), "column index"

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hdl.config import Config
+from hdl.descriptor import Opcode
+from hdl.layouts import Operation
 from hdl.registers import ErrorCode, register
 from sim.host_transport import HostTransport
 from sim.models.command import good, pack
@@ -92,12 +94,13 @@ class RawArray:
 
 
 def draw_job(config: Config, seed: int) -> RawJob:
-    """One to three products of random shape, form and finish."""
+    """One to three products or elementwise operations of random shape, form and finish."""
     rng = np.random.default_rng(seed)
     memory = bytearray(rng.integers(0, 256, MEMORY_BYTES, dtype=np.uint8).tobytes())
     job = RawJob([], memory)
     builder = _Builder(config, rng, memory)
-    results = [builder.product(number) for number in range(int(rng.integers(1, 4)))]
+    results = [builder.elementwise() if config.elementwise and rng.random() < 0.4 else builder.product(number)
+               for number in range(int(rng.integers(1, 4)))]
     job.descriptors = [descriptor for descriptor, _ in results]
     job.expected = bytearray(memory)
     for _, pieces in results:
@@ -130,7 +133,8 @@ class _Builder:
         pointers = np.concatenate([[0], np.cumsum(np.count_nonzero(matrix, axis=1))]).astype("<i4")
         indices = np.nonzero(matrix)[1].astype("<i4" if wide else "<u2")
         return {"pointers": self.put(pointers.tobytes(), 4) + 4, "indices": self.put(indices.tobytes(), 2),
-                "values": self.put(matrix[matrix != 0].tobytes()), "nnz": len(indices), "first": 0,
+                "values": self.put(matrix[matrix != 0].tobytes(), matrix.itemsize),
+                "nnz": len(indices), "first": 0,
                 "columns": matrix.shape[1]}
 
     def dense(self, matrix: np.ndarray) -> dict[str, int]:
@@ -176,6 +180,29 @@ class _Builder:
         d["c_address"] = self.output(rows * d["c_stride"])
         return d, [(d["c_address"] + number * d["c_stride"], row.tobytes())
                    for number, row in enumerate(result.astype("<i4"))]
+
+    def elementwise(self) -> tuple[dict[str, int], list[tuple[int, bytes]]]:
+        """The same of two matrices of one shape."""
+        config, rng = self.config, self.rng
+        rows, columns = int(rng.integers(1, 12)), int(rng.integers(1, 24))
+        a_format, b_format, wide = int(rng.integers(0, 3)), int(rng.integers(1, 4)), False
+        a, b = (rng.integers(-128, 128, (rows, columns)) * (rng.random((rows, columns)) < 0.4)
+                for _ in range(2))
+        operation = Operation(int(rng.integers(0, 4)))
+        if b_format > 1 and operation is not Operation.MULTIPLY and rng.random() < 0.4:
+            wide, b = True, b * 1_000_003
+        d = good(config, opcode=(Opcode.ELEMENTWISE_WIDE if wide else Opcode.ELEMENTWISE).value, rows=rows,
+                 operation=operation.value, k_count=columns, n_count=columns, a_format=a_format,
+                 b_format=b_format)
+        kinds = {"a": np.int8, "b": np.dtype("<i4") if wide else np.int8}
+        for prefix, matrix, form in (("a", a, a_format), ("b", b, b_format - 1)):
+            stored = matrix.astype(kinds[prefix])
+            place = self.csr(stored, form == 2) if form else self.dense(stored)
+            d |= {f"{prefix}_{name}": value for name, value in place.items()}
+        joins = operation in (Operation.ADD, Operation.SUBTRACT)
+        result = {Operation.ADD: a + b, Operation.SUBTRACT: b - a, Operation.MULTIPLY: a * b,
+                  Operation.MASK: np.where(a != 0, b, 0)}[operation]
+        return self.csr_result(d, result, (a != 0) | (b != 0) if joins else (a != 0) & (b != 0))
 
     def csr_result(self, d: dict[str, int], result: np.ndarray, touched: np.ndarray
                    ) -> tuple[dict[str, int], list[tuple[int, bytes]]]:

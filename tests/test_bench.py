@@ -16,9 +16,10 @@ from zerolane.bench import bench_rows, parse_kernels, summarise
 from zerolane.bench_plans import compare_plans, summarise_plans
 from zerolane.bench_tables import bench_table
 from zerolane.device import Device
+from zerolane.kernel_work import NamedKernel, pattern_kernel
 from zerolane.report import Request, run_request
 from zerolane.sweep import FORMS, ZEROS, plot_sweep, summarise_sweep, sweep_rows
-from zerolane.work import Kernel, pattern_work
+from zerolane.work import Kernel, WorkError, pattern_work
 
 CONFIG = PRESETS["base"]
 
@@ -164,3 +165,19 @@ def test_options_that_do_not_go_together_are_wrong_usage(
         arguments: list[str], reason: str) -> None:
     assert zerolane(monkeypatch, "bench", *arguments) == 2
     assert reason in capsys.readouterr().err
+
+
+def test_kernels_of_one_pattern_are_known_by_name_and_have_no_columns() -> None:
+    assert [str(kernel) for kernel in parse_kernels("spgemm, add,mul")] == ["spgemm", "add", "mul"]
+    with pytest.raises(WorkError, match="add makes its other operand of the first"):
+        parse_kernels("add:4")
+
+
+def test_the_other_operand_is_the_first_with_its_columns_shifted() -> None:
+    pattern = sp.csr_array(np.array([[1, 0, 1], [0, 1, 0]], np.int8))
+    work = pattern_kernel(NamedKernel.ADD, "p", pattern, 3)
+    a, b = (work.operands[name].toarray() for name in "ab")
+    np.testing.assert_array_equal(b, np.roll(a, 1, axis=1))
+    assert (a != 0).sum() == 3
+    product = pattern_kernel(NamedKernel.SPGEMM, "p", pattern, 3)
+    assert product.operands["b"].shape == (3, 2)

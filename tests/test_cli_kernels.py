@@ -1,6 +1,7 @@
 """zerolane run for the kernels beside plain products; on the model of the device."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,32 @@ def test_spgemm_writes_a_csr_result(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert f"CSR with {c.nnz} entries" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("arguments, make", [
+    (["add", "a.npz", "other.npy"], lambda a, b: a + b),
+    (["sub", "a.npz", "other.npy", "a.npz"], lambda a, b: -b),
+    (["mul", "other.npy", "a.npz"], lambda a, b: a * b),
+    (["mask", "a.npz", "other.npy"], lambda a, b: a * (b != 0)),
+    (["to_csr", "other.npy"], lambda a, b: b)])
+def test_elementwise_kernels_write_csr_results(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,
+                                               arguments: list[str], make: Callable) -> None:
+    other = np.arange(-5, 7, dtype=np.int8).reshape(3, 4) % 3
+    np.save("other.npy", other)
+    assert zerolane(monkeypatch, "run", *arguments, "--out", "o") == 0
+    c = sp.load_npz("o/c.npz")
+    np.testing.assert_array_equal(c.toarray(), make(wide("a"), other.astype(int)))
+    record = json.loads(Path("o/run.json").read_text())
+    assert record["mismatches"] == 0 and record["shape"] == [3, 4] and record["out_nnz"] == c.nnz
+    assert "3 x 4" in capsys.readouterr().out
+
+
+def test_spgemm_with_a_mask_keeps_its_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    square = np.array([[0, 1, 1], [3, 0, 0], [-3, 2, 0]], np.int8)
+    sp.save_npz("square.npz", sp.csr_array(square))
+    assert zerolane(monkeypatch, "run", "spgemm", "square.npz", "square.npz", "square.npz", "--out", "o") == 0
+    expected = (square.astype(int) @ square) * (square != 0)
+    np.testing.assert_array_equal(sp.load_npz("o/c.npz").toarray(), expected)
+
+
 @pytest.mark.parametrize("operands, inner", [
     (["a.npz", "wide.npy", "five.npy"], 5), (["a.npz", "wide.npy"], 5), (["a.npz", "--cols", "3"], 3)])
 def test_sddmm_writes_the_entries_of_its_first_operand(
@@ -117,7 +144,11 @@ def test_bags_run_from_files(monkeypatch: pytest.MonkeyPatch, options: list[str]
     (["spmv", "a.npz", "v.npy", "v.npy"], "spmv takes two operands"),
     (["spgemm", "a.npz"], "4 columns of A against 3 rows of B"),
     (["spgemm", "b.npy", "a.npz"], "2 columns of A against 3 rows of B"),
-    (["spgemm", "a.npz", "b.npy"], "configuration 'base' has csr_out = False"),
+    (["spgemm", "a.npz", "b.npy", "--preset", "tiny"], "configuration 'tiny' has csr_out = False"),
+    (["add", "a.npz", "b.npy"], "3 rows of A against 4 rows of the other"),
+    (["add", "a.npz", "a.npz", "--preset", "tiny"], "configuration 'tiny' has merge_lanes = 0"),
+    (["mul", "a.npz"], "mul needs 2 operands"),
+    (["to_csr", "b.npy", "b.npy"], "to_csr takes 1 operands"),
     (["sddmm", "a.npz", "b.npy", "b.npy", "--preset", "large"], "3 rows of S against 4 rows of A"),
     (["sddmm", "a.npz", "--preset", "tiny"], "configuration 'tiny' has sddmm = False"),
     (["dot", "v.npy", "v.npy", "v.npy"], "dot takes 2 operands; 3 are given"),

@@ -10,9 +10,10 @@ from amaranth.sim import Simulator
 
 from hdl.command import CommandProcessor
 from hdl.config import PRESETS, Config
-from hdl.descriptor import DESCRIPTOR_BYTES, field_number
+from hdl.descriptor import DESCRIPTOR_BYTES, Opcode, field_number
 from hdl.descriptor_check import NOT_A_FIELD
 from hdl.emit import emit_verilog
+from hdl.layouts import Operation
 from hdl.registers import ErrorCode
 from sim.models.command import BASE, UNITS, check_jobs, good, numbered, pack
 from sim.models.supervised import Supervised
@@ -337,6 +338,35 @@ def test_a_bad_field_is_named_and_nothing_starts(name: str, changes: dict[str, i
     code = ErrorCode.OPCODE if name == "opcode" else ErrorCode.FIELD
     assert machine.run() == [ended(1, code, field_number(name), 1)]
     assert all(len(machine.jobs[unit]) == 1 for unit in UNITS)
+
+
+MERGED = {"opcode": Opcode.ELEMENTWISE.value, "b_format": 2, "out_csr": 1, "k_count": 70_000,
+          "n_count": 70_000}
+
+
+@pytest.mark.parametrize("name, changes", [
+    ("b_format", {"b_format": 0}), ("b_format", {"opcode": Opcode.ELEMENTWISE_WIDE.value, "b_format": 1}),
+    ("reuse_tile", {"reuse_tile": 1}),
+    ("out_raw", {"out_raw": 1, "out_int8": 1}), ("rows", {"rows": 0}), ("k_start", {"k_start": 1}),
+    ("n_start", {"n_start": 8}), ("out_csr", {"out_csr": 0}), ("out_csr", {"accumulate": 1}),
+    ("b_pointers", {"b_pointers": 2}),
+    ("b_values", {"opcode": Opcode.ELEMENTWISE_WIDE.value, "b_nnz": 1, "b_values": 2}),
+    ("operation", {"opcode": Opcode.ELEMENTWISE_WIDE.value, "operation": Operation.MULTIPLY.value}),
+])
+def test_a_bad_field_of_an_elementwise_descriptor_is_named(name: str, changes: dict[str, int]) -> None:
+    config = PRESETS["base"]
+    machine = Machine(config, [good(config), good(config, **(MERGED | changes))])
+    assert machine.run() == [ended(1, ErrorCode.FIELD, field_number(name), 1)]
+
+
+def test_an_elementwise_descriptor_is_handed_on_whole() -> None:
+    config = PRESETS["base"]
+    machine = Machine(config, [good(config, **MERGED, operation=Operation.MASK.value, rows=9)])
+    machine.run()
+    router, tile, collector = (machine.jobs[unit][0] for unit in ("router", "tile", "collector"))
+    assert router["elementwise"] and router["merge"]["operation"] == Operation.MASK
+    assert (tile["elementwise"], tile["merge_rows"], tile["merge_count"]) == (1, 9, 70_000)
+    assert collector["elementwise"] and collector["out_csr"]
 
 
 @pytest.mark.parametrize("changes", [

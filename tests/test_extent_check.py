@@ -88,6 +88,10 @@ def drawn(config: Config, rng: random.Random) -> tuple[dict[str, int], dict]:
     if config.csr_out and not sddmm and rng.random() < 0.4 and not d["out_raw"]:
         d |= {"out_csr": 1, "csr_index32": rng.randrange(2), "accumulate": 0, "row_bias": 0,
               "c_capacity": rng.choice([0, 1, 50, 20_000, 0xFFFFFFFF])}
+        if config.elementwise and d["b_format"] and rng.random() < 0.5:
+            wide = d["b_format"] > 1 and rng.random() < 0.5
+            d |= {"opcode": (Opcode.ELEMENTWISE_WIDE if wide else Opcode.ELEMENTWISE).value, "reuse_tile": 0,
+                  "n_count": rng.randrange(70_000)}
     elif rng.random() < 0.3 and not (d["b_format"] or sddmm):
         d |= {"group_log2": rng.randrange(1, config.lane_bits + 1), "slice_words": 1}
         d["n_count"] = config.lanes >> d["group_log2"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hdl.config import PRESETS
-from hdl.descriptor import DESCRIPTOR_FIELDS, field_number
+from hdl.descriptor import DESCRIPTOR_FIELDS, Opcode, field_number
 from hdl.registers import ErrorCode
 from sim.host_transport import HostTransport
 from sim.models.extents import extent_error, extents, field_error
@@ -22,7 +22,8 @@ from tests.simulators import need
 
 pytestmark = pytest.mark.verilator
 
-CSR = replace(PRESETS["tiny"], name="csr", port_bytes=8, compressed_b=True, chains=2, csr_out=True)
+CSR = replace(PRESETS["tiny"], name="csr", port_bytes=8, compressed_b=True, chains=2, csr_out=True,
+              merge_lanes=2)
 DATA_FAULTS = (ErrorCode.ROW_POINTER, ErrorCode.COLUMN_INDEX, ErrorCode.OUTPUT_FULL)
 DESCRIPTOR_CASES = {"few": 120, "many": 2600}  # of each preset
 OPERAND_CASES = {"few": 60, "many": 1100}
@@ -183,7 +184,8 @@ def spoil_operands(job: RawJob, rng: random.Random, _seed: int) -> None:
         name = rng.choice([name for name in "ab" if d[f"{name}_format"] > (0 if name == "a" else 1)] or [""])
         if not name:
             continue
-        rows, nnz = (d["rows"] if name == "a" else d["k_count"]), d[f"{name}_nnz"]
+        of_k = name == "b" and d["opcode"] == Opcode.MATMUL.value
+        rows, nnz = d["k_count"] if of_k else d["rows"], d[f"{name}_nnz"]
         wide = d[f"{name}_format"] == (2 if name == "a" else 3)
         if rng.random() < 0.5:
             place, size, count, value = d[f"{name}_pointers"], 4, rows, nnz

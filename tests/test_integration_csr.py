@@ -10,25 +10,15 @@ import scipy.sparse as sp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hdl.config import Config
 from hdl.registers import ErrorCode
+from tests.csr_results import CSR_CONFIG, assert_same_csr
 from tests.products import draw_matrix
 from tests.simulators import COCOTB_SIMULATORS, need
 from zerolane.device import Device, DeviceError, expected_result
 from zerolane.operands import OperandError
 from zerolane.plan import Plan
 
-CONFIG = Config(name="csr_small", pes=2, lanes=4, port_bytes=8, tile_bytes=2048, beat_tokens=4, acc_words=4,
-                chains=2, queue_beats=4, row_queue_rows=4, read_buffer_beats=32, scale_multipliers=1,
-                table_rows=64, csr_out=True)
-
-
-def assert_same_csr(found: Any, expected: Any) -> None:
-    for name in ("indptr", "indices", "data"):
-        one, other = getattr(found, name), getattr(expected, name)
-        np.testing.assert_array_equal(one, other, err_msg=name)
-    assert found.shape == expected.shape and found.dtype == expected.dtype
-    assert found.indptr.dtype == found.indices.dtype == np.int32
+CONFIG = CSR_CONFIG
 
 
 def run(device: Device, a: Any, b: Any, *, plan: Plan | None = None, **options: Any) -> Any:

@@ -10,7 +10,9 @@ import numpy as np
 from zerolane.bench_plans import compare_plans
 from zerolane.device import Device
 from zerolane.formats import Matrix, MatrixFileError, load_matrix
-from zerolane.report import Request, run_request
+from zerolane.kernel_work import PATTERN_KERNELS, NamedKernel, pattern_kernel
+from zerolane.operands import OperandError
+from zerolane.report import Request, run_kernel, run_request
 from zerolane.work import Kernel, WorkError, pattern_work
 from zerolane.workloads import generated_patterns, layer_patterns
 
@@ -23,12 +25,12 @@ _SUFFIXES = (".mtx", ".smtx", ".npz", ".npy")
 
 @dataclass(frozen=True)
 class BenchKernel:
-    """A kernel and the columns of its random B.
+    """A kernel and the columns of its random B; kernels of PATTERN_KERNELS make theirs of A.
 
     `gemm` without columns and without a folder of matrices means dense layers, each with columns of its own.
     """
 
-    kernel: Kernel
+    kernel: Kernel | NamedKernel
     columns: int | None
 
     def __str__(self) -> str:
@@ -37,12 +39,18 @@ class BenchKernel:
 
 
 def parse_kernels(text: str) -> list[BenchKernel]:
-    """`spmm:32,spmv,gemm` and the like; WorkError names what is wrong."""
-    kernels = []
+    """`spmm:32,spmv,gemm,add` and the like; WorkError names what is wrong."""
+    kernels: list[BenchKernel] = []
     for word in text.split(","):
         name, _, columns = word.strip().partition(":")
+        if name in set(PATTERN_KERNELS):
+            if columns:
+                raise WorkError(f"--kernels: {word.strip()!r}: {name} makes its other operand of the first")
+            kernels.append(BenchKernel(NamedKernel(name), None))
+            continue
         if name not in [kernel.value for kernel in Kernel]:
-            raise WorkError(f"--kernels: unknown kernel {name!r}; it must be spmm, spmv or gemm")
+            others = ", ".join(kernel.value for kernel in PATTERN_KERNELS)
+            raise WorkError(f"--kernels: unknown kernel {name!r}; it must be spmm, spmv, gemm, {others}")
         if columns and (not columns.isdigit() or int(columns) < 1):
             raise WorkError(f"--kernels: {word.strip()!r}: columns must be a number, at least 1")
         if name == Kernel.SPMV and columns not in ("", "1"):
@@ -57,7 +65,7 @@ class _Item:
     """One product to measure, still without values."""
 
     bench_kernel: str
-    kernel: Kernel
+    kernel: Kernel | NamedKernel
     name: str
     pattern: Matrix
     columns: int
@@ -79,7 +87,7 @@ def _patterns(folder: Path | None, seed: int) -> Iterator[tuple[str, Matrix]]:
 def _items(folder: Path | None, kernels: list[BenchKernel], seed: int) -> Iterator[_Item]:
     patterns: list[tuple[str, Matrix]] | None = None
     for kernel in kernels:
-        if folder is None and kernel.columns is None:
+        if folder is None and kernel.kernel is Kernel.GEMM and kernel.columns is None:
             for name, pattern, columns in layer_patterns():
                 yield _Item(str(kernel), kernel.kernel, name, pattern, columns)
             continue
@@ -100,6 +108,10 @@ def bench_rows(device: Device, folder: Path | None, kernels: list[BenchKernel], 
     for number, item in enumerate(items):
         where = f"{number + 1} of {len(items)}: {item.bench_kernel} {item.name}"
         progress(where)
+        if isinstance(item.kernel, NamedKernel):
+            yield from _named_rows(device, item, out_dtype, seed, plans_within,
+                                   lambda text, place=where: progress(f"{place}: {text}"))  # type: ignore[misc]
+            continue
         work = pattern_work(item.kernel, item.name, item.pattern, item.columns, seed)
         request = Request(work, out_dtype)
         record = {"bench_kernel": item.bench_kernel, "seed": seed, **run_request(device, request).record}
@@ -107,6 +119,20 @@ def bench_rows(device: Device, folder: Path | None, kernels: list[BenchKernel], 
             record |= compare_plans(device, request, record, plans_within,
                                     lambda text: progress(f"{where}: {text}"))
         yield record
+
+
+def _named_rows(device: Device, item: _Item, out_dtype: str, seed: int, plans_within: float | None,
+                progress: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """The record of a kernel of PATTERN_KERNELS; none, and the reason, where the array does not take it."""
+    if out_dtype != "int32" or plans_within is not None:
+        raise WorkError(f"--kernels: {item.bench_kernel} has int32 results and one plan; leave --out-dtype "
+                        "and --plans out")
+    assert isinstance(item.kernel, NamedKernel)
+    work = pattern_kernel(item.kernel, item.name, item.pattern, seed)
+    try:
+        yield {"bench_kernel": item.bench_kernel, "seed": seed, **run_kernel(device, work).record}
+    except OperandError as error:
+        progress(f"left out: {error}")
 
 
 def summarise(records: list[dict[str, Any]]) -> list[str]:

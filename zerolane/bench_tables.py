@@ -28,14 +28,16 @@ def _counter_shares(record: dict[str, Any]) -> list[str]:
 
 
 def bench_table(records: list[dict[str, Any]]) -> Table:
-    """A row a record: cycles, bound, efficiency, and where the cycles went, in percent."""
-    table = _table("shape: M x K x N; busy to command: percent of the cycles", "kernel", "matrix", "shape",
-                   "nnz", "cycles", "bound", "efficiency", *COUNTER_HEADS, "wrong", left=2)
+    """A row a record: cycles, the bound's two terms, efficiency, and where the cycles went, in percent."""
+    table = _table("shape: M x K x N; compute, memory: the bound is the larger one; busy to "
+                   "command: percent of the cycles", "kernel", "matrix", "shape",
+                   "nnz", "cycles", "compute", "memory", "efficiency", *COUNTER_HEADS, "wrong", left=2)
     for record in records:
         table.add_row(
             record["bench_kernel"], record["matrix"], "x".join(str(size) for size in record["shape"]),
             f"{record['nnz']:,}", f"{record['cycles']:,}",
-            f"{max(record['token_cycles'], record['memory_cycles']):,.0f}", f"{record['efficiency']:.3f}",
+            f"{record['token_cycles']:,.0f}", f"{record['memory_cycles']:,.0f}",
+            f"{record['efficiency']:.3f}",
             *_counter_shares(record), str(record["mismatches"]))
     return table
 

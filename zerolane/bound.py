@@ -6,7 +6,8 @@ from hdl.config import VALUE_BITS, Config
 
 from .operands import Operand, nonzero_products
 
-__all__ = ["Bound", "bound", "csr_bound"]
+__all__ = ["Bound", "bound", "csr_bound", "elementwise_bound"]
+
 
 @dataclass(frozen=True)
 class Bound:
@@ -48,6 +49,15 @@ def csr_bound(config: Config, a: Operand, b: Operand, entries: int, *, out_bytes
     a_bytes, b_bytes = a.stream_bytes(), b.stream_bytes()
     c_bytes = 4 * (a.shape[0] + 1) + entries * (4 + out_bytes)
     return Bound(token_cycles=products, product_cycles=products,
+                 memory_cycles=(a_bytes + b_bytes + c_bytes) / config.port_bytes, passes=1,
+                 a_bytes=a_bytes, b_bytes=b_bytes, c_bytes=c_bytes)
+
+
+def elementwise_bound(config: Config, a_bytes: int, b_bytes: int, rows: int, entries: int, *,
+                      out_bytes: int = 4) -> Bound:
+    """The bound for an elementwise C in CSR of so many entries: the port moves A, B and C once."""
+    c_bytes = 4 * (rows + 1) + entries * (4 + out_bytes)
+    return Bound(token_cycles=0.0, product_cycles=0.0,
                  memory_cycles=(a_bytes + b_bytes + c_bytes) / config.port_bytes, passes=1,
                  a_bytes=a_bytes, b_bytes=b_bytes, c_bytes=c_bytes)
 

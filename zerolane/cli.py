@@ -178,7 +178,7 @@ def run(kernel: Annotated[str, typer.Argument(help=f"{', '.join(_RUN_KERNELS)}")
         b: Annotated[Path | None, typer.Argument(help="a matrix; random int8 if left out")] = None,
         d: Annotated[Path | None, typer.Argument(
             help="gemv, residual: b; embedding_bag (indices, offsets): the table; mttkrp: the second factor; "
-                 "sddmm (S, A): B")
+                 "sddmm (S, A): B; add, sub: a third operand; spgemm: a mask")
         ] = None,
         cols: Annotated[int, typer.Option(help="columns of a random B; sddmm: of a random A")] = 32,
         mode: Annotated[int, typer.Option(
@@ -234,8 +234,9 @@ def run(kernel: Annotated[str, typer.Argument(help=f"{', '.join(_RUN_KERNELS)}")
 
 
 def _print_record(record: dict[str, Any]) -> None:
-    rows, inner, columns = record["shape"]
-    console.print(f"{record['kernel']} {record['matrix']}: {rows} x {inner} times {inner} x {columns}, "
+    sizes = [str(size) for size in record["shape"]]
+    shape = " x ".join(sizes) if len(sizes) == 2 else f"{sizes[0]} x {sizes[1]} times {sizes[1]} x {sizes[2]}"
+    console.print(f"{record['kernel']} {record['matrix']}: {shape}, "
                   f"{record['nnz']:,} nonzeros, {record['out_dtype']} out, preset {record['preset']}")
     if "out_nnz" in record:
         console.print(f"result: CSR with {record['out_nnz']:,} entries")
@@ -262,7 +263,8 @@ def bench(matrices: Annotated[
               Path | None, typer.Option(help="folder of matrix files; else made by seed")] = None,
           kernels: Annotated[
               str, typer.Option(help="comma-separated: spmm:32 (32 columns of B), spmv, gemm:64; gemm alone, "
-                                     "without --matrices: dense layers from 64x64x64 to 512x768x768")
+                                     "without --matrices: dense layers from 64x64x64 to 512x768x768; spgemm, "
+                                     "add, sub, mul, mask: of the matrix and itself")
           ] = "spmm:128,spmm:32,spmm:8,spmv",
           plans: Annotated[
               bool, typer.Option("--plans", help="measure the other legal plans beside each chosen one")

@@ -16,7 +16,9 @@ from sim.transport import Transport, TransportTimeout, open_simulator
 
 from .bound import bound, csr_bound
 from .config_file import config_by_preset
-from .job import DeviceError, Job, finished_job, job_without_array
+from .csr_chain import Chain
+from .elementwise import ElementwiseLowering, as_elementwise
+from .job import DeviceError, Job, finished_job, job_of_steps, job_without_array
 from .kernels import lower_embedding_bag, lower_gemv
 from .lowering import Lowering, lower
 from .operands import OperandError
@@ -34,6 +36,7 @@ from .sddmm import (
     sddmm_host,
     sddmm_result,
 )
+from .subscripts import is_elementwise_product
 from .timeline import Activity, read_trace
 
 __all__ = ["Device", "DeviceError", "expected_result"]
@@ -99,7 +102,7 @@ class Device:
             raise ValueError(f"watchdog_cycles = {watchdog_cycles}; it must be 0 to {(1 << 32) - 1}")
         self.config = config_by_preset(config) if isinstance(config, str) else config
         self.last_job: Job | None = None
-        self.last_lowering: Lowering | None = None
+        self.last_lowering: Lowering | ElementwiseLowering | None = None
         self._name = simulator if isinstance(simulator, str) else ""
         self._memory_bytes = memory_bytes
         self._watchdog_cycles = watchdog_cycles
@@ -205,12 +208,9 @@ class Device:
             raise DeviceError(f"the plan was made for configuration {plan.config.name!r}, "
                               f"the device has {self.config.name!r}")
         image = build_image(problem, plan, self._memory_limit())
-        transport = self._transport_with(image.used_bytes)
-        for address, content in image.pieces:
-            transport.write_memory(address, content)
-        overflow = self._run(transport, image, plan)
+        transport, overflow = self._run_image(image, plan.cycles)
         if problem.csr:
-            result = read_csr(problem, image, transport.read_memory)
+            result = read_csr(problem.result_shape, image, transport.read_memory)
             job_bound = csr_bound(self.config, problem.a, problem.b, result.nnz, out_bytes=problem.out_bytes)
         else:
             content = transport.read_memory(image.c_address, image.c_bytes)
@@ -220,12 +220,49 @@ class Device:
                                      image.descriptor_count, overflow)
         return result
 
-    def spgemm(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
-        """a @ b of two sparse matrices as a csr_array; options as of `matmul`."""
+    def add(self, a: Any, b: Any, *others: Any, **options: Any) -> sp.csr_array:
+        """a + b + others of one shape, as a csr_array with sorted columns and without zeros, as SciPy's.
+
+        Parameters
+        ----------
+        a, b, others : int8, SciPy sparse matrices or NumPy arrays; one of a and b may be sparse int32. CSR
+            is taken as it is where its columns are sorted and without duplicates, else the host sorts a copy
+        scale, relu, out_dtype, capacity : as of `matmul`, for the result; a scale is one number, or one a row
+
+        Each further operand is a job of its own on the result before, which stays in the array's memory. Sums
+        are int32 and wrap. Raises OperandError, DeviceError and the transport's errors, as `matmul`.
+        """
+        return self._elementwise("add", a, b, *others, **options)
+
+    def subtract(self, a: Any, b: Any, *others: Any, **options: Any) -> sp.csr_array:
+        """a - b - others; `a` may be sparse int32. See `add`."""
+        return self._elementwise("subtract", a, b, *others, **options)
+
+    def multiply(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
+        """a * b element by element, int8 both; see `add`."""
+        return self._elementwise("multiply", a, b, **options)
+
+    def mask(self, a: Any, b: Any, **options: Any) -> sp.csr_array:
+        """The entries of `a`, which may be sparse int32, where `b` is not zero; see `add`."""
+        return self._elementwise("mask", a, b, **options)
+
+    def to_csr(self, a: Any, **options: Any) -> sp.csr_array:
+        """`a`, dense or sparse, as a csr_array without zeros, by the array; see `add`."""
+        return self._elementwise("convert", a, None, **options)
+
+    def spgemm(self, a: Any, b: Any, *, mask: Any = None, **options: Any) -> sp.csr_array:
+        """a @ b of two sparse matrices as a csr_array; options as of `matmul`.
+
+        With `mask`, sparse or dense int8, only the entries where it is not zero: a second job takes them from
+        the product in the array's memory. Of these a sum that cancelled is none. `capacity` is then of the
+        result.
+        """
         for name, value in (("a", a), ("b", b)):
             if not sp.issparse(value):
                 raise OperandError(f"{name} is dense; spgemm multiplies sparse matrices (matmul with "
                                    "out='csr' makes CSR of a dense operand, too)")
+        if mask is not None:
+            return self._masked(a, b, mask, **options)
         return self._lowered(Lowering("SpGEMM", a, b, lambda result: result, csr=True), **options)
 
     def sddmm(self, s: Any, a: Any, b: Any, *, plan: SddmmPlan | None = None) -> sp.csr_array:
@@ -254,10 +291,7 @@ class Device:
             raise DeviceError(f"the plan was made for configuration {plan.config.name!r}, "
                               f"the device has {self.config.name!r}")
         image = build_sddmm_image(problem, plan, self._memory_limit())
-        transport = self._transport_with(image.used_bytes)
-        for address, content in image.pieces:
-            transport.write_memory(address, content)
-        overflow = self._run(transport, image, plan)
+        transport, overflow = self._run_image(image, plan.cycles)
         content = transport.read_memory(image.c_address, image.c_bytes)
         values = np.frombuffer(bytearray(content), "<i4").astype(np.int32, copy=False)
         self.last_job = finished_job(transport, self.config, plan, sddmm_bound(self.config, problem),
@@ -273,12 +307,50 @@ class Device:
         self.last_lowering = lowering
         return lowering.finish(result)
 
+    def _elementwise(self, operation: str, a: Any, b: Any, *others: Any, **options: Any) -> sp.csr_array:
+        chain = Chain(self.config, self._memory_limit())
+        chain.begin(as_elementwise(operation, a, b, **({} if others else options)))
+        for number, other in enumerate(others):
+            last = options if number == len(others) - 1 else {}
+            chain.link(operation, other, f"operand {number + 2}", **last)
+        return self._run_chain(chain)
+
+    def _masked(self, a: Any, b: Any, mask: Any, *, plan: Plan | None = None, keep_order: bool = False,
+                **options: Any) -> sp.csr_array:
+        problem = as_problem(a, b, out="csr")
+        if plan is None and all(problem.result_shape):
+            plan = make_plan(problem, self.config, keep_order=keep_order)
+        chain = Chain(self.config, self._memory_limit())
+        chain.begin_product(problem, plan)
+        chain.link("mask", mask, "mask", **options)
+        return self._run_chain(chain)
+
+    def _run_chain(self, chain: Chain) -> sp.csr_array:
+        """Job after job on the result before; the host reads the last one, and of others how many entries."""
+        self.last_job, self.last_lowering = None, chain.lowering()
+        if not all(chain.shape):
+            self.last_job = job_without_array(chain.bound(0))
+            return sp.csr_array(chain.shape, dtype=chain.dtype)
+        transport = self._transport_with(chain.used_bytes)
+        jobs = []
+        for image, plan in chain.images(transport.read_memory):
+            for address, content in image.pieces:
+                transport.write_memory(address, content)
+            overflow = self._run(transport, image, plan.cycles)
+            jobs.append(finished_job(transport, self.config, plan, chain.bound(0), image.used_bytes,
+                                     image.descriptor_count, overflow))
+        result = read_csr(chain.shape, image, transport.read_memory)
+        self.last_job = job_of_steps(jobs, chain.bound(result.nnz))
+        return result
+
     def einsum(self, subscripts: str, *operands: Any, out: str = "dense") -> Any:
         """What `numpy.einsum` makes of the same arguments, in int32 (sums wrap), as one product on the array.
 
         See `zerolane.lower` for operands and errors; `explain` tells what the host had to do. With `out`
-        "csr" the result is a csr_array, see `matmul`.
+        "csr" the result is a csr_array, see `matmul`; so it always is of an elementwise product, "ij,ij->ij".
         """
+        if is_elementwise_product(subscripts):
+            return self.multiply(*operands)
         return self._lowered(lower(subscripts, *operands, out=out))
 
     def gemv(self, a: Any, x: Any, *, alpha: int = 1, beta: int = 0, b: Any = None,
@@ -358,7 +430,14 @@ class Device:
                             ("WRITE_LAST", last), ("WATCHDOG", self._watchdog_cycles)):
             self._write(name, value)
 
-    def _run(self, transport: Transport, image: Image, plan: Plan) -> bool:
+    def _run_image(self, image: Image, cycles: float) -> tuple[Transport, bool]:
+        """Write a job into memory and run it; whether a sum wrapped."""
+        transport = self._transport_with(image.used_bytes)
+        for address, content in image.pieces:
+            transport.write_memory(address, content)
+        return transport, self._run(transport, image, cycles)
+
+    def _run(self, transport: Transport, image: Image, cycles: float) -> bool:
         """Ring the doorbell, wait for the interrupt, and see how the job ended; whether a sum wrapped."""
         self._set_limits(image)
         self._write("IRQ", 1)
@@ -366,7 +445,7 @@ class Device:
         self._write("DESCRIPTOR", image.descriptor_address)
         self._write("COUNT", image.descriptor_count)
         self._write("DOORBELL", 1)
-        patience = round(_TIMEOUT_FACTOR * plan.cycles) + _TIMEOUT_CYCLES + 3 * self._watchdog_cycles
+        patience = round(_TIMEOUT_FACTOR * cycles) + _TIMEOUT_CYCLES + 3 * self._watchdog_cycles
         try:
             transport.wait_interrupt(min(patience, _LONGEST_CYCLES))
         except TransportTimeout:

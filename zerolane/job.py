@@ -1,6 +1,6 @@
 """What a finished job tells about itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hdl.config import Config
@@ -8,9 +8,11 @@ from hdl.registers import COUNTERS, ErrorCode, register
 from sim.transport import Transport
 
 from .bound import Bound
+from .elementwise import ElementwisePlan, Steps
 from .plan import Plan
 
-__all__ = ["OVERFLOW_WARNING", "DeviceError", "Job", "finished_job", "job_without_array", "read_counters"]
+__all__ = ["OVERFLOW_WARNING", "DeviceError", "Job", "finished_job", "job_of_steps", "job_without_array",
+           "read_counters"]
 
 _MEANINGS = {
     ErrorCode.OPCODE: "the descriptor's opcode is not known",
@@ -66,6 +68,8 @@ class DeviceError(RuntimeError):
             return cls(f"error code {code} (detail {detail}) in descriptor {descriptor}: not a known code")
         text = f"{known.name}: {_MEANINGS.get(known, 'no error')}"
         place = address if known in _WITH_ADDRESS else None
+        if known is ErrorCode.COLUMN_INDEX and detail:
+            text, place = f"{known.name}: columns of a row of {'AB'[detail - 1]} do not rise", None
         if known in _WITH_FIELD:
             field = field_names[detail] if detail < len(field_names) else None
             text += f": {field}" if field else ": the DESCRIPTOR or COUNT register"
@@ -94,7 +98,7 @@ class Job:
     overflow : some int32 addition wrapped around: results may not be the true sums
     """
 
-    plan: Plan | None
+    plan: Plan | ElementwisePlan | Steps | None
     cycles: int
     counters: dict[str, int]
     read_beats: int
@@ -166,8 +170,23 @@ def job_without_array(bound: Bound) -> Job:
     return Job(None, 0, {name: 0 for name, _ in COUNTERS}, 0, 0, 0, bound, 0, 0, 0)
 
 
-def finished_job(transport: Transport, config: Config, plan: Plan, bound: Bound, memory_bytes: int,
-                 descriptors: int, overflow: bool) -> Job:
+def job_of_steps(jobs: list[Job], bound: Bound) -> Job:
+    """Jobs that followed each other as one."""
+    if len(jobs) == 1:
+        return replace(jobs[0], bound=bound)
+
+    def total(name: str) -> int:
+        return sum(getattr(job, name) for job in jobs)
+
+    plans = tuple(job.plan for job in jobs if isinstance(job.plan, (Plan, ElementwisePlan)))
+    return Job(Steps(plans), total("cycles"),
+               {name: sum(job.counters[name] for job in jobs) for name in jobs[0].counters},
+               total("read_beats"), total("write_beats"), total("mac_words"), bound, total("moved_bytes"),
+               max(job.memory_bytes for job in jobs), total("descriptors"), any(job.overflow for job in jobs))
+
+
+def finished_job(transport: Transport, config: Config, plan: Plan | ElementwisePlan, bound: Bound,
+                 memory_bytes: int, descriptors: int, overflow: bool) -> Job:
     """A job that just ended, with the array's own counters."""
     values = read_counters(transport)
     counters = {name: values[name] for name, _ in COUNTERS}

@@ -43,6 +43,16 @@ class Lowering:
     csr: bool = False
     places: Any = None
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows, inner size and columns of the product."""
+        return (*self.left.shape, self.right.shape[1])
+
+    @property
+    def nnz(self) -> int:
+        """Nonzeros, or stored entries, of the left matrix."""
+        return int(self.left.nnz if sp.issparse(self.left) else np.count_nonzero(self.left))
+
     def explain(self) -> str:
         """In words, a line for what was recognised and one for each thing that the host does."""
         rows, inner = self.left.shape

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-__all__ = ["INDEX16_COLUMNS", "Operand", "OperandError", "as_operand", "nonzero_products"]
+__all__ = ["INDEX16_COLUMNS", "Operand", "OperandError", "as_index32", "as_operand", "nonzero_products"]
 
 INDEX16_COLUMNS = 1 << 16
 """Up to so many columns, indices are stored in 16 bits."""
@@ -24,6 +24,8 @@ class OperandError(ValueError):
 class Operand:
     """A matrix of int8 in two dimensions: `stored` is a C-contiguous array or CSR with int32 indices.
 
+    Elementwise operations take CSR of int32 values, too.
+
     CSR is as the caller holds it: duplicates, any order of columns and stored zeros stay.
     """
 
@@ -37,6 +39,11 @@ class Operand:
     @property
     def sparse(self) -> bool:
         return sp.issparse(self.stored)
+
+    @property
+    def wide(self) -> bool:
+        """Values are int32."""
+        return bool(self.stored.dtype == np.int32)
 
     @cached_property
     def entries(self) -> int:
@@ -94,7 +101,8 @@ class Operand:
         if not self.sparse:
             return self.entries
         rows, columns = self.shape[::-1] if transposed else self.shape
-        return 4 * (rows + 1) + self.entries * ((2 if columns <= INDEX16_COLUMNS else 4) + 1)
+        index_bytes = 2 if columns <= INDEX16_COLUMNS else 4
+        return 4 * (rows + 1) + self.entries * (index_bytes + self.stored.dtype.itemsize)
 
 
 def _with_int32(matrix: sp.csr_array) -> sp.csr_array:
@@ -157,6 +165,15 @@ def _sparse(value: sp.sparray | sp.spmatrix, name: str, row_vector: bool) -> sp.
     if matrix.nnz > _INT32_MAX:
         raise OperandError(f"{name} has {matrix.nnz} entries; row pointers are 32-bit, at most {_INT32_MAX}")
     return _with_int32(matrix)
+
+
+def as_index32(value: sp.sparray | sp.spmatrix, name: str) -> sp.csr_array:
+    """A sparse matrix of any values as CSR with int32 indices, its arrays checked. Raises OperandError."""
+    _check_shape(value.shape, name)
+    try:
+        return _with_int32(_checked_csr(value if value.format == "csr" else value.tocsr()))
+    except (ValueError, IndexError, TypeError) as error:
+        raise OperandError(f"{name} is not a valid {value.format} matrix: {error}") from error
 
 
 def _checked_csr(value: sp.sparray | sp.spmatrix) -> sp.csr_array:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from .operands import Operand, OperandError, as_operand, nonzero_products
 from .scaling import scale_words
 
-__all__ = ["Problem", "as_problem"]
+__all__ = ["Problem", "as_problem", "checked_capacity", "checked_out_dtype", "scale_by_side"]
 
 _INT32_MAX = (1 << 31) - 1
 
@@ -93,12 +93,7 @@ def as_problem(a: Any, b: Any, *, bias: Any = None, scale: Any = None, relu: boo
                            f"{left.shape[1]} columns of a, {right.shape[0]} rows of b")
     result_shape = left.shape[:a.ndim - 1] + right.shape[3 - b.ndim:]
     sides = (left.shape[0], right.shape[1])
-    dtype = np.dtype(out_dtype)
-    if dtype not in (np.int8, np.int32):
-        raise OperandError(f"out_dtype is {dtype}; it must be int32 or int8")
-    if (dtype == np.int8) != (scale is not None):
-        raise OperandError("out_dtype int8 needs a scale" if scale is None else
-                           "scale is only applied to int8 results; pass out_dtype=numpy.int8")
+    out_int8 = checked_out_dtype(out_dtype, scale)
     if out not in ("dense", "csr"):
         raise OperandError(f"out is {out!r}; it must be 'dense' or 'csr'")
     csr = out == "csr"
@@ -106,25 +101,47 @@ def as_problem(a: Any, b: Any, *, bias: Any = None, scale: Any = None, relu: boo
         raise OperandError("a bias reaches what is absent, too: it cannot be added to a CSR result")
     if csr and len(result_shape) != 2:
         raise OperandError(f"a result of shape {result_shape} cannot be CSR; it must have two dimensions")
-    if capacity is not None and not (csr and 0 <= capacity <= _INT32_MAX):
-        raise OperandError(f"capacity is {capacity}; it must be from 0 to {_INT32_MAX}, with out='csr'")
-    row_bias = column_bias = row_scale = column_scale = None
+    checked_capacity(capacity, csr)
+    row_bias = column_bias = None
     if bias is not None:
         values = _checked_bias(bias)
         # One number is a bias of every row: four bytes a row to fetch, not four a column and row.
         row_bias, column_bias = _by_side(values, "bias", result_shape, sides)
         if row_bias is None and column_bias is None:
             row_bias = np.full(sides[0], values.ravel()[0], np.int32)
-    word = 0
-    if scale is not None:
-        try:
-            words = scale_words(scale)
-        except (TypeError, ValueError) as error:
-            raise OperandError(str(error)) from error
-        row_scale, column_scale = _by_side(words, "scale", result_shape, sides)
-        word = int(words.ravel()[0]) if row_scale is None and column_scale is None else 0
+    word, row_scale, column_scale = scale_by_side(scale, result_shape, sides)
     return Problem(left, right, result_shape, row_bias, column_bias, row_scale, column_scale, word,
-                   bool(relu), dtype == np.int8, csr, capacity)
+                   bool(relu), out_int8, csr, capacity)
+
+
+def checked_out_dtype(out_dtype: npt.DTypeLike, scale: Any) -> bool:
+    """Whether results are int8, which go with a scale. Raises OperandError."""
+    dtype = np.dtype(out_dtype)
+    if dtype not in (np.int8, np.int32):
+        raise OperandError(f"out_dtype is {dtype}; it must be int32 or int8")
+    if (dtype == np.int8) != (scale is not None):
+        raise OperandError("out_dtype int8 needs a scale" if scale is None else
+                           "scale is only applied to int8 results; pass out_dtype=numpy.int8")
+    return dtype == np.int8
+
+
+def checked_capacity(capacity: int | None, csr: bool) -> None:
+    """Raises OperandError for room that no CSR result can have."""
+    if capacity is not None and not (csr and 0 <= capacity <= _INT32_MAX):
+        raise OperandError(f"capacity is {capacity}; it must be from 0 to {_INT32_MAX}, with out='csr'")
+
+
+def scale_by_side(scale: Any, result_shape: tuple[int, ...], sides: tuple[int, int]
+                  ) -> tuple[int, npt.NDArray | None, npt.NDArray | None]:
+    """ScaleWords: one for all results, one a row (M,), one a column (N,). Raises OperandError."""
+    if scale is None:
+        return 0, None, None
+    try:
+        words = scale_words(scale)
+    except (TypeError, ValueError) as error:
+        raise OperandError(str(error)) from error
+    row_scale, column_scale = _by_side(words, "scale", result_shape, sides)
+    return int(words.ravel()[0]) if row_scale is None and column_scale is None else 0, row_scale, column_scale
 
 
 def _checked_bias(bias: Any) -> npt.NDArray[np.int32]:

@@ -104,20 +104,20 @@ def _measured(device: Device, seconds: float) -> dict[str, Any]:
 def run_kernel(device: Device, work: KernelWork) -> Outcome:
     """Run a kernel of `NamedKernel` and compare every element with the golden model.
 
-    The record's shape and nonzeros are those of the product that it became; `lowering` says how.
+    The record's shape and nonzeros are those of the product that it became, or (of two sizes) of the matrices
+    of an elementwise operation; `lowering` says how.
     """
     began = time.perf_counter()
     c = work.run(device)
     seconds = time.perf_counter() - began
     lowering = device.last_lowering
     assert lowering is not None
-    left = lowering.left
     expected = work.expected()
     record = {
         "kernel": work.kernel.value,
         "matrix": work.name,
-        "shape": [left.shape[0], left.shape[1], lowering.right.shape[1]],
-        "nnz": int(left.nnz if sp.issparse(left) else np.count_nonzero(left)),
+        "shape": list(lowering.shape),
+        "nnz": lowering.nnz,
         "out_dtype": str(c.dtype),
         **_measured(device, seconds),
         "lowering": lowering.explain(),

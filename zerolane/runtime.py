@@ -15,8 +15,8 @@ from .operands import INDEX16_COLUMNS, Operand, OperandError
 from .plan import Plan, PlanError, Tile
 from .problem import Problem
 
-__all__ = ["ALIGNMENT_BYTES", "Image", "LayoutError", "build_image", "pack_descriptor", "read_csr",
-           "unpack_result"]
+__all__ = ["ALIGNMENT_BYTES", "Image", "LayoutError", "a_fields", "b_fields", "build_image", "check_room",
+           "pack_descriptor", "place_csr", "place_matrix", "read_csr", "unpack_result"]
 
 ALIGNMENT_BYTES = 64
 
@@ -85,6 +85,60 @@ def pack_descriptor(values: dict[str, Any]) -> bytes:
     return np.array(words, "<u4").tobytes()
 
 
+def place_matrix(image: Image, operand: Operand) -> dict[str, int]:
+    """Addresses of an operand's arrays, which are put there, and what describes them."""
+    if not operand.sparse:
+        return {"values": image.put(operand.stored), "stride": operand.shape[1]}
+    matrix = operand.stored
+    narrow = operand.shape[1] <= INDEX16_COLUMNS
+    return {
+        "pointers": image.put(matrix.indptr.astype(np.int32, copy=False)),
+        "indices": image.put(matrix.indices.astype(np.uint16 if narrow else np.int32, copy=False)),
+        "values": image.put(matrix.data),
+        "index_bytes": 2 if narrow else 4,
+    }
+
+
+def place_csr(image: Image, rows: int, entries: int, out_bytes: int) -> None:
+    """Room for a CSR result of so many entries at most."""
+    image.c_address = image.place(entries * out_bytes)
+    image.csr = {"c_indices": image.place(4 * entries), "c_pointers": image.place(4 * (rows + 1))}
+
+
+def a_fields(matrix: Operand, place: dict[str, int], k_start: int = 0) -> dict[str, Any]:
+    """Descriptor fields of A, from column `k_start` on."""
+    if not matrix.sparse:
+        return {"a_format": AFormat.DENSE, "a_values": place["values"] + k_start,
+                "a_stride": place["stride"]}
+    first, last = int(matrix.stored.indptr[0]), int(matrix.stored.indptr[-1])
+    return {"a_format": AFormat.CSR16 if place["index_bytes"] == 2 else AFormat.CSR32,
+            "a_pointers": place["pointers"] + 4, "a_indices": place["indices"],
+            "a_values": place["values"], "a_nnz": last - first, "a_first": first,
+            "a_columns": matrix.shape[1]}
+
+
+def b_fields(matrix: Operand, place: dict[str, int], k_start: int, k_count: int, n_start: int, *,
+             packed: bool) -> dict[str, Any]:
+    """Descriptor fields of B's rows from `k_start` on, from column `n_start` on."""
+    if not matrix.sparse:
+        return {"b_format": BFormat.DENSE_PACKED if packed else BFormat.DENSE,
+                "b_values": place["values"] + k_start * place["stride"] + n_start,
+                "b_stride": place["stride"]}
+    first = int(matrix.stored.indptr[k_start])
+    nnz = int(matrix.stored.indptr[k_start + k_count]) - first
+    return {"b_format": BFormat.CSR16_PACKED if place["index_bytes"] == 2 else BFormat.CSR32_PACKED,
+            "b_pointers": place["pointers"] + 4 * (k_start + 1),
+            "b_indices": place["indices"] + place["index_bytes"] * first,
+            "b_values": place["values"] + first, "b_nnz": nnz, "b_first": first,
+            "b_columns": matrix.shape[1]}
+
+
+def check_room(needed: int, memory_bytes: int) -> None:
+    """LayoutError where a job needs more memory than there is."""
+    if needed > memory_bytes:
+        raise LayoutError(f"the job needs {needed:,} bytes of memory; the device has {memory_bytes:,}")
+
+
 def build_image(problem: Problem, plan: Plan, memory_bytes: int) -> Image:
     """Lay operands, parameters, scratch, result and descriptors out in memory.
 
@@ -93,15 +147,10 @@ def build_image(problem: Problem, plan: Plan, memory_bytes: int) -> Image:
     if plan.shape != (problem.rows, problem.inner, problem.columns):
         raise PlanError(f"the plan was made for M, K, N = {plan.shape}; this product is "
                         f"{(problem.rows, problem.inner, problem.columns)}")
-    _check_room(_least_bytes(problem, plan), memory_bytes)
+    check_room(_least_bytes(problem, plan), memory_bytes)
     image = _Builder(problem.transposed if plan.transposed else problem, plan).build()
-    _check_room(image.used_bytes, memory_bytes)
+    check_room(image.used_bytes, memory_bytes)
     return image
-
-
-def _check_room(needed: int, memory_bytes: int) -> None:
-    if needed > memory_bytes:
-        raise LayoutError(f"the job needs {needed:,} bytes of memory; the device has {memory_bytes:,}")
 
 
 def _least_bytes(problem: Problem, plan: Plan) -> int:
@@ -134,11 +183,11 @@ class _Builder:
         image.descriptor_address = image.place(len(tiles) * DESCRIPTOR_BYTES)
         self.common = {"opcode": Opcode.MATMUL, "rows": self.problem.rows, "pk_log2": plan.pk_log2,
                        "group_log2": plan.group_log2, "whole": plan.whole, "slice_words": plan.slice_words}
-        self.a_fields = self._place_matrix(self.problem.a)
-        self.b_fields = [self._place_matrix(layer) for layer in self.layers]
+        self.a_fields = place_matrix(image, self.problem.a)
+        self.b_fields = [place_matrix(image, layer) for layer in self.layers]
         self._place_parameters()
         if self.problem.csr:
-            self._place_csr()
+            place_csr(image, self.problem.rows, self.problem.entries, self.problem.out_bytes)
         else:
             image.c_address = image.place(image.c_bytes)
         self.steps = (len(plan.k_cuts) - 1) * plan.layers
@@ -149,28 +198,9 @@ class _Builder:
         image.pieces.append((image.descriptor_address, content))
         return image
 
-    def _place_csr(self) -> None:
-        problem, image = self.problem, self.image
-        image.c_address = image.place(problem.entries * problem.out_bytes)
-        image.csr = {"c_indices": image.place(4 * problem.entries),
-                     "c_pointers": image.place(4 * (problem.rows + 1))}
-
     def _raw_bytes(self, n_count: int) -> int:
         """Of a row (or group) of sums as whole words."""
         return -(-n_count // self.config.lanes) * self.config.lanes * 4
-
-    def _place_matrix(self, operand: Operand) -> dict[str, int]:
-        """Addresses of the arrays, and what describes them."""
-        if not operand.sparse:
-            return {"values": self.image.put(operand.stored), "stride": operand.shape[1]}
-        matrix = operand.stored
-        narrow = operand.shape[1] <= INDEX16_COLUMNS
-        return {
-            "pointers": self.image.put(matrix.indptr.astype(np.int32, copy=False)),
-            "indices": self.image.put(matrix.indices.astype(np.uint16 if narrow else np.int32, copy=False)),
-            "values": self.image.put(matrix.data),
-            "index_bytes": 2 if narrow else 4,
-        }
 
     def _place_parameters(self) -> None:
         problem, plan, config = self.problem, self.plan, self.config
@@ -199,29 +229,11 @@ class _Builder:
                 | (self._output(tile) if step == self.steps - 1 else self._partial(tile)))
 
     def _a(self, tile: Tile) -> dict[str, Any]:
-        matrix, place = self.problem.a, self.a_fields
-        if not matrix.sparse:
-            return {"a_format": AFormat.DENSE, "a_values": place["values"] + tile.k_start,
-                    "a_stride": place["stride"]}
-        first, last = int(matrix.stored.indptr[0]), int(matrix.stored.indptr[-1])
-        return {"a_format": AFormat.CSR16 if place["index_bytes"] == 2 else AFormat.CSR32,
-                "a_pointers": place["pointers"] + 4, "a_indices": place["indices"],
-                "a_values": place["values"], "a_nnz": last - first, "a_first": first,
-                "a_columns": matrix.shape[1]}
+        return a_fields(self.problem.a, self.a_fields, tile.k_start)
 
     def _b(self, tile: Tile) -> dict[str, Any]:
         matrix, place = self.layers[tile.layer], self.b_fields[tile.layer]
-        if not matrix.sparse:
-            return {"b_format": BFormat.DENSE_PACKED if self.plan.packed else BFormat.DENSE,
-                    "b_values": place["values"] + tile.k_start * place["stride"] + tile.n_start,
-                    "b_stride": place["stride"]}
-        first = int(matrix.stored.indptr[tile.k_start])
-        nnz = int(matrix.stored.indptr[tile.k_start + tile.k_count]) - first
-        return {"b_format": BFormat.CSR16_PACKED if place["index_bytes"] == 2 else BFormat.CSR32_PACKED,
-                "b_pointers": place["pointers"] + 4 * (tile.k_start + 1),
-                "b_indices": place["indices"] + place["index_bytes"] * first,
-                "b_values": place["values"] + first, "b_nnz": nnz, "b_first": first,
-                "b_columns": matrix.shape[1]}
+        return b_fields(matrix, place, tile.k_start, tile.k_count, tile.n_start, packed=self.plan.packed)
 
     def _earlier(self, step: int, tile: Tile) -> dict[str, Any]:
         if step:
@@ -247,8 +259,8 @@ class _Builder:
         return fields | {"c_stride": problem.columns * problem.out_bytes}
 
 
-def read_csr(problem: Problem, image: Image, read: Callable[[int, int], bytes]) -> sp.csr_array:
-    """A CSR result by `read(address, length)`: its row pointers, then as many entries as these tell.
+def read_csr(shape: tuple[int, ...], image: Image, read: Callable[[int, int], bytes]) -> sp.csr_array:
+    """A CSR result of that shape by `read(address, length)`: row pointers, then as many entries as they tell.
 
     What was read becomes the arrays; no entry is looked at.
     """
@@ -257,11 +269,11 @@ def read_csr(problem: Problem, image: Image, read: Callable[[int, int], bytes]) 
         content = read(address, count * kind.itemsize) if count else b""
         return np.frombuffer(bytearray(content), kind.newbyteorder("<")).astype(kind, copy=False)
 
-    pointers = array(image.csr["c_pointers"], problem.rows + 1, np.int32)
+    pointers = array(image.csr["c_pointers"], shape[0] + 1, np.int32)
     entries = int(pointers[-1])
     values = array(image.c_address, entries, image.c_dtype)
     indices = array(image.csr["c_indices"], entries, np.int32)
-    result = sp.csr_array((values, indices, pointers), shape=problem.result_shape)
+    result = sp.csr_array((values, indices, pointers), shape=shape)
     result.has_sorted_indices = result.has_canonical_format = True
     return result
 

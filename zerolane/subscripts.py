@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from .operands import OperandError
 
-__all__ = ["EinsumError", "Subscripts", "pair_roles", "read_subscripts"]
+__all__ = ["EinsumError", "Subscripts", "is_elementwise_product", "pair_roles", "read_subscripts"]
 
 
 class EinsumError(OperandError):
@@ -96,3 +96,9 @@ def pair_roles(subscripts: Subscripts) -> PairRoles:
     return PairRoles("".join(letter for letter in subscripts.output if letter in first),
                      "".join(letter for letter in first if letter in second),
                      "".join(letter for letter in subscripts.output if letter in second))
+
+
+def is_elementwise_product(text: str) -> bool:
+    """Whether subscripts multiply two matrices place by place, as "ij,ij->ij"."""
+    inputs, _, output = text.replace(" ", "").partition("->")
+    return inputs == f"{output},{output}" and len(output) == 2 and output[0] != output[1]

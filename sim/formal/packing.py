@@ -201,7 +201,7 @@ def _inside(b: Bench, words: _Words, entry: _Followed, lane, row: _Followed, ent
         & (entry.number >= total)
     for place in range(SIZE):
         its = in_group & (lane[:log2_exact(SIZE)] == place)
-        got = Cat(Const(place, log2_exact(SIZE)), group.number, group.values[place])
+        got = Cat(group.columns[place], group.values[place])
         b.invariant(~its | (there & group.mask[place] & (got == entry.value)
                             & (entry.number == total + sum(group.mask[:place], Const(0, COUNT_BITS)))))
     # The row end, likewise.

@@ -61,7 +61,9 @@ def check_jobs(descriptors: Sequence[Mapping[str, int]], jobs: Mapping[str, list
         assert (fetch["start"], fetch["count"], fetch["rows"]) == (
             values["k_start"], values["k_count"], values["rows"])
         assert fetch["format"].value == values["a_format"]
-        assert router == {"pk_log2": values["pk_log2"], "slice_words": 2, "packed": 0, "group_log2": 0}
+        assert {name: router[name] for name in ("pk_log2", "slice_words", "packed", "group_log2")} == {
+            "pk_log2": values["pk_log2"], "slice_words": 2, "packed": 0, "group_log2": 0}
+        assert not router.get("elementwise")
         collector = jobs["collector"][number]
         for name in ("rows", "n_count", "c_address", "c_stride", "cin_address", "cin_stride",
                      "params_address", "relu"):

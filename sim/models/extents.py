@@ -4,15 +4,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from hdl.config import Config
-from hdl.descriptor import Opcode
+from hdl.descriptor import DESCRIPTOR_FIELDS, Opcode
+from hdl.layouts import Operation
 from hdl.registers import ErrorCode
 
-__all__ = ["SAMPLES", "Extent", "extent_error", "extents", "field_error"]
+__all__ = ["MERGES", "SAMPLES", "Extent", "extent_error", "extents", "field_error"]
 
 Descriptor = Mapping[str, int]
 Windows = Mapping[str, tuple[int, int]]
 
 SAMPLES = (Opcode.SDDMM.value, Opcode.SDDMM_PATTERN.value)
+MERGES = (Opcode.ELEMENTWISE.value, Opcode.ELEMENTWISE_WIDE.value)
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,17 @@ def extents(config: Config, d: Descriptor) -> list[Extent]:
             Extent("a_values", d["a_values"], 0 if d["opcode"] == Opcode.SDDMM_PATTERN.value else d["a_nnz"])]
     else:
         result.append(Extent("a_values", d["a_values"], k_count, rows, d["a_stride"]))
-    if not d["reuse_tile"] and k_count:
+    # Elementwise, B has as many rows as A.
+    b_rows = rows if d["opcode"] in MERGES else k_count
+    if not d["reuse_tile"] and b_rows:
         if d["b_format"] >= 2:
+            wide = d["opcode"] == Opcode.ELEMENTWISE_WIDE.value
             result += [
-                Extent("b_pointers", d["b_pointers"], 4 * k_count),
+                Extent("b_pointers", d["b_pointers"], 4 * b_rows),
                 Extent("b_indices", d["b_indices"], (4 if d["b_format"] == 3 else 2) * d["b_nnz"]),
-                Extent("b_values", d["b_values"], d["b_nnz"])]
+                Extent("b_values", d["b_values"], (4 if wide else 1) * d["b_nnz"])]
         else:
-            result.append(Extent("b_values", d["b_values"], n_count, k_count, d["b_stride"]))
+            result.append(Extent("b_values", d["b_values"], n_count, b_rows, d["b_stride"]))
     if sddmm:
         return [extent for extent in result + _sampled(config, d) if extent.row_bytes]
     groups = -(-rows >> d["group_log2"])
@@ -113,16 +118,19 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
     before : the descriptor before, whose tile `reuse_tile` means
     """
     shape = ("half", "whole", "pk_log2", "group_log2", "slice_words", "k_count", "n_count")
-    same = before is not None and (d["b_format"] == 0) == (before["b_format"] == 0) and all(
+    same = before is not None and before["opcode"] not in MERGES and (
+        d["b_format"] == 0) == (before["b_format"] == 0) and all(
         d[name] == before[name] for name in shape)
     packed, grouped, csr = d["b_format"] != 0, d["group_log2"] != 0, config.csr_out and d["out_csr"]
     words = -(-d["n_count"] // config.lanes)
     room = d["slice_words"] * (config.pes >> d["pk_log2"])
     sliced = d["pk_log2"] != config.pe_bits
     table = (config.table_rows if d["whole"] else config.table_rows // 2) << d["pk_log2"]
-    sddmm = config.sddmm and d["opcode"] in SAMPLES
-    if d["opcode"] != Opcode.MATMUL.value and not sddmm:
+    if d["opcode"] not in known_opcodes(config):
         return ErrorCode.OPCODE, "opcode"
+    if d["opcode"] in MERGES:
+        return _elementwise_error(config, d)
+    sddmm = d["opcode"] in SAMPLES
     bad = {
         "a_format": d["a_format"] > 2 or (sddmm and d["a_format"] == 0),
         "b_format": packed and (sddmm or not config.compressed_b),
@@ -152,6 +160,33 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
         if wrong:
             return ErrorCode.FIELD, name
     return None
+
+
+def known_opcodes(config: Config) -> set[int]:
+    """Opcodes that a configuration can run."""
+    sampling = SAMPLES if config.sddmm else ()
+    return {Opcode.MATMUL.value, *sampling, *(MERGES if config.elementwise else ())}
+
+
+def _elementwise_error(config: Config, d: Descriptor) -> tuple[ErrorCode, str] | None:
+    wide = d["opcode"] == Opcode.ELEMENTWISE_WIDE.value
+    refused = {
+        "a_format": d["a_format"] > 2,
+        "b_format": d["b_format"] == 0 or (wide and d["b_format"] == 1),
+        "reuse_tile": d["reuse_tile"],
+        "out_int8": d["out_int8"] and not config.scale_multipliers,
+        "out_raw": d["out_int8"] and d["out_raw"],
+        "group_log2": d["out_csr"] and d["group_log2"],
+        "rows": d["rows"] == 0,
+        "k_start": d["k_start"] != 0,
+        "n_start": d["out_csr"] and d["n_start"] != 0,
+        **_misaligned({**d, "k_count": 1}, False),
+        "b_values": wide and d["b_nnz"] != 0 and d["b_values"] % 4 != 0,
+        "out_csr": not d["out_csr"] or d["accumulate"] or d["out_raw"] or d["row_bias"],
+        "operation": wide and d["operation"] == Operation.MULTIPLY.value,
+    }
+    return next(((ErrorCode.FIELD, name) for field in DESCRIPTOR_FIELDS
+                 for name in [field.name] if refused.get(name)), None)
 
 
 def _misaligned(d: Descriptor, sddmm: bool) -> dict[str, bool]:

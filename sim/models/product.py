@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hdl.config import Config
+from hdl.descriptor import Opcode
 from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS
 from hdl.registers import ErrorCode
+from sim.models.elementwise import run_elementwise
 
 __all__ = ["Outcome", "run_product", "scaled"]
 
@@ -48,6 +50,8 @@ class _Memory:
 def run_product(config: Config, memory: bytes, d: Mapping[str, int], tile: np.ndarray) -> Outcome:
     """Run a descriptor that is not refused. `tile` is what rests in the array, for `reuse_tile`."""
     read, faults = _Memory(memory), set()
+    if d["opcode"] != Opcode.MATMUL.value:
+        return Outcome(*run_elementwise(read.values, d, scaled), tile)
     rows, k_count, n_count = d["rows"], d["k_count"], d["n_count"]
     a, tokens = _matrix(read, d, "a", d["a_format"], rows, d["k_start"], k_count, faults)
     if not d["reuse_tile"]:
