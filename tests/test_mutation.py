@@ -130,7 +130,7 @@ def test_what_is_proven_does_not_count_and_what_survives_does() -> None:
     assert kill_rate(outcomes) == 0.5
 
 
-PROOF_SECONDS = 4
+PROOF_SECONDS = 2
 """Of computing, for each kind of proof: most relations that there are, are found in less."""
 
 
