@@ -71,11 +71,13 @@ def check_jobs(descriptors: Sequence[Mapping[str, int]], jobs: Mapping[str, list
         assert sum(collector["scale"][name] << shift for name, shift in (
             ("multiplier", 0), ("shift", 16), ("reserved", 21),
         )) == values["scale"]
-        assert owners[number] == {
+        wanted = {
             "pk_log2": values["pk_log2"], "slice_words": 2, "packed": 0,
             # The first descriptor's rows are one word long.
             "total_words": values["n_count"] // descriptors[0]["n_count"],
             "half": values["half"], "group_log2": 0}
+        assert {name: owners[number][name] for name in wanted} == wanted
+        assert not owners[number].get("sddmm")
     loaded = [values for values in descriptors if not values["reuse_tile"]]
     for found, values in zip(jobs["tile"], loaded, strict=True):
         for name in ("pointers", "indices", "values", "stride", "nnz", "first", "columns"):
