@@ -316,7 +316,7 @@ def test_a_tile_is_not_used_again_in_another_shape(changes: dict[str, int]) -> N
 
 
 @pytest.mark.parametrize("name, changes", [
-    ("opcode", {"opcode": 0}), ("opcode", {"opcode": 2}), ("a_format", {"a_format": 3}),
+    ("opcode", {"opcode": 0}), ("opcode", {"opcode": 200}), ("a_format", {"a_format": 3}),
     ("half", {"half": 1, "whole": 1}), ("out_raw", {"out_int8": 1, "out_raw": 1}),
     ("pk_log2", {"pk_log2": 4}), ("pk_log2", {"group_log2": 1, "pk_log2": 2, "n_count": 4, "slice_words": 1}),
     ("group_log2", {"group_log2": 4, "n_count": 1, "slice_words": 1}),

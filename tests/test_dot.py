@@ -11,7 +11,8 @@ from hdl.dot import DotProduct, dot_cycles
 from hdl.emit import emit_verilog
 
 SIZES = {lanes: replace(PRESETS["base"], name=f"lanes{lanes}", lanes=lanes, port_bytes=2 * lanes,
-                        beat_tokens=2, scale_multipliers=1, sddmm=True, merge_lanes=0) for lanes in (2, 4, 8, 32)}
+                        beat_tokens=2, scale_multipliers=1, sddmm=True, merge_lanes=0)
+         for lanes in (2, 4, 8, 32)}
 
 
 def run(lanes: int, products: list[list[int]], values: list[int]) -> list[int]:
