@@ -61,10 +61,14 @@ def block_names() -> list[str]:
 
 
 def make_block(name: str, config: Config) -> wiring.Component:
-    """The component of that name; TargetError names the nearest one otherwise."""
+    """The component of that name; TargetError names the nearest one otherwise, or says why this configuration
+    has none."""
     blocks = _blocks()
     if name not in blocks:
         near = difflib.get_close_matches(name, blocks, n=1, cutoff=0.4)
         raise TargetError(f"unknown block {name!r}; " + (f"did you mean {near[0]!r}?" if near else
                                                           f"it must be one of {', '.join(sorted(blocks))}"))
-    return blocks[name](config)
+    try:
+        return blocks[name](config)
+    except ValueError as error:
+        raise TargetError(f"block {name!r} is not in configuration {config.name!r}: {error}") from None
