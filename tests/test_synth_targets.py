@@ -41,7 +41,7 @@ def test_blocks_are_found_by_name_and_others_answered_with_the_nearest() -> None
     assert {"array", "pe", "fetch", "chain_stage", "collector", "tile_loader", "reader"} <= set(names)
     for name in names:
         assert make_block(name, PRESETS["base"]) is not None
-    with pytest.raises(TargetError, match="'merger' is not in configuration 'small'"):
-        make_block("merger", PRESETS["small"])
+    with pytest.raises(TargetError, match="'merge_sorter' is not in configuration 'small'"):
+        make_block("merge_sorter", PRESETS["small"])
     with pytest.raises(TargetError, match="did you mean 'walker'"):
         make_block("waker", PRESETS["small"])
