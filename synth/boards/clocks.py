@@ -31,8 +31,8 @@ class ClockGenerator(Protocol):
 
 
 @dataclass(frozen=True)
-class _Ecp5:
-    """EHXPLLL whose first output is fed back. Ranges: Lattice's data sheet FPGA-DS-02012."""
+class _FedBack:
+    """Whose output, divided, is held to the input's phase."""
 
     input_hz: int
     input_divider: int
@@ -46,6 +46,11 @@ class _Ecp5:
     @property
     def vco_hz(self) -> int:
         return self.output_hz * self.output_divider
+
+
+@dataclass(frozen=True)
+class _Ecp5(_FedBack):
+    """EHXPLLL whose first output is fed back. Ranges: Lattice's data sheet FPGA-DS-02012."""
 
     @classmethod
     def choices(cls, input_hz: int, wanted_hz: int) -> list["_Ecp5"]:
@@ -116,21 +121,8 @@ class _Ice40:
 
 
 @dataclass(frozen=True)
-class _Gowin:
+class _Gowin(_FedBack):
     """rPLL of the GW2A family. Ranges: Gowin's data sheet DS102 and user guide UG286."""
-
-    input_hz: int
-    input_divider: int
-    feedback_divider: int
-    output_divider: int
-
-    @property
-    def output_hz(self) -> int:
-        return self.input_hz * self.feedback_divider // self.input_divider
-
-    @property
-    def vco_hz(self) -> int:
-        return self.output_hz * self.output_divider
 
     @classmethod
     def choices(cls, input_hz: int, wanted_hz: int) -> list["_Gowin"]:
