@@ -34,6 +34,23 @@ def expected_events(job: Job, owner: int) -> list[tuple]:
     return events
 
 
+async def send_beats(ctx, dut, beats):
+    """As the token bus does: a beat when there was room for it four registers ago."""
+    rooms = [0, 0, 0, 0]
+    for beat in beats:
+        while True:
+            # Four registers: the PE's, the bus's, two for the beat.
+            rooms = [*rooms[1:], ctx.get(dut.o_room)]
+            if rooms[0]:
+                break
+            ctx.set(dut.i.valid, 0)
+            await ctx.tick()
+        ctx.set(dut.i.payload, beat)
+        ctx.set(dut.i.valid, 1)
+        await ctx.tick()
+    ctx.set(dut.i.valid, 0)
+
+
 def run(name: str, job: Job, owner: int, seed: int, stall: float, fill: float = 0.8) -> tuple[list, int]:
     """Events, and the cycles with an op."""
     config, rng = PRESETS[name], random.Random(seed)
@@ -45,19 +62,7 @@ def run(name: str, job: Job, owner: int, seed: int, stall: float, fill: float = 
 
     async def feed(ctx):
         ctx.set(dut.i_group_log2, job.group_log2)
-        rooms = [0, 0, 0, 0]
-        for beat in beats:
-            while True:
-                # Four registers: the PE's, the bus's, two for the beat.
-                rooms = [*rooms[1:], ctx.get(dut.o_room)]
-                if rooms[0]:
-                    break
-                ctx.set(dut.i.valid, 0)
-                await ctx.tick()
-            ctx.set(dut.i.payload, beat)
-            ctx.set(dut.i.valid, 1)
-            await ctx.tick()
-        ctx.set(dut.i.valid, 0)
+        await send_beats(ctx, dut, beats)
 
     async def take(ctx):
         while not finished:
@@ -164,18 +169,7 @@ def take_ops(config: Config, beats: list[dict], rng: random.Random, stall: float
 
     async def feed(ctx):
         ctx.set(dut.i_sddmm, 1)
-        rooms = [0, 0, 0, 0]
-        for beat in beats:
-            while True:
-                rooms = [*rooms[1:], ctx.get(dut.o_room)]
-                if rooms[0]:
-                    break
-                ctx.set(dut.i.valid, 0)
-                await ctx.tick()
-            ctx.set(dut.i.payload, beat)
-            ctx.set(dut.i.valid, 1)
-            await ctx.tick()
-        ctx.set(dut.i.valid, 0)
+        await send_beats(ctx, dut, beats)
 
     async def take(ctx):
         while not ops or not ops[-1]["last"]:

@@ -109,8 +109,7 @@ def bench_rows(device: Device, folder: Path | None, kernels: list[BenchKernel], 
         where = f"{number + 1} of {len(items)}: {item.bench_kernel} {item.name}"
         progress(where)
         if isinstance(item.kernel, NamedKernel):
-            yield from _named_rows(device, item, out_dtype, seed, plans_within,
-                                   lambda text, place=where: progress(f"{place}: {text}"))  # type: ignore[misc]
+            yield from _named_rows(device, item, out_dtype, seed, plans_within, where, progress)
             continue
         work = pattern_work(item.kernel, item.name, item.pattern, item.columns, seed)
         request = Request(work, out_dtype)
@@ -122,7 +121,7 @@ def bench_rows(device: Device, folder: Path | None, kernels: list[BenchKernel], 
 
 
 def _named_rows(device: Device, item: _Item, out_dtype: str, seed: int, plans_within: float | None,
-                progress: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+                where: str, progress: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     """The record of a kernel of PATTERN_KERNELS; none, and the reason, where the array does not take it."""
     if out_dtype != "int32" or plans_within is not None:
         raise WorkError(f"--kernels: {item.bench_kernel} has int32 results and one plan; leave --out-dtype "
@@ -132,7 +131,7 @@ def _named_rows(device: Device, item: _Item, out_dtype: str, seed: int, plans_wi
     try:
         yield {"bench_kernel": item.bench_kernel, "seed": seed, **run_kernel(device, work).record}
     except OperandError as error:
-        progress(f"left out: {error}")
+        progress(f"{where}: left out: {error}")
 
 
 def summarise(records: list[dict[str, Any]]) -> list[str]:

@@ -1,6 +1,6 @@
 """The bound that efficiency is measured against: what the lanes and the port must do at least."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hdl.config import VALUE_BITS, Config
 
@@ -46,11 +46,9 @@ def csr_bound(config: Config, a: Operand, b: Operand, entries: int, *, out_bytes
     pointers and column indices of 4 bytes each and values of `out_bytes`.
     """
     products = nonzero_products(a, b) / config.total_lanes
-    a_bytes, b_bytes = a.stream_bytes(), b.stream_bytes()
-    c_bytes = 4 * (a.shape[0] + 1) + entries * (4 + out_bytes)
-    return Bound(token_cycles=products, product_cycles=products,
-                 memory_cycles=(a_bytes + b_bytes + c_bytes) / config.port_bytes, passes=1,
-                 a_bytes=a_bytes, b_bytes=b_bytes, c_bytes=c_bytes)
+    moved = elementwise_bound(config, a.stream_bytes(), b.stream_bytes(), a.shape[0], entries,
+                              out_bytes=out_bytes)
+    return replace(moved, token_cycles=products, product_cycles=products)
 
 
 def elementwise_bound(config: Config, a_bytes: int, b_bytes: int, rows: int, entries: int, *,

@@ -204,9 +204,7 @@ class Device:
             return sp.csr_array(empty) if problem.csr else empty
         if plan is None:
             plan = make_plan(problem, self.config, keep_order=keep_order)
-        elif plan.config != self.config:
-            raise DeviceError(f"the plan was made for configuration {plan.config.name!r}, "
-                              f"the device has {self.config.name!r}")
+        self._check_plan(plan)
         image = build_image(problem, plan, self._memory_limit())
         transport, overflow = self._run_image(image, plan.cycles)
         if problem.csr:
@@ -287,9 +285,7 @@ class Device:
             return sddmm_result(problem, np.zeros(problem.s.entries, np.int32))
         if plan is None:
             plan = make_sddmm_plan(problem, self.config)
-        elif plan.config != self.config:
-            raise DeviceError(f"the plan was made for configuration {plan.config.name!r}, "
-                              f"the device has {self.config.name!r}")
+        self._check_plan(plan)
         image = build_sddmm_image(problem, plan, self._memory_limit())
         transport, overflow = self._run_image(image, plan.cycles)
         content = transport.read_memory(image.c_address, image.c_bytes)
@@ -334,8 +330,6 @@ class Device:
         transport = self._transport_with(chain.used_bytes)
         jobs = []
         for image, plan in chain.images(transport.read_memory):
-            for address, content in image.pieces:
-                transport.write_memory(address, content)
             overflow = self._run(transport, image, plan.cycles)
             jobs.append(finished_job(transport, self.config, plan, chain.bound(0), image.used_bytes,
                                      image.descriptor_count, overflow))
@@ -430,15 +424,22 @@ class Device:
                             ("WRITE_LAST", last), ("WATCHDOG", self._watchdog_cycles)):
             self._write(name, value)
 
+    def _check_plan(self, plan: Plan) -> None:
+        """DeviceError for a plan of another configuration."""
+        if plan.config != self.config:
+            raise DeviceError(f"the plan was made for configuration {plan.config.name!r}, "
+                              f"the device has {self.config.name!r}")
+
     def _run_image(self, image: Image, cycles: float) -> tuple[Transport, bool]:
-        """Write a job into memory and run it; whether a sum wrapped."""
+        """Run a job alone in memory; whether a sum wrapped."""
         transport = self._transport_with(image.used_bytes)
-        for address, content in image.pieces:
-            transport.write_memory(address, content)
         return transport, self._run(transport, image, cycles)
 
     def _run(self, transport: Transport, image: Image, cycles: float) -> bool:
-        """Ring the doorbell, wait for the interrupt, and see how the job ended; whether a sum wrapped."""
+        """Write the job, ring the doorbell, wait for the interrupt, and see how it ended; whether a sum
+        wrapped."""
+        for address, content in image.pieces:
+            transport.write_memory(address, content)
         self._set_limits(image)
         self._write("IRQ", 1)
         self._write("CONTROL", _IRQ_ENABLE)

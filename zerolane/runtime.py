@@ -85,8 +85,8 @@ def pack_descriptor(values: dict[str, Any]) -> bytes:
     return np.array(words, "<u4").tobytes()
 
 
-def place_matrix(image: Image, operand: Operand) -> dict[str, int]:
-    """Addresses of an operand's arrays, which are put there, and what describes them."""
+def place_matrix(image: Image, operand: Operand, *, pattern: bool = False) -> dict[str, int]:
+    """Put an operand's arrays there, of a pattern no values; their addresses, and what describes them."""
     if not operand.sparse:
         return {"values": image.put(operand.stored), "stride": operand.shape[1]}
     matrix = operand.stored
@@ -94,7 +94,7 @@ def place_matrix(image: Image, operand: Operand) -> dict[str, int]:
     return {
         "pointers": image.put(matrix.indptr.astype(np.int32, copy=False)),
         "indices": image.put(matrix.indices.astype(np.uint16 if narrow else np.int32, copy=False)),
-        "values": image.put(matrix.data),
+        "values": 0 if pattern else image.put(matrix.data),
         "index_bytes": 2 if narrow else 4,
     }
 

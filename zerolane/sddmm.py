@@ -10,13 +10,13 @@ import scipy.sparse as sp
 
 from hdl.config import Config
 from hdl.descriptor import DESCRIPTOR_BYTES, Opcode
-from hdl.layouts import AFormat, BFormat
+from hdl.layouts import BFormat
 
 from .bound import Bound
 from .cost import Streamed, TileCost, beats_cycles, by_owner, schedule_cycles
-from .operands import INDEX16_COLUMNS, Operand, OperandError, as_operand
+from .operands import Operand, OperandError, as_operand
 from .plan import Plan, PlanError, Tile
-from .runtime import Image, LayoutError, pack_descriptor
+from .runtime import Image, a_fields, check_room, pack_descriptor, place_matrix
 
 __all__ = ["SddmmPlan", "SddmmProblem", "as_sddmm", "build_sddmm_image", "make_sddmm_plan", "sddmm_bound",
            "sddmm_host", "sddmm_plans", "sddmm_result"]
@@ -210,18 +210,11 @@ def build_sddmm_image(problem: SddmmProblem, plan: SddmmPlan, memory_bytes: int)
     entries, tiles = problem.s.entries, plan.tiles()
     image = Image(c_shape=(entries, 1), c_dtype=np.int32, descriptor_count=len(tiles))
     image.descriptor_address = image.place(len(tiles) * DESCRIPTOR_BYTES)
-    matrix, columns = problem.s.stored, problem.s.shape[1]
-    narrow = columns <= INDEX16_COLUMNS
-    first = int(matrix.indptr[0])
     group_bytes = plan.config.lanes * _SUM_BYTES
     common = {
         "opcode": Opcode.SDDMM_PATTERN if problem.pattern else Opcode.SDDMM,
-        "a_format": AFormat.CSR16 if narrow else AFormat.CSR32,
-        "b_format": BFormat.DENSE, "whole": 1, "pk_log2": plan.pk_log2,
-        "rows": problem.s.shape[0], "a_nnz": entries, "a_first": first, "a_columns": columns,
-        "a_pointers": image.put(matrix.indptr.astype(np.int32, copy=False)) + 4,
-        "a_indices": image.put(matrix.indices.astype(np.uint16 if narrow else np.int32, copy=False)),
-        "a_values": 0 if problem.pattern else image.put(matrix.data),
+        **a_fields(problem.s, place_matrix(image, problem.s, pattern=problem.pattern)),
+        "b_format": BFormat.DENSE, "whole": 1, "pk_log2": plan.pk_log2, "rows": problem.s.shape[0],
         "a_stride": problem.inner, "b_stride": problem.inner,
     }
     x_address, b_address = image.put(problem.a.stored), image.put(problem.bt.stored)
@@ -239,9 +232,7 @@ def build_sddmm_image(problem: SddmmProblem, plan: SddmmPlan, memory_bytes: int)
             "b_values": b_address + tile.k_start * problem.inner + tile.n_start,
             "x_values": x_address + tile.n_start})
     image.pieces.append((image.descriptor_address, content))
-    if image.used_bytes > memory_bytes:
-        raise LayoutError(f"the job needs {image.used_bytes:,} bytes of memory; the device has "
-                          f"{memory_bytes:,}")
+    check_room(image.used_bytes, memory_bytes)
     return image
 
 
