@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hdl.config import Config, log2_exact
+from hdl.layouts import CsrMode
 
 from .cost import Resident, Streamed, TileCost, beats_cycles, by_owner, schedule_cycles
 from .operands import INDEX16_COLUMNS
@@ -64,9 +65,8 @@ def plans(problem: Problem, config: Config, *, keep_order: bool = False) -> list
     if not found and problem.csr:
         raise PlanError(
             f"K, N = {problem.inner}, {problem.columns}: B does not fit in the tile memory of "
-            f"{config.name!r} {'packed and ' if problem.b.sparse else ''}as a whole; a CSR result is made of "
-            f"one column block (at most {config.max_block_columns} columns) and all of K at once: cut B, or "
-            "ask for a dense result")
+            f"{config.name!r} {'packed ' if problem.b.sparse else ''}as a CSR result needs it, all of K at once: "
+            "cut A's columns and B's rows, or ask for a dense result")
     if not found:
         raise PlanError(f"M, K, N = {problem.rows}, {problem.inner}, {problem.columns} takes more than "
                         f"{_MOST_DESCRIPTORS} descriptors on {config.name!r}: cut it in several products")
@@ -124,7 +124,7 @@ class _Search:
                     yield from self._packed(pk_log2, whole)
 
     def _whole(self, pk_log2: int, whole: bool) -> Iterator[Plan]:
-        """For CSR results: one column block and all of K. A dense tile would make an entry of every sum."""
+        """For CSR results: all of K. A dense tile would make an entry of every sum."""
         packs = self.config.compressed_b and self._may_pack()
         found = self._packed(pk_log2, whole) if packs else iter(())
         if not self.resident.operand.sparse:
@@ -132,7 +132,9 @@ class _Search:
         yield from (plan for plan in found if self._is_whole(plan))
 
     def _is_whole(self, plan: Plan) -> bool:
-        return plan.columns <= plan.block_columns and len(plan.k_cuts) == 2 and plan.layers == 1
+        """All of K at once, and column blocks that begin at multiples of a power of two that holds them."""
+        aligned = plan.blocks == 1 or plan.block_columns & (plan.block_columns - 1) == 0
+        return aligned and len(plan.k_cuts) == 2 and plan.layers == 1
 
     def _may_pack(self) -> bool:
         operand = self.resident.operand
@@ -246,7 +248,7 @@ class _Search:
         if blocks * parts * self.layers > _MOST_DESCRIPTORS:
             return True
         config, streamed, operand = self.config, self.streamed, self.resident.operand
-        again = blocks * (parts if streamed.sparse else 1)
+        again = blocks * (parts if streamed.sparse else 1) * (2 if self.problem.csr and blocks > 1 else 1)
         if packed:
             lanes = self.products / config.total_lanes
             load = blocks * self.inner + operand.nonzeros / config.lanes  # a cycle a row, and the slots
@@ -269,7 +271,7 @@ class _Search:
         packed = lengths is not None
         plan = Plan(config, (problem.rows, problem.inner, problem.columns), self.transposed, packed,
                     self.resident.operand.sparse and not packed, pk_log2, group_log2, slice_words, whole,
-                    cuts, block_columns, self.layers)
+                    cuts, block_columns, self.layers, self.problem.csr)
         cycles, terms = schedule_cycles(self._tile_costs(plan, lengths), whole=whole, config=config)
         if not self.problem.csr or self._is_whole(plan):
             self.best = min(self.best, cycles)
@@ -289,16 +291,18 @@ class _Search:
                 part = lengths[k_start:k_stop]
                 walks[k_start] = by_owner(counts[:, None] * np.maximum(part, 1), plan.pk_log2).max(axis=0)
         tiles = plan.tiles()
-        costs: dict[tuple[int, int, int], TileCost] = {}
+        costs: dict[tuple[int, int, int, CsrMode], TileCost] = {}
         result = []
         steps = (len(plan.k_cuts) - 1) * plan.layers
+        if plan.csr and not self._is_whole(plan):
+            tiles = plan.tiles()[:1]    # never run
         for number, tile in enumerate(tiles):
             step = number % steps
-            key = (step, tile.n_count, tile.n_start if lengths is not None else 0)
+            key = (step, tile.n_count, tile.n_start if lengths is not None else 0, tile.mode)
             if key not in costs:
                 costs[key] = self._tile_cost(plan, tile, step == 0, step == steps - 1, walks[tile.k_start],
                                              lengths, exact)
-            result.append(costs[key])
+            result.append(replace(costs[key], load=0, load_port=0) if tile.reuse else costs[key])
         return result
 
     def refined(self, plan: Plan) -> Plan:
@@ -332,9 +336,15 @@ class _Search:
         if plan.group_log2 and tile.n_count < self.columns:
             row_bytes = _ceil(row_bytes, config.port_bytes) * config.port_bytes  # rows lie apart
         out: float = streamed.rows * row_bytes if last else raw_bytes
+        share = tile.n_count / self.columns
         if self.problem.csr:
-            entries = self._hit(streamed.rows * self.columns)
-            out = 4 * (streamed.rows + 1) + entries * (4 + self.problem.out_bytes)
+            entries = self._hit(streamed.rows * tile.n_count, share)
+            out = 4 * (streamed.rows + 1) * (1 if tile.mode is CsrMode.WHOLE else 2)
+            if tile.mode in (CsrMode.WHOLE, CsrMode.PLACE):
+                out += entries * (4 + self.problem.out_bytes)
+            if tile.mode is CsrMode.PLACE:
+                # Each row's indices and values begin and end anywhere in a beat.
+                out += 2 * self._hit(streamed.rows, share) * (config.port_bytes - 4)
         moved = streamed.bytes_of(tile.k_count) + out + (self.row_parameters * streamed.rows if last else 0)
         if not first or self.column_bias:
             moved += raw_bytes
@@ -353,16 +363,16 @@ class _Search:
         drain = groups * words * scaling
         if self.problem.csr:
             # Empty words leave no PE, but are drained in those that had a token of the row.
-            drain = (groups + self._hit(groups * words)) * scaling
+            drain = (groups + self._hit(groups * words, share)) * scaling
             per_row = streamed.nonzeros / max(1, streamed.rows)
             touched = streamed.rows * (1 - (1 - 1 / (1 << plan.pk_log2)) ** per_row)
             lanes = max(lanes, touched * min(words, plan.slice_words))
         return TileCost(lanes, streamed.fetch_cycles(config, tile.k_count), drain, moved / config.port_bytes,
                         load, load_bytes / config.port_bytes)
 
-    def _hit(self, places: int) -> float:
-        """So many of the places get a sum, where products fall at random."""
-        return -places * math.expm1(-self.products / max(1, places))
+    def _hit(self, places: int, share: float) -> float:
+        """So many of the places get a sum, where that share of the products falls on them at random."""
+        return -places * math.expm1(-share * self.products / max(1, places))
 
     def _dense_load(self, plan: Plan, tile: Tile) -> tuple[float, float]:
         """Cycles and bytes: a chunk a cycle and a row's last chunk short, unless rows lie without a gap."""
