@@ -127,10 +127,11 @@ class CsrSpool(wiring.Component):
             with m.Elif(wanted):
                 m.d.comb += [base.eq(next_pointer), takes.eq(Mux(level > BLOCK_BEATS, BLOCK_BEATS, level))]
                 m.d.sync += [selected.eq(1 << _POINTERS), beats_left.eq(takes),
-                             next_pointer.eq(next_pointer + block_bytes), final.eq(alone & (level <= BLOCK_BEATS))]
+                             next_pointer.eq(next_pointer + block_bytes),
+                             final.eq(alone & (level <= BLOCK_BEATS))]
             with m.Elif(runs.o.valid):
-                m.d.comb += [base.eq(self.i_place.indices), position.eq(runs.o.p.position << shifts[_INDICES]),
-                             runs.o.ready.eq(1)]
+                m.d.comb += [base.eq(self.i_place.indices), runs.o.ready.eq(1),
+                             position.eq(runs.o.p.position << shifts[_INDICES])]
                 m.d.sync += [selected.eq(1 << _INDICES), beats_left.eq(runs.o.p.beats), current.eq(runs.o.p)]
         m.d.sync += level.eq(level + (pointers.i.valid & pointers.i.ready) - takes)
         with m.If(self.i_start):

@@ -49,7 +49,8 @@ DESCRIPTOR_FIELDS = (
     Field("whole", 0, 13, 1, "the tile takes both halves"),
     Field("reuse_tile", 0, 14, 1, "the tile of the descriptor before is used again, in the same shape; "
                                 "nothing is loaded"),
-    Field("accumulate", 0, 15, 1, "add earlier sums, read from cin_address; CSR: numbers of rows, see CsrMode"),
+    Field("accumulate", 0, 15, 1, "add earlier sums, read from cin_address; CSR: numbers of rows, "
+                                "see CsrMode"),
     Field("out_int8", 0, 16, 1, "scale and write int8; otherwise int32"),
     Field("relu", 0, 17, 1, "negative sums become zero"),
     Field("row_bias", 0, 18, 1, "each row's parameter record begins with an int32 bias"),
@@ -79,8 +80,8 @@ DESCRIPTOR_FIELDS = (
     Field("b_columns", 19, 0, 32, "CSR: columns of the whole B"),
     Field("c_address", 20, 0, 32, "address of C[0, n_start]"),
     Field("c_stride", 21, 0, 32, "bytes from row to row of C (out_raw: from group to group)"),
-    Field("cin_address", 22, 0, 32, "earlier sums, whole V-wide int32 words a row (or group); CSR: an int32 a "
-                                    "row, without a gap"),
+    Field("cin_address", 22, 0, 32, "earlier sums, whole V-wide int32 words a row (or group); CSR: an "
+                                    "int32 a row, without a gap"),
     Field("cin_stride", 23, 0, 32, "bytes from row to row (group to group) of earlier sums; 0 repeats"),
     Field("params_address", 24, 0, 32, "parameter records, one a row, without a gap"),
     Field("scale", 25, 0, 32, "ScaleWord of every row, unless row_scale"),
@@ -92,8 +93,8 @@ DESCRIPTOR_FIELDS = (
     Field("c_indices", 27, 0, 32, "CSR: address of C's first column index"),
     Field("c_pointers", 28, 0, 32, "CSR: address of C's rows + 1 row pointers; the first one is 0 (csr_mode "
                                    "COUNT, PLACE: of a number a row)"),
-    Field("c_capacity", 29, 0, 32, "CSR: entries that there is room for; more end the job with OUTPUT_FULL (but "
-                                   "csr_mode COUNT)"),
+    Field("c_capacity", 29, 0, 32, "CSR: entries that there is room for; more end the job with OUTPUT_FULL "
+                                   "(but csr_mode COUNT)"),
     Field("x_values", 30, 0, 32, "SDDMM: address of X[0, n_start], the dense operand of A's rows; a_stride "
                                  "bytes from row to row"),
     Field("operation", 26, 20, 2, "elementwise: Operation"),

@@ -125,7 +125,7 @@ class DescriptorCheck(wiring.Component):
             ("reuse_tile", mine & i.reuse_tile),
             ("out_csr", mine & ~i.out_csr),
             ("csr_mode", mine & (i.csr_mode != CsrMode.WHOLE)),
-            ("n_start", mine & (i.n_start != 0)),
+            ("n_start", mine & i.out_csr & (i.n_start != 0)),
             ("k_start", mine & (i.k_start != 0)),
             ("b_format", wide & (i.b_format == BFormat.DENSE_PACKED)),
             ("operation", wide & (i.operation == Operation.MULTIPLY)),
@@ -141,7 +141,7 @@ class DescriptorCheck(wiring.Component):
         ]
 
     def _csr(self) -> list[tuple[str, Value]]:
-        """Results in CSR: rows by themselves, of all of K at once; a block's columns have bits of their own."""
+        """Results in CSR: rows by themselves, all of K at once; a block's columns have bits of their own."""
         i = self.i
         if not self._config.csr_out:
             return [("out_csr", i.out_csr)]

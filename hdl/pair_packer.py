@@ -26,8 +26,8 @@ def _Group(config: Config) -> data.StructLayout:
 class PairPacker(wiring.Component):
     """Packs a job's entries into beats of `pair_lanes` column indices and values; counts those of each row.
 
-    Of CsrMode WHOLE all entries are one run of beats, of PLACE those of each row are one; otherwise entries are
-    counted only.
+    Of CsrMode WHOLE all entries are one run of beats, of PLACE those of each row are one; otherwise entries
+    are counted only.
 
     Throughput: one group of `pair_lanes` lanes a cycle; groups without an entry take none, a word or a row
         without any one; a run whose last beat is not full takes one more.
@@ -227,4 +227,5 @@ class PairPacker(wiring.Component):
             m.d.sync += so_far.eq(Mux(self._group.row_end, 0, total))
             with m.If(self._group.row_end):
                 m.d.sync += [rows.valid.eq(1), rows.p.count.eq(total),
-                             rows.p.number.eq(self.i_number.p.number), rows.p.job_last.eq(self._group.job_end)]
+                             rows.p.number.eq(self.i_number.p.number),
+                             rows.p.job_last.eq(self._group.job_end)]

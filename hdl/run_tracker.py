@@ -27,9 +27,9 @@ class RunTracker(wiring.Component):
     """Counts the beats of each run; cuts runs that are longer than a block.
 
     Throughput: one beat a cycle.
-    Latency: a run is told when the next one begins, when it is as long as a block and goes on, or at the end of
-        the job; then the next cycle.
-    Backpressure: `i.ready` falls while as many runs wait as there is room for; it does not look at `o.ready`.
+    Latency: a cycle from when the next run begins, when a run is as long as a block and goes on, or from the
+        end of the job.
+    Backpressure: `i.ready` falls while as many runs wait as there is room for.
     Order: kept.
 
     Parameters

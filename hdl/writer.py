@@ -47,8 +47,8 @@ class SegmentWriter(wiring.Component):
     Order: kept. A burst is sent when all its beats are there: at a multiple of `burst_bytes`, at the end of a
     strided row, and at the end of the job. Its data never comes before its address.
 
-    A job without rows or with empty rows takes no chunk. Rows are counted; the chunk's `last` is looked at in
-    scattered jobs only, which cost a cycle more where a segment spills into a second beat, as strided ones do.
+    A job without rows or with empty rows takes no chunk. Rows are counted; a chunk's `last` is looked at in
+    scattered jobs only, where a segment that spills into a second beat costs a cycle more, as a row does.
 
     Parameters
     ----------

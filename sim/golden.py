@@ -77,7 +77,10 @@ def sparse_matmul(a: Any, b: Any, scale_words: npt.ArrayLike, relu: bool, out_dt
     left, right = (sp.csr_array(value.astype(np.int64)) for value in (a, b))
     for operand in (left, right):
         operand.eliminate_zeros()
-    pattern = sp.csr_array((abs(left) @ abs(right)).astype(np.int64))
+    # Ones, not absolute values: of these SciPy would add up duplicates first, and lose those that cancel.
+    meet = [sp.csr_array((np.ones_like(operand.data), operand.indices, operand.indptr), shape=operand.shape)
+            for operand in (left, right)]
+    pattern = sp.csr_array(meet[0] @ meet[1])
     pattern.sort_indices()
     rows = np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
     sums = sp.csr_array(left @ right)

@@ -13,7 +13,7 @@ from hdl.csr_spool import BLOCK_BEATS
 from hdl.layouts import CsrMode
 from sim.models.collector import chunks, random_job, write
 from sim.models.csr import CsrJob, write_segments
-from tests.harness import as_python, run_block
+from tests.harness import run_block
 
 CONFIGS = {name: replace(config, name=f"{name}_csr", csr_out=True) for name, config in PRESETS.items()} | {
     "one_chain": replace(PRESETS["base"], name="one_chain", chains=1, csr_out=True),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 from hdl.config import Config
 from hdl.layouts import CsrMode
@@ -24,7 +25,7 @@ class Tile:
     k_count: int
     n_start: int
     n_count: int
-    mode: CsrMode = CsrMode.WHOLE       # of a result in CSR
+    mode: Any = CsrMode.WHOLE           # CsrMode of a result in CSR
     reuse: bool = False                 # the tile of the descriptor before is this one
 
 

@@ -65,8 +65,8 @@ def plans(problem: Problem, config: Config, *, keep_order: bool = False) -> list
     if not found and problem.csr:
         raise PlanError(
             f"K, N = {problem.inner}, {problem.columns}: B does not fit in the tile memory of "
-            f"{config.name!r} {'packed ' if problem.b.sparse else ''}as a CSR result needs it, all of K at once: "
-            "cut A's columns and B's rows, or ask for a dense result")
+            f"{config.name!r} {'packed ' if problem.b.sparse else ''}as a CSR result needs it, all of K at "
+            "once: cut A's columns and B's rows, or ask for a dense result")
     if not found:
         raise PlanError(f"M, K, N = {problem.rows}, {problem.inner}, {problem.columns} takes more than "
                         f"{_MOST_DESCRIPTORS} descriptors on {config.name!r}: cut it in several products")

@@ -20,8 +20,8 @@ class CsrJob:
 
     `density` is the chance that a word of a row comes at all, and that a lane of it is there; `skipping`:
     words without any lane do not come unless they end a row. `dense_row` has everything. `capacity` None:
-    enough. `numbers`: of rows, from before; for PLACE by default such that rows do not meet. `first_column` is a
-    multiple of this.
+    enough. `numbers`: of rows, from before; for PLACE by default such that rows do not meet. `blocks_before`
+    tells the block's first column.
     """
 
     config: Config
@@ -134,7 +134,8 @@ class CsrJob:
         for place, column, value in self.placed:
             elements += [("indices", place, column), ("values", place, value)]
         return {self.places[name] + place * sizes[name] + offset: byte
-                for name, place, value in elements for offset, byte in enumerate(_little([value], sizes[name]))}
+                for name, place, value in elements
+                for offset, byte in enumerate(_little([value], sizes[name]))}
 
 
 def write_segments(chunks: list[dict]) -> dict[int, int]:
