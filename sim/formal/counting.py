@@ -47,8 +47,9 @@ def _row_numbers(b: Bench) -> None:
 
     # ---- the number ----
     choice, known = b.free(range(NUMBERS), "choice"), Signal()
+    waited = b.past(block.i.valid & ~block.i.ready, "waited")   # some of its numbers may have left
     index, value = Signal(COUNT_BITS), Signal(32)
-    with m.If(block.i.valid & (choice < here) & ~known & b.free(1, "choose")):
+    with m.If(block.i.valid & ~waited & (choice < here) & ~known & b.free(1, "choose")):
         m.d.sync += [known.eq(1), index.eq(came + choice), value.eq(chunk.data.word_select(choice, 32))]
     with m.If(block.i_start):
         m.d.sync += known.eq(0)
@@ -72,14 +73,13 @@ def _row_numbers(b: Bench) -> None:
     word = inside("elaborate:place")
     b.invariant(~has | (left + out.valid == came + word))
     b.invariant(begun | ~has | ~out.valid)
-    b.invariant(begun | ((came == 0) & (left == 0) & ~known))
-    b.invariant((word == 0) | (has & block.i.valid & (word < here)))
-    b.invariant((came <= LIMIT + 2) & (left <= came + NUMBERS))
+    b.invariant(begun | ((came == 0) & ((left == 0) | ~has) & ~known))
+    b.invariant((word == 0) | (has & block.i.valid & (word < here) & waited))
+    b.invariant(~has | ((came < LIMIT + NUMBERS) & (left <= came + NUMBERS)))
     at_input = known & block.i.valid & (index >= came)
     b.invariant(~known | ~has | (index < came + here))
     b.invariant(~at_input | (value == chunk.data.word_select((index - came)[:len(word)], 32)))
     b.invariant(~known | has)
-    b.invariant(b.past(block.i.valid & ~moves(block.i), "waited") | ~block.i.valid | (word == 0))
 
 
 # ---- what rows have ----------------------------------------------------------------------------------------
