@@ -1,8 +1,9 @@
-"""Proof of the order of the three arrays of a CSR result on their way to the writer."""
+"""Proofs of the three arrays of a CSR result on their way to the writer: order, runs, addresses."""
 
 from amaranth.hdl import Cat, Const, Mux, Signal
 
 from hdl.csr_spool import BLOCK_BEATS, CsrSpool
+from hdl.run_tracker import RunTracker
 
 from .bench import Bench, Proof
 from .checks import Marked, levels, moves, stable, steady
@@ -12,6 +13,82 @@ from .inside import Fault
 __all__ = ["PROOFS"]
 
 ARRAYS = ("pointers", "indices", "values")
+SIZE = PAIRS.pair_lanes
+
+MOST_BEATS = 4
+"""Of a run, where runs alone are looked at."""
+
+BEAT_BITS = 8
+"""Of numbers of beats; they begin again at 0, which those that are inside are too few to notice."""
+
+
+def _in_runs(b: Bench, marks, begun):
+    """Assumption: all beats of a run but its last are full, also none goes on behind the end. Returns the
+    position of the beat on offer."""
+    m, mark = b.m, marks.p
+    expected, following, goes_on = Signal(32), Signal(32), Signal()
+    m.d.comb += expected.eq(Mux(mark.opens, mark.position, following))
+    b.assume(~marks.valid | (begun & (mark.count != 0) & (mark.count <= SIZE) & (mark.opens | goes_on)))
+    with m.If(moves(marks)):
+        m.d.sync += [following.eq(expected + mark.count), goes_on.eq(mark.count == SIZE)]
+    with m.If(b.dut.i_ended):
+        m.d.sync += goes_on.eq(0)
+    return expected, following, goes_on
+
+
+# ---- runs ------------------------------------------------------------------------------------------------
+
+
+def _run_tracker(b: Bench) -> None:
+    """Follows one beat, whichever, into a run, seen as runs enter their queue, which `queue` is about."""
+    block, m, inside = b.dut, b.m, b.inside
+    steady(b, block.i)
+    levels(b)
+    expected, following, goes_on = _in_runs(b, block.i, Const(1))
+    b.assume(~(block.i.valid & block.i_ended))
+    b.assume(~b.past(block.i_ended & ~block.o_empty, "ending") | block.i_ended)
+    queue, mark = inside("queue").i, block.i.p
+    put, run = moves(queue), queue.p
+    came, gone = Signal(BEAT_BITS), Signal(BEAT_BITS)
+    known, index, position = Signal(), Signal(BEAT_BITS), Signal(32)
+    opens, full = Signal(), Signal()
+    ahead, covered = Signal(BEAT_BITS), Signal()
+    m.d.comb += [ahead.eq(index - gone), covered.eq(known & (ahead < run.beats))]
+    m.d.sync += came.eq(came + moves(block.i))
+    with m.If(put):
+        m.d.sync += gone.eq(gone + run.beats)
+    with m.If(moves(block.i) & ~known & b.free(1, "choose")):
+        m.d.sync += [known.eq(1), index.eq(came), position.eq(expected), opens.eq(mark.opens),
+                     full.eq(mark.count == SIZE)]
+    with m.Elif(put & covered):
+        m.d.sync += known.eq(0)
+    b.check(~queue.valid | ((run.beats != 0) & (run.beats <= MOST_BEATS)
+                            & (run.beats == (came - gone)[:BEAT_BITS])))
+    b.check(~(queue.valid & known) | covered)
+    b.check(~(queue.valid & covered) | (
+        ((run.position + ahead * SIZE)[:32] == position) & (~opens | (ahead == 0))
+        & (full | (ahead + 1 == run.beats))))
+    # None is cut that need not be, none is kept back.
+    b.check(~queue.valid | block.i_ended | (run.beats == MOST_BEATS) | (block.i.valid & mark.opens))
+    b.check(~b.past(block.i_ended & queue.ready, "closes") | (came == gone))
+    b.check(block.o_empty == ((came == gone) & (inside("queue").level == 0)))
+    b.cover(put & covered & ~opens & (ahead == 2) & ~full)
+    b.cover(put & covered & (run.position == 7) & (gone == 5))
+    # The open run.
+    entries, last = inside("entries"), Signal(range(SIZE + 1))
+    own = inside("elaborate:run")
+    with m.If(moves(block.i)):
+        m.d.sync += last.eq(mark.count)
+    b.invariant((own.beats <= MOST_BEATS) & (own.beats == (came - gone)[:BEAT_BITS]))
+    b.invariant((own.beats == 0) | ((entries == (own.beats - 1) * SIZE + last) & (last != 0) & (last <= SIZE)))
+    b.invariant(~goes_on | ((own.beats != 0) & (last == SIZE)))
+    b.invariant(~goes_on | ((own.position + entries)[:32] == following))
+    b.invariant(~known | ((ahead < own.beats) & ((own.position + ahead * SIZE)[:32] == position)
+                          & (~opens | (ahead == 0))
+                          & Mux(ahead + 1 == own.beats, full == (last == SIZE), full)))
+
+
+# ---- the spool -------------------------------------------------------------------------------------------
 
 
 def _csr_spool(b: Bench, which: int) -> None:
@@ -112,4 +189,13 @@ def _proof(which: int) -> Proof:
         depth=12, cover=20, solver="bitwuzla")
 
 
-PROOFS = tuple(_proof(which) for which in range(len(ARRAYS)))
+PROOFS = (
+    Proof("run_tracker", "RunTracker",
+          "every beat is in one run, in order, at its position; no run is longer than a block, none goes over "
+          "a beat that opens one or is not full; none is cut before, or kept back at the end; empty means none",
+          lambda: RunTracker(PAIRS, MOST_BEATS), _run_tracker,
+          Fault("a run that is cut goes on at the same position", "elaborate:run.position",
+                lambda value, inside: Mux(inside("i").p.opens, value, inside("elaborate:run").position)),
+          depth=10, cover=12, solver="bitwuzla"),
+    *(_proof(which) for which in range(len(ARRAYS))),
+)
