@@ -1,6 +1,6 @@
 """Proofs of what is known of the rows of a CSR result from before, and of what they have afterwards."""
 
-from amaranth.hdl import Const, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
 from hdl.layouts import CsrMode
 from hdl.row_numbers import RowNumbers
@@ -109,7 +109,8 @@ def _row_totals(b: Bench) -> None:
     b.assume(~block.i.valid | (begun & ~over & (rows < LIMIT)))
     b.assume(~block.i_start | ~begun | block.o_ended)
     known, number, followed = Signal(), Signal(COUNT_BITS), Signal(32)
-    beats = Beats(b, block.o, list(block.o.p.pointers), inside("waiting"), inside("fill"), COUNT_BITS, "values")
+    beats = Beats(b, block.o, list(block.o.p.pointers), inside("waiting"), inside("fill"), COUNT_BITS,
+                  "values")
     with m.If(moves(block.i)):
         m.d.sync += [rows.eq(rows + 1), over.eq(row.job_last), latest.eq(value)]
         with m.If(limited & (value > place.capacity)):
@@ -136,9 +137,8 @@ def _row_totals(b: Bench) -> None:
     flushing, fill, in_full = inside("flushing"), inside("fill"), inside("elaborate:full")
     its = _saturated(b, inside("added"), Mux(adds_up, inside("total"), 0), "its")
     exceeds = there & limited & (its > place.capacity)
-    b.invariant(begun | (Value.cast(beats.made) == 0) & ~(there | flushing | ended | over | known | full | raised
-                                                         | block.o.valid | block.o_full.valid | in_full))
-    b.invariant(begun | ((rows == 0) & (latest == 0)))
+    b.invariant(begun | ~Cat(beats.made, there, flushing, ended, over, known, full, raised, block.o.valid,
+                             block.o_full.valid, in_full, rows, latest).any())
     b.invariant((there & last) + flushing + ended == over)
     b.invariant(~(flushing | ended) | ~there)
     b.invariant(~ended | (fill == 0))
@@ -160,15 +160,15 @@ def _row_totals(b: Bench) -> None:
 
 PROOFS = (
     Proof("row_numbers", "RowNumbers",
-          "every number of a job leaves once, in order, a cycle after it could, with the room that is left from "
-          "there on; without earlier numbers all are 0; what it offers stays, but for a start",
+          "every number of a job leaves once, in order, a cycle after it could, with the room that is left "
+          "from there on; without earlier numbers all are 0; what it offers stays, but for a start",
           lambda: RowNumbers(PAIRS), _row_numbers,
           Fault("a chunk's second number is left out", "elaborate:last", lambda value, inside: Const(1)),
           depth=8, cover=12, solver="bitwuzla"),
     Proof("row_totals", "RowTotals",
-          "every row leaves once, in order, with what it has and had, added up behind a 0 where these are row "
-          "pointers, at most 2^32 - 1; ended means all has left; the last one past the capacity is reported "
-          "once, at the end; the output is stable",
+          "every row leaves once, in order, with what it has and had, added up behind a 0 where these are "
+          "row pointers, at most 2^32 - 1; ended means all has left; the last one past the capacity is "
+          "reported once, at the end; the output is stable",
           lambda: RowTotals(PAIRS), _row_totals,
           Fault("what a row had is not added", "added", lambda value, inside: inside("i.p.count"), only=0),
           depth=8, cover=14, solver="bitwuzla"),
