@@ -11,7 +11,7 @@ import numpy as np
 from hdl.config import Config, log2_exact
 from hdl.layouts import CsrMode
 
-from .cost import Resident, Streamed, TileCost, beats_cycles, by_owner, schedule_cycles
+from .cost import COSTS, Resident, Streamed, TileCost, beats_cycles, by_owner, schedule_cycles
 from .operands import INDEX16_COLUMNS
 from .plan import Plan, PlanError, Tile
 from .problem import Problem
@@ -24,6 +24,7 @@ _PACKED_DENSITY = 0.75   # above it packing a dense matrix saves nothing
 _EXACT_CUT_ENTRIES = 1 << 21
 _MOST_DESCRIPTORS = (1 << 16) - 1  # of one job
 _WORTH_A_LOOK = 2                  # times the best plan's cycles
+_WORDS_JOINED = 1.7                 # of single entries in lanes at random: e - 1
 _LARGEST_STRETCH = 2               # of the lanes' cycles by uneven tokens, where something else limits
 
 
@@ -259,7 +260,10 @@ class _Search:
             load = load / config.port_bytes
         moved = again * streamed.bytes_of(self.inner) + tile_bytes
         partial_sums = streamed.rows * self.words * config.lanes * 4
-        moved += streamed.rows * self.columns * self.problem.out_bytes + 2 * (parts - 1) * partial_sums
+        if self.problem.csr:
+            moved += self._hit(streamed.rows * self.columns, 1) * (4 + self.problem.out_bytes)
+        else:
+            moved += streamed.rows * self.columns * self.problem.out_bytes + 2 * (parts - 1) * partial_sums
         fetch = again * streamed.fetch_cycles(config, self.inner)
         return max(lanes, load, fetch, moved / config.port_bytes) > _WORTH_A_LOOK * self.best
 
@@ -362,13 +366,26 @@ class _Search:
         # Rows come on the chains in turn, and one unit finishes the words of all of them, one a cycle.
         drain = groups * words * scaling
         if self.problem.csr:
-            # Empty words leave no PE, but are drained in those that had a token of the row.
-            drain = (groups + self._hit(groups * words, share)) * scaling
-            per_row = streamed.nonzeros / max(1, streamed.rows)
-            touched = streamed.rows * (1 - (1 - 1 / (1 << plan.pk_log2)) ** per_row)
-            lanes = max(lanes, touched * min(words, plan.slice_words))
+            drain, own_drain = self._sparse_drain(plan, tile, share)
+            drain, lanes = drain * scaling, max(lanes, own_drain)
         return TileCost(lanes, streamed.fetch_cycles(config, tile.k_count), drain, moved / config.port_bytes,
                         load, load_bytes / config.port_bytes)
+
+    def _sparse_drain(self, plan: Plan, tile: Tile, share: float) -> tuple[float, float]:
+        """Cycles of the collector and of a PE until all words with a sum have left.
+
+        In the collector words of a row join where their lanes follow each other, and each row takes one word
+        at least. A PE's rows with a sum wait in its accumulators until all of it has been added.
+        """
+        config, rows = self.config, self.streamed.rows
+        words = _ceil(tile.n_count, config.lanes)
+        with_words = self._hit(rows * words, share)
+        joined = rows + (with_words - self._hit(rows, share)) / _WORDS_JOINED
+        own_words = min(words, plan.slice_words)
+        own_share = share * min(1.0, own_words / words)
+        places = 2 * config.acc_words >> (own_words - 1).bit_length()
+        settling = COSTS.settling / max(1, places - 1)
+        return joined, max(self._hit(rows * own_words, own_share), self._hit(rows, own_share) * settling)
 
     def _hit(self, places: int, share: float) -> float:
         """So many of the places get a sum, where that share of the products falls on them at random."""
