@@ -20,7 +20,7 @@ __all__ = ["COSTS", "Costs", "Resident", "Streamed", "TileCost", "beats_cycles",
            "owners",           "schedule_cycles"]
 
 _DENSE_KEYS = 1 << 24
-_LARGEST_TABLE = 1 << 23
+_LARGEST_TABLE = 1 << 25
 _DENSE_SAMPLE = 1 << 20  # values of a dense matrix, from its first row on, whose order is looked at
 
 
