@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .collector_control import CollectorControl
-from .collector_layouts import DenseWord, EntryTag, record_bytes
+from .collector_layouts import DenseWord, EntryTag, JoinedWord, record_bytes
 from .config import Config
 from .csr_out import CsrOut
 from .dealer import EarlierSums, ParameterRecords
@@ -30,8 +30,12 @@ from .layouts import (
 from .queue import Queue
 from .reader import SegmentReader
 from .sparse_rows import TAGS, SparseRows
+from .word_joiner import WordJoiner
 
 __all__ = ["Collector", "CollectorPath"]
+
+JOINED_WORDS = 16
+"""Words of a chain that wait while the other chain's row leaves."""
 
 
 def _csr_members(config: Config) -> dict[str, Any]:
@@ -133,11 +137,21 @@ class CollectorPath(wiring.Component):
         m.submodules.csr_out = sparse = CsrOut(config)
         merges: Any = control.o_plan.elementwise if config.elementwise else 0
         for block, mine in ((rows, csr & ~merges), (densifier, ~csr)):
-            for chain, source in enumerate(self.i):
-                m.d.comb += [block.i[chain].p.eq(source.p), block.i[chain].valid.eq(source.valid & mine)]
             m.d.comb += block.i_start.eq(control.o_start & mine)
         for chain, source in enumerate(self.i):
-            m.d.comb += source.ready.eq(Mux(csr, rows.i[chain].ready, densifier.i[chain].ready))
+            # While one chain's row leaves, the other one's words join.
+            m.submodules[f"joiner{chain}"] = joiner = WordJoiner(config, chain)
+            m.submodules[f"joined{chain}"] = joined = Queue(JoinedWord(config), JOINED_WORDS)
+            connect(m, joiner.o, joined.i)
+            connect(m, joined.o, rows.i[chain])
+            m.d.comb += [
+                joiner.i_plan.eq(control.o_plan),
+                joiner.i_start.eq(control.o_start & csr & ~merges),
+                *(sink.p.eq(source.p) for sink in (joiner.i, densifier.i[chain])),
+                joiner.i.valid.eq(source.valid & csr & ~merges),
+                densifier.i[chain].valid.eq(source.valid & ~csr),
+                source.ready.eq(Mux(csr, joiner.i.ready & ~merges, densifier.i[chain].ready)),
+            ]
         words, drained = rows.o, rows.o_drained
         if config.elementwise:
             words, drained = self._merged_rows(m, control, rows, sparse)
@@ -188,7 +202,7 @@ class CollectorPath(wiring.Component):
             *(tags.i.p[name].eq(source.p[name]) for name in ("valid", "columns", "row_last", "job_last")),
             sparse.i_tag.p.columns.eq(tags.o.p.columns),
             *(sparse.i_tag.p[name].eq(Mux(merges, tags.o.p[name], rows.o_tag.p[name]))
-              for name in ("valid", "word", "row_last", "job_last")),
+              for name in ("valid", "words", "row_last", "job_last")),
             sparse.i_tag.valid.eq(Mux(merges, tags.o.valid, rows.o_tag.valid)),
             tags.o.ready.eq(sparse.i_tag.ready & merges),
             rows.o_tag.ready.eq(sparse.i_tag.ready & ~merges),

@@ -8,8 +8,8 @@ from amaranth.lib import data
 from .config import ACC_BITS, WHOLE_INDEX_BITS, Config, width_of
 from .layouts import ScaleWord
 
-__all__ = ["CollectorPlan", "DenseWord", "EntryTag", "LaneWord", "PairBeat", "ParameterRecord", "PointerBeat",
-           "RowCount", "RowNumber", "SparseTag", "record_bytes"]
+__all__ = ["CollectorPlan", "DenseWord", "EntryTag", "JoinedWord", "LaneWord", "PairBeat", "ParameterRecord",
+           "PointerBeat", "RowCount", "RowNumber", "SparseTag", "record_bytes"]
 
 
 def record_bytes(config: Config) -> int:
@@ -73,11 +73,21 @@ def ParameterRecord(config: Config) -> data.StructLayout:
     })
 
 
+def JoinedWord(config: Config) -> data.StructLayout:
+    """Sums of one row, of words that follow each other; read by lanes they are in the order of columns."""
+    return data.StructLayout({
+        "valid": config.lanes,
+        "words": data.ArrayLayout(config.word_bits, config.lanes),   # of each lane's sum
+        "data": LaneWord(config),
+        "last": 1,                  # ends the row; without any lane only then
+    })
+
+
 def SparseTag(config: Config) -> data.StructLayout:
     """What a word of a CSR result is beside its sums."""
     return data.StructLayout({
         "valid": config.lanes,      # lanes that hold an entry; none only in a row's last word
-        "word": config.word_bits,
+        "words": data.ArrayLayout(config.word_bits, config.lanes),
         "row_last": 1,
         "job_last": 1,
     })
@@ -85,7 +95,7 @@ def SparseTag(config: Config) -> data.StructLayout:
 
 def EntryTag(config: Config) -> data.StructLayout:
     """The same as the packer needs it: of elementwise results with the columns of the first lanes, which
-    count in place of the word's number."""
+    count in place of the words' numbers."""
     fields: dict[str, Any] = {name: field.shape for name, field in SparseTag(config)}
     if config.elementwise:
         fields["columns"] = data.ArrayLayout(WHOLE_INDEX_BITS, config.merge_lanes)

@@ -13,9 +13,9 @@ __all__ = ["PairPacker"]
 
 
 def _Group(config: Config) -> data.StructLayout:
-    """Some neighbouring lanes of a word."""
+    """Lanes of a word that hold an entry, from the first place on."""
     return data.StructLayout({
-        "mask": config.pair_lanes,      # lanes that hold an entry
+        "mask": config.pair_lanes,      # there is one, and it counts
         "values": data.ArrayLayout(ACC_BITS, config.pair_lanes),
         "columns": data.ArrayLayout(config.entry_column_bits, config.pair_lanes),
         "row_end": 1,                   # nothing of the row follows
@@ -29,8 +29,8 @@ class PairPacker(wiring.Component):
     Of CsrMode WHOLE all entries are one run of beats, of PLACE those of each row are one; otherwise entries
     are counted only.
 
-    Throughput: one group of `pair_lanes` lanes a cycle; groups without an entry take none, a word or a row
-        without any one; a run whose last beat is not full takes one more.
+    Throughput: `pair_lanes` entries of a word a cycle; a row without any takes one; a run whose last beat is
+        not full takes one more.
     Latency: two cycles from a word to the beat that it fills.
     Backpressure: `i.ready` looks at registers and at the room behind the first stage.
     Overflow: entries without room are counted and dropped.
@@ -97,58 +97,62 @@ class PairPacker(wiring.Component):
             m.d.sync += ended.eq(0)
         return m
 
-    # ---- stage 1: the next group of the word that has an entry -------------------------------------------
+    # ---- stage 1: the next entries of the word, those of the lowest lanes --------------------------------
 
     def _choose_group(self, m: Module) -> None:
         config, size = self._config, self._config.pair_lanes
-        groups = config.lanes // size
-        word, tag, group = self.i.p, self.i_tag.p, self._group
-        done, pending, chosen = (Signal(groups, name=name) for name in ("done", "pending", "chosen"))
+        tag, group = self.i_tag.p, self._group
+        done, pending = Signal(config.lanes, name="done"), Signal(config.lanes, name="pending")
+        places = [Signal(range(config.lanes + 1), name=f"place{lane}") for lane in range(config.lanes + 1)]
         takes, word_ends = Signal(), Signal()
-        bytes_of_word = word.data.as_value()[:VALUE_BITS * config.lanes]
         m.d.comb += [
-            pending.eq(Cat(tag.valid[size * g:size * (g + 1)].any() for g in range(groups)) & ~done),
-            chosen.eq(pending & -pending),
-            word_ends.eq(pending == chosen),
+            pending.eq(tag.valid & ~done),
+            *(places[lane + 1].eq(places[lane] + pending[lane]) for lane in range(config.lanes)),
+            word_ends.eq(places[-1] <= size),
             takes.eq(self.i.valid & self.i_tag.valid & (~self._there | self._moves)),
             self.i.ready.eq(takes & word_ends),
             self.i_tag.ready.eq(takes & word_ends),
         ]
-
         with m.If(~self._there | self._moves):
             m.d.sync += self._there.eq(self.i.valid & self.i_tag.valid)
         with m.If(takes):
             m.d.sync += [
-                done.eq(Mux(word_ends, 0, done | chosen)),
+                done.eq(Mux(word_ends, 0, done | Cat(place < size for place in places[:-1]))),
                 group.row_end.eq(word_ends & tag.row_last),
                 group.job_end.eq(word_ends & tag.job_last),
             ]
-            number = Cat(one_of(chosen, [Const(g, log2_exact(groups)) for g in range(groups)]), tag.word)
-            for lane in range(size):
-                m.d.sync += group.columns[lane].eq(self._column(lane, number, chosen))
-                whole = one_of(chosen, [word.data[size * g + lane].as_unsigned() for g in range(groups)])
-                byte = one_of(chosen, [bytes_of_word.word_select(size * g + lane, VALUE_BITS)
-                                       for g in range(groups)])
-                value = Signal(ACC_BITS, name=f"value{lane}")
-                m.d.comb += value.eq(
-                    Mux(self.i_plan.int8, Cat(byte, byte[-1].replicate(ACC_BITS - VALUE_BITS)), whole))
+            for place in range(size):
+                lanes = range(place, config.lanes)      # that may have this place
+                mine = Signal(len(lanes), name=f"mine{place}")
+                m.d.comb += mine.eq(Cat(pending[lane] & (places[lane] == place) for lane in lanes))
+                value = self._value(m, lanes, mine)
                 m.d.sync += [
-                    group.values[lane].eq(value),
-                    group.mask[lane].eq(one_of(chosen, [tag.valid[size * g + lane] for g in range(groups)])
-                                        & ~(self.i_place.drop_zeros & (value == 0))),
+                    group.columns[place].eq(self._column(lanes, mine)),
+                    group.values[place].eq(value),
+                    group.mask[place].eq(mine.any() & ~(self.i_place.drop_zeros & (value == 0))),
                 ]
 
-    def _column(self, lane: int, number: Value, chosen: Value) -> Value:
-        """Of a lane of the chosen group: its place in the row, or, elementwise, its own. The block's first
-        column has no bit in common with the place."""
-        config, size = self._config, self._config.pair_lanes
-        place = Cat(Const(lane, log2_exact(size)), number) | self.i_place.first_column
+    def _value(self, m: Module, lanes: range, mine: Value) -> Signal:
+        word = self.i.p.data
+        low = word.as_value()
+        whole = one_of(mine, [word[lane].as_unsigned() for lane in lanes])
+        byte = one_of(mine, [low.word_select(lane, VALUE_BITS) for lane in lanes])
+        value = Signal(ACC_BITS, name=f"value{lanes.start}")
+        m.d.comb += value.eq(
+            Mux(self.i_plan.int8, Cat(byte, byte[-1].replicate(ACC_BITS - VALUE_BITS)), whole))
+        return value
+
+    def _column(self, lanes: range, mine: Value) -> Value:
+        """The place in the row, or, elementwise, what the tag says. The block's first column has no bit in
+        common with the place."""
+        config, tag = self._config, self.i_tag.p
+        place = one_of(mine, [Cat(Const(lane, config.lane_bits), tag.words[lane]) for lane in lanes])
+        column = place | self.i_place.first_column
         if not config.elementwise:
-            return place
-        own = self.i_tag.p.columns
-        lanes = range(lane, config.merge_lanes, size)
-        return Mux(self.i_plan.elementwise,
-                   one_of(list(chosen)[:len(lanes)], [own[number] for number in lanes]), place)
+            return column
+        own = range(lanes.start, config.merge_lanes)
+        theirs = one_of(list(mine)[:len(own)], [tag.columns[lane] for lane in own])
+        return Mux(self.i_plan.elementwise, theirs, column)
 
     # ---- stage 2: its entries behind those that wait for a full beat -------------------------------------
 

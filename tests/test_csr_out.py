@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from amaranth.hdl import Cat
 
 from hdl.collector import CollectorPath
 from hdl.collector_layouts import record_bytes
@@ -22,9 +23,9 @@ CONFIGS = {name: replace(config, name=f"{name}_csr", csr_out=True) for name, con
 }
 
 
-def run_jobs(config, jobs, *, seed=0, gap=0.0, stall=0.0):
-    """All jobs at once through one collector; checks bytes and events, returns the CsrFull events and the
-    cycle of each chunk."""
+def run_jobs(config, jobs, *, seed=0, gap=0.0, stall=0.0, taken=None):
+    """All jobs at once through one collector; checks bytes and events, returns the cycle of each chunk; `taken`
+    gets the cycles in which a chain's word was taken."""
     dut = CollectorPath(config)
     feeds = {
         "i_job": [job.job for job in jobs],
@@ -35,8 +36,11 @@ def run_jobs(config, jobs, *, seed=0, gap=0.0, stall=0.0):
 
     async def watch(ctx):
         cycle = 0
-        async for _, _, event, end, moves in ctx.tick().sample(
-                dut.o_full.valid, dut.o_drained, dut.o.valid & dut.o.ready):
+        async for _, _, event, end, moves, words in ctx.tick().sample(
+                dut.o_full.valid, dut.o_drained, dut.o.valid & dut.o.ready,
+                Cat(source.valid & source.ready for source in dut.i)):
+            if taken is not None and words:
+                taken.append(cycle)
             if event:
                 full.append(ctx.get(dut.o_full.needed))
             drained[0] += end
@@ -181,3 +185,15 @@ def test_full_words_fill_the_port(name, words_a_cycle):
     job = CsrJob(config, rows=40, n_count=8 * config.lanes, density=1.0, index32=True)
     cycles = run_jobs(config, [job])
     assert job.rows * job.words / (cycles[-1] - cycles[0]) > 0.9 * words_a_cycle
+
+
+def test_two_chains_of_words_with_an_entry_each_fill_more_than_a_word_a_cycle() -> None:
+    """Entries at random: words join until a lane is not above the last one's."""
+    config = CONFIGS["base"]
+    job = CsrJob(config, rows=40, n_count=16 * config.lanes, density=0.12, index32=True, seed=1,
+                 mode=CsrMode.COUNT)
+    words, entries = sum(len(words) for words in job.chains), sum(len(row) for row in job.entries)
+    assert entries < 1.3 * words        # rows end in words without any, too
+    begins: list[int] = []
+    run_jobs(config, [job], taken=begins)
+    assert begins[-1] - begins[0] < 0.8 * words
