@@ -16,7 +16,7 @@ from zerolane.device import Device, expected_result
 from zerolane.plan import Plan
 from zerolane.problem import as_problem
 
-from .images import ADDRESSES, add_to_words, edited, fields_of, is_csr, is_run
+from .images import ADDRESSES, add_to_words, edited, fields_of, is_csr, is_run, row_count
 
 __all__ = ["ADDRESS_SPACE_BYTES", "MEMORY_BYTES", "PATIENCE_CYCLES", "STORAGE_BYTES", "Session"]
 
@@ -104,14 +104,14 @@ class Session:
         count = image.descriptor_count
         descriptors = [fields_of(image, number) for number in range(count)]
         # The first entry of a CSR array may have any number.
-        for matrix, start in (("a", "rows"), ("b", "k_count")):
+        for matrix in ("a", "b"):
             first, shifted = int(rng.integers(0, 1 << 31)), set()
             for fields in descriptors:
                 if not is_csr(fields, matrix):
                     continue
                 pointers = fields[f"{matrix}_pointers"]
                 fields[f"{matrix}_first"] += first
-                shifted |= {pointers + 4 * row for row in range(-1, fields[start])}
+                shifted |= {pointers + 4 * row for row in range(-1, row_count(fields, matrix))}
                 if rng.random() < 0.5:
                     fields[f"{matrix}_columns"] |= int(rng.integers(0, 1 << 32)) & ~0xFFFF
             image.pieces = [(address, add_to_words(address, content, shifted, first))
@@ -119,7 +119,7 @@ class Session:
         for name in ("a_stride", "b_stride", "c_stride", "cin_stride"):
             more = int(rng.integers(0, 3)) * STORAGE_BYTES * spread
             for fields in descriptors:
-                rows = fields["k_count"] if name == "b_stride" else fields["rows"]
+                rows = row_count(fields, name[0])
                 if fields[name] and rows * more < 1 << 30 and not is_run(fields, name):
                     fields[name] += more
         for number, fields in enumerate(descriptors):
