@@ -25,7 +25,7 @@ def _images(session: Session) -> list[runtime.Image]:
     x, y = (session.matrix(6, 24, 0.5, "csr") for _ in range(2))
     if config.csr_out:
         b = session.matrix(24, 9, 0.5, "csr")
-        images.append(session.image(x, b, session.plan(x, b, packed=True, out="csr"), out="csr"))
+        images.append(session.image(x, b, out="csr"))
     if config.elementwise:
         for left in (x, x.astype(np.int32)):
             image, fields = build_elementwise(as_elementwise("add", left, y), config, MEMORY_BYTES)

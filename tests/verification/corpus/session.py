@@ -86,8 +86,9 @@ class Session:
         self.read("STATUS")
         expected = expected_result(a, b, **options)
         if problem.csr:
-            found = runtime.read_csr(problem, image, lambda address, length: self.recorder.read_memory(
-                (base + address) % STORAGE_BYTES, length))
+            found = runtime.read_csr(
+                problem.result_shape, image,
+                lambda address, length: self.recorder.read_memory((base + address) % STORAGE_BYTES, length))
             for name in ("indptr", "indices", "data"):
                 np.testing.assert_array_equal(getattr(found, name), getattr(expected, name),
                                               err_msg=plan.label())
@@ -136,9 +137,10 @@ class Session:
 
     def plan(self, a: Any, b: Any, k_cuts: tuple[int, ...] | None = None, packed: bool = False,
              **options: Any) -> Plan:
-        """The best plan that streams A, dense or packed tile, cut as asked."""
-        plans = self.device.plans(a, b, **options)
-        plan = next(plan for plan in plans if not plan.transposed and plan.packed == packed)
+        """The best plan that streams A, dense or packed tile (for a result in CSR the one there is), cut as
+        asked."""
+        plans, either = self.device.plans(a, b, **options), options.get("out") == "csr"
+        plan = next(plan for plan in plans if not plan.transposed and (either or plan.packed == packed))
         return replace(plan, k_cuts=k_cuts) if k_cuts else plan
 
     def put(self, image: runtime.Image, base: int = 0) -> None:
