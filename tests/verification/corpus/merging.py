@@ -14,6 +14,7 @@ from sim.models.product import scaled
 from tests.raw_array import MEMORY_BYTES as RAW_BYTES
 from tests.raw_array import draw_job
 from zerolane import runtime
+from zerolane.device import expected_result
 from zerolane.elementwise import Elementwise, as_elementwise, build_elementwise, describe
 from zerolane.scaling import scale_words
 
@@ -23,7 +24,7 @@ from .malformed import OUTSIDE
 from .session import MEMORY_BYTES, STORAGE_BYTES, Session
 
 __all__ = ["chains", "far_columns", "merge_errors", "merge_faults", "merge_room", "merges", "mixed_lists",
-           "run_merge"]
+           "run_merge", "tall_results"]
 
 OPERATIONS = ("add", "subtract", "multiply", "mask")
 EVERYTHING = 1 << 16
@@ -123,6 +124,29 @@ def merges(session: Session) -> None:
                                csr_drop_zeros=int(rng.integers(2)))
             session.any_memory()
             assert run_merge(session, image) == 0, (number, operation)
+
+
+def tall_results(session: Session) -> None:
+    """Results of so many rows and entries that each array takes several blocks of the writer, one after the
+    other; and one matrix alone becoming CSR."""
+    if not session.config.elementwise:
+        return
+    rng = session.rng
+    for number, (rows, columns, density) in enumerate(((500, 3, 0.2), (300, 9, 0.3), (300, 20, 0.1),
+                                                       (420, 2, 0.5), (130, 9, 1.0), (515, 5, 0.02))):
+        x, y = (session.matrix(rows, columns, density, "csr") for _ in range(2))
+        b = session.matrix(columns, 2 * number + 3, 0.4, "csr")
+        dense = session.matrix(rows, columns, density, "dense")
+        finish = _finish(session, rows)
+        for operation, left, right in (("add", x, y), ("mask", x.astype(np.int32), y),
+                                       ("convert", dense, None), ("convert", x, None)):
+            image = _image(session, as_elementwise(operation, left, right, **finish),
+                           csr_index32=int(rng.integers(2)), csr_drop_zeros=int(rng.integers(2)))
+            session.any_memory()
+            assert run_merge(session, image) == 0
+        session.any_memory()
+        needed = expected_result(x, b, out="csr", **finish).nnz
+        session.product(x, b, out="csr", capacity=needed, **finish)
 
 
 def far_columns(session: Session) -> None:

@@ -20,7 +20,7 @@ from .images import content_of, edited, fields_of
 from .malformed import OUTSIDE
 from .session import MEMORY_BYTES, STORAGE_BYTES, Session
 
-__all__ = ["sample_faults", "sample_image", "sampled_lists", "samples"]
+__all__ = ["check_samples", "draw_samples", "sample_faults", "sample_image", "sampled_lists", "samples"]
 
 SCALE = 0.003
 EVERYTHING = 1 << 16
@@ -40,7 +40,8 @@ def _dense(session: Session, rows: int, columns: int) -> np.ndarray:
     return session.rng.integers(-128, 128, (rows, columns)).astype(np.int8)
 
 
-def _problem(session: Session, s: Any, inner: int) -> SddmmProblem:
+def draw_samples(session: Session, s: Any, inner: int) -> SddmmProblem:
+    """At the places of `s`, of dense matrices by chance."""
     return as_sddmm(s, _dense(session, s.shape[0], inner), _dense(session, inner, s.shape[1]))
 
 
@@ -53,19 +54,19 @@ def _problems(session: Session) -> Iterator[SddmmProblem]:
     ends[:7] = ends[-6:] = 0
     full_row[4] = 5
     most = np.full((16, 16), -128, np.int8)
-    yield _problem(session, sp.csr_array(ends), 11)
-    yield _problem(session, sp.csr_array(full_row), 13)
-    yield _problem(session, sp.csr_array(np.full((1, 1), -128, np.int8)), 1)
+    yield draw_samples(session, sp.csr_array(ends), 11)
+    yield draw_samples(session, sp.csr_array(full_row), 13)
+    yield draw_samples(session, sp.csr_array(np.full((1, 1), -128, np.int8)), 1)
     yield as_sddmm(sp.csr_array(most[:2, :3]), most[:2], most[:, :3])
-    yield _problem(session, places(12, 10, 1.0), 17)
-    yield _problem(session, places(14, 33, 0.2) != 0, 24)
-    yield _problem(session, sp.csr_array(np.eye(30, dtype=np.int8)), 40)
-    yield _problem(session, places(1, 50, 0.5), 7)
-    yield _problem(session, places(50, 1, 0.5), 70)
-    yield _problem(session, places(30, 8, 0.05, "odd"), 130)
-    yield _problem(session, places(10, 30, 0.3, "odd") != 0, 33)
+    yield draw_samples(session, places(12, 10, 1.0), 17)
+    yield draw_samples(session, places(14, 33, 0.2) != 0, 24)
+    yield draw_samples(session, sp.csr_array(np.eye(30, dtype=np.int8)), 40)
+    yield draw_samples(session, places(1, 50, 0.5), 7)
+    yield draw_samples(session, places(50, 1, 0.5), 70)
+    yield draw_samples(session, places(30, 8, 0.05, "odd"), 130)
+    yield draw_samples(session, places(10, 30, 0.3, "odd") != 0, 33)
     # Rows of X that take most of a PE's buffer of them, of which few are needed.
-    yield _problem(session, places(40, 6, 0.03), 4 * session.config.acc_words * session.config.lanes)
+    yield draw_samples(session, places(40, 6, 0.03), 4 * session.config.acc_words * session.config.lanes)
 
 
 def _plans(session: Session, problem: SddmmProblem) -> Iterator[SddmmPlan]:
@@ -91,7 +92,7 @@ def sample_image(session: Session, problem: SddmmProblem, plan: SddmmPlan, **las
     return edited(image, image.descriptor_count - 1, **last)
 
 
-def _check(session: Session, problem: SddmmProblem, image: runtime.Image, base: int) -> None:
+def check_samples(session: Session, problem: SddmmProblem, image: runtime.Image, base: int) -> None:
     """What an image's job has left, against the golden model."""
     fields = fields_of(image, image.descriptor_count - 1)
     b = np.ascontiguousarray(problem.bt.stored.T)
@@ -120,7 +121,7 @@ def samples(session: Session) -> None:
             session.any_memory()
             base = session.move(image)
             assert session.run(image, base=base) == 0, plan.label()
-            _check(session, problem, image, base)
+            check_samples(session, problem, image, base)
             number += 1
 
 
@@ -129,7 +130,7 @@ def sampled_lists(session: Session) -> None:
     if not session.config.sddmm:
         return
     for rows, inner, columns in ((9, 20, 12), (17, 33, 9), (4, 8, 40)):
-        problem = _problem(session, session.matrix(rows, columns, 0.4, "csr"), inner)
+        problem = draw_samples(session, session.matrix(rows, columns, 0.4, "csr"), inner)
         plans = sddmm_plans(problem, session.config)
         a, b = session.matrix(rows, inner, 0.5, "csr"), session.matrix(inner, columns, 0.8, "dense")
         images, bases, contents = [], [], b""
@@ -146,7 +147,7 @@ def sampled_lists(session: Session) -> None:
         assert session.run(together) == 0
         for number, (image, base) in enumerate(zip(images, bases, strict=True)):
             if number % 2 == 0:
-                _check(session, problem, image, base)
+                check_samples(session, problem, image, base)
             else:
                 found = session.recorder.read_memory((base + image.c_address) % STORAGE_BYTES, image.c_bytes)
                 assert found == expected_result(a, b).tobytes()
@@ -160,7 +161,7 @@ def sample_faults(session: Session) -> None:
     rng = session.rng
 
     def some() -> tuple[SddmmProblem, runtime.Image]:
-        problem = _problem(session, session.matrix(12, 18, 0.4, "csr"), 20)
+        problem = draw_samples(session, session.matrix(12, 18, 0.4, "csr"), 20)
         plans = sddmm_plans(problem, session.config)
         return problem, sample_image(session, problem, plans[int(rng.integers(len(plans)))])
 
@@ -196,4 +197,4 @@ def sample_faults(session: Session) -> None:
     problem, image = some()
     base = session.move(image)
     assert session.run(image, base=base) == 0
-    _check(session, problem, image, base)
+    check_samples(session, problem, image, base)

@@ -84,6 +84,7 @@ class Session:
                   for name in ("CYCLES", *(f"COUNT_{name.upper()}" for name, _ in COUNTERS))]
         assert cycles[0] == sum(cycles[1:])
         self.read("STATUS")
+        options.pop("capacity", None)
         expected = expected_result(a, b, **options)
         if problem.csr:
             found = runtime.read_csr(
