@@ -18,7 +18,7 @@ from .session import MEMORY_BYTES, STORAGE_BYTES, Session
 __all__ = ["lone_bits", "unused_fields"]
 
 TRIALS = 10
-SOME_CYCLES = 70
+SOME_CYCLES = 150
 _SUMS = ("cin_address", "cin_stride", "params_address", "scale")
 _CSR = ("c_indices", "c_pointers", "c_capacity", "csr_index32", "csr_drop_zeros")
 _MERGED = (*_SUMS, "half", "whole", "pk_log2", "slice_words", "c_stride", "x_values")

@@ -23,8 +23,8 @@ from .images import edited, field_of, fields_of
 from .malformed import OUTSIDE
 from .session import MEMORY_BYTES, STORAGE_BYTES, Session
 
-__all__ = ["chains", "far_columns", "merge_errors", "merge_faults", "merge_room", "merges", "mixed_lists",
-           "run_merge", "tall_results"]
+__all__ = ["backlogs", "chains", "far_columns", "merge_errors", "merge_faults", "merge_room", "merges",
+           "mixed_lists", "run_merge", "tall_results"]
 
 OPERATIONS = ("add", "subtract", "multiply", "mask")
 EVERYTHING = 1 << 16
@@ -147,6 +147,23 @@ def tall_results(session: Session) -> None:
         session.any_memory()
         needed = expected_result(x, b, out="csr", **finish).nnz
         session.product(x, b, out="csr", capacity=needed, **finish)
+
+
+def backlogs(session: Session) -> None:
+    """Results that a slow memory takes long to write, so that the merger waits; with columns of any size."""
+    if not session.config.elementwise:
+        return
+    rng = session.rng
+    for shape in ((3, 500), (40, 40), (1, 1500), (12, 120)):
+        x, y = (session.matrix(*shape, 1.0, "dense") for _ in range(2))
+        for gaps in (0.0, 0.6):
+            session.memory(int(rng.integers(2, 40)), gaps)
+            assert run_merge(session, _image(session, as_elementwise("add", x, y))) == 0
+        far = []
+        for values in (x[0, :700], y[0, :700]):
+            columns = np.sort(rng.choice(1 << 20, len(values), replace=False))
+            far.append(sp.csr_array((values, columns, [0, len(values)]), shape=(1, 1 << 20)))
+        assert run_merge(session, _image(session, as_elementwise("subtract", *far))) == 0
 
 
 def far_columns(session: Session) -> None:
