@@ -83,11 +83,15 @@ def lone_bits(session: Session) -> None:
         if bit < 28:
             begin(session.image(a, b), rows=size, **sums)
             begin(session.image(a, b), rows=size, **record)
-        begin(session.image(sparse, b), a_nnz=size)
+        # And one beat or one chunk more.
+        entries = [size + more for more in (0, 2, 4, 8) if more < size]
+        for count in entries:
+            begin(session.image(sparse, b), a_nnz=count)
         begin(session.image(sparse, b), rows=size, c_stride=0 if bit == 0 else 16 if bit < 28 else 4)
         if config.compressed_b:
             packed = session.plan(sparse, sparse_b, packed=True)
-            begin(session.image(sparse, sparse_b, packed), b_nnz=size)
+            for count in entries:
+                begin(session.image(sparse, sparse_b, packed), b_nnz=count)
         if config.csr_out:
             for room in (size, size - 1):
                 begin(session.image(sparse, sparse_b, out="csr"), c_capacity=room)
