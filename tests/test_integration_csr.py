@@ -52,9 +52,9 @@ def traps(rng: np.random.Generator) -> dict[str, tuple[Any, Any]]:
         "empty rows at both ends": ends,
         "cancellation": cancels,
         "widest block": (draw_matrix(rng, 4, 6, 0.5, "dense"), draw_matrix(rng, 6, 32, 0.5, "dense")),
-        "several blocks": (draw_matrix(rng, 9, 12, 0.3, "dense"), draw_matrix(rng, 12, 97, 0.15, "dense")),
-        "empty blocks": (draw_matrix(rng, 7, 5, 0.4, "dense"),
-                         np.pad(draw_matrix(rng, 5, 20, 0.4, "dense"), ((0, 0), (40, 50)))),
+        "two blocks": (draw_matrix(rng, 5, 8, 0.3, "dense"), draw_matrix(rng, 8, 45, 0.1, "dense")),
+        "an empty block": (draw_matrix(rng, 3, 4, 0.5, "dense"),
+                         np.pad(draw_matrix(rng, 4, 9, 0.3, "dense"), ((0, 0), (32, 0)))),
     }.items()}
 
 
