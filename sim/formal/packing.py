@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Array, Cat, Const, Mux, Signal, Value
 
-from hdl.config import ACC_BITS, VALUE_BITS, log2_exact
+from hdl.config import ACC_BITS, VALUE_BITS
 from hdl.layouts import CsrMode
 from hdl.pair_packer import PairPacker
 
@@ -67,7 +67,7 @@ class _Words:
                          self.ended.eq(tag.job_last)]
         self._columns = [Signal(PAIRS.entry_column_bits, name=f"column{lane}") for lane in range(PAIRS.lanes)]
         for lane, column in enumerate(self._columns):
-            in_block = tag.word * PAIRS.lanes + lane
+            in_block = tag.words[lane] * PAIRS.lanes + lane
             m.d.comb += column.eq(place.first_column + in_block)
             b.assume(~self.offered | ~tag.valid[lane] | ((place.first_column & in_block) == 0))
 
@@ -136,6 +136,7 @@ class _Entry:
     ----------
     known, waits : there is one; its word was not taken yet
     lane, value : where in its word, and how it leaves
+    slot : where in its group
     row, place : its row, and its place among the row's entries
     past : its row has ended; from then on base, kept, row_number tell of the row
     keeps, number : there is room for it; it leaves as that one
@@ -147,6 +148,8 @@ class _Entry:
         self.known, self.waits, self.past = Signal(name="known"), Signal(name="waits"), Signal(name="is_past")
         self.lane, self.row = Signal(range(PAIRS.lanes), name="lane"), Signal(COUNT_BITS, name="row")
         self.place = Signal(COUNT_BITS, name="place_in_row")
+        self.slot = Signal(range(SIZE), name="slot")
+        lower = [sum(block.i_tag.p.valid[:lane], Const(0, 1)) for lane in range(PAIRS.lanes)]
         value = words.pair(choice)
         self.value = Signal(len(value), name="entry_value")
         marks = Signal(name="marks")
@@ -156,6 +159,7 @@ class _Entry:
             m.d.sync += self.waits.eq(0)
         with m.If(marks):
             m.d.sync += [self.known.eq(1), self.waits.eq(~moves(block.i)), self.lane.eq(choice),
+                         self.slot.eq(Array(lower)[choice]),
                          self.row.eq(words.rows), self.value.eq(value),
                          self.place.eq(words.so_far + Array(words.before[:-1])[choice])]
         # ---- its row ----
@@ -218,7 +222,7 @@ def _pair_packer(b: Bench) -> None:
 
 
 def _inside(b: Bench, words: _Words, rows: _Rows, entry: _Entry, beats: Beats) -> None:
-    """Invariants: of a word's groups the lower ones have been taken; totals and places follow from that."""
+    """Invariants: of a word's lanes the lower ones have been taken; totals and places follow from that."""
     block, inside = b.dut, b.inside
     group, there, begins = inside("_group"), inside("_there"), inside("row_begins")
     flushing, final, ended = inside("_flushing"), inside("_final"), inside("elaborate:ended")
@@ -226,9 +230,10 @@ def _inside(b: Bench, words: _Words, rows: _Rows, entry: _Entry, beats: Beats) -
     later, opens, kept_position = inside("later"), inside("_open_runs:opens"), inside("kept_position")
     tag, number, place = block.i_tag.p, block.i_number, block.i_place
     held = Mux(there, sum(group.mask), 0)
-    b.invariant((done == 0) | ((done == 1) & words.offered & words.stays & tag.valid[:SIZE].any()
-                               & tag.valid[SIZE:].any()))
-    taken = Mux(done[0], words.before[SIZE], 0)
+    pending = tag.valid & ~done
+    b.invariant((done == 0) | (words.offered & words.stays & (sum(done & tag.valid) == SIZE)
+                               & (pending != 0) & ((done & (pending | -pending)) == 0)))
+    taken = sum(words.entries & done, Const(0, COUNT_BITS))
     row_end = there & group.row_end
     b.invariant((words.total < LIMIT + PAIRS.lanes) & (words.rows <= LIMIT) & (words.in_row <= words.total))
     b.invariant(words.begun | ~Cat(there, flushing, ended, words.ended, words.offered, words.total,
@@ -284,17 +289,19 @@ def _entry_inside(b: Bench, words: _Words, rows: _Rows, entry: _Entry, done, so_
     b.invariant(~(entry.known & entry.waits) | (
         words.offered & words.entries.bit_select(lane, 1) & (entry.value == words.pair(lane))
         & (entry.row == words.rows) & (entry.place == words.so_far + Array(words.before[:-1])[lane])))
-    left = entry.known & ~(entry.waits & ~done.bit_select(lane >> log2_exact(SIZE), 1))
+    left = entry.known & ~(entry.waits & ~done.bit_select(lane, 1))
     b.invariant(~left | (entry.row <= rows.ended))
     b.invariant(~entry.known | entry.waits | (entry.row < words.rows) | (
         (entry.row == words.rows) & ~words.row_over & (entry.place < words.in_row)))
     b.invariant(~entry.known | entry.waits | entry.past | ~words.row_over | (entry.place < words.in_row))
     in_group = left & entry.at_hand & (entry.place >= so_far)
-    for place in range(SIZE):
-        its = in_group & (lane[:log2_exact(SIZE)] == place)
-        got = Cat(group.columns[place], group.values[place])
-        b.invariant(~its | (there & group.mask[place] & (got == entry.value)
-                            & (entry.place == so_far + sum(group.mask[:place], Const(0, COUNT_BITS)))))
+    lower = Array(sum(b.dut.i_tag.p.valid[:lane], Const(0, 1)) for lane in range(PAIRS.lanes))[lane]
+    b.invariant(~(entry.known & entry.waits) | (entry.slot == lower[:len(entry.slot)]))
+    for slot in range(SIZE):
+        its = in_group & (entry.slot == slot)
+        got = Cat(group.columns[slot], group.values[slot])
+        b.invariant(~its | (there & group.mask[slot] & (got == entry.value)
+                            & (entry.place == so_far + sum(group.mask[:slot], Const(0, COUNT_BITS)))))
     # Its row, when that has ended.
     b.invariant(~entry.past | Mux(entry.row + 1 == rows.ended, (entry.base == rows.last_base)
                                   & (entry.end == rows.base) & (entry.row_number == rows.last_number),
