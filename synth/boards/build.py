@@ -54,7 +54,7 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
         write_design(folder, BoardTop(config, memory_bytes, DEFAULT_BAUD, generator), target)
         (folder / PINS).write_text(_constraints(target, pins))
         progress.stage("synthesis")
-        run_synthesis(folder, progress)
+        run_synthesis(folder, target, progress)
         progress.stage("place and route")
         try:
             run_tool(*place_command(target, board.speed, generator.output_hz / 1e6, seed), folder,
