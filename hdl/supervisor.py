@@ -83,8 +83,10 @@ class Supervisor(wiring.Component):
         counts = Signal()
         m.d.comb += counts.eq(self.i_completed & (~self._stopped | (self.i_report.valid & ~self._abort)))
         with m.If(status.busy & ~self.o_close):
-            m.d.sync += [status.completed.eq(status.completed + counts),
-                         status.overflow.eq(status.overflow | self.i_overflow)]
+            m.d.sync += status.overflow.eq(status.overflow | self.i_overflow)
+            # It comes late: an enable, not an operand.
+            with m.If(counts):
+                m.d.sync += status.completed.eq(status.completed + 1)
         with m.If(~status.busy):
             m.d.sync += self._abort.eq(0)
 
