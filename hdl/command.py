@@ -15,6 +15,7 @@ from .extent_check import ExtentCheck
 from .fetch import FETCH_READERS
 from .guard import BLOCK_BITS, EVERYWHERE, Blocked, Windows
 from .layouts import (
+    SUM_BYTES,
     BFormat,
     CollectorJob,
     CsrFull,
@@ -251,8 +252,12 @@ class CommandProcessor(wiring.Component):
             fetch.pattern.eq(head.opcode == Opcode.SDDMM_PATTERN),
         ]
         with m.If(sddmm):
+            # A vector has no gaps, whatever the strides say.
             m.d.comb += [collector.rows.eq(head.a_nnz), collector.n_count.eq(1),
-                         collector.group_log2.eq(config.lane_bits)]
+                         collector.group_log2.eq(config.lane_bits),
+                         collector.c_stride.eq(Mux(head.out_raw, SUM_BYTES * config.lanes,
+                                                   Mux(head.out_int8, 1, SUM_BYTES))),
+                         collector.cin_stride.eq(SUM_BYTES * config.lanes)]
         with m.If(self._offers_rows):
             m.d.comb += [tile.rows.eq(1), tile.k_count.eq(head.rows), tile.values.eq(head.x_values),
                          tile.stride.eq(head.a_stride), tile.pk_log2.eq(0)]

@@ -79,10 +79,11 @@ DESCRIPTOR_FIELDS = (
     Field("b_first", 18, 0, 32, "CSR: indptr[k_start]"),
     Field("b_columns", 19, 0, 32, "CSR: columns of the whole B"),
     Field("c_address", 20, 0, 32, "address of C[0, n_start]"),
-    Field("c_stride", 21, 0, 32, "bytes from row to row of C (out_raw: from group to group)"),
+    Field("c_stride", 21, 0, 32, "bytes from row to row of C (out_raw: from group to group); SDDMM: unused"),
     Field("cin_address", 22, 0, 32, "earlier sums, whole V-wide int32 words a row (or group); CSR: an "
                                     "int32 a row, without a gap"),
-    Field("cin_stride", 23, 0, 32, "bytes from row to row (group to group) of earlier sums; 0 repeats"),
+    Field("cin_stride", 23, 0, 32, "bytes from row to row (group to group) of earlier sums; 0 repeats; "
+                                   "CSR, SDDMM: unused"),
     Field("params_address", 24, 0, 32, "parameter records, one a row, without a gap"),
     Field("scale", 25, 0, 32, "ScaleWord of every row, unless row_scale"),
     Field("slice_words", 26, 0, 16, "words of a row of C in a full slice of a PE"),

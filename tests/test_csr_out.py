@@ -24,8 +24,10 @@ CONFIGS = {name: replace(config, name=f"{name}_csr", csr_out=True) for name, con
 
 
 def run_jobs(config, jobs, *, seed=0, gap=0.0, stall=0.0, taken=None):
-    """All jobs at once through one collector; checks bytes and events, returns the cycle of each chunk; `taken`
-    gets the cycles in which a chain's word was taken."""
+    """All jobs at once through one collector; checks bytes and events, returns the cycle of each chunk.
+
+    taken : gets the cycles in which a chain's word was taken
+    """
     dut = CollectorPath(config)
     feeds = {
         "i_job": [job.job for job in jobs],

@@ -52,9 +52,9 @@ def traps(rng: np.random.Generator) -> dict[str, tuple[Any, Any]]:
         "empty rows at both ends": ends,
         "cancellation": cancels,
         "widest block": (draw_matrix(rng, 4, 6, 0.5, "dense"), draw_matrix(rng, 6, 32, 0.5, "dense")),
-        "several blocks": (draw_matrix(rng, 9, 12, 0.3, "dense"), draw_matrix(rng, 12, 97, 0.15, "dense")),
-        "empty blocks": (draw_matrix(rng, 7, 5, 0.4, "dense"),
-                         np.pad(draw_matrix(rng, 5, 20, 0.4, "dense"), ((0, 0), (40, 50)))),
+        "two blocks": (draw_matrix(rng, 5, 8, 0.3, "dense"), draw_matrix(rng, 8, 45, 0.1, "dense")),
+        "an empty block": (draw_matrix(rng, 3, 4, 0.5, "dense"),
+                         np.pad(draw_matrix(rng, 4, 9, 0.3, "dense"), ((0, 0), (32, 0)))),
     }.items()}
 
 
@@ -113,12 +113,15 @@ def test_drawn_products_have_scipys_entries(device: Device, data: st.DataObject)
 @pytest.mark.verilator
 def test_every_plan_gives_the_same_entries(device: Device) -> None:
     rng = np.random.default_rng(6)
-    a, b = draw_matrix(rng, 30, 25, 0.2, "csr"), draw_matrix(rng, 25, 16, 0.3, "csr")
-    for right in (b, b.toarray()):
-        plans = device.plans(a, right, out="csr")
-        assert len(plans) > 1 and {plan.counts_first for plan in plans} == {False, True}
-        for plan in plans:
-            run(device, a, right, plan=plan)
+    a = draw_matrix(rng, 30, 25, 0.2, "csr")
+    for columns in (16, 70):
+        b = draw_matrix(rng, 25, columns, 0.3, "csr")
+        for right in (b, b.toarray()):
+            plans = device.plans(a, right, out="csr")
+            assert len(plans) > 1
+            assert any(plan.counts_first for plan in plans) == (columns > CONFIG.max_block_columns)
+            for plan in plans:
+                run(device, a, right, plan=plan)
 
 
 @pytest.mark.verilator

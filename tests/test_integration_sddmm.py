@@ -250,6 +250,19 @@ def test_descriptors_that_cannot_be_are_refused_by_name(
 
 
 @pytest.mark.verilator
+def test_the_result_has_no_gaps_whatever_its_strides_say(device: Device, monkeypatch: pytest.MonkeyPatch
+                                                         ) -> None:
+    from zerolane import sddmm as module
+
+    rng, packed = np.random.default_rng(13), module.pack_descriptor
+    s, a, b = draw_places(rng, 20, 30, 0.4), draw_dense(rng, 20, 70), draw_dense(rng, 70, 30)
+    plan = replace(sddmm_plans(as_sddmm(s, a, b), CONFIG)[0], k_cuts=(0, 11, 30))
+    monkeypatch.setattr(module, "pack_descriptor",
+                        lambda values: packed(values | {"c_stride": 1000, "cin_stride": 2000}))
+    run(device, s, a, b, plan)
+
+
+@pytest.mark.verilator
 @pytest.mark.parametrize("seed", range(3))
 def test_the_causes_explain_every_cycle(device: Device, seed: int) -> None:
     rng = np.random.default_rng(seed)

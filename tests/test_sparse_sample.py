@@ -12,7 +12,8 @@ from zerolane.sparse_sample import SparseSample
 ROWS = 64  # two windows
 
 
-def sampled(seed: int, density: float, *, rows: int = ROWS) -> tuple[SparseSample, sp.csr_array, sp.csr_array]:
+def sampled(seed: int, density: float, *, rows: int = ROWS
+            ) -> tuple[SparseSample, sp.csr_array, sp.csr_array]:
     rng = np.random.default_rng(seed)
     a, b = draw_matrix(rng, rows, 40, density, "csr"), draw_matrix(rng, 40, 150, density, "csr")
     return SparseSample(as_operand(a, "a"), as_operand(b, "b")), a, b

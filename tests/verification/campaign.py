@@ -42,9 +42,9 @@ class Measured:
 CONFIGS = {
     # Every block is in it, and queues are so small that they fill.
     "mutation": Measured(Config(
-        name="mutation", pes=4, lanes=4, port_bytes=8, tile_bytes=4 * 1024, beat_tokens=4, acc_words=8,
+        name="mutation", pes=4, lanes=4, port_bytes=8, tile_bytes=8 * 1024, beat_tokens=4, acc_words=8,
         chains=2, queue_beats=4, row_queue_rows=4, read_buffer_beats=32, compressed_b=True,
-        scale_multipliers=4, table_rows=64), share=4, least=3),
+        scale_multipliers=4, table_rows=64, csr_out=True, sddmm=True, merge_lanes=2), share=4, least=3),
     # The serial scaler, one chain, no packed tile.
     "tiny": Measured(PRESETS["tiny"], share=1, least=1),
 }

@@ -17,7 +17,7 @@ from hdl.config import MAX_BURST_BEATS, Config
 from hdl.control import ControlPort
 from hdl.core import Core
 from hdl.counters import Counters
-from hdl.descriptor import field_number
+from hdl.descriptor import Opcode, field_number
 from hdl.descriptor_check import DescriptorCheck
 from hdl.extent_check import ExtentCheck
 from hdl.fetch import Fetch
@@ -31,6 +31,8 @@ from hdl.row_queue import RowQueue
 from hdl.supervisor import Supervisor
 from hdl.token_bus import TokenBus
 from hdl.writer import SegmentWriter
+
+from .kernel_points import KERNEL_BLOCKS
 
 __all__ = ["POINT_PREFIX", "Point", "point_names", "point_verilog",
            "points_in_hardware"]
@@ -63,6 +65,11 @@ def _jobs(command: CommandProcessor, m: Module) -> Points:
                     taken & (Value.cast(a.format) == a_format.value)
                     & (Value.cast(b.format) == b_format.value) & (router.p.pk_log2 == pk)
                     & (router.p.group_log2 == group))
+    opcodes = [Opcode.SDDMM, Opcode.SDDMM_PATTERN] if config.sddmm else []
+    opcodes += [Opcode.ELEMENTWISE, Opcode.ELEMENTWISE_WIDE] if config.elementwise else []
+    for opcode in opcodes:
+        points[f"job_{opcode.name.lower()}"] = (f"a job of {opcode.name}",
+                                                taken & (command._head.opcode == opcode))
     points["tile_overlaps"] = ("a tile is asked for while another descriptor computes",
                                command.o_tile_job.valid & command.o_tile_job.ready & command.o_open)
     return points
@@ -102,6 +109,8 @@ def _extents(check: ExtentCheck, m: Module) -> Points:
     names = ["a_pointers", "a_indices", "a_values", "b_values", "c_address", "cin_address", "params_address"]
     if check._config.compressed_b:
         names += ["b_pointers", "b_indices"]
+    names += ["c_indices", "c_pointers"] if check._config.csr_out else []
+    names += ["x_values"] if check._config.sddmm else []
     return {f"outside_{name}": (f"a descriptor is refused since {name} leads outside its window",
                                 check.o_done & check.o.valid & (check.o.error.code == ErrorCode.OUTSIDE)
                                 & (check.o.error.detail == field_number(name))) for name in names}
@@ -226,6 +235,12 @@ def _check(check: DescriptorCheck, m: Module) -> Points:
              "slice_words", "pk_log2", "group_log2"]
     if not config.compressed_b:
         names.append("b_format")
+    if config.csr_out:
+        names += ["out_csr", "n_start"]
+    if config.elementwise:
+        names += ["b_format", "k_start", "operation", "b_values"]
+    if config.sddmm:
+        names += ["a_nnz", "row_bias", "row_scale"]
     return {f"refused_{name}": (f"a descriptor is refused for its {name}",
                                 check.o.valid & (check.o.detail == field_number(name))) for name in names}
 
@@ -275,7 +290,7 @@ BLOCKS: dict[type, Callable[[Any, Module], Points]] = {
     CommandProcessor: _jobs, TokenBus: _token_bus, RowQueue: _row_queue, ProcessingElement: _pe,
     ChainStage: _chain, Collector: _collector, ReadPort: _read_port, SegmentWriter: _writer,
     DescriptorCheck: _check, Counters: _counters, ControlPort: _control, Fetch: _fetch, Packer: _packer,
-    Core: _core, Supervisor: _supervisor, MemoryGuard: _guard, ExtentCheck: _extents,
+    Core: _core, Supervisor: _supervisor, MemoryGuard: _guard, ExtentCheck: _extents, **KERNEL_BLOCKS,
 }
 
 

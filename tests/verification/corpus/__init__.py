@@ -18,7 +18,19 @@ from .edges import (
     wrapping_sums,
 )
 from .host import doorbells, registers
+from .ignored import lone_bits, unused_fields
 from .malformed import bad_csr, bad_fields, bus_errors, late_faults, packed_overflow, pointer_bits
+from .merging import (
+    backlogs,
+    chains,
+    far_columns,
+    merge_errors,
+    merge_faults,
+    merge_room,
+    merges,
+    mixed_lists,
+    tall_results,
+)
 from .places import alignments, counts, far_apart, far_blocks, long_rows, odd_sums, reuse, wide_indices
 from .products import (
     any_scales,
@@ -32,6 +44,8 @@ from .products import (
     row_lengths,
     widest,
 )
+from .refusals import edges_of_arrays, refused_fields
+from .sampling import sample_faults, sampled_lists, samples
 from .session import ADDRESS_SPACE_BYTES, MEMORY_BYTES, STORAGE_BYTES, Session
 from .sparse import csr_results
 from .stops import broken_memory, endless, held_results, stops, windows
@@ -44,7 +58,9 @@ _LATER_SEED = 13
 
 _LATER: tuple[Callable[[Session], None], ...] = (
     held_pads, csr_results, window_ends, odd_addresses, long_lists, wrapping_sums, long_tile_rows, leftovers,
-    deep_tiles)
+    deep_tiles, merges, far_columns, chains, mixed_lists, merge_room, merge_faults, merge_errors, samples,
+    sampled_lists, sample_faults, refused_fields, edges_of_arrays, unused_fields, lone_bits,
+    tall_results, backlogs)
 """They come behind the products by chance, with random numbers of their own: so what they draw does not hang
 on what comes before, and what comes before is as it was before there were any."""
 

@@ -4,10 +4,11 @@ import numpy as np
 
 from hdl.descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS
 from hdl.layouts import AFormat, BFormat
+from sim.models.extents import MERGES, SAMPLES
 from zerolane import runtime
 
 __all__ = ["ADDRESSES", "FIELDS", "add_to_words", "content_of", "edited", "field_of", "fields_of", "is_csr",
-           "is_run"]
+           "is_run", "row_count"]
 
 FIELDS = {field.name: field for field in DESCRIPTOR_FIELDS}
 ADDRESSES = [name for name in FIELDS
@@ -19,9 +20,15 @@ def is_csr(fields: dict[str, int], matrix: str) -> bool:
     return fields[f"{matrix}_format"] not in [form.value for form in dense]
 
 
+def row_count(fields: dict[str, int], matrix: str) -> int:
+    """Rows of A, B or C; elementwise, all have as many."""
+    return fields["k_count" if matrix == "b" and fields["opcode"] not in MERGES else "rows"]
+
+
 def is_run(fields: dict[str, int], name: str) -> bool:
     """Rows that follow each other without a gap, which are read and written in another way."""
-    width = {"a_stride": fields["k_count"], "b_stride": fields["n_count"]}.get(name)
+    streamed = fields["n_count" if fields["opcode"] in SAMPLES else "k_count"]
+    width = {"a_stride": streamed, "b_stride": fields["n_count"]}.get(name)
     return fields[name] == width if width else fields[name] % 8 == 0
 
 
@@ -32,7 +39,8 @@ def add_to_words(address: int, content: bytes, places: set[int], number: int) ->
     words = np.frombuffer(content, "<u4").copy()
     for place in places:
         if address <= place < address + len(content):
-            words[(place - address) // 4] += np.uint32(number)
+            word = (place - address) // 4
+            words[word] = (int(words[word]) + number) % (1 << 32)
     return words.tobytes()
 
 

@@ -16,7 +16,7 @@ from zerolane.device import Device, expected_result
 from zerolane.plan import Plan
 from zerolane.problem import as_problem
 
-from .images import ADDRESSES, add_to_words, edited, fields_of, is_csr, is_run
+from .images import ADDRESSES, add_to_words, edited, fields_of, is_csr, is_run, row_count
 
 __all__ = ["ADDRESS_SPACE_BYTES", "MEMORY_BYTES", "PATIENCE_CYCLES", "STORAGE_BYTES", "Session"]
 
@@ -84,10 +84,12 @@ class Session:
                   for name in ("CYCLES", *(f"COUNT_{name.upper()}" for name, _ in COUNTERS))]
         assert cycles[0] == sum(cycles[1:])
         self.read("STATUS")
+        options.pop("capacity", None)
         expected = expected_result(a, b, **options)
         if problem.csr:
-            found = runtime.read_csr(problem, image, lambda address, length: self.recorder.read_memory(
-                (base + address) % STORAGE_BYTES, length))
+            found = runtime.read_csr(
+                problem.result_shape, image,
+                lambda address, length: self.recorder.read_memory((base + address) % STORAGE_BYTES, length))
             for name in ("indptr", "indices", "data"):
                 np.testing.assert_array_equal(getattr(found, name), getattr(expected, name),
                                               err_msg=plan.label())
@@ -104,14 +106,14 @@ class Session:
         count = image.descriptor_count
         descriptors = [fields_of(image, number) for number in range(count)]
         # The first entry of a CSR array may have any number.
-        for matrix, start in (("a", "rows"), ("b", "k_count")):
+        for matrix in ("a", "b"):
             first, shifted = int(rng.integers(0, 1 << 31)), set()
             for fields in descriptors:
                 if not is_csr(fields, matrix):
                     continue
                 pointers = fields[f"{matrix}_pointers"]
                 fields[f"{matrix}_first"] += first
-                shifted |= {pointers + 4 * row for row in range(-1, fields[start])}
+                shifted |= {pointers + 4 * row for row in range(-1, row_count(fields, matrix))}
                 if rng.random() < 0.5:
                     fields[f"{matrix}_columns"] |= int(rng.integers(0, 1 << 32)) & ~0xFFFF
             image.pieces = [(address, add_to_words(address, content, shifted, first))
@@ -119,7 +121,7 @@ class Session:
         for name in ("a_stride", "b_stride", "c_stride", "cin_stride"):
             more = int(rng.integers(0, 3)) * STORAGE_BYTES * spread
             for fields in descriptors:
-                rows = fields["k_count"] if name == "b_stride" else fields["rows"]
+                rows = row_count(fields, name[0])
                 if fields[name] and rows * more < 1 << 30 and not is_run(fields, name):
                     fields[name] += more
         for number, fields in enumerate(descriptors):
@@ -136,9 +138,10 @@ class Session:
 
     def plan(self, a: Any, b: Any, k_cuts: tuple[int, ...] | None = None, packed: bool = False,
              **options: Any) -> Plan:
-        """The best plan that streams A, dense or packed tile, cut as asked."""
-        plans = self.device.plans(a, b, **options)
-        plan = next(plan for plan in plans if not plan.transposed and plan.packed == packed)
+        """The best plan that streams A, dense or packed tile (for a result in CSR the one there is), cut as
+        asked."""
+        plans, either = self.device.plans(a, b, **options), options.get("out") == "csr"
+        plan = next(plan for plan in plans if not plan.transposed and (either or plan.packed == packed))
         return replace(plan, k_cuts=k_cuts) if k_cuts else plan
 
     def put(self, image: runtime.Image, base: int = 0) -> None:
