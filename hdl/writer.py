@@ -94,7 +94,8 @@ class SegmentWriter(wiring.Component):
         with m.Elif(done):
             m.d.sync += active.eq(0)
 
-        m.submodules.beats = beats = BlockQueue(AxiWrite(config.port_bytes), 2 * MAX_BURST_BEATS)
+        m.submodules.beats = beats = BlockQueue(AxiWrite(config.port_bytes), 2 * MAX_BURST_BEATS,
+                                                however_shallow=config.block_queues)
         m.submodules.bursts = bursts = Queue(AxiAddress(), BURST_QUEUE)
         outstanding = Signal(OUTSTANDING_LOG2 + 1)   # bursts closed and not yet answered
         room = Signal()
@@ -102,7 +103,7 @@ class SegmentWriter(wiring.Component):
 
         placed = Signal(_Placed(config))
         placed_valid, placed_taken = Signal(), Signal()
-        self._place(m, start, strided, scattered, placed, placed_valid, placed_taken)
+        self._place(m, start, active, strided, scattered, placed, placed_valid, placed_taken)
         push, rest, closes = self._merge(m, placed, placed_valid, placed_taken, room, beats.i)
         opens = (placed_valid & placed.opens & ~rest) if config.csr_out else Const(0)
         self._close(m, start, push, closes, opens, placed, bursts.i)
@@ -135,7 +136,8 @@ class SegmentWriter(wiring.Component):
 
     # ---- stage 1: the chunk turned to its place in the beats ---------------------------------------------
 
-    def _place(self, m: Module, start, strided, scattered, placed, placed_valid, placed_taken) -> None:
+    def _place(self, m: Module, start, active, strided, scattered, placed, placed_valid, placed_taken
+               ) -> None:
         job, chunk = self.i_job.payload, self.i.payload
         port_bytes = self._config.port_bytes
         beat_log2 = log2_exact(port_bytes)
@@ -168,17 +170,17 @@ class SegmentWriter(wiring.Component):
                 placed.job_last.eq(job_last),
                 next_offset.eq(end),
             ]
-            with m.If(chunk.row_last):
-                m.d.sync += rows_left.eq(rows_left - 1)
-                with m.If(strided):
-                    m.d.sync += [next_offset.eq(next_row_offset), row_offset.eq(next_row_offset)]
+            with m.If(chunk.row_last & strided):
+                m.d.sync += [next_offset.eq(next_row_offset), row_offset.eq(next_row_offset)]
             with m.If(job_last):
                 m.d.sync += filling.eq(0)
         with m.If(start):
             m.d.sync += [
-                filling.eq(1), rows_left.eq(job.rows - 1),
-                next_offset.eq(job.address), row_offset.eq(job.address), stride.eq(job.stride),
+                filling.eq(1), next_offset.eq(job.address), row_offset.eq(job.address), stride.eq(job.stride),
             ]
+        with m.If(start | (self.i.valid & self.i.ready & chunk.row_last)):
+            # One subtraction, whose operand the carry cells can choose.
+            m.d.sync += rows_left.eq(Mux(active, rows_left, job.rows) - 1)
         if self._config.csr_out:
             opens = Signal()                         # the next chunk is the first of its segment
             with m.If(scattered):

@@ -16,7 +16,8 @@ from zerolane.bench import bench_rows, parse_kernels, summarise
 from zerolane.bench_plans import compare_plans, summarise_plans
 from zerolane.bench_tables import bench_table
 from zerolane.device import Device
-from zerolane.kernel_work import NamedKernel, pattern_kernel
+from zerolane.kernel_work import NamedKernel
+from zerolane.pattern_kernels import pattern_kernel
 from zerolane.report import Request, run_request
 from zerolane.sweep import FORMS, ZEROS, plot_sweep, summarise_sweep, sweep_rows
 from zerolane.work import Kernel, WorkError, pattern_work
@@ -168,7 +169,8 @@ def test_options_that_do_not_go_together_are_wrong_usage(
 
 
 def test_kernels_of_one_pattern_are_known_by_name_and_have_no_columns() -> None:
-    assert [str(kernel) for kernel in parse_kernels("spgemm, add,mul")] == ["spgemm", "add", "mul"]
+    names = ["spgemm", "spgemm_t", "add", "mul"]
+    assert [str(kernel) for kernel in parse_kernels("spgemm, spgemm_t,add,mul")] == names
     with pytest.raises(WorkError, match="add makes its other operand of the first"):
         parse_kernels("add:4")
 
@@ -181,3 +183,19 @@ def test_the_other_operand_is_the_first_with_its_columns_shifted() -> None:
     assert (a != 0).sum() == 3
     product = pattern_kernel(NamedKernel.SPGEMM, "p", pattern, 3)
     assert product.operands["b"].shape == (3, 2)
+
+
+def test_sddmm_has_a_length_of_its_rows() -> None:
+    assert [str(kernel) for kernel in parse_kernels("sddmm,sddmm:64")] == ["sddmm:128", "sddmm:64"]
+    pattern = sp.csr_array(np.array([[1, 0, 1], [0, 1, 0]], np.int8))
+    work = pattern_kernel(NamedKernel.SDDMM, "p", pattern, 3, 64)
+    assert [work.operands[name].shape for name in "abd"] == [(2, 3), (2, 64), (64, 3)]
+    s, a, b = (work.operands[name].astype(np.int64) for name in "abd")
+    np.testing.assert_array_equal(work.expected().toarray(), s.toarray() * (a @ b))
+
+
+def test_a_matrix_times_its_transpose_is_one_even_where_it_is_square() -> None:
+    pattern = sp.csr_array(np.array([[0, 1], [0, 1]], np.int8))
+    work = pattern_kernel(NamedKernel.SPGEMM_T, "p", pattern, 3)
+    a, b = (work.operands[name].toarray() for name in "ab")
+    np.testing.assert_array_equal(a.T, b)

@@ -73,6 +73,13 @@ def test_spgemm_writes_a_csr_result(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert f"CSR with {c.nnz} entries" in capsys.readouterr().out
 
 
+def test_spgemm_t_multiplies_by_the_transpose(monkeypatch: pytest.MonkeyPatch) -> None:
+    a = np.array([[0, 1, 1], [3, 0, 0]], np.int8)
+    sp.save_npz("wide.npz", sp.csr_array(a))
+    assert zerolane(monkeypatch, "run", "spgemm_t", "wide.npz", "--preset", "large", "--out", "o") == 0
+    np.testing.assert_array_equal(sp.load_npz("o/c.npz").toarray(), a.astype(int) @ a.T.astype(int))
+
+
 @pytest.mark.parametrize("arguments, make", [
     (["add", "a.npz", "other.npy"], lambda a, b: a + b),
     (["sub", "a.npz", "other.npy", "a.npz"], lambda a, b: -b),

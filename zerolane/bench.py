@@ -10,8 +10,9 @@ import numpy as np
 from zerolane.bench_plans import compare_plans
 from zerolane.device import Device
 from zerolane.formats import Matrix, MatrixFileError, load_matrix
-from zerolane.kernel_work import PATTERN_KERNELS, NamedKernel, pattern_kernel
+from zerolane.kernel_work import NamedKernel
 from zerolane.operands import OperandError
+from zerolane.pattern_kernels import PATTERN_KERNELS, pattern_kernel
 from zerolane.report import Request, run_kernel, run_request
 from zerolane.work import Kernel, WorkError, pattern_work
 from zerolane.workloads import generated_patterns, layer_patterns
@@ -25,7 +26,8 @@ _SUFFIXES = (".mtx", ".smtx", ".npz", ".npy")
 
 @dataclass(frozen=True)
 class BenchKernel:
-    """A kernel and the columns of its random B; kernels of PATTERN_KERNELS make theirs of A.
+    """A kernel and the columns of its random B; kernels of PATTERN_KERNELS make theirs of A, and sddmm has so
+    many values in each row of its dense operands.
 
     `gemm` without columns and without a folder of matrices means dense layers, each with columns of its own.
     """
@@ -43,16 +45,18 @@ def parse_kernels(text: str) -> list[BenchKernel]:
     kernels: list[BenchKernel] = []
     for word in text.split(","):
         name, _, columns = word.strip().partition(":")
-        if name in set(PATTERN_KERNELS):
-            if columns:
-                raise WorkError(f"--kernels: {word.strip()!r}: {name} makes its other operand of the first")
-            kernels.append(BenchKernel(NamedKernel(name), None))
-            continue
-        if name not in [kernel.value for kernel in Kernel]:
+        if name not in [kernel.value for kernel in (*Kernel, *PATTERN_KERNELS)]:
             others = ", ".join(kernel.value for kernel in PATTERN_KERNELS)
             raise WorkError(f"--kernels: unknown kernel {name!r}; it must be spmm, spmv, gemm, {others}")
         if columns and (not columns.isdigit() or int(columns) < 1):
             raise WorkError(f"--kernels: {word.strip()!r}: columns must be a number, at least 1")
+        if name in set(PATTERN_KERNELS):
+            sampled = name == NamedKernel.SDDMM
+            if columns and not sampled:
+                raise WorkError(f"--kernels: {word.strip()!r}: {name} makes its other operand of the first")
+            length = int(columns or _DEFAULT_COLUMNS) if sampled else None
+            kernels.append(BenchKernel(NamedKernel(name), length))
+            continue
         if name == Kernel.SPMV and columns not in ("", "1"):
             raise WorkError(f"--kernels: {word.strip()!r}: spmv has one column")
         default = {Kernel.SPMV: 1, Kernel.SPMM: _DEFAULT_COLUMNS, Kernel.GEMM: None}[Kernel(name)]
@@ -127,7 +131,7 @@ def _named_rows(device: Device, item: _Item, out_dtype: str, seed: int, plans_wi
         raise WorkError(f"--kernels: {item.bench_kernel} has int32 results and one plan; leave --out-dtype "
                         "and --plans out")
     assert isinstance(item.kernel, NamedKernel)
-    work = pattern_kernel(item.kernel, item.name, item.pattern, seed)
+    work = pattern_kernel(item.kernel, item.name, item.pattern, seed, item.columns)
     try:
         yield {"bench_kernel": item.bench_kernel, "seed": seed, **run_kernel(device, work).record}
     except OperandError as error:

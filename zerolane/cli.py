@@ -264,7 +264,8 @@ def bench(matrices: Annotated[
           kernels: Annotated[
               str, typer.Option(help="comma-separated: spmm:32 (32 columns of B), spmv, gemm:64; gemm alone, "
                                      "without --matrices: dense layers from 64x64x64 to 512x768x768; spgemm, "
-                                     "add, sub, mul, mask: of the matrix and itself")
+                                     "spgemm_t (times its transpose), add, sub, mul, mask: of the matrix and "
+                                     "itself; sddmm:128 (rows of 128 values)")
           ] = "spmm:128,spmm:32,spmm:8,spmv",
           plans: Annotated[
               bool, typer.Option("--plans", help="measure the other legal plans beside each chosen one")

@@ -316,6 +316,8 @@ class Device:
         problem = as_problem(a, b, out="csr")
         if plan is None and all(problem.result_shape):
             plan = make_plan(problem, self.config, keep_order=keep_order)
+        if plan is not None:
+            self._check_plan(plan)
         chain = Chain(self.config, self._memory_limit())
         chain.begin_product(problem, plan)
         chain.link("mask", mask, "mask", **options)

@@ -17,8 +17,7 @@ from zerolane.quantize import random_dense, random_values
 from zerolane.scaling import scale_words
 from zerolane.work import Values, WorkError
 
-__all__ = ["PATTERN_KERNELS", "KernelOptions", "KernelWork", "NamedKernel", "pattern_kernel",
-           "prepare_kernel"]
+__all__ = ["ELEMENTWISE", "KernelOptions", "KernelWork", "NamedKernel", "prepare_kernel"]
 
 _LETTERS = "ijk"
 _RANDOM_DENSITY = 0.25
@@ -28,6 +27,7 @@ class NamedKernel(StrEnum):
     """Kernels beside the plain products."""
 
     SPGEMM = "spgemm"                 # two sparse matrices, CSR out; A times itself if B is left out; a mask
+    SPGEMM_T = "spgemm_t"             # A times its transpose, CSR out
     ADD = "add"                       # two matrices or more, CSR out
     SUB = "sub"                       # the first less the others
     MUL = "mul"                       # two matrices, element by element
@@ -93,7 +93,8 @@ def prepare_kernel(kernel: NamedKernel, paths: list[Path], options: KernelOption
         raise WorkError(f"--cols {options.columns}; it must be at least 1")
     if not 0 <= options.mode < 3:
         raise WorkError(f"--mode {options.mode}; it must be 0, 1 or 2")
-    make = {**dict.fromkeys(_ELEMENTWISE, _elementwise), NamedKernel.SPGEMM: _spgemm,
+    make = {**dict.fromkeys(ELEMENTWISE, _elementwise), NamedKernel.SPGEMM: _spgemm,
+            NamedKernel.SPGEMM_T: _spgemm_t,
             NamedKernel.SDDMM: _sddmm, NamedKernel.SPMSPV: _spmspv, NamedKernel.DOT: _dot,
             NamedKernel.GEMV: _gemv, NamedKernel.RESIDUAL: _gemv, NamedKernel.EMBEDDING_BAG: _embedding_bag,
             NamedKernel.TTV: _tensor, NamedKernel.TTM: _tensor, NamedKernel.MTTKRP: _tensor}[kernel]
@@ -170,12 +171,12 @@ def _einsum(files: _Files, text: str, operands: dict[str, Any]) -> KernelWork:
                       lambda device: device.einsum(text, *operands.values()), expected)
 
 
-_ELEMENTWISE = {NamedKernel.ADD: "add", NamedKernel.SUB: "subtract", NamedKernel.MUL: "multiply",
+ELEMENTWISE = {NamedKernel.ADD: "add", NamedKernel.SUB: "subtract", NamedKernel.MUL: "multiply",
                 NamedKernel.MASK: "mask", NamedKernel.TO_CSR: "convert"}
 
 
 def _elementwise(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
-    operation, joins = _ELEMENTWISE[kernel], kernel in (NamedKernel.ADD, NamedKernel.SUB)
+    operation, joins = ELEMENTWISE[kernel], kernel in (NamedKernel.ADD, NamedKernel.SUB)
     least = 1 if kernel is NamedKernel.TO_CSR else 2
     files.most(3 if joins else least)
     operands = [files.of_two_dimensions(place) for place in range(max(least, len(files.paths)))]
@@ -198,29 +199,6 @@ def _elementwise(kernel: NamedKernel, files: _Files, options: KernelOptions) -> 
     return KernelWork(kernel, files.name, dict(zip("abd", operands, strict=False)), run, expected)
 
 
-PATTERN_KERNELS = (NamedKernel.SPGEMM, NamedKernel.ADD, NamedKernel.SUB, NamedKernel.MUL, NamedKernel.MASK)
-"""Kernels that a benchmark makes of one pattern."""
-
-
-def pattern_kernel(kernel: NamedKernel, name: str, pattern: Any, seed: int) -> KernelWork:
-    """A benchmark's kernel on random values in a pattern's places.
-
-    SpGEMM: A·A, or A·Aᵀ where A is not square. Elementwise: A and A with its columns shifted by one, the last
-    to the front, as the Sparse Abstract Machine's benchmarks have it.
-    """
-    a = sp.csr_array(random_values(pattern, np.random.default_rng(seed)))
-    a.sort_indices()
-    if kernel is NamedKernel.SPGEMM:
-        b = a if a.shape[0] == a.shape[1] else sp.csr_array(a.T)
-        return KernelWork(kernel, name, {"a": a, "b": b}, lambda device: device.spgemm(a, b),
-                          lambda: expected_result(a, b, out="csr"))
-    operation = _ELEMENTWISE[kernel]
-    b = sp.csr_array((a.data, (a.indices + 1) % a.shape[1], a.indptr), shape=a.shape).copy()
-    b.sort_indices()
-    return KernelWork(kernel, name, {"a": a, "b": b}, lambda device: getattr(device, operation)(a, b),
-                      lambda: golden.elementwise(operation, a, b, 0, False, np.int32))
-
-
 def _spgemm(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
     files.most(3)
     a = sp.csr_array(files.of_two_dimensions(0))
@@ -236,6 +214,14 @@ def _spgemm(kernel: NamedKernel, files: _Files, options: KernelOptions) -> Kerne
                       lambda device: device.spgemm(a, b, mask=mask),
                       lambda: golden.elementwise("mask", expected_result(a, b, out="csr"), mask, 0, False,
                                                  np.int32))
+
+
+def _spgemm_t(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
+    files.most(1)
+    a = sp.csr_array(files.of_two_dimensions(0))
+    b = sp.csr_array(a.T)
+    return KernelWork(kernel, files.name, {"a": a, "b": b}, lambda device: device.spgemm(a, b),
+                      lambda: expected_result(a, b, out="csr"))
 
 
 def _sddmm(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
