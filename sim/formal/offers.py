@@ -36,6 +36,9 @@ __all__ = ["PROOFS", "output_streams"]
 TWO_BEATS = replace(SMALL, lanes=32, port_bytes=64)
 """A descriptor is two beats."""
 
+SPARSE = replace(SMALL, csr_out=True)
+"""Of packed rows only words that got a sum leave."""
+
 
 def _streams(component: wiring.Component, flow) -> list:
     """The streams of a block that go one way, arrays one by one; those always taken are left out."""
@@ -178,7 +181,7 @@ def _deaf(path: str = "o") -> Fault:
 
 PROOFS = (
     _proof(ChainStage, lambda: ChainStage(SMALL), _deaf()),
-    _proof(RowQueue, lambda: RowQueue(SMALL),
+    _proof(RowQueue, lambda: RowQueue(SPARSE),
            Fault("an item is dealt to a chain that stalls", "can", lambda value, inside: Const(1)),
            extra=_one_word_at_a_time),
     _proof(PeFront, lambda: PeFront(SMALL), _deaf(), extra=_beats_find_room),

@@ -53,6 +53,7 @@ def _row_queue(b: Bench) -> None:
     touched, place = Signal(), Signal(len(flat(queue.o_open)))
     with m.If(queue.i_touched & (closed == row)):
         m.d.sync += [touched.eq(1), place.eq(flat(queue.o_open))]
+    sparse = _Sparse(b, touched, place, closed == row)
     drained = Signal.like(place)
     with m.If(queue.o_drain.valid):
         m.d.sync += drained.eq(Cat(queue.o_drain.bank, queue.o_drain.word))
@@ -71,8 +72,10 @@ def _row_queue(b: Bench) -> None:
         b.check(~output.valid | (this < closed))
         b.check(~followed | (output.p.touched == touched))
         b.check(~(followed & ~touched) | (output.p.last & (words == 0)))
-        b.check(~(followed & touched) | ((output.p.last == (words == own - 1)) & (drained == expected)
-                                         & (output.p.word == (first_word + words)[:len(first_word)])))
+        b.check(~(followed & touched & ~sparse.here) | (
+            (output.p.last == (words == own - 1)) & (drained == expected)
+            & (output.p.word == (first_word + words)[:len(first_word)])))
+        sparse.offered(followed & touched, output, drained)
         b.cover(followed & touched & output.p.last & (row > 1) & (own == 2))
     b.cover(queue.o[0].valid & queue.o[1].valid & queue.o[0].p.touched & ~queue.o[1].p.touched)
     stable(b, *queue.o)
@@ -81,6 +84,60 @@ def _row_queue(b: Bench) -> None:
     late = Signal(range(LATE_CYCLES + 2))
     m.d.sync += late.eq(Mux(waits, late + 1, 0))
     b.check(late <= LATE_CYCLES)
+
+
+class _Sparse:
+    """Of a packed row only words that got a sum leave, where that is known.
+
+    Attributes
+    ----------
+    here : it is such a row
+    """
+
+    def __init__(self, b: Bench, touched, place, its_turn):
+        self._b, queue, m = b, b.dut, b.m
+        self.here = Const(0)
+        if "i_touched_words" not in queue.signature.members:
+            return
+        own, words = queue.i_own_words, range(CSR.acc_words)
+        self.here = queue.i_packed
+        # A row begins at a multiple of its words; so does a slice of C.
+        b.assume(~queue.i_packed | ((queue.i_first_word & (own - 1)) == 0))
+        loads, number, loaded = Signal(), Signal(COUNT_BITS), Signal(COUNT_BITS)
+        closes = Signal(COUNT_BITS)
+        self._left, self._first = Signal(CSR.acc_words), Signal(CSR.acc_word_bits)
+        self._bank = Signal()
+        bank, first = place[0], place[1:]
+        its = Signal(CSR.acc_words)
+        m.d.comb += [
+            loads.eq(Cat(bits.any() for bits in queue.o_clear_words).any()),
+            its.eq(Cat((word >= first) & (word < first + own) for word in words)),
+            self._first.eq(first), self._bank.eq(bank),
+        ]
+        m.d.sync += [closes.eq(closes + queue.i_touched), loaded.eq(loaded + loads)]
+        with m.If(queue.i_touched & its_turn):
+            m.d.sync += number.eq(closes)
+        own_load = loads & touched & (loaded == number) & queue.i_packed
+        sums = Mux(bank, queue.i_touched_words[1], queue.i_touched_words[0]) & its
+        with m.If(own_load):
+            m.d.sync += self._left.eq(Mux(sums == 0, 1 << first, sums))
+        # They are forgotten, and nothing else is.
+        b.check(~own_load | (Mux(bank, queue.o_clear_words[1], queue.o_clear_words[0]) == its))
+        b.check(~own_load | (Mux(bank, queue.o_clear_words[0], queue.o_clear_words[1]) == 0))
+
+    def offered(self, followed, output, drained) -> None:
+        """Property: what leaves of the row is the lowest of its words that are left."""
+        b, left = self._b, getattr(self, "_left", None)
+        if left is None:
+            return
+        rest, word = left & (left - 1), drained[1:]
+        index = (b.dut.i_first_word + word - self._first)[:len(output.p.word)]
+        b.check(~(followed & self.here) | (
+            (drained[0] == self._bank) & (left == ((1 << word) | rest)[:len(left)])
+            & ~rest.bit_select(word, 1) & (output.p.last == (rest == 0)) & (output.p.word == index)))
+        b.cover(followed & self.here & output.p.last & (word == 1) & (b.dut.i_own_words == 2))
+        with b.m.If(followed & moves(output)):
+            b.m.d.sync += left.eq(rest)
 
 
 def _touched_words(b: Bench) -> None:
@@ -165,6 +222,13 @@ PROOFS = (
           lambda: RowQueue(SMALL), _row_queue,
           Fault("the turn of the chains does not change", "_chain", lambda value, inside: Const(0)),
           induction=None, depth=13, cover=20),
+    Proof("row_queue_sparse", "RowQueue",
+          "the same where it is known which words got a sum: of a packed row these leave, the lowest first, "
+          "or else its first one, and are forgotten",
+          lambda: RowQueue(CSR), _row_queue,
+          Fault("words without a sum leave, too", "words",
+                lambda value, inside: Mux(inside("_skip:loads"), inside("its_words"), inside("rest"))),
+          induction=None, depth=15, cover=20, solver="bitwuzla"),
     Proof("touched_words", "TouchedWords",
           "a word's bit is set two cycles after a lane adds to it, and stays until it is cleared",
           lambda: TouchedWords(CSR), _touched_words,

@@ -1,6 +1,8 @@
 """Proofs of what writes pieces of memory."""
 
-from amaranth.hdl import Cat, Mux, Signal
+from dataclasses import replace
+
+from amaranth.hdl import Cat, Const, Mux, Signal
 
 from hdl.config import ADDRESS_BITS, MAX_BURST_BEATS
 from hdl.writer import SegmentWriter
@@ -13,8 +15,16 @@ from .inside import Fault
 
 __all__ = ["PROOFS"]
 
+CSR = replace(SMALL, csr_out=True)
+"""Jobs may be scattered."""
+
 BYTES = SMALL.port_bytes
 COUNT_BITS = 10
+
+
+def _can_scatter(b: Bench) -> bool:
+    """The writer under proof takes scattered jobs."""
+    return "at" in dict(b.dut.i.p.shape())
 
 
 class _Rows:
@@ -25,6 +35,8 @@ class _Rows:
     job : the job at work
     row, column : of the next chunk
     address : of its first byte
+    scattered : the job is
+    opens : the next chunk is the first of a segment of a scattered job
     """
 
     def __init__(self, b: Bench, chunks):
@@ -34,21 +46,28 @@ class _Rows:
         self.row_start = Signal(ADDRESS_BITS, name="row_start")
         self.address = Signal(ADDRESS_BITS, name="address")
         after, self.begins = Signal(33), Signal(name="begins")
+        self.scattered, self.opens = Signal(name="is_scattered"), Signal(name="segment_opens")
+        following, at = Signal(ADDRESS_BITS), chunk.at if _can_scatter(b) else Const(0)
         m.d.comb += [
             after.eq(self.column + chunk.count),
             self.begins.eq(moves(b.dut.i_job) & (offered.rows != 0) & (offered.row_bytes != 0)),
-            self.address.eq(self.row_start + self.column),
+            self.address.eq(Mux(self.scattered, Mux(self.opens, at, following),
+                                self.row_start + self.column)),
         ]
-        b.assume(~chunks.valid | ((chunk.count != 0) & (chunk.count <= BYTES) & (after <= self.job.row_bytes)
-                                  & (chunk.row_last == (after == self.job.row_bytes))))
+        if _can_scatter(b):
+            m.d.comb += self.scattered.eq(self.job.scattered)
+        fits = (after <= self.job.row_bytes) & (chunk.row_last == (after == self.job.row_bytes))
+        b.assume(~chunks.valid | ((chunk.count != 0) & (chunk.count <= BYTES)
+                                  & Mux(self.scattered, chunk.row_last | ~chunk.last, fits)))
         with m.If(moves(chunks)):
             m.d.sync += [self.column.eq(Mux(chunk.row_last, 0, after)),
-                         self.row.eq(self.row + chunk.row_last)]
+                         self.row.eq(self.row + chunk.row_last),
+                         following.eq(self.address + chunk.count), self.opens.eq(chunk.row_last)]
             with m.If(chunk.row_last):
                 m.d.sync += self.row_start.eq(self.row_start + self.job.stride)
         with m.If(self.begins):
             m.d.sync += [self.job.eq(offered), self.row.eq(0), self.column.eq(0),
-                         self.row_start.eq(offered.address)]
+                         self.row_start.eq(offered.address), self.opens.eq(1)]
 
 
 def _writer_bytes(b: Bench) -> None:
@@ -78,6 +97,8 @@ def _writer_bytes(b: Bench) -> None:
     # When the job is over nothing is kept back.
     b.check(b.inside("active") | ~present)
     b.cover(goes & rows.job.rows[1])
+    if _can_scatter(b):
+        b.cover(goes & rows.scattered & rows.opens & (position != 0))
     _writer_bytes_inside(b, rows, lane, block, present, value)
 
 
@@ -107,20 +128,29 @@ def _writer_bytes_inside(b: Bench, rows: _Rows, lane, block, present, value) -> 
     b.invariant(~rest | (placed_valid & placed.flushes & placed.spills & (partial.strobe == placed.high)
                          & (partial.data == placed.data)))
     b.invariant(placed_valid | filling | (partial.strobe == 0))
+    opening = rows.scattered & rows.opens
+    if _can_scatter(b):
+        b.invariant(~active | (inside("scattered") == rows.scattered))
+        b.invariant(~filling | ~rows.scattered | (inside("_place:opens") == rows.opens))
+        b.invariant(~placed_valid | ~placed.opens | rows.scattered)
+        b.invariant(~(placed_valid & placed.opens & ~rest) | (partial.strobe == 0))
+        b.invariant(placed_valid | ~opening | (partial.strobe == 0))
+        b.invariant(~(placed_valid & filling & rows.scattered) | (placed.flushes == rows.opens))
     # Addresses.
+    by_rows = filling & ~rows.scattered
     row, stride = inside("row"), inside("_close:stride")
     last_of_segment = placed_valid & placed.flushes
     b.invariant(~active | (stride == job.stride) & (inside("_place:stride") == job.stride[:2]))
     b.invariant(~active | (strided == (job.stride != job.row_bytes)))
     b.invariant(~filling | (offset == rows.address[:2]))
     at = Mux(placed_valid, position + placed.fills, position)[:len(position)]
-    b.invariant(~filling | last_of_segment | (at == rows.address[2:]))
-    b.invariant(~(filling & last_of_segment) | ((rows.column == 0) & strided))
+    b.invariant(~filling | last_of_segment | opening | (at == rows.address[2:]))
+    b.invariant(~(filling & last_of_segment) | Mux(rows.scattered, rows.opens, (rows.column == 0) & strided))
     next_row = Mux(last_of_segment, row + stride, row)[:ADDRESS_BITS]
-    b.invariant(~(filling & strided) | (next_row == rows.row_start))
-    b.invariant(~(filling & strided) | (inside("row_offset") == rows.row_start[:2]))
-    b.invariant(~filling | ((rows.row < job.rows) & (inside("rows_left") == job.rows - 1 - rows.row)))
-    b.invariant(~filling | (rows.column < job.row_bytes))
+    b.invariant(~(by_rows & strided) | (next_row == rows.row_start))
+    b.invariant(~(by_rows & strided) | (inside("row_offset") == rows.row_start[:2]))
+    b.invariant(~by_rows | ((rows.row < job.rows) & (inside("rows_left") == job.rows - 1 - rows.row)))
+    b.invariant(~by_rows | (rows.column < job.row_bytes))
     _writer_ends(b)
 
 
@@ -160,6 +190,8 @@ def _writer_bursts(b: Bench) -> None:
     b.invariant(opened == (count != 0))
     b.invariant(b.inside("active") | ~opened)
     b.invariant(~opened | ((first + count == position[:4]) & (count < MAX_BURST_BEATS)))
+    if _can_scatter(b):
+        _segments_close_bursts(b)
 
     # ---- channels ----
     closed, announced, sent, answered = (
@@ -191,6 +223,17 @@ def _writer_bursts(b: Bench) -> None:
     b.invariant(~late | aw.valid)
 
 
+def _segments_close_bursts(b: Bench) -> None:
+    """Invariants: no burst is open when a scattered job's next segment begins."""
+    inside = b.inside
+    placed, placed_valid = inside("elaborate:placed"), inside("elaborate:placed_valid")
+    opened, opens, scattered = inside("opened"), inside("_place:opens"), inside("scattered")
+    b.invariant(~(placed_valid & placed.opens & ~inside("rest")) | ~opened)
+    b.invariant(~placed_valid | ~placed.opens | scattered)
+    b.invariant(placed_valid | ~(inside("filling") & scattered & opens) | ~opened)
+    b.invariant(~(placed_valid & inside("filling") & scattered & opens) | placed.flushes)
+
+
 PROOFS = (
     Proof("writer_bytes", "SegmentWriter",
           "every byte of a job is written once, at its address, and nothing else is; none is kept back",
@@ -205,4 +248,17 @@ PROOFS = (
           Fault("a burst is not ended at the end of a block", "closes.burst",
                 lambda value, inside: inside("closes").segment),
           depth=6, cover=10),
+    Proof("writer_scattered", "SegmentWriter",
+          "with jobs that are scattered, too: every byte is written once, at its address, and nothing else "
+          "is; none is kept back",
+          lambda: SegmentWriter(CSR), _writer_bytes,
+          Fault("a segment's first byte is put where the last one ended", "offset",
+                lambda value, inside: inside("next_offset"), only=1),
+          depth=8, cover=12, solver="bitwuzla"),
+    Proof("writer_scattered_bursts", "SegmentWriter",
+          "with jobs that are scattered, too: what `writer_bursts` says",
+          lambda: SegmentWriter(CSR), _writer_bursts,
+          Fault("a burst goes on behind the end of a segment", "closes.burst",
+                lambda value, inside: inside("position")[:4].all()),
+          depth=8, cover=10, solver="bitwuzla"),
 )
