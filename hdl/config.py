@@ -305,7 +305,7 @@ PRESETS = MappingProxyType({
                scale_multipliers=1),
         Config(name="small", pes=4, lanes=4, port_bytes=8, tile_bytes=32 * 1024, beat_tokens=4, chains=1,
                scale_multipliers=4, block_queues=True, address_multipliers=True),
-        Config(name="base", csr_out=True, sddmm=True, merge_lanes=4, table_rows=1024),
+        Config(name="base", csr_out=True, sddmm=True, merge_lanes=4),
         Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, sddmm=True, merge_lanes=8,
                table_rows=4096),
     )

@@ -322,7 +322,7 @@ def test_a_tile_is_not_used_again_in_another_shape(changes: dict[str, int]) -> N
     ("group_log2", {"group_log2": 4, "n_count": 1, "slice_words": 1}),
     ("group_log2", {"group_log2": 1, "b_format": 1, "n_count": 4, "slice_words": 1}),
     ("rows", {"rows": 0}), ("k_count", {"k_count": 128 * 1024 + 1}),
-    ("k_count", {"k_count": 4097, "b_format": 1, "slice_words": 2}),
+    ("k_count", {"k_count": 2049, "b_format": 1, "slice_words": 2}),
     ("k_count", {"k_count": 4097}), ("k_count", {"k_count": 8193, "whole": 1}),
     ("c_stride", {"c_stride": 63}),
     ("n_count", {"n_count": 0}), ("n_count", {"n_count": 17}), ("n_count", {"n_count": 0xFFFFFFFF}),
@@ -375,7 +375,8 @@ SPARSE = {"out_csr": 1, "n_count": 9, "slice_words": 1, "pk_log2": 0, "csr_index
 
 
 @pytest.mark.parametrize("name, changes", [
-    ("n_start", {"n_start": 8}), ("n_start", {"n_start": 1}), ("group_log2", {"group_log2": 1}),
+    ("n_start", {"n_start": 8}), ("n_start", {"n_start": 1}),
+    ("group_log2", {"group_log2": 1, "pk_log2": 3, "n_count": 4}),
     ("out_csr", {"accumulate": 1}), ("out_csr", {"out_raw": 1}), ("out_csr", {"row_bias": 1}),
     ("cin_address", {"accumulate": 1, "csr_mode": CsrMode.COUNT.value, "cin_address": 2}),
     ("csr_index32", {"csr_index32": 0, "n_start": 1 << 16}), ("n_start", {"n_count": 17, "n_start": 16}),
@@ -402,7 +403,7 @@ def test_a_block_of_a_result_in_csr_is_handed_on_whole() -> None:
     {"group_log2": 3, "n_count": 1, "slice_words": 1}, {"k_count": 0}, {"k_count": 4096},
     {"k_count": 8192, "whole": 1},
     {"k_count": 128 * 1024, "whole": 1, "group_log2": 3, "n_count": 1, "slice_words": 1},
-    {"k_count": 8192, "b_format": 2, "whole": 1}, {"n_count": 1024, "pk_log2": 0, "slice_words": 16},
+    {"k_count": 4096, "b_format": 2, "whole": 1}, {"n_count": 1024, "pk_log2": 0, "slice_words": 16},
     {"out_int8": 1, "row_scale": 1}, {"b_format": 3, "pk_log2": 2, "slice_words": 4, "n_count": 64},
 ])
 def test_the_largest_values_are_accepted(changes: dict[str, int]) -> None:

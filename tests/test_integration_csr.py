@@ -66,11 +66,11 @@ def records(simulator: str) -> list[tuple[bytes, dict[str, Any]]]:
     memory_bytes = 1 << 16 if simulator == "amaranth" else None
     with Device(CONFIG, simulator=simulator, memory_bytes=memory_bytes, latency_cycles=8, gaps=0.3,
                 seed=2) as device:
-        jobs = [(a, b, {}) for a, b in traps(rng).values()]
+        jobs = [(*traps(rng)[name], {}) for name in ("two blocks", "cancellation", "no entry at all")]
         a, b = draw_matrix(rng, 15, 20, 0.3, "odd"), draw_matrix(rng, 20, 19, 0.3, "csr")
         jobs += [(a, b, {"scale": 0.003, "out_dtype": np.int8}),
                  (a, b, {"scale": np.linspace(0.001, 0.01, 15)[:, None], "out_dtype": np.int8, "relu": True}),
-                 (a.toarray(), b, {}), (a, b.toarray(), {}), (a, b, {"relu": True})]
+                 (a.toarray(), b, {}), (a, b.toarray(), {})]
         for number, (left, right, options) in enumerate(jobs):
             found = run(device, left, right, **options)
             assert device.last_job is not None
@@ -108,6 +108,12 @@ def test_drawn_products_have_scipys_entries(device: Device, data: st.DataObject)
     b = draw_matrix(rng, inner, columns, data.draw(density) / 2, "csr")
     options = data.draw(st.sampled_from([{}, {"relu": True}, {"scale": 0.01, "out_dtype": np.int8}]))
     run(device, a, b, **options)
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("name", traps(np.random.default_rng(0)))
+def test_shapes_on_which_others_tripped_have_scipys_entries(device: Device, name: str) -> None:
+    run(device, *traps(np.random.default_rng(5))[name])
 
 
 @pytest.mark.verilator
