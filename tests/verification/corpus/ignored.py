@@ -88,7 +88,8 @@ def lone_bits(session: Session) -> None:
     for bit in range(30):
         size = 1 << bit
         if bit < 28:
-            begin(session.image(a, b), rows=size, **sums)
+            for more in range(4):
+                begin(session.image(a, b), rows=size + more, **sums)
             begin(session.image(a, b), rows=size, **record)
         # And one beat or chunk more, or two.
         entries = [size + more for more in (0, 2, 4, 8, 16) if more < size]
