@@ -5,6 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .attributes import IN_BLOCK_RAM
+
 __all__ = ["BlockQueue"]
 
 
@@ -20,6 +22,7 @@ class BlockQueue(wiring.Component):
     ----------
     shape : shape of the payload
     depth : int, entries of the memory, a power of two; one more waits at the output
+    however_shallow : bool; without it synthesis takes distributed RAM where that is smaller
 
     Members
     -------
@@ -27,10 +30,11 @@ class BlockQueue(wiring.Component):
     o_freed : an entry leaves the memory for the output: a place is free in the next cycle
     """
 
-    def __init__(self, shape, depth: int):
+    def __init__(self, shape, depth: int, *, however_shallow: bool = False):
         if depth < 2 or depth & (depth - 1):
             raise ValueError(f"depth = {depth}; it must be a power of two, at least 2")
         self._shape, self._depth = shape, depth
+        self._attributes = IN_BLOCK_RAM if however_shallow else None
         super().__init__({
             "i": In(stream.Signature(shape)),
             "o": Out(stream.Signature(shape)),
@@ -40,7 +44,8 @@ class BlockQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # The payload is stored flat, as a plain word.
-        m.submodules.memory = memory = Memory(shape=Shape.cast(self._shape).width, depth=self._depth, init=[])
+        m.submodules.memory = memory = Memory(shape=Shape.cast(self._shape).width, depth=self._depth, init=[],
+                                              attrs=self._attributes)
         write, read = memory.write_port(), memory.read_port()
         level = Signal(range(self._depth + 1))
         flat_in, flat_out = self.i.p, self.o.p

@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .collector_control import CollectorControl
-from .collector_layouts import DenseWord, EntryTag, record_bytes
+from .collector_layouts import DenseWord, EntryTag, JoinedWord, record_bytes
 from .config import Config
 from .csr_out import CsrOut
 from .dealer import EarlierSums, ParameterRecords
@@ -24,13 +24,18 @@ from .layouts import (
     ReadBeat,
     ReadRequest,
     SegmentJob,
+    WriteChunk,
     WriteJob,
 )
 from .queue import Queue
 from .reader import SegmentReader
 from .sparse_rows import TAGS, SparseRows
+from .word_joiner import WordJoiner
 
 __all__ = ["Collector", "CollectorPath"]
+
+JOINED_WORDS = 16
+"""Words of a chain that wait while the other chain's row leaves."""
 
 
 def _csr_members(config: Config) -> dict[str, Any]:
@@ -61,7 +66,7 @@ class CollectorPath(wiring.Component):
     i_parameters : stream of Chunk of min(8, W) bytes, as `o_parameter_job` asks
     o_write_job : stream of WriteJob
     o_earlier_job, o_parameter_job : streams of SegmentJob
-    o : stream of Chunk of W bytes, for the write job; bytes past a chunk's count are not zero
+    o : stream of WriteChunk, for the write job; bytes past a chunk's count are not zero
     o_drained : 1, pulse: the last chain word of the job was taken, on all chains
     o_idle : 1, no job
     o_overflow : 1, earlier sums or a bias made a sum wrap
@@ -80,7 +85,7 @@ class CollectorPath(wiring.Component):
             "o_write_job": Out(stream.Signature(WriteJob(config))),
             "o_earlier_job": Out(stream.Signature(SegmentJob())),
             "o_parameter_job": Out(stream.Signature(SegmentJob())),
-            "o": Out(stream.Signature(Chunk(config.port_bytes))),
+            "o": Out(stream.Signature(WriteChunk(config))),
             "o_drained": Out(1),
             "o_idle": Out(1),
             "o_overflow": Out(1),
@@ -98,7 +103,6 @@ class CollectorPath(wiring.Component):
         connect(m, flipped(self.i_job), control.i_job)
         for name in ("o_earlier_job", "o_parameter_job"):
             connect(m, getattr(control, name), flipped(getattr(self, name)))
-        connect(m, flipped(self.i_earlier), earlier.i)
         connect(m, flipped(self.i_parameters), parameters.i)
         connect(m, earlier.o, finisher.i_earlier)
         connect(m, parameters.o, finisher.i_parameters)
@@ -107,10 +111,11 @@ class CollectorPath(wiring.Component):
         for block in (earlier, parameters, finisher):
             m.d.comb += block.i_start.eq(control.o_start)
         if config.csr_out:
-            self._dense_or_sparse(m, control, densifier, finisher, emitter)
+            self._dense_or_sparse(m, control, earlier, densifier, finisher, emitter)
         else:
             for chain in range(config.chains):
                 connect(m, flipped(self.i[chain]), densifier.i[chain])
+            connect(m, flipped(self.i_earlier), earlier.i)
             connect(m, densifier.o, finisher.i)
             connect(m, finisher.o, emitter.i)
             connect(m, emitter.o, flipped(self.o))
@@ -125,18 +130,28 @@ class CollectorPath(wiring.Component):
         ]
         return m
 
-    def _dense_or_sparse(self, m: Module, control, densifier, finisher, emitter) -> None:
+    def _dense_or_sparse(self, m: Module, control, earlier, densifier, finisher, emitter) -> None:
         """Two ways from the chains into the finisher and out of it; a job takes one of them."""
         config, csr = self._config, control.o_plan.csr
         m.submodules.rows = rows = SparseRows(config)
         m.submodules.csr_out = sparse = CsrOut(config)
         merges: Any = control.o_plan.elementwise if config.elementwise else 0
         for block, mine in ((rows, csr & ~merges), (densifier, ~csr)):
-            for chain, source in enumerate(self.i):
-                m.d.comb += [block.i[chain].p.eq(source.p), block.i[chain].valid.eq(source.valid & mine)]
             m.d.comb += block.i_start.eq(control.o_start & mine)
         for chain, source in enumerate(self.i):
-            m.d.comb += source.ready.eq(Mux(csr, rows.i[chain].ready, densifier.i[chain].ready))
+            # While one chain's row leaves, the other one's words join.
+            m.submodules[f"joiner{chain}"] = joiner = WordJoiner(config, chain)
+            m.submodules[f"joined{chain}"] = joined = Queue(JoinedWord(config), JOINED_WORDS)
+            connect(m, joiner.o, joined.i)
+            connect(m, joined.o, rows.i[chain])
+            m.d.comb += [
+                joiner.i_plan.eq(control.o_plan),
+                joiner.i_start.eq(control.o_start & csr & ~merges),
+                *(sink.p.eq(source.p) for sink in (joiner.i, densifier.i[chain])),
+                joiner.i.valid.eq(source.valid & csr & ~merges),
+                densifier.i[chain].valid.eq(source.valid & ~csr),
+                source.ready.eq(Mux(csr, joiner.i.ready & ~merges, densifier.i[chain].ready)),
+            ]
         words, drained = rows.o, rows.o_drained
         if config.elementwise:
             words, drained = self._merged_rows(m, control, rows, sparse)
@@ -159,6 +174,10 @@ class CollectorPath(wiring.Component):
             sparse.i_place.eq(control.o_place),
             sparse.i_address.eq(control.o_address),
             sparse.i_start.eq(control.o_start & csr),
+            self.i_earlier.ready.eq(Mux(csr, sparse.i_earlier.ready, earlier.i.ready)),
+            *(sink.p.eq(self.i_earlier.p) for sink in (earlier.i, sparse.i_earlier)),
+            earlier.i.valid.eq(self.i_earlier.valid & ~csr),
+            sparse.i_earlier.valid.eq(self.i_earlier.valid & csr),
             control.i_drained.eq(Mux(csr, drained, densifier.o_drained)),
             self.o_full.eq(sparse.o_full),
         ]
@@ -183,7 +202,7 @@ class CollectorPath(wiring.Component):
             *(tags.i.p[name].eq(source.p[name]) for name in ("valid", "columns", "row_last", "job_last")),
             sparse.i_tag.p.columns.eq(tags.o.p.columns),
             *(sparse.i_tag.p[name].eq(Mux(merges, tags.o.p[name], rows.o_tag.p[name]))
-              for name in ("valid", "word", "row_last", "job_last")),
+              for name in ("valid", "words", "row_last", "job_last")),
             sparse.i_tag.valid.eq(Mux(merges, tags.o.valid, rows.o_tag.valid)),
             tags.o.ready.eq(sparse.i_tag.ready & merges),
             rows.o_tag.ready.eq(sparse.i_tag.ready & ~merges),
@@ -215,7 +234,7 @@ class Collector(wiring.Component):
     i : for each chain, stream of ChainWord; row (group) r comes on chain r mod chains
     o_request, i_beat : two read streams: 0 earlier sums, 1 parameter records
     o_write_job : stream of WriteJob, offered before its first chunk
-    o : stream of Chunk of W bytes, for the write job; bytes past a chunk's count are not zero
+    o : stream of WriteChunk, for the write job; bytes past a chunk's count are not zero
     o_drained : 1, pulse: the last chain word of the job was taken, on all chains
     o_idle : 1, no job
     o_overflow : 1, earlier sums or a bias made a sum wrap
@@ -232,7 +251,7 @@ class Collector(wiring.Component):
             "o_request": Out(stream.Signature(ReadRequest(config))).array(2),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(2),
             "o_write_job": Out(stream.Signature(WriteJob(config))),
-            "o": Out(stream.Signature(Chunk(config.port_bytes))),
+            "o": Out(stream.Signature(WriteChunk(config))),
             "o_drained": Out(1),
             "o_idle": Out(1),
             "o_overflow": Out(1),

@@ -156,7 +156,9 @@ class CollectorControl(wiring.Component):
                 "group_log2", "accumulate", "relu", "row_bias", "row_scale", "scale")),
         ]
         if config.csr_out:
-            m.d.sync += [plan.csr.eq(job.out_csr), plan.last_lanes.eq((1 << tail_lanes) - 1)]
+            m.d.sync += [plan.csr.eq(job.out_csr), plan.last_lanes.eq((1 << tail_lanes) - 1),
+                         plan.accumulate.eq(job.accumulate & ~job.out_csr),
+                         plan.row_numbers.eq(job.accumulate & job.out_csr)]
         if config.elementwise:
             m.d.sync += plan.elementwise.eq(job.elementwise)
         with m.If(job.out_raw):
@@ -184,3 +186,7 @@ class CollectorControl(wiring.Component):
             parameters.row_bytes.eq(job.rows << Mux(job.row_bias & job.row_scale, 3, 2)),
             parameters.stride.eq(parameters.row_bytes),
         ]
+        if config.csr_out:
+            with m.If(job.out_csr):
+                m.d.comb += [earlier.rows.eq(1), earlier.row_bytes.eq(job.rows << 2),
+                             earlier.stride.eq(earlier.row_bytes)]

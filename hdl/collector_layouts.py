@@ -8,8 +8,8 @@ from amaranth.lib import data
 from .config import ACC_BITS, WHOLE_INDEX_BITS, Config, width_of
 from .layouts import ScaleWord
 
-__all__ = ["CollectorPlan", "DenseWord", "EntryTag", "LaneWord", "PairBeat", "ParameterRecord", "PointerBeat",
-           "SparseTag", "record_bytes"]
+__all__ = ["CollectorPlan", "DenseWord", "EntryTag", "JoinedWord", "LaneWord", "PairBeat", "ParameterRecord",
+           "PointerBeat", "RowCount", "RowNumber", "SparseTag", "record_bytes"]
 
 
 def record_bytes(config: Config) -> int:
@@ -40,7 +40,8 @@ def CollectorPlan(config: Config) -> data.StructLayout:
         "row_elements": width_of(config.lanes // 2 + 1),  # lanes of a row in a group
         "by_element": 1,  # separate, and a row's lanes are less than the port
         "wide": 1,        # separate, and they are twice the port
-        **({"csr": 1, "last_lanes": config.lanes} if config.csr_out else {}),  # lanes of a row's last word
+        # Lanes of a row's last word; earlier numbers of rows come.
+        **({"csr": 1, "last_lanes": config.lanes, "row_numbers": 1} if config.csr_out else {}),
         **({"elementwise": 1} if config.elementwise else {}),   # words come from the merger
     })
 
@@ -72,11 +73,21 @@ def ParameterRecord(config: Config) -> data.StructLayout:
     })
 
 
+def JoinedWord(config: Config) -> data.StructLayout:
+    """Sums of one row, of words that follow each other; read by lanes they are in the order of columns."""
+    return data.StructLayout({
+        "valid": config.lanes,
+        "words": data.ArrayLayout(config.word_bits, config.lanes),   # of each lane's sum
+        "data": LaneWord(config),
+        "last": 1,                  # ends the row; without any lane only then
+    })
+
+
 def SparseTag(config: Config) -> data.StructLayout:
     """What a word of a CSR result is beside its sums."""
     return data.StructLayout({
         "valid": config.lanes,      # lanes that hold an entry; none only in a row's last word
-        "word": config.word_bits,
+        "words": data.ArrayLayout(config.word_bits, config.lanes),
         "row_last": 1,
         "job_last": 1,
     })
@@ -84,24 +95,36 @@ def SparseTag(config: Config) -> data.StructLayout:
 
 def EntryTag(config: Config) -> data.StructLayout:
     """The same as the packer needs it: of elementwise results with the columns of the first lanes, which
-    count in place of the word's number."""
+    count in place of the words' numbers."""
     fields: dict[str, Any] = {name: field.shape for name, field in SparseTag(config)}
     if config.elementwise:
         fields["columns"] = data.ArrayLayout(WHOLE_INDEX_BITS, config.merge_lanes)
     return data.StructLayout(fields)
 
 
+def RowNumber() -> data.StructLayout:
+    """What is known of a row of a CSR result before its entries come: 0, or what `cin_address` has of it."""
+    return data.StructLayout({"number": 32, "left": 32})   # and entries that there is room for from there on
+
+
+def RowCount() -> data.StructLayout:
+    """Entries of a row of a CSR result, those without room included, and its RowNumber."""
+    return data.StructLayout({"count": 32, "number": 32, "job_last": 1})
+
+
 def PairBeat(config: Config) -> data.StructLayout:
-    """Entries of a CSR result in order; all beats of a job but its last are full."""
+    """Entries of a CSR result in order; all beats of a run of entries but its last are full."""
     return data.StructLayout({
         "columns": data.ArrayLayout(config.entry_column_bits, config.pair_lanes),
         "values": data.ArrayLayout(ACC_BITS, config.pair_lanes),   # int8 is extended by its sign
         "count": width_of(config.pair_lanes + 1),
+        "opens": 1,       # a run begins: its first entry is the `position`-th of the result
+        "position": 32,
     })
 
 
 def PointerBeat(config: Config) -> data.StructLayout:
-    """Row pointers in order; all beats of a job but its last are full."""
+    """Row pointers, or numbers of rows, in order; all beats of a job but its last are full."""
     return data.StructLayout({
         "pointers": data.ArrayLayout(32, config.pair_lanes),
         "count": width_of(config.pair_lanes + 1),

@@ -289,6 +289,8 @@ class CommandProcessor(wiring.Component):
                 collector.csr.indices.eq(head.c_indices),
                 collector.csr.pointers.eq(head.c_pointers),
                 collector.csr.capacity.eq(head.c_capacity),
+                collector.csr.first_column.eq(head.n_start),
+                collector.csr.mode.eq(head.csr_mode),
                 collector.csr.index32.eq(head.csr_index32),
                 collector.csr.drop_zeros.eq(head.csr_drop_zeros),
             ]

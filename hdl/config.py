@@ -71,6 +71,12 @@ class Config:
         Multipliers the collector scales with: 0 (no int8 output), 1 (serial), or V.
     table_rows : int
         Rows of B a PE can hold packed, both halves. Unused without `compressed_b`.
+    block_queues : bool
+        Keep wide queues of 16 to 32 entries in block RAM, too, where a part has some left; otherwise they are
+        in distributed RAM.
+    address_multipliers : bool
+        Work out where rows of the tile begin with multipliers, one for each of T tokens, where a part has
+        some left; otherwise by adders.
     csr_out : bool
         Build the collector's way to results in CSR.
     sddmm : bool
@@ -97,6 +103,8 @@ class Config:
     compressed_b: bool = True
     scale_multipliers: int = 8
     table_rows: int = 512
+    block_queues: bool = False
+    address_multipliers: bool = False
     csr_out: bool = False
     sddmm: bool = False
     merge_lanes: int = 0
@@ -204,8 +212,8 @@ class Config:
 
     @cached_property
     def entry_column_bits(self) -> int:
-        """Index of a column of a CSR result; elementwise results have no blocks."""
-        return WHOLE_INDEX_BITS if self.elementwise else self.column_bits
+        """Index of a column of a CSR result, of the whole matrix."""
+        return WHOLE_INDEX_BITS
 
     @cached_property
     def tile_readers(self) -> int:
@@ -296,8 +304,9 @@ PRESETS = MappingProxyType({
                chains=1, queue_beats=8, read_buffer_beats=32, compressed_b=False,
                scale_multipliers=1),
         Config(name="small", pes=4, lanes=4, port_bytes=8, tile_bytes=32 * 1024, beat_tokens=4, chains=1,
-               scale_multipliers=4),
-        Config(name="base", csr_out=True, sddmm=True, merge_lanes=4),
-        Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, sddmm=True, merge_lanes=8),
+               scale_multipliers=4, block_queues=True, address_multipliers=True),
+        Config(name="base", csr_out=True, sddmm=True, merge_lanes=4, table_rows=1024),
+        Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, sddmm=True, merge_lanes=8,
+               table_rows=4096),
     )
 })

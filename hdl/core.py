@@ -12,7 +12,6 @@ from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config
 from .fetch import Fetch
 from .job_switch import JobSwitch
 from .layouts import (
-    Chunk,
     CollectorJob,
     CsrFull,
     Fault,
@@ -22,6 +21,7 @@ from .layouts import (
     ReadRequest,
     RouterJob,
     TileJob,
+    WriteChunk,
     WriteJob,
 )
 from .merger import Merger
@@ -114,7 +114,7 @@ class Core(wiring.Component):
             "o_request": Out(stream.Signature(ReadRequest(config))).array(readers),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(readers),
             "o_write_job": Out(stream.Signature(WriteJob(config))),
-            "o_write": Out(stream.Signature(Chunk(config.port_bytes))),
+            "o_write": Out(stream.Signature(WriteChunk(config))),
             "o_fault": Out(Fault()).array(3),
             "o_fault_address": Out(ADDRESS_BITS).array(2),
             "o_fetch_numbers": Out(AT_WORK_BITS).array(A_READERS),

@@ -49,7 +49,8 @@ DESCRIPTOR_FIELDS = (
     Field("whole", 0, 13, 1, "the tile takes both halves"),
     Field("reuse_tile", 0, 14, 1, "the tile of the descriptor before is used again, in the same shape; "
                                 "nothing is loaded"),
-    Field("accumulate", 0, 15, 1, "add earlier sums, read from cin_address"),
+    Field("accumulate", 0, 15, 1, "add earlier sums, read from cin_address; CSR: numbers of rows, "
+                                "see CsrMode"),
     Field("out_int8", 0, 16, 1, "scale and write int8; otherwise int32"),
     Field("relu", 0, 17, 1, "negative sums become zero"),
     Field("row_bias", 0, 18, 1, "each row's parameter record begins with an int32 bias"),
@@ -60,7 +61,8 @@ DESCRIPTOR_FIELDS = (
     Field("rows", 1, 0, 32, "M, rows of A and of C"),
     Field("k_start", 2, 0, 32, "first column of A (row of B) in this tile; elementwise: 0"),
     Field("k_count", 3, 0, 32, "columns of A (rows of B) in this tile; elementwise: columns of A"),
-    Field("n_start", 4, 0, 32, "first column of B in this block (used by packed formats)"),
+    Field("n_start", 4, 0, 32, "first column of B in this block (used by packed formats, and of a result in "
+                               "CSR, where no column of the block may have a bit in common with it)"),
     Field("n_count", 5, 0, 32, "columns of B in this block; elementwise: of B, 0 where a dense B has none"),
     Field("a_pointers", 6, 0, 32, "CSR: address of indptr[1], A's second row pointer"),
     Field("a_indices", 7, 0, 32, "CSR: address of A's first column index"),
@@ -78,9 +80,10 @@ DESCRIPTOR_FIELDS = (
     Field("b_columns", 19, 0, 32, "CSR: columns of the whole B"),
     Field("c_address", 20, 0, 32, "address of C[0, n_start]"),
     Field("c_stride", 21, 0, 32, "bytes from row to row of C (out_raw: from group to group); SDDMM: unused"),
-    Field("cin_address", 22, 0, 32, "earlier sums, whole V-wide int32 words a row (or group)"),
+    Field("cin_address", 22, 0, 32, "earlier sums, whole V-wide int32 words a row (or group); CSR: an "
+                                    "int32 a row, without a gap"),
     Field("cin_stride", 23, 0, 32, "bytes from row to row (group to group) of earlier sums; 0 repeats; "
-                                   "SDDMM: unused"),
+                                   "CSR, SDDMM: unused"),
     Field("params_address", 24, 0, 32, "parameter records, one a row, without a gap"),
     Field("scale", 25, 0, 32, "ScaleWord of every row, unless row_scale"),
     Field("slice_words", 26, 0, 16, "words of a row of C in a full slice of a PE"),
@@ -89,11 +92,14 @@ DESCRIPTOR_FIELDS = (
     Field("csr_drop_zeros", 0, 23, 1, "entries that are zero are left out; otherwise every sum to which "
                                       "something was added is an entry, zero or not"),
     Field("c_indices", 27, 0, 32, "CSR: address of C's first column index"),
-    Field("c_pointers", 28, 0, 32, "CSR: address of C's rows + 1 row pointers; the first one is 0"),
-    Field("c_capacity", 29, 0, 32, "CSR: entries that there is room for; more end the job with OUTPUT_FULL"),
+    Field("c_pointers", 28, 0, 32, "CSR: address of C's rows + 1 row pointers; the first one is 0 (csr_mode "
+                                   "COUNT, PLACE: of a number a row)"),
+    Field("c_capacity", 29, 0, 32, "CSR: entries that there is room for; more end the job with OUTPUT_FULL "
+                                   "(but csr_mode COUNT)"),
     Field("x_values", 30, 0, 32, "SDDMM: address of X[0, n_start], the dense operand of A's rows; a_stride "
                                  "bytes from row to row"),
     Field("operation", 26, 20, 2, "elementwise: Operation"),
+    Field("csr_mode", 26, 16, 2, "CSR: CsrMode"),
 )
 
 

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from .config import Config, log2_exact, width_of
 from .descriptor import Descriptor, Opcode, field_number, is_elementwise, is_sddmm
-from .layouts import INDEX_BYTES, POINTER_BYTES, SUM_BYTES, AFormat, BFormat, Operation
+from .layouts import INDEX_BYTES, POINTER_BYTES, SUM_BYTES, AFormat, BFormat, CsrMode, Operation
 from .registers import ErrorCode
 
 __all__ = ["NOT_A_FIELD", "DescriptorCheck", "Refusal", "TileShape", "shape_of"]
@@ -124,6 +124,8 @@ class DescriptorCheck(wiring.Component):
             ("b_format", mine & (i.b_format == BFormat.DENSE)),
             ("reuse_tile", mine & i.reuse_tile),
             ("out_csr", mine & ~i.out_csr),
+            ("csr_mode", mine & (i.csr_mode != CsrMode.WHOLE)),
+            ("n_start", mine & i.out_csr & (i.n_start != 0)),
             ("k_start", mine & (i.k_start != 0)),
             ("b_format", wide & (i.b_format == BFormat.DENSE_PACKED)),
             ("operation", wide & (i.operation == Operation.MULTIPLY)),
@@ -139,14 +141,18 @@ class DescriptorCheck(wiring.Component):
         ]
 
     def _csr(self) -> list[tuple[str, Value]]:
-        """Results in CSR: rows by themselves, of one block of columns, of all of K at once."""
+        """Results in CSR: rows by themselves, all of K at once; a block's columns have bits of their own."""
         i = self.i
         if not self._config.csr_out:
             return [("out_csr", i.out_csr)]
+        last_column = (i.n_count - 1)[:self._config.column_bits]
+        in_block = Cat(last_column[bit:].any() for bit in range(len(last_column)))
+        whole = i.csr_mode == CsrMode.WHOLE
         return [
-            ("n_start", i.out_csr & (i.n_start != 0)),
+            ("n_start", i.out_csr & (i.n_start & in_block).any()),
+            ("csr_index32", i.out_csr & ~i.csr_index32 & (i.n_start >> 16).any()),
             ("group_log2", i.out_csr & (i.group_log2 != 0)),
-            ("out_csr", i.out_csr & (i.accumulate | i.out_raw | i.row_bias)),
+            ("out_csr", i.out_csr & ((whole & i.accumulate) | i.out_raw | i.row_bias)),
         ]
 
     def _sddmm(self) -> list[tuple[str, Value]]:
@@ -230,7 +236,7 @@ class DescriptorCheck(wiring.Component):
             ("a_pointers", sparse_a, POINTER_BYTES),
             ("a_indices", sparse_a & (i.a_nnz != 0), INDEX_BYTES),
             ("cin_address", i.accumulate, SUM_BYTES),
-            ("cin_stride", i.accumulate, SUM_BYTES),
+            ("cin_stride", i.accumulate & ~(i.out_csr if config.csr_out else 0), SUM_BYTES),
             ("params_address", i.row_bias | i.row_scale, SUM_BYTES),
         ]
         if config.compressed_b:

@@ -162,7 +162,7 @@ class ExtentCheck(wiring.Component):
         sddmm = is_sddmm(i.opcode) if config.sddmm else Const(0)
         reads_values = (i.opcode != Opcode.SDDMM_PATTERN) if config.sddmm else Const(1)
         per_row = Mux(sddmm, unit("a_nnz"), unit("n_count"))
-        dense_c: Any = ~i.out_csr if config.csr_out else 1
+        dense_c: Any = ~i.out_csr if config.csr_out else Const(1)
         arrays = [
             _Array("a_pointers", "a_pointers", unit("rows"), shift=2, used=sparse_a, possible=sparse_a),
             _Array("a_indices", "a_nnz", unit("a_nnz"), shift=Mux(i.a_format == AFormat.CSR32, 2, 1),
@@ -195,8 +195,9 @@ class ExtentCheck(wiring.Component):
             _Array("c_address", "c_stride", per_row, whole=i.out_raw,
                    shift=Mux(i.out_raw | ~i.out_int8, 2, 0), counted=~sddmm, grouped=Mux(i.out_raw, group, 0),
                    stride="c_stride", write=True, possible=dense_c),
-            _Array("cin_address", "cin_stride", per_row, used=i.accumulate, whole=1, shift=2,
-                   counted=~sddmm, grouped=group, stride="cin_stride", possible=i.accumulate),
+            _Array("cin_address", "cin_stride", Mux(dense_c, per_row, unit("rows")), used=i.accumulate,
+                   whole=dense_c, shift=2, counted=dense_c & ~sddmm, grouped=group, stride="cin_stride",
+                   possible=i.accumulate),
             _Array("params_address", "params_address", unit("rows"), shift=Mux(parameters.all(), 3, 2),
                    used=parameters.any(), possible=parameters.any()),
             *([_Array("x_values", "x_values", unit("n_count"), counted=1, used=sddmm, possible=sddmm)]

@@ -25,6 +25,7 @@ __all__ = [
     "ChainWord",
     "Chunk",
     "CsrFull",
+    "CsrMode",
     "CsrPlace",
     "FetchFormat",
     "MergeJob",
@@ -43,6 +44,7 @@ __all__ = [
     "TileRawBeat",
     "Token",
     "TokenBeat",
+    "WriteChunk",
     "WriteJob",
     "tile_value_bits",
 ]
@@ -73,9 +75,18 @@ def SegmentJob() -> data.StructLayout:
 
 
 def WriteJob(config: Config) -> data.StructLayout:
-    """A SegmentJob of the writer; a result in CSR takes several, all but the last with `more`."""
+    """A SegmentJob of the writer. `scattered`: segments of any length, each where its first chunk says, up to
+    the chunk with `last`; of the other fields only `rows` and `row_bytes` count, which must not be 0."""
     return data.StructLayout({"address": ADDRESS_BITS, "row_bytes": 32, "rows": 32, "stride": 32}
-                             | ({"more": 1} if config.csr_out else {}))
+                             | ({"scattered": 1} if config.csr_out else {}))
+
+
+def WriteChunk(config: Config) -> data.StructLayout:
+    """A Chunk of the port for the writer; `at` is the address of its first byte, where it is the first of a
+    segment of a scattered job."""
+    chunk = Chunk(config.port_bytes)
+    return data.StructLayout({name: field.shape for name, field in chunk}
+                             | ({"at": ADDRESS_BITS} if config.csr_out else {}))
 
 
 def Chunk(chunk_bytes: int) -> data.StructLayout:
@@ -111,6 +122,16 @@ class Operation(enum.Enum, shape=2):
     SUBTRACT = 1   # B - A
     MULTIPLY = 2   # A · B
     MASK = 3       # B where there is an A
+
+
+class CsrMode(enum.Enum, shape=2):
+    """What a job with a result in CSR writes. n is a row's entries in the job's block of columns, e the row's
+    number among those at `cin_address` (0 without `accumulate`)."""
+
+    WHOLE = 0     # entries one behind the other, and row pointers
+    COUNT = 1     # e + n for each row
+    POINTERS = 2  # row pointers for rows of e + n entries
+    PLACE = 3     # each row's entries from the e-th place on, and e + n for each row
 
 
 class FetchFormat(enum.Enum, shape=2):
@@ -444,6 +465,8 @@ def CsrPlace() -> data.StructLayout:
         "indices": ADDRESS_BITS,
         "pointers": ADDRESS_BITS,   # rows + 1 of them, the first is 0
         "capacity": 32,             # entries that there is room for
+        "first_column": WHOLE_INDEX_BITS,   # of this block of columns
+        "mode": CsrMode,
         "index32": 1,               # column indices of 32 bits, else of 16
         "drop_zeros": 1,            # entries that are zero are left out; else every sum that is there is kept
     })

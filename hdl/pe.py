@@ -14,6 +14,7 @@ from .pe_front import PeFront
 from .registers import ErrorCode
 from .row_buffer import RowBuffer
 from .row_queue import SETTLING_CYCLES, RowQueue
+from .touched_words import TouchedWords
 from .walker import MacWord, Walker
 
 __all__ = ["ProcessingElement"]
@@ -211,7 +212,7 @@ class ProcessingElement(wiring.Component):
         products = [multiplier.o for multiplier in multipliers]
         if config.sddmm:
             products = self._sampled(m, products, word.value)
-        sums, overflows = [], []
+        sums, overflows, accesses = [], [], []
         for lane, (multiplier, product) in enumerate(zip(multipliers, products, strict=True)):
             m.submodules[f"multiplier{lane}"] = multiplier
             m.submodules[f"accumulator{lane}"] = accumulator = Accumulator(config)
@@ -228,8 +229,16 @@ class ProcessingElement(wiring.Component):
                 accumulator.i_drain.eq(self._row_queue.o_drain),
             ]
             sums.append(accumulator.o)
+            accesses.append(add)
             overflows.append(accumulator.o_overflow)
         m.d.sync += self.o_overflow.eq(Cat(overflows).any())
+        if config.csr_out:
+            m.submodules.touched = touched = TouchedWords(config)
+            m.d.comb += [
+                *(mine.eq(access) for mine, access in zip(touched.i, accesses, strict=True)),
+                touched.i_clear.eq(self._row_queue.o_clear_words),
+                self._row_queue.i_touched_words.eq(touched.o),
+            ]
         self._drain(m, adds, sums)
 
     def _factors(self, m: Module, following) -> list[Signal]:

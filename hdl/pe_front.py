@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .attributes import IN_BLOCK_RAM
 from .config import VALUE_BITS, Config, log2_exact, width_of
 from .layouts import ROW_ENDS, PeBeat
 from .selectors import WideSelect
@@ -82,15 +83,24 @@ class PeFront(wiring.Component):
         m.d.comb += [self._coming[name].eq(self.i.p[name]) for name in self._control_names]
         token_bits, control_bits = (Shape.cast(shape).width for shape in (tokens.shape(), self._Control()))
         # The payload is stored flat: memories of structs do not keep their field names anyway.
-        m.submodules.tokens = token_memory = Memory(shape=token_bits, depth=config.queue_beats, init=[])
+        m.submodules.tokens = token_memory = Memory(shape=token_bits, depth=config.queue_beats, init=[],
+                                                    attrs=IN_BLOCK_RAM if config.block_queues else None)
         m.submodules.controls = control_memory = Memory(shape=control_bits, depth=config.queue_beats, init=[])
         self._queue(m, token_memory.write_port(), control_memory.write_port())
 
         # ---- the beat at work, and the next one ----
-        read, ahead = token_memory.read_port(domain="comb"), control_memory.read_port(domain="comb")
+        ahead = control_memory.read_port(domain="comb")
         control = data.View(self._Control(), ahead.data)
         with m.If(self._loads):
-            m.d.sync += [self._valid.eq(self._there), read.addr.eq(ahead.addr)]
+            m.d.sync += self._valid.eq(self._there)
+        if config.block_queues:
+            # What is read was written in an earlier cycle, so the two never meet at one address.
+            read = token_memory.read_port()
+            m.d.comb += [read.addr.eq(ahead.addr), read.en.eq(self._loads & self._there)]
+        else:
+            read = token_memory.read_port(domain="comb")
+            with m.If(self._loads):
+                m.d.sync += read.addr.eq(ahead.addr)
         with m.If(self._loads & self._there):
             m.d.sync += ahead.addr.eq(ahead.addr + 1)
         op = self.o.p

@@ -77,6 +77,7 @@ class SegmentReader(wiring.Component):
         strided = Signal()
         self._load, self._begin = Signal(), Signal()   # one and two cycles after `start`
         self._longest = Signal(32)                     # row_bytes - 1
+        self._active = active
         m.d.sync += [self._load.eq(start), self._begin.eq(self._load)]
         m.d.comb += [
             self.i_job.ready.eq(~active),
@@ -91,7 +92,8 @@ class SegmentReader(wiring.Component):
             m.d.sync += active.eq(0)
 
         if self._own_buffer:
-            m.submodules.buffer = buffer = BlockQueue(8 * self._config.port_bytes, self._depth)
+            m.submodules.buffer = buffer = BlockQueue(8 * self._config.port_bytes, self._depth,
+                                                      however_shallow=self._config.block_queues)
             m.d.comb += [buffer.i.valid.eq(self.i_beat.valid), buffer.i.payload.eq(self.i_beat.payload.data)]
             freed, beats = buffer.o_freed, buffer.o
         else:
@@ -169,7 +171,7 @@ class SegmentReader(wiring.Component):
         with m.If(strided):
             m.d.comb += longer.eq(row_done & ~exhausted)
             with m.If(longer):
-                m.d.sync += [position.eq(next_row[ADDRESS_BITS - len(position):]), more.eq(more - 1)]
+                m.d.sync += position.eq(next_row[ADDRESS_BITS - len(position):])
             with m.If(self._load | longer):
                 m.d.sync += next_row.eq(next_row + step)
         with m.Elif(~self._load):
@@ -177,9 +179,11 @@ class SegmentReader(wiring.Component):
             # are on their way, so that bursts of short rows are long too.
             m.d.comb += longer.eq(more[0])
             m.d.sync += [more.eq(more >> 1), step.eq(step << 1)]
+        with m.If(start | (strided & longer)):
+            # One subtraction, whose operand the carry cells can choose.
+            m.d.sync += more.eq(Mux(self._active, more, job.rows) - 1)
         with m.If(start):
-            m.d.sync += [next_row.eq(self._aligned(job.address)), step.eq(self._aligned(job.stride)),
-                         more.eq(job.rows - 1)]
+            m.d.sync += [next_row.eq(self._aligned(job.address)), step.eq(self._aligned(job.stride))]
 
     # ---- chunks --------------------------------------------------------------------------------------
 
@@ -227,8 +231,8 @@ class SegmentReader(wiring.Component):
         chunk_log2 = log2_exact(chunk_bytes)
         tail = Signal(range(chunk_bytes + 1))          # bytes of a row's last chunk
         one_chunk, two_chunks = Signal(), Signal()     # a row is that long
-        chunks_left = Signal(32 - chunk_log2)          # of the row after the chunk in the window
-        next_last = Signal()                           # chunks_left == 1
+        chunks_left = Signal(32 - chunk_log2)          # of the row after the next chunk
+        next_last = Signal()                           # the next chunk is the row's last
         new_offset, new_count, new_last = Signal.like(offset), Signal.like(count), Signal()
         chunks = self._longest >> chunk_log2           # of a row, less one
         m.d.comb += [
@@ -240,7 +244,7 @@ class SegmentReader(wiring.Component):
             m.d.sync += [tail.eq(self._longest[:chunk_log2] + 1), one_chunk.eq(chunks == 0),
                          two_chunks.eq(chunks == 1)]
         with m.If(emit):
-            m.d.sync += [chunks_left.eq(chunks_left - 1), next_last.eq(chunks_left == 2)]
+            m.d.sync += next_last.eq(chunks_left == 1)
         if self._single_row:
             m.d.comb += last_row.eq(1)
         else:
@@ -248,7 +252,7 @@ class SegmentReader(wiring.Component):
         with m.If(row_last | self._begin):
             m.d.comb += new_last.eq(one_chunk)
         with m.If((emit & row_last) | self._begin):
-            m.d.sync += [chunks_left.eq(chunks), next_last.eq(two_chunks)]
+            m.d.sync += next_last.eq(two_chunks)
         with m.If(start):
             m.d.sync += offset.eq(self._aligned(self.i_job.payload.address))
         with m.If(self._begin):
@@ -259,6 +263,8 @@ class SegmentReader(wiring.Component):
                 count.eq(new_count),
                 end.eq(new_offset + new_count),
                 row_last.eq(new_last),
+                # One subtraction, whose operand the carry cells can choose.
+                chunks_left.eq(Mux(row_last | self._begin, chunks, chunks_left) - 1),
             ]
 
     def _count_rows(self, m: Module, start, strided, emit, row_last, last_row, new_offset) -> None:
@@ -269,12 +275,12 @@ class SegmentReader(wiring.Component):
         with m.If(strided & row_last):
             m.d.comb += new_offset.eq(next_offset)
         with m.If(emit & row_last):
-            m.d.sync += [rows_left.eq(rows_left - 1), last_row.eq(rows_left == 1), row_offset.eq(next_offset)]
+            m.d.sync += [last_row.eq(rows_left == 1), row_offset.eq(next_offset)]
         with m.If(start):
-            m.d.sync += [
-                row_offset.eq(self._aligned(job.address)), stride.eq(self._aligned(job.stride)),
-                rows_left.eq(job.rows - 1), last_row.eq(job.rows == 1),
-            ]
+            m.d.sync += [row_offset.eq(self._aligned(job.address)), stride.eq(self._aligned(job.stride)),
+                         last_row.eq(job.rows == 1)]
+        with m.If(start | (emit & row_last)):
+            m.d.sync += rows_left.eq(Mux(self._active, rows_left, job.rows) - 1)
 
     def _output(self, m: Module, emit, count, row_last, last, window, offset) -> None:
         """The output register: the shifted window, without what lies past the chunk."""

@@ -137,7 +137,8 @@ class Router(wiring.Component):
             output.value.eq(second.value),
             output.owner.eq(second.owner),
             output.part.eq(second.part),
-            output.address.eq(_product(m, f"product{number}", word_row, job.slice_words)),
+            output.address.eq(word_row * job.slice_words if config.address_multipliers
+                              else _product(m, f"product{number}", word_row, job.slice_words)),
         ]
 
 

@@ -1,6 +1,6 @@
 """Finished rows of a PE, in its accumulators, on their way to the drain chains."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,6 +8,7 @@ from .accumulator import BANKS, BankAccess, BankPlace
 from .config import Config
 from .dot import dot_cycles
 from .queue import Queue
+from .selectors import one_of
 from .walker import MAX_CLOSES
 
 __all__ = ["RUN_BITS", "SETTLING_CYCLES", "RowItem", "RowQueue"]
@@ -28,6 +29,10 @@ def RowItem(config: Config) -> data.StructLayout:
     })
 
 
+def _words(config: Config) -> data.ArrayLayout:
+    return data.ArrayLayout(config.acc_words, BANKS)
+
+
 class RowQueue(wiring.Component):
     """Says where in the accumulators rows add up, keeps them there in order, and deals them to the chains.
 
@@ -40,7 +45,8 @@ class RowQueue(wiring.Component):
 
     A row takes a power of two of words. Dense rows are walked word by word, and neighbouring words are in
     different banks: a row can leave while another one adds. A packed row adds in any order, all its words are
-    in one bank, and the next row's in the other.
+    in one bank, and the next row's in the other. Of a packed row only words that got a sum leave (where
+    that is known: with `csr_out`); if there is none, the first one does.
 
     Parameters
     ----------
@@ -61,6 +67,7 @@ class RowQueue(wiring.Component):
     i_adding : sums of a bank are read to be added to
     o_drain : BankAccess, a word is read and cleared; after a reset, one after the other, all of them are
     o_swept : all have been
+    i_touched_words, o_clear_words : of TouchedWords (only with `csr_out`)
     o : for each chain, stream of RowItem; sums are those of the last `o_drain`
     """
 
@@ -81,7 +88,9 @@ class RowQueue(wiring.Component):
             "o_drain": Out(BankAccess(config)),
             "o_swept": Out(1),
             "o": Out(stream.Signature(RowItem(config))).array(config.chains),
-        } | ({"i_sddmm": In(1)} if config.sddmm else {}))
+        } | ({"i_sddmm": In(1)} if config.sddmm else {})
+          | ({"i_touched_words": In(_words(config)), "o_clear_words": Out(_words(config))}
+             if config.csr_out else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -91,6 +100,7 @@ class RowQueue(wiring.Component):
         # The item at work: a run of empty rows, then maybe a touched row, and its next word.
         self._run, self._has_row, self._place = Signal(RUN_BITS), Signal(), Signal(BankPlace(config))
         self._index, self._left = Signal(config.word_bits), Signal(config.slice_words_bits)
+        self._last = Signal()                                # it is the row's last
         self._settled = Signal(range(config.row_queue_rows + 1))   # rows in the queue whose sums are there
         self._drains = Signal()                              # a word leaves
         self._row_leaves = Signal()                          # the last one
@@ -122,7 +132,8 @@ class RowQueue(wiring.Component):
 
         # ---- the next item ----
         m.d.comb += [
-            self._row_leaves.eq(self._drains & (self._left == 1)),
+            self._last.eq(self._left == 1),
+            self._row_leaves.eq(self._drains & self._last),
             self._free.eq(Mux(self._has_row, self._row_leaves, self._run_ends)),
             # With no row before them the empty rows need not wait for the next touched one.
             moves.eq(self._free & (rows.level == 0) & (trailing != 0)),
@@ -145,6 +156,8 @@ class RowQueue(wiring.Component):
             ]
         with m.Elif(self._free):
             m.d.sync += [self._has_row.eq(0), self._run.eq(Mux(moves, trailing, 0))]
+        if config.csr_out:
+            self._skip(m, rows.o.p.place, loads)
 
         # ---- jobs: all is out before the next job's first token comes ----
         with m.If(self.i_last):
@@ -163,10 +176,35 @@ class RowQueue(wiring.Component):
         ]
         return m
 
+    def _skip(self, m: Module, place, loads: Signal) -> None:
+        """Of a packed row, from one word that got a sum to the next."""
+        config = self._config
+        its_words, words, rest, lowest = (Signal(config.acc_words, name=name)
+                                          for name in ("its_words", "words", "rest", "lowest"))
+        next_word = Signal(config.acc_word_bits)
+        numbers = [Const(word, config.acc_word_bits) for word in range(config.acc_words)]
+        # A row begins at a multiple of its words; so does a slice of C.
+        above = Cat(~self._row_words[bit + 1:].any() for bit in range(config.acc_word_bits))
+        touched = Mux(place.bank, self.i_touched_words[1], self.i_touched_words[0])
+        m.d.comb += [
+            its_words.eq(Cat(((number ^ place.word) & above) == 0 for number in numbers)),
+            words.eq(Mux(loads, touched & its_words, rest)),
+            lowest.eq(words & -words),
+            next_word.eq(Mux(words.any(), one_of(lowest, numbers), place.word)),
+            *(cleared.eq(Mux(loads & (place.bank == bank), its_words, 0))
+              for bank, cleared in enumerate(self.o_clear_words)),
+        ]
+        with m.If(self.i_packed):
+            m.d.comb += self._last.eq(rest == 0)
+            with m.If(loads | self._drains):
+                m.d.sync += [rest.eq(words & ~lowest), self._place.word.eq(next_word),
+                             self._index.eq(self.i_first_word | (next_word & ~above))]
+
     def _allot(self, m: Module, room: Value, fresh: Signal) -> None:
         """The places are a ring: rows that took words give them back in order."""
         config = self._config
         last, row_words = Signal(config.acc_word_bits), Signal(config.acc_word_bits + 1)
+        self._row_words = row_words
         # From a place in an even and in an odd bank to the next row's.
         steps = [Signal(config.acc_word_bits + 1, name=f"step{bank}") for bank in range(BANKS)]
         places = Signal(range(BANKS * config.acc_words))     # there are, beside the open row's
@@ -228,11 +266,11 @@ class RowQueue(wiring.Component):
             emits[1].eq(room[0] & empty[0] & room[1] & (empty[1] | word[1])),
             run.eq(self._run - (emits[0] & empty[0]) - (emits[1] & empty[1])),
             self._drains.eq((emits & word).any()),
-            self._row_done.eq(emits & (empty | (self._left == 1).replicate(2))),
+            self._row_done.eq(emits & (empty | self._last.replicate(2))),
         ]
         m.d.sync += self._run.eq(run)
         with m.If(self._drains):
-            m.d.sync += [word_index.eq(self._index), word_last.eq(self._left == 1)]
+            m.d.sync += [word_index.eq(self._index), word_last.eq(self._last)]
         if chains > 1:
             m.d.sync += self._chain.eq(self._chain ^ self._row_done[0] ^ self._row_done[1])
         for number, output in enumerate(self.o):

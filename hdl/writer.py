@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from .axi import AxiAddress, AxiWrite, AxiWriteResponse
 from .block_queue import BlockQueue
 from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config, log2_exact
-from .layouts import Chunk, WriteJob
+from .layouts import WriteChunk, WriteJob
 from .queue import Queue
 
 __all__ = ["SegmentWriter"]
@@ -27,6 +27,8 @@ def _Placed(config: Config) -> data.StructLayout:
         "spills": 1,                 # some byte of `high` is
         "flushes": 1,                # the segment ends: nothing is kept back
         "job_last": 1,
+        # A scattered job's segment begins in this beat.
+        **({"opens": 1, "beat": ADDRESS_BITS - log2_exact(config.port_bytes)} if config.csr_out else {}),
     })
 
 
@@ -45,7 +47,8 @@ class SegmentWriter(wiring.Component):
     Order: kept. A burst is sent when all its beats are there: at a multiple of `burst_bytes`, at the end of a
     strided row, and at the end of the job. Its data never comes before its address.
 
-    A job without rows or with empty rows takes no chunk. `Chunk.last` is not looked at: rows are counted.
+    A job without rows or with empty rows takes no chunk. Rows are counted; a chunk's `last` is looked at in
+    scattered jobs only, where a segment that spills into a second beat costs a cycle more, as a row does.
 
     Parameters
     ----------
@@ -54,10 +57,10 @@ class SegmentWriter(wiring.Component):
     Members
     -------
     i_job : stream of WriteJob
-    i : stream of Chunk(port_bytes); any count from 1 on, also within a row; none crosses a row's end
+    i : stream of WriteChunk; any count from 1 on, also within a row; none crosses a row's end
     aw, w, b : the memory's write channels; `b` is always taken
     o_error, o_error_address : an error response came, for one cycle, to the burst at that address
-    o_job_written : the last burst of a job without `more` was answered, for one cycle
+    o_job_written : the last burst of a job was answered, for one cycle
     o_idle : no job, every response has come
     """
 
@@ -65,7 +68,7 @@ class SegmentWriter(wiring.Component):
         self._config = config
         super().__init__({
             "i_job": In(stream.Signature(WriteJob(config))),
-            "i": In(stream.Signature(Chunk(config.port_bytes))),
+            "i": In(stream.Signature(WriteChunk(config))),
             "aw": Out(stream.Signature(AxiAddress())),
             "w": Out(stream.Signature(AxiWrite(config.port_bytes))),
             "b": In(stream.Signature(AxiWriteResponse())),
@@ -78,7 +81,7 @@ class SegmentWriter(wiring.Component):
     def elaborate(self, platform):
         config, job = self._config, self.i_job.payload
         m = Module()
-        active, strided = Signal(), Signal()
+        active, strided, scattered = Signal(), Signal(), Signal()
         start, done = Signal(), Signal()
         m.d.comb += [
             self.i_job.ready.eq(~active),
@@ -86,10 +89,13 @@ class SegmentWriter(wiring.Component):
         ]
         with m.If(start):
             m.d.sync += [active.eq(1), strided.eq(job.stride != job.row_bytes)]
+            if config.csr_out:
+                m.d.sync += scattered.eq(job.scattered)
         with m.Elif(done):
             m.d.sync += active.eq(0)
 
-        m.submodules.beats = beats = BlockQueue(AxiWrite(config.port_bytes), 2 * MAX_BURST_BEATS)
+        m.submodules.beats = beats = BlockQueue(AxiWrite(config.port_bytes), 2 * MAX_BURST_BEATS,
+                                                however_shallow=config.block_queues)
         m.submodules.bursts = bursts = Queue(AxiAddress(), BURST_QUEUE)
         outstanding = Signal(OUTSTANDING_LOG2 + 1)   # bursts closed and not yet answered
         room = Signal()
@@ -97,9 +103,10 @@ class SegmentWriter(wiring.Component):
 
         placed = Signal(_Placed(config))
         placed_valid, placed_taken = Signal(), Signal()
-        self._place(m, start, strided, placed, placed_valid, placed_taken)
-        push, closes = self._merge(m, placed, placed_valid, placed_taken, room, beats.i)
-        self._close(m, start, push, closes, beats.i, bursts.i)
+        self._place(m, start, active, strided, scattered, placed, placed_valid, placed_taken)
+        push, rest, closes = self._merge(m, placed, placed_valid, placed_taken, room, beats.i)
+        opens = (placed_valid & placed.opens & ~rest) if config.csr_out else Const(0)
+        self._close(m, start, push, closes, opens, placed, bursts.i)
         self._send(m, beats.o, bursts.o)
         m.d.comb += [
             done.eq(push & closes.segment & placed.job_last),
@@ -107,13 +114,7 @@ class SegmentWriter(wiring.Component):
             self.o_idle.eq(~active & (outstanding == 0)),
         ]
         m.d.sync += outstanding.eq(outstanding + (push & closes.burst) - self.b.valid)
-        job_closed = done
-        if config.csr_out:
-            more = Signal()
-            job_closed = done & ~more
-            with m.If(start):
-                m.d.sync += more.eq(job.more)
-        self._answers(m, push & closes.burst, job_closed, bursts.i.payload.address)
+        self._answers(m, push & closes.burst, done, bursts.i.payload.address)
         return m
 
     def _answers(self, m: Module, burst_closed, job_closed, address) -> None:
@@ -135,12 +136,13 @@ class SegmentWriter(wiring.Component):
 
     # ---- stage 1: the chunk turned to its place in the beats ---------------------------------------------
 
-    def _place(self, m: Module, start, strided, placed, placed_valid, placed_taken) -> None:
+    def _place(self, m: Module, start, active, strided, scattered, placed, placed_valid, placed_taken
+               ) -> None:
         job, chunk = self.i_job.payload, self.i.payload
         port_bytes = self._config.port_bytes
         beat_log2 = log2_exact(port_bytes)
         filling = Signal()                           # chunks of the job are still to come
-        offset = Signal(beat_log2)                   # of the next chunk's first byte in its beat
+        next_offset, offset = Signal(beat_log2), Signal(beat_log2)   # of a chunk's first byte in its beat
         row_offset, stride = Signal(beat_log2), Signal(beat_log2)
         rows_left = Signal(32)                       # less one
         end = Signal(range(2 * port_bytes))
@@ -149,6 +151,7 @@ class SegmentWriter(wiring.Component):
         m.d.comb += [
             self.i.ready.eq(filling & (~placed_valid | placed_taken)),
             end.eq(offset + chunk.count),
+            offset.eq(next_offset),
             job_last.eq(chunk.row_last & (rows_left == 0)),
             next_row_offset.eq(row_offset + stride),
             turned.eq((Cat(chunk.data, chunk.data) << (offset << 3))[8 * port_bytes:]),
@@ -163,21 +166,32 @@ class SegmentWriter(wiring.Component):
                 placed.high.eq(Cat(number + port_bytes < end for number in range(port_bytes))),
                 placed.fills.eq(end >= port_bytes),
                 placed.spills.eq(end > port_bytes),
-                placed.flushes.eq((chunk.row_last & strided) | job_last),
+                placed.flushes.eq((chunk.row_last & (strided | scattered)) | job_last),
                 placed.job_last.eq(job_last),
-                offset.eq(end),
+                next_offset.eq(end),
             ]
-            with m.If(chunk.row_last):
-                m.d.sync += rows_left.eq(rows_left - 1)
-                with m.If(strided):
-                    m.d.sync += [offset.eq(next_row_offset), row_offset.eq(next_row_offset)]
+            with m.If(chunk.row_last & strided):
+                m.d.sync += [next_offset.eq(next_row_offset), row_offset.eq(next_row_offset)]
             with m.If(job_last):
                 m.d.sync += filling.eq(0)
         with m.If(start):
             m.d.sync += [
-                filling.eq(1), rows_left.eq(job.rows - 1),
-                offset.eq(job.address), row_offset.eq(job.address), stride.eq(job.stride),
+                filling.eq(1), next_offset.eq(job.address), row_offset.eq(job.address), stride.eq(job.stride),
             ]
+        with m.If(start | (self.i.valid & self.i.ready & chunk.row_last)):
+            # One subtraction, whose operand the carry cells can choose.
+            m.d.sync += rows_left.eq(Mux(active, rows_left, job.rows) - 1)
+        if self._config.csr_out:
+            opens = Signal()                         # the next chunk is the first of its segment
+            with m.If(scattered):
+                m.d.comb += job_last.eq(chunk.last)
+                with m.If(opens):
+                    m.d.comb += offset.eq(chunk.at)
+            with m.If(self.i.valid & self.i.ready):
+                m.d.sync += [placed.opens.eq(scattered & opens), placed.beat.eq(chunk.at >> beat_log2),
+                             opens.eq(chunk.row_last)]
+            with m.If(start):
+                m.d.sync += opens.eq(1)
 
     # ---- stage 2: the open beat ----------------------------------------------------------------------------
 
@@ -212,18 +226,20 @@ class SegmentWriter(wiring.Component):
             ]
         with m.Elif(placed_taken):
             m.d.sync += [partial.data.eq(merged), partial.strobe.eq(partial.strobe | low)]
-        return push, closes
+        return push, rest, closes
 
     # ---- stage 2: where the beat goes, and whether it ends a burst -----------------------------------------
 
-    def _close(self, m: Module, start, push, closes, beat_out, burst_out) -> None:
+    def _close(self, m: Module, start, push, closes, opens, placed, burst_out) -> None:
         job = self.i_job.payload
         beat_log2 = log2_exact(self._config.port_bytes)
-        position = Signal(ADDRESS_BITS - beat_log2)  # of the open beat, in beats
+        here, position = (Signal(ADDRESS_BITS - beat_log2, name=name)   # of the open beat, in beats
+                          for name in ("here", "position"))
         row, stride = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
         opened, first = Signal(), Signal(BURST_LOG2)  # a burst is open; its first beat in its block
         start_beat, next_row = Signal(BURST_LOG2), Signal(ADDRESS_BITS)
         m.d.comb += [
+            position.eq(here),
             closes.burst.eq(closes.segment | position[:BURST_LOG2].all()),
             start_beat.eq(Mux(opened, first, position[:BURST_LOG2])),
             next_row.eq(row + stride),
@@ -232,14 +248,18 @@ class SegmentWriter(wiring.Component):
                 Cat(Const(0, beat_log2), start_beat, position[BURST_LOG2:])),
             burst_out.payload.length.eq(position[:BURST_LOG2] - start_beat),
         ]
+        if self._config.csr_out:
+            with m.If(opens):
+                m.d.comb += position.eq(placed.beat)
+                m.d.sync += here.eq(placed.beat)
         with m.If(push):
             m.d.sync += [opened.eq(~closes.burst), first.eq(start_beat)]
             with m.If(closes.segment):
-                m.d.sync += [position.eq(next_row[beat_log2:]), row.eq(next_row)]
+                m.d.sync += [here.eq(next_row[beat_log2:]), row.eq(next_row)]
             with m.Else():
-                m.d.sync += position.eq(position + 1)
+                m.d.sync += here.eq(position + 1)
         with m.If(start):
-            m.d.sync += [position.eq(job.address[beat_log2:]), row.eq(job.address), stride.eq(job.stride)]
+            m.d.sync += [here.eq(job.address[beat_log2:]), row.eq(job.address), stride.eq(job.stride)]
 
     # ---- stage 3: to the memory ----------------------------------------------------------------------------
 

@@ -74,10 +74,8 @@ def sparse_matmul(a: Any, b: Any, scale_words: npt.ArrayLike, relu: bool, out_dt
     scale_words : one, or one a row; used for int8
     drop_zeros : results that are zero are no entries
     """
-    left, right = (sp.csr_array(value.astype(np.int64)) for value in (a, b))
-    for operand in (left, right):
-        operand.eliminate_zeros()
-    pattern = sp.csr_array((abs(left) @ abs(right)).astype(np.int64))
+    left, right = (_wide(value) for value in (a, b))
+    pattern = sp.csr_array(_ones(left) @ _ones(right))
     pattern.sort_indices()
     rows = np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
     sums = sp.csr_array(left @ right)
@@ -92,6 +90,19 @@ def sparse_matmul(a: Any, b: Any, scale_words: npt.ArrayLike, relu: bool, out_dt
     if drop_zeros:
         result.eliminate_zeros()
     return result
+
+
+def _wide(matrix: Any) -> sp.csr_array:
+    """The same in int64, without stored zeros; SciPy's `astype` would add up duplicates, some to zero."""
+    stored = sp.csr_array(matrix)
+    wide = sp.csr_array((stored.data.astype(np.int64), stored.indices.copy(), stored.indptr.copy()),
+                        shape=stored.shape)
+    wide.eliminate_zeros()
+    return wide
+
+
+def _ones(matrix: sp.csr_array) -> sp.csr_array:
+    return sp.csr_array((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def elementwise(operation: str, a: Any, b: Any | None, scale_words: npt.ArrayLike, relu: bool,

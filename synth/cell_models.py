@@ -79,7 +79,8 @@ _DP16KD = f"""
     for (word = 0; word < 2048; word = word + 1)
       mem[word] = INITIAL[(word / 2) * 20 + (word % 2) * 9 +: 9];
     if (REGMODE_A != "NOREG" || REGMODE_B != "NOREG" || CSDECODE_A != "0b000" || CSDECODE_B != "0b000"
-        || CLKAMUX != "CLKA" || CLKBMUX != "CLKB" || WRITEMODE_A != "NORMAL" || WRITEMODE_B != "NORMAL") begin
+        || CLKAMUX != "CLKA" || CLKBMUX != "CLKB" || WRITEMODE_A == "WRITETHROUGH"
+        || WRITEMODE_B == "WRITETHROUGH") begin
       $display("DP16KD: a mode that has no model");
       $finish;
     end
@@ -130,13 +131,17 @@ _DP16KD = f"""
   endtask
 
   always @(posedge CLKA) begin
-    if (writes_a) write(ada, DATA_WIDTH_A, {{dib, dia}});
-    else if (RSTA & CEA) read_a <= 0;
+    if (writes_a) begin
+      write(ada, DATA_WIDTH_A, {{dib, dia}});
+      if (WRITEMODE_A == "READBEFOREWRITE") read_a <= read(ada, DATA_WIDTH_A);
+    end else if (RSTA & CEA) read_a <= 0;
     else if (chosen_a) read_a <= read(ada, DATA_WIDTH_A) ^ {{36{{writes_b & meet}}}};
   end
   always @(posedge CLKB) begin
-    if (writes_b) write(adb, DATA_WIDTH_B, {{18'b0, dib}});
-    else if (RSTB & CEB) read_b <= 0;
+    if (writes_b) begin
+      write(adb, DATA_WIDTH_B, {{18'b0, dib}});
+      if (WRITEMODE_B == "READBEFOREWRITE") read_b <= read(adb, DATA_WIDTH_B);
+    end else if (RSTB & CEB) read_b <= 0;
     else if (chosen_b) read_b <= read(adb, DATA_WIDTH_B) ^ {{36{{writes_a & meet}}}};
   end
 """

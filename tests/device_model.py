@@ -8,12 +8,15 @@ from hdl.descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Opcode
 from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS, AFormat, BFormat, Operation
 from hdl.owner import owner_value
 from hdl.registers import COUNTERS, ErrorCode, config_values, register
+from sim.models.csr_write import csr_writes
 from sim.transport import Transport
 
 __all__ = ["DeviceModel"]
 
 SAMPLES = (Opcode.SDDMM.value, Opcode.SDDMM_PATTERN.value)
 MERGES = (Opcode.ELEMENTWISE.value, Opcode.ELEMENTWISE_WIDE.value)
+TILE_FIELDS = ("k_start", "k_count", "n_start", "n_count", "pk_log2", "slice_words", "group_log2", "half",
+               "whole")
 
 
 class DeviceModel(Transport):
@@ -177,7 +180,10 @@ class DeviceModel(Transport):
         packed, slices = d["b_format"] != BFormat.DENSE.value, config.pes >> d["pk_log2"]
         assert d["opcode"] in (Opcode.MATMUL.value, *SAMPLES)
         assert d["rows"] > 0 and d["n_count"] > 0 and 0 < d["slice_words"] <= config.acc_words
-        assert not d["reuse_tile"] and not (d["whole"] and d["half"])
+        assert not (d["whole"] and d["half"])
+        if d["reuse_tile"]:
+            before = self.descriptors[-2]
+            assert all(d[name] == before[name] for name in d if name in TILE_FIELDS or name.startswith("b_"))
         assert d["pk_log2"] <= config.pe_bits and d["group_log2"] <= config.lane_bits
         assert -(-d["n_count"] // config.lanes) <= slices * d["slice_words"]
         assert config.compressed_b or not packed
@@ -187,7 +193,7 @@ class DeviceModel(Transport):
             assert d["n_count"] <= config.lanes >> d["group_log2"]
         if packed and slices > 1:
             assert d["slice_words"] & (d["slice_words"] - 1) == 0
-        if not d["whole"] and self._halves:
+        if not d["whole"] and self._halves and not d["reuse_tile"]:
             assert self._halves[-1] != d["half"], "two neighbours take the same half: nothing overlaps"
         if not d["whole"]:
             self._halves.append(bool(d["half"]))
@@ -265,7 +271,7 @@ class DeviceModel(Transport):
         whole = np.zeros((groups * group, width), np.int32)
         whole[:rows, :columns] = sums
         whole = whole.reshape(groups, words * lanes)
-        if d["accumulate"]:
+        if d["accumulate"] and not d["out_csr"]:
             assert d["cin_address"] % 4 == 0
             earlier = self._rows(d["cin_address"], groups, words * lanes * 4, d["cin_stride"])
             whole = whole + np.ascontiguousarray(earlier).view("<i4")
@@ -290,15 +296,14 @@ class DeviceModel(Transport):
             self._write(d, np.ascontiguousarray(result).view(np.uint8))
 
     def _write_csr(self, d: dict[str, int], result: np.ndarray) -> None:
-        assert self.config.csr_out and not (d["accumulate"] or d["out_raw"] or d["row_bias"] or d["n_start"]
-                                            or d["group_log2"])
+        assert self.config.csr_out and not (d["out_raw"] or d["row_bias"] or d["group_log2"])
+        assert not (d["n_start"] & (1 << (d["n_count"] - 1).bit_length()) - 1)
         entries = self._touched & ((result != 0) | (not d["csr_drop_zeros"]))
-        rows, columns = np.nonzero(entries)
-        assert len(rows) <= d["c_capacity"], "the model does not report OUTPUT_FULL"
-        pointers = np.concatenate(([0], np.cumsum(entries.sum(axis=1))))
-        self._values(d["c_pointers"], len(pointers), "<i4")[:] = pointers
-        self._values(d["c_indices"], len(rows), "<i4" if d["csr_index32"] else "<u2")[:] = columns
-        self._values(d["c_address"], len(rows), "i1" if d["out_int8"] else "<i4")[:] = result[rows, columns]
+        numbers = self._values(d["cin_address"], len(result), "<u4").copy() if d["accumulate"] else None
+        needed, writes = csr_writes(d, result, entries, numbers)
+        assert needed is None, "the model does not report OUTPUT_FULL"
+        for address, content in writes:
+            self._values(address, len(content), "u1")[:] = np.frombuffer(content, "u1")
 
     def _write(self, d: dict[str, int], content: np.ndarray) -> None:
         assert d["c_stride"] >= content.shape[1]

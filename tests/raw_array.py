@@ -7,10 +7,11 @@ import numpy as np
 
 from hdl.config import Config
 from hdl.descriptor import Opcode
-from hdl.layouts import Operation
+from hdl.layouts import CsrMode, Operation
 from hdl.registers import ErrorCode, register
 from sim.host_transport import HostTransport
 from sim.models.command import good, pack
+from sim.models.csr_write import csr_writes
 from sim.models.extents import Windows, extents
 
 __all__ = ["MEMORY_BYTES", "RawArray", "RawJob", "draw_job"]
@@ -162,6 +163,7 @@ class _Builder:
         result = a.astype(np.int64) @ b.astype(np.int64)
         if config.csr_out and rng.random() < 0.6:
             touched = (a != 0).astype(np.int64) @ ((b != 0) | (b_format == 0)).astype(np.int64) != 0
+            d |= self.csr_mode(d)
             return self.csr_result(d, result, touched)
         if rng.random() < 0.4:
             earlier = np.zeros((rows, -(-columns // config.lanes) * config.lanes), "<i4")
@@ -209,14 +211,29 @@ class _Builder:
         rng = self.rng
         d |= {"out_csr": 1, "csr_index32": int(rng.integers(2)), "csr_drop_zeros": int(rng.integers(2))}
         entries = touched & ((result != 0) | (not d["csr_drop_zeros"]))
-        arrays = {"c_address": result[entries].astype("<i4"),
-                  "c_indices": np.nonzero(entries)[1].astype("<i4" if d["csr_index32"] else "<u2"),
-                  "c_pointers": np.concatenate([[0], np.cumsum(entries.sum(axis=1))]).astype("<i4")}
+        numbers = None
+        if d["accumulate"]:
+            numbers = rng.integers(0, 9, len(result)).astype("<u4")
+            if d["csr_mode"] == CsrMode.PLACE.value:
+                # Some room before each row.
+                counts = entries.sum(axis=1)
+                numbers = (np.cumsum(numbers) + np.cumsum(counts) - counts).astype("<u4")
+            d["cin_address"] = self.put(numbers.tobytes(), 4)
+        nowhere = dict.fromkeys(("c_address", "c_indices", "c_pointers", "c_capacity"), 0)
+        needed, _ = csr_writes(d | nowhere, result, entries, numbers)
         spare = int(rng.integers(0, 3))
-        d["c_capacity"] = int(entries.sum()) + spare
-        d |= {name: self.output(len(array.tobytes()) + spare * array.itemsize)
-              for name, array in arrays.items()}
-        return d, [(d[name], array.tobytes()) for name, array in arrays.items()]
+        d["c_capacity"] = capacity = (needed or 0) + spare
+        d |= {"c_address": self.output(4 * capacity),
+              "c_indices": self.output(capacity * (4 if d["csr_index32"] else 2)),
+              "c_pointers": self.output(4 * (len(result) + 1))}
+        return d, csr_writes(d, result, entries, numbers)[1]
+
+    def csr_mode(self, d: dict[str, int]) -> dict[str, int]:
+        """One of the ways to make a result in CSR, and a block of columns that is not the first."""
+        mode = int(self.rng.choice(list(CsrMode)).value)
+        accumulate = mode == CsrMode.PLACE.value or (mode and self.rng.random() < 0.6)
+        block = int(self.rng.integers(0, 4)) << (d["n_count"] - 1).bit_length() if d["b_format"] < 2 else 0
+        return {"csr_mode": mode, "accumulate": int(accumulate), "n_start": block}
 
 
 def written_places(config: Config, descriptors: Sequence[Mapping[str, int]]) -> list[range]:

@@ -13,7 +13,7 @@ from hdl.config import PRESETS, Config
 from hdl.descriptor import DESCRIPTOR_BYTES, Opcode, field_number
 from hdl.descriptor_check import NOT_A_FIELD
 from hdl.emit import emit_verilog
-from hdl.layouts import Operation
+from hdl.layouts import CsrMode, Operation
 from hdl.registers import ErrorCode
 from sim.models.command import BASE, UNITS, check_jobs, good, numbered, pack
 from sim.models.supervised import Supervised
@@ -322,7 +322,7 @@ def test_a_tile_is_not_used_again_in_another_shape(changes: dict[str, int]) -> N
     ("group_log2", {"group_log2": 4, "n_count": 1, "slice_words": 1}),
     ("group_log2", {"group_log2": 1, "b_format": 1, "n_count": 4, "slice_words": 1}),
     ("rows", {"rows": 0}), ("k_count", {"k_count": 128 * 1024 + 1}),
-    ("k_count", {"k_count": 2049, "b_format": 1, "slice_words": 2}),
+    ("k_count", {"k_count": 4097, "b_format": 1, "slice_words": 2}),
     ("k_count", {"k_count": 4097}), ("k_count", {"k_count": 8193, "whole": 1}),
     ("c_stride", {"c_stride": 63}),
     ("n_count", {"n_count": 0}), ("n_count", {"n_count": 17}), ("n_count", {"n_count": 0xFFFFFFFF}),
@@ -349,6 +349,8 @@ MERGED = {"opcode": Opcode.ELEMENTWISE.value, "b_format": 2, "out_csr": 1, "k_co
     ("reuse_tile", {"reuse_tile": 1}),
     ("out_raw", {"out_raw": 1, "out_int8": 1}), ("rows", {"rows": 0}), ("k_start", {"k_start": 1}),
     ("n_start", {"n_start": 8}), ("out_csr", {"out_csr": 0}), ("out_csr", {"accumulate": 1}),
+    ("csr_mode", {"csr_mode": CsrMode.COUNT.value}),
+    ("csr_mode", {"csr_mode": CsrMode.PLACE.value, "accumulate": 1}),
     ("b_pointers", {"b_pointers": 2}),
     ("b_values", {"opcode": Opcode.ELEMENTWISE_WIDE.value, "b_nnz": 1, "b_values": 2}),
     ("operation", {"opcode": Opcode.ELEMENTWISE_WIDE.value, "operation": Operation.MULTIPLY.value}),
@@ -369,11 +371,38 @@ def test_an_elementwise_descriptor_is_handed_on_whole() -> None:
     assert collector["elementwise"] and collector["out_csr"]
 
 
+SPARSE = {"out_csr": 1, "n_count": 9, "slice_words": 1, "pk_log2": 0, "csr_index32": 1}
+
+
+@pytest.mark.parametrize("name, changes", [
+    ("n_start", {"n_start": 8}), ("n_start", {"n_start": 1}), ("group_log2", {"group_log2": 1}),
+    ("out_csr", {"accumulate": 1}), ("out_csr", {"out_raw": 1}), ("out_csr", {"row_bias": 1}),
+    ("cin_address", {"accumulate": 1, "csr_mode": CsrMode.COUNT.value, "cin_address": 2}),
+    ("csr_index32", {"csr_index32": 0, "n_start": 1 << 16}), ("n_start", {"n_count": 17, "n_start": 16}),
+])
+def test_a_bad_field_of_a_result_in_csr_is_named(name: str, changes: dict[str, int]) -> None:
+    config = PRESETS["base"]
+    machine = Machine(config, [good(config, **(SPARSE | changes))])
+    assert machine.run() == [ended(0, ErrorCode.FIELD, field_number(name))]
+
+
+def test_a_block_of_a_result_in_csr_is_handed_on_whole() -> None:
+    config = PRESETS["base"]
+    for mode in CsrMode:
+        accumulate = int(mode is not CsrMode.WHOLE)
+        machine = Machine(config, [good(config, **SPARSE, n_start=1 << 20, csr_mode=mode.value,
+                                        accumulate=accumulate, cin_stride=3)])
+        assert machine.run() == [ended(1)]
+        collector = machine.jobs["collector"][0]
+        assert collector["accumulate"] == accumulate
+        assert (collector["csr"]["mode"], collector["csr"]["first_column"]) == (mode, 1 << 20)
+
+
 @pytest.mark.parametrize("changes", [
     {"group_log2": 3, "n_count": 1, "slice_words": 1}, {"k_count": 0}, {"k_count": 4096},
     {"k_count": 8192, "whole": 1},
     {"k_count": 128 * 1024, "whole": 1, "group_log2": 3, "n_count": 1, "slice_words": 1},
-    {"k_count": 4096, "b_format": 2, "whole": 1}, {"n_count": 1024, "pk_log2": 0, "slice_words": 16},
+    {"k_count": 8192, "b_format": 2, "whole": 1}, {"n_count": 1024, "pk_log2": 0, "slice_words": 16},
     {"out_int8": 1, "row_scale": 1}, {"b_format": 3, "pk_log2": 2, "slice_words": 4, "n_count": 64},
 ])
 def test_the_largest_values_are_accepted(changes: dict[str, int]) -> None:

@@ -86,7 +86,7 @@ def drawn(config: Config, rng: random.Random) -> tuple[dict[str, int], dict]:
               "row_scale": 0, "a_nnz": rng.choice([1, 33, 1000])}
     sddmm = d["opcode"] in SAMPLES
     if config.csr_out and not sddmm and rng.random() < 0.4 and not d["out_raw"]:
-        d |= {"out_csr": 1, "csr_index32": rng.randrange(2), "accumulate": 0, "row_bias": 0,
+        d |= {"out_csr": 1, "csr_index32": rng.randrange(2), "accumulate": rng.randrange(2), "row_bias": 0,
               "c_capacity": rng.choice([0, 1, 50, 20_000, 0xFFFFFFFF])}
         if config.elementwise and d["b_format"] and rng.random() < 0.5:
             wide = d["b_format"] > 1 and rng.random() < 0.5

@@ -52,3 +52,9 @@ def test_wrong_shapes_and_a_missing_scale_are_refused():
         golden.matmul(ones, ones)
     with pytest.raises(ValueError, match="scale_words"):
         golden.matmul(ones, ones.T, out_dtype=np.int8)
+
+
+def test_duplicates_that_cancel_each_other_are_nonzeros_that_meet() -> None:
+    twice = sp.csr_array((np.array([5, -5], np.int8), [0, 0], [0, 2]), shape=(1, 1))
+    result = golden.sparse_matmul(twice, sp.csr_array(np.array([[3]], np.int8)), 0, False, np.int32, False)
+    assert result.nnz == 1 and result.data.tolist() == [0]

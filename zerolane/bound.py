@@ -40,15 +40,19 @@ class Bound:
 
 
 def csr_bound(config: Config, a: Operand, b: Operand, entries: int, *, out_bytes: int = 4) -> Bound:
-    """The bound for C = A·B with C in CSR of so many entries, of one column block.
+    """The bound for C = A·B with C in CSR of so many entries.
 
     The lanes make a product of two nonzeros each a cycle, and the port moves A, B and C once; C as row
-    pointers and column indices of 4 bytes each and values of `out_bytes`.
+    pointers and column indices of 4 bytes each and values of `out_bytes`; and A once more for each further
+    column block, of which there are as few as the accumulators allow.
     """
     products = nonzero_products(a, b) / config.total_lanes
     moved = elementwise_bound(config, a.stream_bytes(), b.stream_bytes(), a.shape[0], entries,
                               out_bytes=out_bytes)
-    return replace(moved, token_cycles=products, product_cycles=products)
+    passes = max(1, -(-b.shape[1] // config.max_block_columns))
+    again = (passes - 1) * a.stream_bytes() / config.port_bytes
+    return replace(moved, token_cycles=products, product_cycles=products, passes=passes,
+                   memory_cycles=moved.memory_cycles + again)
 
 
 def elementwise_bound(config: Config, a_bytes: int, b_bytes: int, rows: int, entries: int, *,

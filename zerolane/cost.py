@@ -20,7 +20,7 @@ __all__ = ["COSTS", "Costs", "Resident", "Streamed", "TileCost", "beats_cycles",
            "owners",           "schedule_cycles"]
 
 _DENSE_KEYS = 1 << 24
-_LARGEST_TABLE = 1 << 23
+_LARGEST_TABLE = 1 << 25
 _DENSE_SAMPLE = 1 << 20  # values of a dense matrix, from its first row on, whose order is looked at
 
 
@@ -32,6 +32,7 @@ class Costs:
     hand_over: int = 50    # from the last token of one descriptor to the first of the next
     exposed_load: int = 40  # a tile that cannot load while another computes starts its reads anew
     round_trip: int = 45   # from a read request to its beat, queues included
+    settling: int = 7      # from a row's last token in a PE until the row can leave
 
 
 COSTS = Costs()

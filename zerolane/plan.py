@@ -1,9 +1,11 @@
 """One legal way to run a product: what is cut where, and what it is expected to cost."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 from hdl.config import Config
+from hdl.layouts import CsrMode
 
 from .operands import OperandError
 
@@ -23,6 +25,8 @@ class Tile:
     k_count: int
     n_start: int
     n_count: int
+    mode: Any = CsrMode.WHOLE           # CsrMode of a result in CSR
+    reuse: bool = False                 # the tile of the descriptor before is this one
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Plan:
     k_cuts : bounds of the K tiles, from 0 to K
     block_columns : columns of C that one descriptor makes, the last block's aside
     layers : matrices that the resident operand is the sum of (1 but for duplicates beyond int8)
+    csr : the result is CSR; of several column blocks each is made twice, to count and to place its entries
     cycles : predicted, from doorbell to done
     terms : cycles of each part, as if it were alone
     """
@@ -55,6 +60,7 @@ class Plan:
     k_cuts: tuple[int, ...]
     block_columns: int
     layers: int = 1
+    csr: bool = False
     cycles: float = 0.0
     terms: dict[str, float] = field(default_factory=dict, compare=False)
     alternatives: tuple["Plan", ...] = field(default=(), compare=False, repr=False)
@@ -65,11 +71,36 @@ class Plan:
         return self.shape[0] if self.transposed else self.shape[2]
 
     @property
+    def blocks(self) -> int:
+        """Column blocks."""
+        return -(-self.columns // self.block_columns)
+
+    @property
+    def counts_first(self) -> bool:
+        """A result in CSR whose rows are put together from several blocks."""
+        return self.csr and self.blocks > 1
+
+    @property
     def descriptors(self) -> int:
-        return -(-self.columns // self.block_columns) * (len(self.k_cuts) - 1) * self.layers
+        return self.blocks * (len(self.k_cuts) - 1) * self.layers * (2 if self.counts_first else 1)
 
     def tiles(self) -> list[Tile]:
-        """One a descriptor, in order: all parts of K of a column block follow each other."""
+        """One a descriptor, in order: all parts of K of a column block follow each other.
+
+        Of a CSR result in blocks: the entries of each row are counted, in any order of blocks; then the rows'
+        pointers are known, and the blocks' entries go to their places, from the first block on, whose tile
+        still rests from the last count.
+        """
+        tiles = self._tiles()
+        if not self.counts_first:
+            return tiles
+        count = [replace(tile, mode=CsrMode.COUNT) for tile in reversed(tiles)]
+        count[-1] = replace(count[-1], mode=CsrMode.POINTERS)
+        place = [replace(tile, mode=CsrMode.PLACE) for tile in tiles]
+        place[0] = replace(place[0], reuse=True)
+        return count + place
+
+    def _tiles(self) -> list[Tile]:
         result = []
         for n_start in range(0, self.columns, self.block_columns):
             n_count = min(self.block_columns, self.columns - n_start)
@@ -81,11 +112,12 @@ class Plan:
     def label(self) -> str:
         """The plan in one line."""
         owners, slices = 1 << self.pk_log2, self.config.pes >> self.pk_log2
-        blocks, parts = -(-self.columns // self.block_columns), len(self.k_cuts) - 1
+        blocks, parts = self.blocks, len(self.k_cuts) - 1
         stream, rest = ("B^T", "A^T") if self.transposed else ("A", "B")
         form = "packed" if self.packed else "dense, made from CSR" if self.densified else "dense"
         text = (f"{stream} streams, {rest} rests {form}; {owners} x {slices} PEs; "
-                f"{blocks} column block{'s' * (blocks > 1)} of {min(self.block_columns, self.columns)}, "
+                f"{blocks} column block{'s' * (blocks > 1)} of {min(self.block_columns, self.columns)}"
+                f"{', each counted and then placed' if self.counts_first else ''}, "
                 f"{parts} part{'s' * (parts > 1)} of K; {'whole' if self.whole else 'half'} tile memory")
         if self.group_log2:
             text += f"; {1 << self.group_log2} rows a word"

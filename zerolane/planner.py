@@ -3,17 +3,20 @@
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 
 from hdl.config import Config, log2_exact
+from hdl.layouts import CsrMode
 
-from .cost import Resident, Streamed, TileCost, beats_cycles, by_owner, schedule_cycles
+from .cost import COSTS, Resident, Streamed, TileCost, beats_cycles, by_owner, schedule_cycles
 from .operands import INDEX16_COLUMNS
 from .plan import Plan, PlanError, Tile
 from .problem import Problem
+from .sparse_sample import SparseSample
 
 __all__ = ["make_plan", "plans"]
 
@@ -23,6 +26,7 @@ _PACKED_DENSITY = 0.75   # above it packing a dense matrix saves nothing
 _EXACT_CUT_ENTRIES = 1 << 21
 _MOST_DESCRIPTORS = (1 << 16) - 1  # of one job
 _WORTH_A_LOOK = 2                  # times the best plan's cycles
+_WORDS_JOINED = 1.7                 # of single entries in lanes at random: e - 1
 _LARGEST_STRETCH = 2               # of the lanes' cycles by uneven tokens, where something else limits
 
 
@@ -64,9 +68,8 @@ def plans(problem: Problem, config: Config, *, keep_order: bool = False) -> list
     if not found and problem.csr:
         raise PlanError(
             f"K, N = {problem.inner}, {problem.columns}: B does not fit in the tile memory of "
-            f"{config.name!r} {'packed and ' if problem.b.sparse else ''}as a whole; a CSR result is made of "
-            f"one column block (at most {config.max_block_columns} columns) and all of K at once: cut B, or "
-            "ask for a dense result")
+            f"{config.name!r} {'packed ' if problem.b.sparse else ''}as a CSR result needs it, all of K at "
+            "once: cut A's columns and B's rows, or ask for a dense result")
     if not found:
         raise PlanError(f"M, K, N = {problem.rows}, {problem.inner}, {problem.columns} takes more than "
                         f"{_MOST_DESCRIPTORS} descriptors on {config.name!r}: cut it in several products")
@@ -105,6 +108,11 @@ class _Search:
         self.column_bias = column_bias is not None
         self.row_parameters = 4 * sum(values is not None for values in (row_bias, row_scale))
 
+    @cached_property
+    def sample(self) -> SparseSample:
+        """Of a CSR result's rows."""
+        return SparseSample(self.streamed.operand, self.resident.operand)
+
     def run(self) -> Iterator[Plan]:
         config = self.config
         for pk_log2 in range(config.pe_bits + 1):
@@ -124,7 +132,7 @@ class _Search:
                     yield from self._packed(pk_log2, whole)
 
     def _whole(self, pk_log2: int, whole: bool) -> Iterator[Plan]:
-        """For CSR results: one column block and all of K. A dense tile would make an entry of every sum."""
+        """For CSR results: all of K. A dense tile would make an entry of every sum."""
         packs = self.config.compressed_b and self._may_pack()
         found = self._packed(pk_log2, whole) if packs else iter(())
         if not self.resident.operand.sparse:
@@ -132,7 +140,9 @@ class _Search:
         yield from (plan for plan in found if self._is_whole(plan))
 
     def _is_whole(self, plan: Plan) -> bool:
-        return plan.columns <= plan.block_columns and len(plan.k_cuts) == 2 and plan.layers == 1
+        """All of K at once, and column blocks that begin at multiples of a power of two that holds them."""
+        aligned = plan.blocks == 1 or plan.block_columns & (plan.block_columns - 1) == 0
+        return aligned and len(plan.k_cuts) == 2 and plan.layers == 1
 
     def _may_pack(self) -> bool:
         operand = self.resident.operand
@@ -217,6 +227,9 @@ class _Search:
         config, owners = self.config, 1 << pk_log2
         depth, rows = (config.store_depth, config.table_rows) if whole else (
             config.store_depth // 2, config.table_rows // 2)
+        if self.problem.csr and self.inner <= rows * owners and self._fits(
+                lengths, 0, self.inner, pk_log2, depth) and lengths.max(initial=0) < 2 * config.acc_words:
+            return 0, self.inner
         if lengths.size > _EXACT_CUT_ENTRIES:
             lengths = lengths.max(axis=1, keepdims=True)  # of all slices at once: safe, somewhat too large
         if lengths.max(initial=0) > min(depth, 2 * config.acc_words - 1):
@@ -246,7 +259,7 @@ class _Search:
         if blocks * parts * self.layers > _MOST_DESCRIPTORS:
             return True
         config, streamed, operand = self.config, self.streamed, self.resident.operand
-        again = blocks * (parts if streamed.sparse else 1)
+        again = blocks * (parts if streamed.sparse else 1) * (2 if self.problem.csr and blocks > 1 else 1)
         if packed:
             lanes = self.products / config.total_lanes
             load = blocks * self.inner + operand.nonzeros / config.lanes  # a cycle a row, and the slots
@@ -255,9 +268,12 @@ class _Search:
             lanes = streamed.nonzeros * self.words / config.pes
             load = tile_bytes = self.inner * self.columns * self.layers
             load = load / config.port_bytes
-        moved = again * streamed.bytes_of(self.inner) + tile_bytes
+        moved: float = again * streamed.bytes_of(self.inner) + tile_bytes
         partial_sums = streamed.rows * self.words * config.lanes * 4
-        moved += streamed.rows * self.columns * self.problem.out_bytes + 2 * (parts - 1) * partial_sums
+        if self.problem.csr:
+            moved += (self.sample.entries if packed else 0) * (4 + self.problem.out_bytes)
+        else:
+            moved += streamed.rows * self.columns * self.problem.out_bytes + 2 * (parts - 1) * partial_sums
         fetch = again * streamed.fetch_cycles(config, self.inner)
         return max(lanes, load, fetch, moved / config.port_bytes) > _WORTH_A_LOOK * self.best
 
@@ -269,7 +285,7 @@ class _Search:
         packed = lengths is not None
         plan = Plan(config, (problem.rows, problem.inner, problem.columns), self.transposed, packed,
                     self.resident.operand.sparse and not packed, pk_log2, group_log2, slice_words, whole,
-                    cuts, block_columns, self.layers)
+                    cuts, block_columns, self.layers, self.problem.csr)
         cycles, terms = schedule_cycles(self._tile_costs(plan, lengths), whole=whole, config=config)
         if not self.problem.csr or self._is_whole(plan):
             self.best = min(self.best, cycles)
@@ -289,16 +305,18 @@ class _Search:
                 part = lengths[k_start:k_stop]
                 walks[k_start] = by_owner(counts[:, None] * np.maximum(part, 1), plan.pk_log2).max(axis=0)
         tiles = plan.tiles()
-        costs: dict[tuple[int, int, int], TileCost] = {}
+        costs: dict[tuple[int, int, int, Any], TileCost] = {}
         result = []
         steps = (len(plan.k_cuts) - 1) * plan.layers
+        if plan.csr and not self._is_whole(plan):
+            tiles = plan.tiles()[:1]    # never run
         for number, tile in enumerate(tiles):
             step = number % steps
-            key = (step, tile.n_count, tile.n_start if lengths is not None else 0)
+            key = (step, tile.n_count, tile.n_start if lengths is not None else 0, tile.mode)
             if key not in costs:
                 costs[key] = self._tile_cost(plan, tile, step == 0, step == steps - 1, walks[tile.k_start],
                                              lengths, exact)
-            result.append(costs[key])
+            result.append(replace(costs[key], load=0, load_port=0) if tile.reuse else costs[key])
         return result
 
     def refined(self, plan: Plan) -> Plan:
@@ -332,9 +350,9 @@ class _Search:
         if plan.group_log2 and tile.n_count < self.columns:
             row_bytes = _ceil(row_bytes, config.port_bytes) * config.port_bytes  # rows lie apart
         out: float = streamed.rows * row_bytes if last else raw_bytes
+        sparse_drain = own_drain = 0.0
         if self.problem.csr:
-            entries = self._hit(streamed.rows * self.columns)
-            out = 4 * (streamed.rows + 1) + entries * (4 + self.problem.out_bytes)
+            sparse_drain, own_drain, out = self._sparse_cost(plan, tile, lengths)
         moved = streamed.bytes_of(tile.k_count) + out + (self.row_parameters * streamed.rows if last else 0)
         if not first or self.column_bias:
             moved += raw_bytes
@@ -345,24 +363,45 @@ class _Search:
             slices = slice(tile.n_start // (plan.slice_words * config.lanes),
                            _ceil(tile.n_start + tile.n_count, plan.slice_words * config.lanes))
             lanes = float(np.max(walk[slices], initial=0))
+            if self.problem.csr:
+                lanes = max(lanes, self.sample.lanes(plan.pk_log2, lengths[:, slices]))
             rows = slice(tile.k_start, tile.k_start + tile.k_count)
             slots = self.resident.packer_cycles(config, plan.slice_words) if exact else lengths
             load, load_bytes = self._packed_load(tile, slots[rows, slices].sum() + tile.k_count)
         scaling = 1 if not (last and self.problem.out_int8) else config.lanes / config.scale_multipliers
         # Rows come on the chains in turn, and one unit finishes the words of all of them, one a cycle.
-        drain = groups * words * scaling
+        drain: float = groups * words * scaling
         if self.problem.csr:
-            # Empty words leave no PE, but are drained in those that had a token of the row.
-            drain = (groups + self._hit(groups * words)) * scaling
-            per_row = streamed.nonzeros / max(1, streamed.rows)
-            touched = streamed.rows * (1 - (1 - 1 / (1 << plan.pk_log2)) ** per_row)
-            lanes = max(lanes, touched * min(words, plan.slice_words))
+            drain, lanes = sparse_drain * scaling, max(lanes, own_drain)
         return TileCost(lanes, streamed.fetch_cycles(config, tile.k_count), drain, moved / config.port_bytes,
                         load, load_bytes / config.port_bytes)
 
-    def _hit(self, places: int) -> float:
-        """So many of the places get a sum, where products fall at random."""
-        return -places * math.expm1(-self.products / max(1, places))
+    def _sparse_cost(self, plan: Plan, tile: Tile, lengths: np.ndarray | None) -> tuple[float, float, float]:
+        """Cycles of the collector and of a PE until all words with a sum have left, and bytes of C.
+
+        In the collector words of a row join where their lanes follow each other, and each row takes one word
+        at least. A PE's rows with a sum wait in its accumulators until all of it has been added.
+        """
+        config, rows = self.config, self.streamed.rows
+        own_words = min(_ceil(tile.n_count, config.lanes), plan.slice_words)
+        if lengths is None:
+            # A dense tile makes sums everywhere.
+            words, hit = rows * _ceil(tile.n_count, config.lanes), rows
+            entries, own, own_rows = float(rows * tile.n_count), float(rows * own_words), rows
+        else:
+            blocks = self.sample.blocks(plan.block_columns, plan.slice_words * config.lanes, config.lanes)
+            here = tile.n_start // plan.block_columns
+            words, hit, entries = blocks.words[here], blocks.rows[here], blocks.entries[here]
+            own, own_rows = blocks.own_words[here], blocks.own_rows[here]
+        places = 2 * config.acc_words >> (own_words - 1).bit_length()
+        own = max(own, own_rows * COSTS.settling / max(1, places - 1))
+        out: float = 4 * (rows + 1) * (1 if tile.mode is CsrMode.WHOLE else 2)
+        if tile.mode in (CsrMode.WHOLE, CsrMode.PLACE):
+            out += entries * (4 + self.problem.out_bytes)
+        if tile.mode is CsrMode.PLACE:
+            # Each row's indices and values begin and end anywhere in a beat.
+            out += 2 * hit * (config.port_bytes - 4)
+        return rows + max(0, words - hit) / _WORDS_JOINED, own, out
 
     def _dense_load(self, plan: Plan, tile: Tile) -> tuple[float, float]:
         """Cycles and bytes: a chunk a cycle and a row's last chunk short, unless rows lie without a gap."""

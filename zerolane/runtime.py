@@ -9,7 +9,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from hdl.descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Opcode
-from hdl.layouts import AFormat, BFormat
+from hdl.layouts import AFormat, BFormat, CsrMode
 
 from .operands import INDEX16_COLUMNS, Operand, OperandError
 from .plan import Plan, PlanError, Tile
@@ -188,6 +188,8 @@ class _Builder:
         self._place_parameters()
         if self.problem.csr:
             place_csr(image, self.problem.rows, self.problem.entries, self.problem.out_bytes)
+            if plan.counts_first:
+                self.numbers = image.place(4 * (self.problem.rows + 1))
         else:
             image.c_address = image.place(image.c_bytes)
         self.steps = (len(plan.k_cuts) - 1) * plan.layers
@@ -223,7 +225,10 @@ class _Builder:
 
     def _descriptor(self, number: int, tile: Tile) -> dict[str, Any]:
         step = number % self.steps
-        return (self.common | {"half": 0 if self.plan.whole else number % 2, "k_start": tile.k_start,
+        # A tile that is used twice keeps its half, and the next ones take turns from there.
+        loads = number - (self.plan.counts_first and tile.mode is CsrMode.PLACE)
+        return (self.common | {"half": 0 if self.plan.whole else loads % 2, "reuse_tile": tile.reuse,
+                               "k_start": tile.k_start,
                                "k_count": tile.k_count, "n_start": tile.n_start, "n_count": tile.n_count}
                 | self._a(tile) | self._b(tile) | self._earlier(step, tile)
                 | (self._output(tile) if step == self.steps - 1 else self._partial(tile)))
@@ -255,8 +260,24 @@ class _Builder:
         if problem.csr:
             # Indices as SciPy has them, so that the host need not widen them.
             return fields | {"out_csr": 1, "csr_index32": 1, "csr_drop_zeros": problem.drops_zeros,
-                             "c_capacity": problem.entries, **self.image.csr}
+                             "c_capacity": problem.entries, "c_address": self.image.c_address,
+                             **self.image.csr, **self._counted(tile)}
         return fields | {"c_stride": problem.columns * problem.out_bytes}
+
+    def _counted(self, tile: Tile) -> dict[str, Any]:
+        """Where the numbers of rows go from column block to column block."""
+        last = self.plan.blocks * self.plan.block_columns - self.plan.block_columns
+        fields: dict[str, Any] = {"csr_mode": tile.mode}
+        if tile.mode is CsrMode.COUNT:
+            fields |= {"c_capacity": 0, "c_pointers": self.numbers}
+        if tile.mode is CsrMode.PLACE:
+            fields["c_pointers"] = self.numbers
+        if tile.mode is CsrMode.POINTERS or (tile.mode is CsrMode.COUNT and tile.n_start != last):
+            fields |= {"accumulate": 1, "cin_address": self.numbers}
+        if tile.mode is CsrMode.PLACE:
+            fields |= {"accumulate": 1,
+                       "cin_address": self.numbers if tile.n_start else self.image.csr["c_pointers"]}
+        return fields
 
 
 def read_csr(shape: tuple[int, ...], image: Image, read: Callable[[int, int], bytes]) -> sp.csr_array:

@@ -11,7 +11,7 @@ from hdl.row_queue import RowItem
 from .bench import Bench
 from .configs import SMALL
 
-__all__ = ["Marked", "flat", "levels", "moves", "stable", "steady"]
+__all__ = ["Beats", "Marked", "flat", "levels", "moves", "stable", "steady"]
 
 
 def flat(payload) -> Value:
@@ -116,3 +116,29 @@ def prompt(b: Bench, inside, stream, cycles: int, name: str = "late") -> None:
     b.check(late <= cycles)
 
 
+class Beats:
+    """An output of beats of up to `size` things, in order; what waits for a full beat is inside.
+
+    Attributes
+    ----------
+    left : things that left
+    offered : of the beat on offer
+    made : those that left, are on offer, or wait
+    """
+
+    def __init__(self, b: Bench, output, things, waiting, fill, bits: int, name: str):
+        self._b, self._stream, self._things, self._waiting = b, output, things, waiting
+        self.left = Signal(bits, name=f"{name}_left")
+        self.offered = Mux(output.valid, output.p.count, 0)
+        self.made = self.left + self.offered + fill
+        with b.m.If(moves(output)):
+            b.m.d.sync += self.left.eq(self.left + output.p.count)
+
+    def are(self, known, number, value: Value) -> None:
+        """Property: the thing of that number looks so. Invariant: while it waits, too."""
+        b, output = self._b, self._stream
+        for slot, thing in enumerate(self._things):
+            here = output.valid & known & (output.p.count > slot) & (self.left + slot == number)
+            b.check(~here | (thing == value))
+            waits = known & (number < self.made) & (number == self.left + self.offered + slot)
+            b.invariant(~waits | (Value.cast(self._waiting[slot]) == value))

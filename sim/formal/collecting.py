@@ -1,11 +1,12 @@
 """Proofs of the collector's blocks."""
 
-from amaranth.hdl import Cat, Const, Mux, Signal
+from amaranth.hdl import Array, Cat, Const, Mux, Signal
 
 from hdl.dealer import EarlierSums
 from hdl.densifier import Densifier
 from hdl.sparse_rows import TAGS as SPARSE_TAGS
 from hdl.sparse_rows import SparseRows
+from hdl.word_joiner import WordJoiner
 
 from .bench import Bench, Proof
 from .checks import Marked, flat, levels, moves, stable, steady
@@ -16,6 +17,9 @@ __all__ = ["PROOFS"]
 
 GROUP_BITS = 3
 """Groups a job may have in these proofs: a counter that is compared needs no more."""
+
+CHAIN = 1
+"""The chain whose words join; of one group it has no row."""
 
 
 def _plan(b: Bench):
@@ -130,7 +134,7 @@ def _densifier(b: Bench) -> None:
 
 
 def _sparse_rows(b: Bench) -> None:
-    """Words of the chains' rows in turn, those without an entry left out; their tags in a queue."""
+    """Words of the chains' rows in turn; their tags in a queue."""
     block, m, inside = b.dut, b.m, b.inside
     plan = _plan(b)
     begun = _one_start(b)
@@ -144,17 +148,16 @@ def _sparse_rows(b: Bench) -> None:
     b.check(~moves(block.o) | Cat(moves(source) for source in block.i).any())
     for chain, source in enumerate(block.i):
         word, turn, taken = source.p, rows[0] == chain, moves(source)
-        present = word.valid & Mux(word.word == plan.last_word, plan.last_lanes, -1)
         b.assume(~source.valid | begun)
         b.check(~taken | (open_ & turn))
-        b.check(~taken | (moves(block.o) == (present.any() | word.last)))
+        b.check(~taken | moves(block.o))
         b.check(~(source.valid & open_ & turn & room & block.o.ready) | taken)
         b.check(~taken | ~moves(block.o) | ((output.group_last == word.last)
                                             & (output.job_last == (word.last & final))))
         for lane, value in enumerate(output.data):
-            b.check(~taken | ~moves(block.o) | (value == Mux(present[lane], word.data[lane], 0)))
+            b.check(~taken | ~moves(block.o) | (value == Mux(word.valid[lane], word.data[lane], 0)))
         with m.If(turn):
-            m.d.comb += [tag.valid.eq(present), tag.word.eq(word.word), tag.row_last.eq(word.last),
+            m.d.comb += [tag.valid.eq(word.valid), tag.words.eq(word.words), tag.row_last.eq(word.last),
                          tag.job_last.eq(word.last & final)]
         with m.If(taken & word.last):
             m.d.sync += rows.eq(rows + 1)
@@ -172,6 +175,59 @@ def _sparse_rows(b: Bench) -> None:
     b.invariant(~open_ | ((inside("turn") == Mux(rows[0], 2, 1)) & (inside("final") == final)))
 
 
+def _word_joiner(b: Bench) -> None:
+    """Follows one sum of a chain's words, whichever: it leaves in its lane with the next word that leaves."""
+    block, m, inside = b.dut, b.m, b.inside
+    plan = _plan(b)
+    begun = _one_start(b)
+    steady(b, block.i)
+    stable(b, block.o)
+    b.assume(plan.groups < 1 << GROUP_BITS)
+    word, output, comes, goes = block.i.p, block.o.p, moves(block.i), moves(block.o)
+    share = (plan.groups + PAIRS.chains - 1 - CHAIN) // PAIRS.chains     # rows of this chain
+    sums = word.valid & Mux(word.word == plan.last_word, plan.last_lanes, -1)
+    # Words of a row rise.
+    rising, floor, rows = Signal(), Signal.like(word.word), Signal(GROUP_BITS + 1)
+    b.assume(~block.i.valid | ~rising | (word.valid == 0) | (word.word > floor))
+    inner, ended = Signal(range(PAIRS.lanes + 1)), Signal()      # sums inside, the end of their row
+    with m.If(comes):
+        m.d.sync += [rising.eq(~word.last), rows.eq(rows + word.last), ended.eq(word.last)]
+        with m.If(word.valid != 0):
+            m.d.sync += floor.eq(word.word)
+    m.d.sync += inner.eq(Mux(goes, 0, inner) + Mux(comes, sum(sums), 0))
+    lane, known, value = b.constant(range(PAIRS.lanes), "lane"), Signal(), Signal(PAIRS.word_bits + 32)
+    with m.If(goes):
+        m.d.sync += known.eq(0)
+    with m.If(comes & sums.bit_select(lane, 1) & b.free(1, "choose")):
+        m.d.sync += [known.eq(1), value.eq(Cat(word.word, Array(word.data)[lane]))]
+    seen = Cat(Array(output.words)[lane], Array(output.data)[lane])
+    b.check(~goes | ~known | (output.valid.bit_select(lane, 1) & (seen == value)))
+    b.check(~(comes & sums.bit_select(lane, 1) & known) | goes)
+    b.check(~goes | (sum(output.valid) == inner) & (output.last == ended) & ((output.valid != 0) | ended))
+    b.check(~(comes & ended & inside("there")) | goes)
+    for low in range(PAIRS.lanes):
+        for high in range(low + 1, PAIRS.lanes):
+            rises = ~(output.valid[low] & output.valid[high]) | (output.words[low] <= output.words[high])
+            b.check(~goes | rises)
+            b.invariant(~inside("there") | rises)
+    b.check(~comes | (begun & (rows < share)))
+    b.check(~(block.i.valid & block.o.ready & begun & (rows < share)) | comes)
+    b.cover(goes & (inner == 3) & known & ~ended & (output.words[0] != output.words[3]))
+    b.cover(goes & (inner == 0) & (rows == share))
+
+    there, rows_left = inside("there"), inside("rows_left")
+    b.invariant(begun | ~Cat(there, rows, rising, known, inner, ended).any())
+    b.invariant(inner == Mux(there, sum(output.valid), 0))
+    b.invariant(~there | (output.last == ended))
+    b.invariant(~known | (there & output.valid.bit_select(lane, 1) & (seen == value)))
+    for low in range(PAIRS.lanes):
+        b.invariant(~there | ~output.valid[low] | (output.words[low] <= floor))
+    b.invariant(~begun | (rising == ((rows != 0) & ~ended)) | (rows == 0))
+    b.invariant(~there | (rising == ~output.last))
+    b.invariant((rows <= share) & (inside("active") == (begun & (rows != share))))
+    b.invariant(~begun | ((rows_left == share - rows) & (inside("final") == (rows_left == 1))))
+
+
 PROOFS = (
     Proof("earlier_sums", "EarlierSums",
           "every word leaves once, in order; the output is stable",
@@ -186,10 +242,18 @@ PROOFS = (
           Fault("an empty last word is not dropped behind a full group", "flushing",
                 lambda value, inside: Const(0), only=2), quick=True),
     Proof("sparse_rows", "SparseRows",
-          "rows come in turn from the chains; every word with an entry, and each row's last, leaves once, in "
-          "order, without lanes past the columns; it has a tag, in order; other words are dropped; drained "
-          "means all taken; the outputs are stable",
+          "rows come in turn from the chains; every word leaves once, in order, and has a tag, in order; "
+          "drained means all taken; the outputs are stable",
           lambda: SparseRows(PAIRS), _sparse_rows,
-          Fault("lanes past the columns count", "present", lambda value, inside: inside("word").valid),
+          Fault("the next row is taken from the same chain", "turn", lambda value, inside: inside("turn"),
+                only=0),
+          cover=12),
+    Proof("word_joiner", "WordJoiner",
+          "every sum of a row's words leaves once, in its lane, with its word, without those past the "
+          "columns; lanes of a word that leaves are in the order of columns, all of one row; each row's last "
+          "word ends it; no word is taken that is not of the job; the output is stable",
+          lambda: WordJoiner(PAIRS, CHAIN), _word_joiner,
+          Fault("a word joins though it has a lane that is taken", "joins",
+                lambda value, inside: inside("there") & ~inside("held").last),
           cover=12),
 )

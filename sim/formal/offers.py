@@ -20,6 +20,8 @@ from hdl.pair_packer import PairPacker
 from hdl.pe_front import PeFront
 from hdl.row_pointers import RowPointers
 from hdl.row_queue import RowQueue
+from hdl.row_totals import RowTotals
+from hdl.run_tracker import RunTracker
 from hdl.sparse_rows import SparseRows
 from hdl.splitter import ChunkSplitter
 from hdl.token_join import TokenJoin
@@ -122,7 +124,7 @@ def _starts_when_all_is_given(b: Bench) -> None:
 
 
 def _starts_when_all_is_written(b: Bench) -> None:
-    """A job starts when the last one's blocks were taken."""
+    """A job starts when the last one's write job was taken."""
     b.assume(~b.dut.i_start | ~b.dut.o_write_job.valid)
     selected = b.inside("selected")
     b.invariant((selected & (selected - 1)) == 0)
@@ -194,5 +196,7 @@ PROOFS = (
     _proof(SparseRows, lambda: SparseRows(PAIRS), _deaf(), extra=_starts_before_words),
     _proof(Ones, lambda: Ones(SMALL.beat_tokens), _deaf(), extra=_starts_when_all_is_given),
     _proof(PairPacker, lambda: PairPacker(PAIRS), _deaf()),
+    _proof(RowTotals, lambda: RowTotals(PAIRS), _deaf()),
+    _proof(RunTracker, lambda: RunTracker(PAIRS, 4), _deaf()),
     _proof(CsrSpool, lambda: CsrSpool(PAIRS), _deaf("o_write_job"), extra=_starts_when_all_is_written),
 )

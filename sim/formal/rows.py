@@ -1,10 +1,13 @@
 """Proofs of the order of rows and tokens in a PE."""
 
+from dataclasses import replace
+
 from amaranth.hdl import Cat, Const, Mux, Signal
 
 from hdl.accumulator import BANKS
 from hdl.pe_front import PeFront
 from hdl.row_queue import RowQueue
+from hdl.touched_words import TouchedWords
 from hdl.walker import MAX_CLOSES
 
 from .bench import Bench, Proof
@@ -14,6 +17,9 @@ from .inside import Fault
 from .tokens import ROOM_CYCLES
 
 __all__ = ["PROOFS"]
+
+CSR = replace(SMALL, csr_out=True)
+"""Of packed rows only words that got a sum leave."""
 
 COUNT_BITS = 6
 """Of rows and words: more than can pass in the cycles that are looked at."""
@@ -75,6 +81,23 @@ def _row_queue(b: Bench) -> None:
     late = Signal(range(LATE_CYCLES + 2))
     m.d.sync += late.eq(Mux(waits, late + 1, 0))
     b.check(late <= LATE_CYCLES)
+
+
+def _touched_words(b: Bench) -> None:
+    """The bit of one word of one bank, whichever."""
+    block, m = b.dut, b.m
+    bank, word = b.constant(range(BANKS), "bank"), b.constant(range(CSR.acc_words), "word")
+    adds, bit = Signal(), Signal()
+    m.d.comb += adds.eq(Cat(access.valid & (access.bank == bank) & (access.word == word)
+                            for access in block.i).any())
+    added = b.past(adds, "added")
+    cleared = Mux(bank, block.i_clear[1], block.i_clear[0]).bit_select(word, 1)
+    m.d.sync += bit.eq((bit | added) & ~cleared)
+    b.check(Mux(bank, block.o[1], block.o[0]).bit_select(word, 1) == bit)
+    b.cover(bit & (word == 1) & (bank == 1))
+    for number in range(BANKS):
+        b.invariant(~(bank == number) | (b.inside(f"#added{number}").bit_select(word, 1)
+                                         == added))
 
 
 def _pe_front(b: Bench) -> None:
@@ -142,6 +165,11 @@ PROOFS = (
           lambda: RowQueue(SMALL), _row_queue,
           Fault("the turn of the chains does not change", "_chain", lambda value, inside: Const(0)),
           induction=None, depth=13, cover=20),
+    Proof("touched_words", "TouchedWords",
+          "a word's bit is set two cycles after a lane adds to it, and stays until it is cleared",
+          lambda: TouchedWords(CSR), _touched_words,
+          Fault("of a bank only the first word counts", "#added0", lambda value, inside: value & 1),
+          quick=True),
     Proof("pe_front", "PeFront",
           "every own token of a job leaves once, in order, unchanged, between the row ends between which it "
           "came, a group closing with its last row; the last one leaves last; the output is stable",

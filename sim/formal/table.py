@@ -6,6 +6,7 @@ from . import (
     collecting,
     commanding,
     control,
+    counting,
     emitting,
     fetching,
     finishing,
@@ -29,7 +30,7 @@ __all__ = ["PROOFS", "UNPROVEN", "chosen"]
 
 _FAMILIES = (queues, tokens, axi, guarding, control, reading, fetching, segments, collecting, finishing,
              emitting, chains, lanes, rows, joining, packing, pointing, skipping,
-             spooling, commanding, offers)
+             counting, spooling, commanding, offers)
 PROOFS: tuple[Proof, ...] = tuple(proof for family in _FAMILIES for proof in family.PROOFS)
 
 

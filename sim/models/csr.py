@@ -4,9 +4,10 @@ import random
 from dataclasses import dataclass, field
 
 from hdl.config import Config
+from hdl.layouts import CsrMode
 from sim.models.collector import scale_int8, wrap
 
-__all__ = ["CsrJob", "write_blocks"]
+__all__ = ["CsrJob", "write_segments"]
 
 
 def _little(values: list[int], size: int) -> bytes:
@@ -19,7 +20,8 @@ class CsrJob:
 
     `density` is the chance that a word of a row comes at all, and that a lane of it is there; `skipping`:
     words without any lane do not come unless they end a row. `dense_row` has everything. `capacity` None:
-    enough.
+    enough. `numbers`: of rows, from before; for PLACE by default such that rows do not meet. `blocks_before`
+    tells the block's first column.
     """
 
     config: Config
@@ -34,6 +36,9 @@ class CsrJob:
     density: float = 0.5
     skipping: bool = True
     dense_row: int | None = None
+    mode: CsrMode = CsrMode.WHOLE
+    numbers: list[int] | None = None
+    blocks_before: int = 0
     seed: int = 0
     chains: list[list[dict]] = field(init=False)
 
@@ -41,27 +46,50 @@ class CsrJob:
         self.rng = rng = random.Random(f"csr {self.seed}")
         config = self.config
         self.words = -(-self.n_count // config.lanes)
+        self.first_column = self.blocks_before << (self.n_count - 1).bit_length()
         self.places = {name: 64 * rng.randrange(1, 1 << 10) + (1 << 20) * number + rng.randrange(16)
                        for number, name in enumerate(("values", "indices", "pointers"))}
         self.scales = [(rng.randrange(1 << 15, 1 << 16), rng.randrange(8, 25))
                        for _ in range(self.rows if self.row_scale else 1)]
         self.chains = [[] for _ in range(config.chains)]
-        self.entries: list[tuple[int, int]] = []    # column, value
-        self.pointers = [0]
+        self.entries: list[list[tuple[int, int]]] = []    # of each row: column, value
         for row in range(self.rows):
+            self.entries.append([])
             self._row(row)
-        self.needed = len(self.entries)
-        self.kept = min(self.needed, self.needed if self.capacity is None else self.capacity)
+        self._count()
         multiplier, shift = self.scales[0]
         self.job = {
             "rows": self.rows, "n_count": self.n_count, "out_csr": 1, "out_int8": self.out_int8,
+            "accumulate": self.numbers is not None, "cin_address": 0x9000,
             "relu": self.relu, "row_scale": self.row_scale,
             "scale": {"multiplier": multiplier, "shift": shift},
             "c_address": self.places["values"], "params_address": 0x2004,
             "csr": {"indices": self.places["indices"], "pointers": self.places["pointers"],
-                    "capacity": self.needed if self.capacity is None else self.capacity,
+                    "capacity": self.capacity, "first_column": self.first_column, "mode": self.mode.value,
                     "index32": self.index32, "drop_zeros": self.drop_zeros},
         }
+
+    def _count(self) -> None:
+        """Numbers that are written, where entries go, and how many are needed."""
+        if self.mode is CsrMode.PLACE and self.numbers is None:
+            # Some room before each row, for what other blocks have of it.
+            ends, self.numbers = 0, []
+            for row in self.entries:
+                self.numbers.append(ends + self.rng.randrange(4))
+                ends = self.numbers[-1] + len(row)
+        before = self.numbers or [0] * self.rows
+        sums = [number + len(row) for number, row in zip(before, self.entries, strict=True)]
+        adds_up = self.mode in (CsrMode.WHOLE, CsrMode.POINTERS)
+        self.written = [sum(sums[:row]) for row in range(self.rows + 1)] if adds_up else sums
+        self.needed = max(self.written)
+        if self.capacity is None:
+            self.capacity = self.needed
+        self.full = self.mode is not CsrMode.COUNT and self.needed > self.capacity
+        starts = before if self.mode is CsrMode.PLACE else self.written
+        self.placed = [(start + number, *entry) for start, row in zip(starts, self.entries, strict=False)
+                       for number, entry in enumerate(row) if start + number < self.capacity]
+        if self.mode in (CsrMode.COUNT, CsrMode.POINTERS):
+            self.placed = []
 
     def _row(self, row: int) -> None:
         rng, lanes = self.rng, self.config.lanes
@@ -83,8 +111,7 @@ class CsrJob:
                     value = scale_int8(value, multiplier, shift)
                 inside = word * lanes + lane < self.n_count
                 if valid[lane] and inside and not (self.drop_zeros and value == 0):
-                    self.entries.append((word * lanes + lane, wrap(value)))
-        self.pointers.append(len(self.entries))
+                    self.entries[-1].append((self.first_column + word * lanes + lane, wrap(value)))
         # A row may end in an empty word; one without a word must.
         if not words or rng.random() < 0.3:
             words.append((0 if not words else words[-1][0] + 1, [False] * lanes, [0] * lanes))
@@ -97,32 +124,32 @@ class CsrJob:
     def parameter_bytes(self) -> bytes:
         return _little([multiplier | shift << 16 for multiplier, shift in self.scales], 4)
 
+    def earlier_stream(self) -> bytes:
+        return _little(self.numbers or [], 4)
+
     def image(self) -> dict[int, int]:
         """Every byte that is written, by address."""
-        kept = self.entries[:self.kept]
-        arrays = {"values": _little([value for _, value in kept], 1 if self.out_int8 else 4),
-                  "indices": _little([column for column, _ in kept], 4 if self.index32 else 2),
-                  "pointers": _little(self.pointers, 4)}
-        return {self.places[name] + offset: byte
-                for name, content in arrays.items() for offset, byte in enumerate(content)}
+        sizes = {"values": 1 if self.out_int8 else 4, "indices": 4 if self.index32 else 2, "pointers": 4}
+        elements = [("pointers", *numbered) for numbered in enumerate(self.written)]
+        for place, column, value in self.placed:
+            elements += [("indices", place, column), ("values", place, value)]
+        return {self.places[name] + place * sizes[name] + offset: byte
+                for name, place, value in elements
+                for offset, byte in enumerate(_little([value], sizes[name]))}
 
 
-def write_blocks(jobs: list[dict], chunks: list[dict]) -> dict[int, int]:
-    """The bytes that write jobs put into memory with their chunks; AssertionError where the two do not agree,
-    or a byte is written twice."""
+def write_segments(chunks: list[dict]) -> dict[int, int]:
+    """The bytes that a scattered write job puts into memory with its chunks; AssertionError where a byte is
+    written twice, or another chunk than the last one says that it is that."""
     memory: dict[int, int] = {}
-    rest = iter(chunks)
-    for job in jobs:
-        assert job["rows"] == 1 and job["row_bytes"] > 0
-        content = b""
-        while len(content) < job["row_bytes"]:
-            chunk = next(rest)
-            content += chunk["data"].to_bytes(64, "little")[:chunk["count"]]
-            assert chunk["row_last"] == (len(content) == job["row_bytes"])
-            assert chunk["last"] == (chunk["row_last"] and not job["more"])
-        assert len(content) == job["row_bytes"]
-        for offset, byte in enumerate(content):
-            assert job["address"] + offset not in memory
-            memory[job["address"] + offset] = byte
-    assert next(rest, None) is None
+    opens, at = True, 0
+    for number, chunk in enumerate(chunks):
+        at = chunk["at"] if opens else at
+        for byte in chunk["data"].to_bytes(64, "little")[:chunk["count"]]:
+            assert at not in memory
+            memory[at] = byte
+            at += 1
+        opens = chunk["row_last"]
+        assert chunk["last"] == (number == len(chunks) - 1)
+    assert opens
     return memory

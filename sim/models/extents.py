@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hdl.config import Config
 from hdl.descriptor import DESCRIPTOR_FIELDS, Opcode
-from hdl.layouts import Operation
+from hdl.layouts import CsrMode, Operation
 from hdl.registers import ErrorCode
 
 __all__ = ["MERGES", "SAMPLES", "Extent", "extent_error", "extents", "field_error"]
@@ -75,7 +75,9 @@ def extents(config: Config, d: Descriptor) -> list[Extent]:
     else:
         result.append(Extent("c_address", d["c_address"], n_count * (1 if d["out_int8"] else 4), rows,
                              d["c_stride"], write=True))
-    if d["accumulate"]:
+    if d["accumulate"] and d["out_csr"]:
+        result.append(Extent("cin_address", d["cin_address"], 4 * rows))
+    elif d["accumulate"]:
         result.append(Extent("cin_address", d["cin_address"], word_bytes, groups, d["cin_stride"]))
     if d["row_bias"] or d["row_scale"]:
         record_bytes = 4 * (d["row_bias"] + d["row_scale"])
@@ -146,7 +148,7 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
         "rows": d["rows"] == 0,
         "k_count": d["k_count"] > (min(config.tile_bytes, table) if config.compressed_b and packed
                                    else config.tile_bytes),
-        "n_start": csr and d["n_start"] != 0,
+        "n_start": csr and d["n_start"] & ((1 << (max(d["n_count"], 1) - 1).bit_length()) - 1) != 0,
         "n_count": (d["n_count"] == 0 or (d["slice_words"] <= config.acc_words and words > room)
                     or (grouped and d["n_count"] > config.lanes >> d["group_log2"])),
         **_misaligned(d, sddmm),
@@ -154,7 +156,9 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
                         or (packed and sliced and d["slice_words"] & (d["slice_words"] - 1) != 0)
                         or (sddmm and words <= room - (config.pes >> d["pk_log2"]))),
         "out_csr": d["out_csr"] and not (csr and not (
-            sddmm or d["accumulate"] or d["out_raw"] or d["row_bias"])),
+            sddmm or (d["accumulate"] and d["csr_mode"] == CsrMode.WHOLE.value)
+            or d["out_raw"] or d["row_bias"])),
+        "csr_index32": csr and not d["csr_index32"] and d["n_start"] >= 1 << 16,
     }
     for name, wrong in bad.items():
         if wrong:
@@ -183,7 +187,9 @@ def _elementwise_error(config: Config, d: Descriptor) -> tuple[ErrorCode, str] |
         **_misaligned({**d, "k_count": 1}, False),
         "b_values": wide and d["b_nnz"] != 0 and d["b_values"] % 4 != 0,
         "out_csr": not d["out_csr"] or d["accumulate"] or d["out_raw"] or d["row_bias"],
+        "csr_index32": d["out_csr"] and not d["csr_index32"] and d["n_start"] >= 1 << 16,
         "operation": wide and d["operation"] == Operation.MULTIPLY.value,
+        "csr_mode": d["csr_mode"] != CsrMode.WHOLE.value,
     }
     return next(((ErrorCode.FIELD, name) for field in DESCRIPTOR_FIELDS
                  for name in [field.name] if refused.get(name)), None)
@@ -202,6 +208,6 @@ def _misaligned(d: Descriptor, sddmm: bool) -> dict[str, bool]:
         "b_pointers": sparse_b and d["b_pointers"] % 4 != 0,
         "b_indices": sparse_b and d["b_nnz"] != 0 and d["b_indices"] % 2 != 0,
         "cin_address": sums and d["cin_address"] % 4 != 0,
-        "cin_stride": sums and d["cin_stride"] % 4 != 0,
+        "cin_stride": sums and not d["out_csr"] and d["cin_stride"] % 4 != 0,
         "params_address": parameters and d["params_address"] % 4 != 0,
     }

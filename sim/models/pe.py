@@ -221,8 +221,8 @@ def expected_rows(config: Config, number: int, job: Job) -> list[Row]:
         words = []
         for word in range(first, first + own_words) if touched else ():
             valid = sum(((word, lane) in sums) << lane for lane in range(lanes))
-            if config.csr_out and not valid and word + 1 < first + own_words:
-                continue      # it holds no entry, and does not end the row
+            if config.csr_out and not valid:
+                continue      # only words that got a sum leave
             words.append((word, valid, tuple(sums.get((word, lane), 0) for lane in range(lanes))))
         rows.append(words)
     return rows

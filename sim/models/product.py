@@ -9,6 +9,7 @@ from hdl.config import Config
 from hdl.descriptor import Opcode
 from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS
 from hdl.registers import ErrorCode
+from sim.models.csr_write import csr_writes
 from sim.models.elementwise import run_elementwise
 
 __all__ = ["Outcome", "run_product", "scaled"]
@@ -67,7 +68,7 @@ def run_product(config: Config, memory: bytes, d: Mapping[str, int], tile: np.nd
     whole = np.zeros((groups * group, width), np.int64)
     whole[:rows, :n_count] = sums
     whole = whole.reshape(groups, group * width)
-    if d["accumulate"]:
+    if d["accumulate"] and not d["out_csr"]:
         whole = whole + read.rows(d["cin_address"], groups, group * width, d["cin_stride"], "<i4")
     per_row = whole.reshape(groups * group, width)
     records = read.rows(d["params_address"], rows, d["row_bias"] + d["row_scale"],
@@ -86,22 +87,12 @@ def run_product(config: Config, memory: bytes, d: Mapping[str, int], tile: np.nd
     else:
         result = per_row[:rows, :n_count]
     if d["out_csr"]:
-        return _csr(d, result, tokens @ tile[1] != 0, tile)
+        numbers = read.values(d["cin_address"], rows, "<u4") if d["accumulate"] else None
+        needed, writes = csr_writes(d, result, (tokens @ tile[1] != 0)
+                                    & ((result != 0) | (not d["csr_drop_zeros"])), numbers)
+        return Outcome(frozenset({ErrorCode.OUTPUT_FULL} if needed is not None else ()), writes, tile)
     return Outcome(frozenset(), [(d["c_address"] + number * d["c_stride"], line.tobytes())
                                  for number, line in enumerate(result)], tile)
-
-
-def _csr(d: Mapping[str, int], result: np.ndarray, touched: np.ndarray, tile: np.ndarray) -> Outcome:
-    """The three arrays, or that there is no room for them."""
-    entries = touched & ((result != 0) | (not d["csr_drop_zeros"]))
-    if entries.sum() > d["c_capacity"]:
-        return Outcome(frozenset({ErrorCode.OUTPUT_FULL}), [], tile)
-    arrays = {
-        "c_address": result[entries].astype("i1" if d["out_int8"] else "<i4"),
-        "c_indices": np.nonzero(entries)[1].astype("<i4" if d["csr_index32"] else "<u2"),
-        "c_pointers": np.concatenate([[0], np.cumsum(entries.sum(axis=1))]).astype("<i4"),
-    }
-    return Outcome(frozenset(), [(d[name], array.tobytes()) for name, array in arrays.items()], tile)
 
 
 def _matrix(read: _Memory, d: Mapping[str, int], name: str, form: int, rows: int, start: int, count: int,

@@ -13,6 +13,7 @@ from ..flow import (
     kept_folder,
     pack_command,
     place_command,
+    run_place,
     run_synthesis,
     source_hash,
     write_design,
@@ -20,7 +21,7 @@ from ..flow import (
 from ..readings import cells_by_type, read_timing, read_use, used_of, why_not
 from ..scripts import STAT_JSON
 from ..targets import Target
-from ..tools import ToolFailed, run_tool, tool_versions
+from ..tools import run_tool, tool_versions
 from .boards import Board, Pins
 from .clocks import clock_generator
 from .serial_transport import DEFAULT_BAUD
@@ -54,15 +55,12 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
         write_design(folder, BoardTop(config, memory_bytes, DEFAULT_BAUD, generator), target)
         (folder / PINS).write_text(_constraints(target, pins))
         progress.stage("synthesis")
-        run_synthesis(folder, progress)
+        run_synthesis(folder, target, progress)
         progress.stage("place and route")
-        try:
-            run_tool(*place_command(target, board.speed, generator.output_hz / 1e6, seed), folder,
-                     "place.log", progress.line)
-        except ToolFailed as error:
-            if not any(line.startswith("ERROR") for line in error.lines):
-                raise
-            (folder / _FAILED).write_text(str(error))
+        failure = run_place(place_command(target, board.speed, generator.output_hz / 1e6, seed), folder,
+                            progress)
+        if failure is not None:
+            (folder / _FAILED).write_text(failure)
             return
         progress.stage("bitstream")
         run_tool(*pack_command(target), folder, "pack.log", progress.line)

@@ -1,0 +1,57 @@
+"""Remembers which words of the accumulators got a sum."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .accumulator import BANKS, BankAccess
+from .config import Config
+
+__all__ = ["TouchedWords"]
+
+
+class TouchedWords(wiring.Component):
+    """A bit for each word of both banks: some lane has added to it since it was cleared.
+
+    Throughput: a word of every lane a cycle.
+    Latency: two cycles from an access to its bit.
+    Backpressure: none.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    i : for each lane, BankAccess
+    i_clear : for each bank, a bit for each word
+    o : for each bank, a bit for each word
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__({
+            "i": In(BankAccess(config)).array(config.lanes),
+            "i_clear": In(data.ArrayLayout(config.acc_words, BANKS)),
+            "o": Out(data.ArrayLayout(config.acc_words, BANKS)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        for bank in range(BANKS):
+            added = Signal(self._config.acc_words, name=f"added{bank}")
+            here = [access.valid & (access.bank == bank) for access in self.i]
+            m.d.sync += [
+                added.eq(sum_of((mine << access.word)[:len(added)]
+                                for mine, access in zip(here, self.i, strict=True))),
+                self.o[bank].eq((self.o[bank] | added) & ~self.i_clear[bank]),
+            ]
+        return m
+
+
+def sum_of(values):
+    """All values, bit by bit."""
+    result = 0
+    for value in values:
+        result = value | result
+    return result

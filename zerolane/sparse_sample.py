@@ -1,0 +1,124 @@
+"""What a sparse product's rows look like, from a sample of them: for the planner of CSR results."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from .cost import owners
+from .operands import Operand
+
+__all__ = ["BlockSample", "SparseSample"]
+
+_WINDOWS = 24
+_WINDOW_ROWS = 32
+_MOST_PRODUCTS = 1 << 21  # of the sample
+
+
+@dataclass(frozen=True)
+class BlockSample:
+    """Of each column block, estimates for all rows.
+
+    Attributes
+    ----------
+    entries, rows, words : entries of C, rows with one, V-wide words of a row with one
+    own_rows, own_words : the same of the PE that has the most
+    """
+
+    entries: npt.NDArray[np.float64]
+    rows: npt.NDArray[np.float64]
+    words: npt.NDArray[np.float64]
+    own_rows: npt.NDArray[np.float64]
+    own_words: npt.NDArray[np.float64]
+
+
+class SparseSample:
+    """Windows of neighbouring rows of A, spread evenly, and their rows of C = A·B.
+
+    Neighbours, because a PE cannot do the work of rows that come later: a token queue holds some rows.
+
+    Parameters
+    ----------
+    a, b : Operand, M×K and K×N
+    """
+
+    def __init__(self, a: Operand, b: Operand):
+        rows = a.shape[0]
+        count = min(_WINDOWS, -(-rows // _WINDOW_ROWS))
+        starts = np.linspace(0, max(0, rows - _WINDOW_ROWS), count).astype(int)
+        chosen = [np.arange(start, min(start + _WINDOW_ROWS, rows)) for start in starts]
+        pattern = _ones(sp.csr_array(b.stored))
+        lengths, kept, products = np.diff(pattern.indptr), [], 0
+        for window in chosen:
+            part = _ones(sp.csr_array(a.stored[window]))
+            kept.append(part)
+            products += int(lengths[part.indices].sum())
+            if products > _MOST_PRODUCTS:
+                break
+        sampled = sp.csr_array(sp.vstack(kept))
+        self.scale = rows / max(1, sampled.shape[0])
+        self.columns = b.shape[1]
+        # Tokens: the window in which each is, its k; entries of C: the row, the column.
+        self._window = np.repeat(np.arange(len(kept)), [part.nnz for part in kept])
+        self._k = sampled.indices
+        result = sp.csr_array(sampled @ pattern)
+        self._row = np.repeat(np.arange(result.shape[0]), np.diff(result.indptr))
+        self._column = result.indices.astype(np.int64)
+        self._tokens: dict[int, Any] = {}       # by P_k: windows and owners by k
+        self._blocks: dict[tuple[int, int, int], BlockSample] = {}
+
+    @cached_property
+    def entries(self) -> float:
+        """Of C."""
+        return self.scale * len(self._row)
+
+    def blocks(self, block_columns: int, slice_columns: int, lanes: int) -> BlockSample:
+        """What each block of so many columns holds, cut into slices of a PE."""
+        key = block_columns, slice_columns, lanes
+        if key not in self._blocks:
+            count, slices = -(-self.columns // block_columns), -(-self.columns // slice_columns)
+            rows = self._distinct(block_columns, count)
+            words = self._distinct(lanes, -(-self.columns // lanes))
+            own_rows = self._distinct(slice_columns, slices)
+            place = np.arange(len(words)) * lanes
+            of_block = np.zeros(count)
+            np.add.at(of_block, place // block_columns, words)
+            own_words = np.zeros(slices)
+            np.add.at(own_words, place // slice_columns, words)
+            most = [np.zeros(count), np.zeros(count)]
+            block = np.arange(slices) * slice_columns // block_columns
+            for result, values in zip(most, (own_rows, own_words), strict=True):
+                np.maximum.at(result, block, values)
+            entries = np.bincount(self._column // block_columns, minlength=count).astype(float)
+            self._blocks[key] = BlockSample(*(self.scale * part for part in (entries, rows, of_block, *most)))
+        return self._blocks[key]
+
+    def lanes(self, pk_log2: int, words: npt.NDArray[np.int64]) -> float:
+        """Cycles of the busiest PE, window by window, for all rows.
+
+        words : (K, slices of the block), store words of each row of B; one without any takes a cycle
+        """
+        count, windows = 1 << pk_log2, int(self._window.max(initial=0)) + 1
+        if pk_log2 not in self._tokens:
+            place = self._window * count + owners(len(words), pk_log2)[self._k]
+            self._tokens[pk_log2] = sp.csr_array((np.ones(len(place)), (place, self._k)),
+                                                 shape=(windows * count, len(words)))
+        work = self._tokens[pk_log2] @ np.maximum(words, 1)
+        return self.scale * float(work.reshape(windows, -1).max(axis=1, initial=0).sum())
+
+    def _distinct(self, width: int, count: int) -> npt.NDArray[np.float64]:
+        """Rows that have an entry in each stretch of `width` columns."""
+        found = np.unique(self._row * count + self._column // width)
+        return np.bincount(found % count, minlength=count).astype(float)
+
+
+def _ones(matrix: Any) -> Any:
+    """The pattern of what is not zero."""
+    keep = sp.csr_array(matrix)
+    if not keep.data.all():
+        keep = keep.copy()
+        keep.eliminate_zeros()
+    return sp.csr_array((np.ones(keep.nnz, np.int32), keep.indices, keep.indptr), shape=keep.shape)
