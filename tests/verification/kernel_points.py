@@ -120,7 +120,6 @@ def _pairs(packer: PairPacker, m: Module) -> Points:
         "pairs_stall": ("a word of entries is not taken at once", word.valid & ~word.ready),
         "pairs_part": ("a beat of entries that is not full",
                        packer.o.valid & packer.o.ready & (packer.o.p.count != packer._config.pair_lanes)),
-        "pairs_full": ("entries do not fit", packer.o_full.valid),
     }
 
 
@@ -135,7 +134,6 @@ def _spool(spool: CsrSpool, m: Module) -> Points:
         "spool_index16": ("a CSR result with indices of 16 bits", taken & ~place.index32),
         "spool_index32": ("a CSR result with indices of 32 bits", taken & place.index32),
         "spool_int8": ("a CSR result of int8", taken & plan.int8),
-        "spool_one_block": ("a block that is the job's only or last one", taken & ~job.p.more),
         "spool_before_end": ("a block is written before the job has ended", taken & ~spool.i_ended),
     }
 

@@ -54,6 +54,7 @@ TINY: tuple[tuple[str, str, str, str], ...] = (
 
 POINTS: dict[str, dict[str, str]] = {
     "tiny": {"error_packed_overflow": _PACKED, "error_output_full": _CSR},
+    "mutation": {"merge_several_ends": "with two lanes one at most ends a row: each end comes from A and B"},
 }
 """Configuration and point to the reason."""
 

@@ -10,7 +10,7 @@ from zerolane.device import expected_result
 from zerolane.elementwise import as_elementwise, build_elementwise, describe
 from zerolane.sddmm import sddmm_plans
 
-from .images import FIELDS, edited, fields_of
+from .images import FIELDS, edited, fields_of, row_count
 from .merging import run_merge
 from .sampling import check_samples, draw_samples, sample_image
 from .session import MEMORY_BYTES, STORAGE_BYTES, Session
@@ -78,20 +78,28 @@ def lone_bits(session: Session) -> None:
     def begin(image: runtime.Image, **values: Any) -> None:
         session.run_for(edited(image, 0, **values), SOME_CYCLES)
 
+    def begin_long(image: runtime.Image, matrix: str, count: int) -> None:
+        """All entries are of the first row, and anything may be their columns."""
+        fields = fields_of(image, 0)
+        end = (fields[f"{matrix}_first"] + count).to_bytes(4, "little")
+        image.pieces.append((fields[f"{matrix}_pointers"], end * row_count(fields, matrix)))
+        begin(image, **{f"{matrix}_nnz": count, f"{matrix}_columns": 0xFFFF_FFFF})
+
     for bit in range(30):
         size = 1 << bit
         if bit < 28:
-            begin(session.image(a, b), rows=size, **sums)
+            for more in range(4):
+                begin(session.image(a, b), rows=size + more, **sums)
             begin(session.image(a, b), rows=size, **record)
-        # And one beat or one chunk more.
-        entries = [size + more for more in (0, 2, 4, 8) if more < size]
+        # And one beat or chunk more, or two.
+        entries = [size + more for more in (0, 2, 4, 8, 16) if more < size]
         for count in entries:
-            begin(session.image(sparse, b), a_nnz=count)
+            begin_long(session.image(sparse, b), "a", count)
         begin(session.image(sparse, b), rows=size, c_stride=0 if bit == 0 else 16 if bit < 28 else 4)
         if config.compressed_b:
             packed = session.plan(sparse, sparse_b, packed=True)
             for count in entries:
-                begin(session.image(sparse, sparse_b, packed), b_nnz=count)
+                begin_long(session.image(sparse, sparse_b, packed), "b", count)
         if config.csr_out:
             for room in (size, size - 1):
                 begin(session.image(sparse, sparse_b, out="csr"), c_capacity=room)
