@@ -7,9 +7,12 @@ import pytest
 from sim.tools import check_tools
 from sim.transport import ToolMissing
 
-__all__ = ["COCOTB_SIMULATORS", "EVERY_SIMULATOR", "need"]
+__all__ = ["COCOTB_SIMULATORS", "EVERY_SIMULATOR", "ICARUS_LATER", "need"]
 
 COCOTB_SIMULATORS = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("verilator", "icarus")]
+ICARUS_LATER = [COCOTB_SIMULATORS[0], pytest.param("icarus", marks=[
+    pytest.mark.icarus, pytest.mark.slow, pytest.mark.timeout(1800)])]
+"""For arrays with all features, of which Icarus takes many minutes."""
 EVERY_SIMULATOR = [*COCOTB_SIMULATORS, "amaranth"]
 
 

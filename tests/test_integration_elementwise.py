@@ -15,7 +15,7 @@ from hdl.registers import ErrorCode
 from sim import golden
 from tests.csr_results import CSR_CONFIG, assert_same_csr
 from tests.products import draw_matrix
-from tests.simulators import COCOTB_SIMULATORS, need
+from tests.simulators import ICARUS_LATER, need
 from zerolane.device import Device, DeviceError, expected_result
 from zerolane.operands import OperandError
 from zerolane.scaling import scale_words
@@ -103,7 +103,7 @@ def records(simulator: str) -> list[tuple[bytes, dict[str, Any]]]:
     return kept
 
 
-@pytest.mark.parametrize("simulator", [*COCOTB_SIMULATORS])
+@pytest.mark.parametrize("simulator", ICARUS_LATER)
 def test_every_simulator_gives_the_same_entries_in_the_same_cycles(simulator: str) -> None:
     need(simulator)
     assert records(simulator) == records("amaranth")
