@@ -61,14 +61,13 @@ def command(name: str, matrices: str, folder: str) -> str:
     return f"zerolane bench --preset large {arguments} --json {folder}/{name}.json"
 
 
-def measure(folder: Path, matrices: Path) -> None:
-    """Run the commands whose record is missing."""
+def measure(folder: Path, commands: dict[str, str]) -> None:
+    """Run the commands, by the names of their records, whose record is missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in RUNS:
+    for name, line in commands.items():
         if not (folder / f"{name}.json").exists():
-            words = command(name, str(matrices), str(folder)).split()
-            print(" ".join(words), flush=True)
-            subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=True)
+            print(line, flush=True)
+            subprocess.run([sys.executable, "-m", *line.split()], cwd=ROOT, check=True)
 
 
 # ---- pieces of Markdown ------------------------------------------------------------------------------
@@ -302,7 +301,8 @@ def main() -> None:
         write_fpga_section(folder, options.output, options.run)
         return
     if options.run:
-        measure(folder, options.matrices.resolve())
+        matrices = str(options.matrices.resolve())
+        measure(folder, {name: command(name, matrices, str(folder)) for name in RUNS})
     missing = [name for name in RUNS if not (folder / f"{name}.json").exists()]
     if missing:
         sys.exit(f"results.py: {folder}: no record {', '.join(missing)}; --run makes it")

@@ -8,14 +8,13 @@ Products in CSR of large matrices take an hour and more.
 
 import argparse
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from scripts.results import PRODUCT_HEADS, Record, geometric_mean, product_row, table  # noqa: E402
+from scripts.results import PRODUCT_HEADS, Record, geometric_mean, measure, product_row, table  # noqa: E402
 
 RUNS = {
     "elementwise": "add,mul",
@@ -31,16 +30,6 @@ WANTED = {"add": 0.85, "mul": 0.85, "sddmm": 0.80, "spgemm": 0.70, "spgemm_t": 0
 def command(name: str, matrices: str, folder: str) -> str:
     return (f"zerolane bench --preset large --matrices {matrices} --kernels {RUNS[name]} "
             f"--json {folder}/{name}.json")
-
-
-def measure(folder: Path, matrices: Path) -> None:
-    """Run the commands whose record is missing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in RUNS:
-        if not (folder / f"{name}.json").exists():
-            words = command(name, str(matrices), str(folder)).split()
-            print(" ".join(words), flush=True)
-            subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=True)
 
 
 def summary(records: list[Record]) -> str:
@@ -103,7 +92,8 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.folder.resolve()
     if options.run:
-        measure(folder, options.matrices.resolve())
+        matrices = str(options.matrices.resolve())
+        measure(folder, {name: command(name, matrices, str(folder)) for name in RUNS})
     made = {name: folder / f"{name}.json" for name in RUNS if (folder / f"{name}.json").exists()}
     if not made:
         sys.exit(f"sparse_results.py: {folder}: no record; --run makes them")
