@@ -11,7 +11,7 @@ from .adders import ChoiceSubtractor
 from .config import ACC_BITS, Config
 
 __all__ = ["BANKS", "PRODUCT_LAG_CYCLES", "WRITE_LATENCY_CYCLES", "Accumulator", "BankAccess", "BankPlace",
-           "Sum"]
+           "BankWords", "Sum"]
 
 BANKS = 2
 ONES = (1 << ACC_BITS) - 1
@@ -29,6 +29,11 @@ def BankAccess(config: Config) -> data.StructLayout:
 def BankPlace(config: Config) -> data.StructLayout:
     """Where sums are; as a number, the bank is its lowest bit."""
     return data.StructLayout({"bank": 1, "word": config.acc_word_bits})
+
+
+def BankWords(config: Config) -> data.ArrayLayout:
+    """For each bank, a bit for each of its words."""
+    return data.ArrayLayout(config.acc_words, BANKS)
 
 
 def Sum() -> data.StructLayout:

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .accumulator import BANKS, BankAccess, BankPlace
+from .accumulator import BANKS, BankAccess, BankPlace, BankWords
 from .config import Config
 from .dot import dot_cycles
 from .queue import Queue
@@ -27,10 +27,6 @@ def RowItem(config: Config) -> data.StructLayout:
         "word": config.word_bits,   # in the whole row of C; of a touched row only
         "last": 1,                  # the row's last
     })
-
-
-def _words(config: Config) -> data.ArrayLayout:
-    return data.ArrayLayout(config.acc_words, BANKS)
 
 
 class RowQueue(wiring.Component):
@@ -67,7 +63,7 @@ class RowQueue(wiring.Component):
     i_adding : sums of a bank are read to be added to
     o_drain : BankAccess, a word is read and cleared; after a reset, one after the other, all of them are
     o_swept : all have been
-    i_touched_words, o_clear_words : of TouchedWords (only with `csr_out`)
+    i_touched_words, o_clear_words : BankWords, of TouchedWords (only with `csr_out`)
     o : for each chain, stream of RowItem; sums are those of the last `o_drain`
     """
 
@@ -89,7 +85,7 @@ class RowQueue(wiring.Component):
             "o_swept": Out(1),
             "o": Out(stream.Signature(RowItem(config))).array(config.chains),
         } | ({"i_sddmm": In(1)} if config.sddmm else {})
-          | ({"i_touched_words": In(_words(config)), "o_clear_words": Out(_words(config))}
+          | ({"i_touched_words": In(BankWords(config)), "o_clear_words": Out(BankWords(config))}
              if config.csr_out else {}))
 
     def elaborate(self, platform):

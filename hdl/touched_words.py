@@ -1,10 +1,13 @@
 """Remembers which words of the accumulators got a sum."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Module, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .accumulator import BANKS, BankAccess
+from .accumulator import BANKS, BankAccess, BankWords
 from .config import Config
 
 __all__ = ["TouchedWords"]
@@ -24,16 +27,15 @@ class TouchedWords(wiring.Component):
     Members
     -------
     i : for each lane, BankAccess
-    i_clear : for each bank, a bit for each word
-    o : for each bank, a bit for each word
+    i_clear, o : BankWords
     """
 
     def __init__(self, config: Config):
         self._config = config
         super().__init__({
             "i": In(BankAccess(config)).array(config.lanes),
-            "i_clear": In(data.ArrayLayout(config.acc_words, BANKS)),
-            "o": Out(data.ArrayLayout(config.acc_words, BANKS)),
+            "i_clear": In(BankWords(config)),
+            "o": Out(BankWords(config)),
         })
 
     def elaborate(self, platform):
@@ -42,16 +44,8 @@ class TouchedWords(wiring.Component):
             added = Signal(self._config.acc_words, name=f"added{bank}")
             here = [access.valid & (access.bank == bank) for access in self.i]
             m.d.sync += [
-                added.eq(sum_of((mine << access.word)[:len(added)]
-                                for mine, access in zip(here, self.i, strict=True))),
+                added.eq(reduce(or_, ((mine << access.word)[:len(added)]
+                                      for mine, access in zip(here, self.i, strict=True)))),
                 self.o[bank].eq((self.o[bank] | added) & ~self.i_clear[bank]),
             ]
         return m
-
-
-def sum_of(values):
-    """All values, bit by bit."""
-    result = 0
-    for value in values:
-        result = value | result
-    return result

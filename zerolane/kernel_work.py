@@ -17,7 +17,8 @@ from zerolane.quantize import random_dense, random_values
 from zerolane.scaling import scale_words
 from zerolane.work import Values, WorkError
 
-__all__ = ["ELEMENTWISE", "KernelOptions", "KernelWork", "NamedKernel", "prepare_kernel"]
+__all__ = ["ELEMENTWISE", "KernelOptions", "KernelWork", "NamedKernel", "prepare_kernel", "sampled_work",
+           "spgemm_work"]
 
 _LETTERS = "ijk"
 _RANDOM_DENSITY = 0.25
@@ -172,7 +173,7 @@ def _einsum(files: _Files, text: str, operands: dict[str, Any]) -> KernelWork:
 
 
 ELEMENTWISE = {NamedKernel.ADD: "add", NamedKernel.SUB: "subtract", NamedKernel.MUL: "multiply",
-                NamedKernel.MASK: "mask", NamedKernel.TO_CSR: "convert"}
+               NamedKernel.MASK: "mask", NamedKernel.TO_CSR: "convert"}
 
 
 def _elementwise(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
@@ -199,14 +200,27 @@ def _elementwise(kernel: NamedKernel, files: _Files, options: KernelOptions) -> 
     return KernelWork(kernel, files.name, dict(zip("abd", operands, strict=False)), run, expected)
 
 
+def spgemm_work(kernel: NamedKernel, name: str, a: Any, b: Any) -> KernelWork:
+    """A·B of two CSR matrices, in CSR."""
+    return KernelWork(kernel, name, {"a": a, "b": b}, lambda device: device.spgemm(a, b),
+                      lambda: expected_result(a, b, out="csr"))
+
+
+def sampled_work(name: str, s: Any, a: npt.NDArray, b: npt.NDArray) -> KernelWork:
+    """S ∘ (A·B), S in CSR, A and B dense."""
+    return KernelWork(NamedKernel.SDDMM, name, {"a": s, "b": a, "d": b},
+                      lambda device: device.sddmm(s, a, b),
+                      lambda: sp.csr_array((golden.sampled_matmul(s, a, b), s.indices, s.indptr),
+                                           shape=s.shape))
+
+
 def _spgemm(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
     files.most(3)
     a = sp.csr_array(files.of_two_dimensions(0))
     b = sp.csr_array(files.of_two_dimensions(1)) if len(files.paths) > 1 else a
     _same(a.shape[1], b.shape[0], "columns of A", "rows of B")
     if len(files.paths) < 3:
-        return KernelWork(kernel, files.name, {"a": a, "b": b}, lambda device: device.spgemm(a, b),
-                          lambda: expected_result(a, b, out="csr"))
+        return spgemm_work(kernel, files.name, a, b)
     mask = files.of_two_dimensions(2)
     _same(a.shape[0], mask.shape[0], "rows of A", "rows of the mask")
     _same(b.shape[1], mask.shape[1], "columns of B", "columns of the mask")
@@ -219,9 +233,7 @@ def _spgemm(kernel: NamedKernel, files: _Files, options: KernelOptions) -> Kerne
 def _spgemm_t(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
     files.most(1)
     a = sp.csr_array(files.of_two_dimensions(0))
-    b = sp.csr_array(a.T)
-    return KernelWork(kernel, files.name, {"a": a, "b": b}, lambda device: device.spgemm(a, b),
-                      lambda: expected_result(a, b, out="csr"))
+    return spgemm_work(kernel, files.name, a, sp.csr_array(a.T))
 
 
 def _sddmm(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
@@ -233,12 +245,7 @@ def _sddmm(kernel: NamedKernel, files: _Files, options: KernelOptions) -> Kernel
     _same(s.shape[0], a.shape[0], "rows of S", "rows of A")
     _same(a.shape[1], b.shape[0], "columns of A", "rows of B")
     _same(s.shape[1], b.shape[1], "columns of S", "columns of B")
-
-    def expected() -> sp.csr_array:
-        return sp.csr_array((golden.sampled_matmul(s, a, b), s.indices, s.indptr), shape=s.shape)
-
-    return KernelWork(kernel, files.name, {"a": s, "b": a, "d": b}, lambda device: device.sddmm(s, a, b),
-                      expected)
+    return sampled_work(files.name, s, a, b)
 
 
 def _spmspv(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:

@@ -7,8 +7,7 @@ import scipy.sparse as sp
 
 from sim import golden
 
-from .device import expected_result
-from .kernel_work import ELEMENTWISE, KernelWork, NamedKernel
+from .kernel_work import ELEMENTWISE, KernelWork, NamedKernel, sampled_work, spgemm_work
 from .quantize import random_dense, random_values
 
 __all__ = ["PATTERN_KERNELS", "pattern_kernel"]
@@ -29,15 +28,11 @@ def pattern_kernel(kernel: NamedKernel, name: str, pattern: Any, seed: int, leng
     a.sort_indices()
     if kernel in (NamedKernel.SPGEMM, NamedKernel.SPGEMM_T):
         itself = kernel is NamedKernel.SPGEMM and a.shape[0] == a.shape[1]
-        b = a if itself else sp.csr_array(a.T)
-        return KernelWork(kernel, name, {"a": a, "b": b}, lambda device: device.spgemm(a, b),
-                          lambda: expected_result(a, b, out="csr"))
+        return spgemm_work(kernel, name, a, a if itself else sp.csr_array(a.T))
     if kernel is NamedKernel.SDDMM:
         # Rows of the second one's transpose are what the array reads.
         x, y = random_dense((a.shape[0], length), rng), random_dense((a.shape[1], length), rng).T
-        return KernelWork(kernel, name, {"a": a, "b": x, "d": y}, lambda device: device.sddmm(a, x, y),
-                          lambda: sp.csr_array((golden.sampled_matmul(a, x, y), a.indices, a.indptr),
-                                               shape=a.shape))
+        return sampled_work(name, a, x, y)
     operation = ELEMENTWISE[kernel]
     b = sp.csr_array((a.data, (a.indices + 1) % a.shape[1], a.indptr), shape=a.shape).copy()
     b.sort_indices()

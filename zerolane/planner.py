@@ -286,9 +286,10 @@ class _Search:
         plan = Plan(config, (problem.rows, problem.inner, problem.columns), self.transposed, packed,
                     self.resident.operand.sparse and not packed, pk_log2, group_log2, slice_words, whole,
                     cuts, block_columns, self.layers, self.problem.csr)
+        if problem.csr and not self._is_whole(plan):
+            return plan     # not one to run
         cycles, terms = schedule_cycles(self._tile_costs(plan, lengths), whole=whole, config=config)
-        if not self.problem.csr or self._is_whole(plan):
-            self.best = min(self.best, cycles)
+        self.best = min(self.best, cycles)
         return replace(plan, cycles=cycles, terms=terms)
 
     def _tile_costs(self, plan: Plan, lengths: np.ndarray | None, *, exact: bool = False) -> list[TileCost]:
@@ -308,8 +309,6 @@ class _Search:
         costs: dict[tuple[int, int, int, Any], TileCost] = {}
         result = []
         steps = (len(plan.k_cuts) - 1) * plan.layers
-        if plan.csr and not self._is_whole(plan):
-            tiles = plan.tiles()[:1]    # never run
         for number, tile in enumerate(tiles):
             step = number % steps
             key = (step, tile.n_count, tile.n_start if lengths is not None else 0, tile.mode)

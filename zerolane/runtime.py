@@ -231,7 +231,7 @@ class _Builder:
                                "k_start": tile.k_start,
                                "k_count": tile.k_count, "n_start": tile.n_start, "n_count": tile.n_count}
                 | self._a(tile) | self._b(tile) | self._earlier(step, tile)
-                | (self._output(tile) if step == self.steps - 1 else self._partial(tile)))
+                | (self._output(number, tile) if step == self.steps - 1 else self._partial(tile)))
 
     def _a(self, tile: Tile) -> dict[str, Any]:
         return a_fields(self.problem.a, self.a_fields, tile.k_start)
@@ -251,7 +251,7 @@ class _Builder:
     def _partial(self, tile: Tile) -> dict[str, Any]:
         return {"out_raw": 1, "c_address": self.scratch, "c_stride": self._raw_bytes(tile.n_count)}
 
-    def _output(self, tile: Tile) -> dict[str, Any]:
+    def _output(self, number: int, tile: Tile) -> dict[str, Any]:
         problem = self.problem
         fields = {"out_int8": problem.out_int8, "relu": problem.relu, "scale": problem.scale,
                   "row_bias": problem.row_bias is not None, "row_scale": problem.row_scale is not None,
@@ -261,22 +261,22 @@ class _Builder:
             # Indices as SciPy has them, so that the host need not widen them.
             return fields | {"out_csr": 1, "csr_index32": 1, "csr_drop_zeros": problem.drops_zeros,
                              "c_capacity": problem.entries, "c_address": self.image.c_address,
-                             **self.image.csr, **self._counted(tile)}
+                             **self.image.csr, **self._counted(number, tile)}
         return fields | {"c_stride": problem.columns * problem.out_bytes}
 
-    def _counted(self, tile: Tile) -> dict[str, Any]:
-        """Where the numbers of rows go from column block to column block."""
-        last = self.plan.blocks * self.plan.block_columns - self.plan.block_columns
+    def _counted(self, number: int, tile: Tile) -> dict[str, Any]:
+        """Where the numbers of rows go from column block to column block; the first one placed has them of
+        the row pointers."""
+        if not self.plan.counts_first:
+            return {}
+        pointers = self.image.csr["c_pointers"]
         fields: dict[str, Any] = {"csr_mode": tile.mode}
-        if tile.mode is CsrMode.COUNT:
-            fields |= {"c_capacity": 0, "c_pointers": self.numbers}
-        if tile.mode is CsrMode.PLACE:
+        if number:
+            fields |= {"accumulate": 1, "cin_address": pointers if tile.reuse else self.numbers}
+        if tile.mode is not CsrMode.POINTERS:
             fields["c_pointers"] = self.numbers
-        if tile.mode is CsrMode.POINTERS or (tile.mode is CsrMode.COUNT and tile.n_start != last):
-            fields |= {"accumulate": 1, "cin_address": self.numbers}
-        if tile.mode is CsrMode.PLACE:
-            fields |= {"accumulate": 1,
-                       "cin_address": self.numbers if tile.n_start else self.image.csr["c_pointers"]}
+        if tile.mode is CsrMode.COUNT:
+            fields["c_capacity"] = 0
         return fields
 
 
