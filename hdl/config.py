@@ -307,6 +307,6 @@ PRESETS = MappingProxyType({
                scale_multipliers=4, block_queues=True, address_multipliers=True),
         Config(name="base", csr_out=True, sddmm=True, merge_lanes=4),
         Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, sddmm=True, merge_lanes=8,
-               table_rows=4096),
+               table_rows=4096, acc_words=32),
     )
 })

@@ -218,8 +218,6 @@ class DescriptorCheck(wiring.Component):
             # Slices that are too long are their own fault; `capacity` cannot hold what they would.
             ("n_count", (words > capacity) & (i.slice_words <= config.acc_words)),
             ("slice_words", grouped & (i.slice_words != 1)),
-            # The packer finds a column's slice by a shift.
-            ("slice_words", packed & sliced & (i.slice_words & (i.slice_words - 1)).any()),
         ]
 
     def _alignment(self, m: Module) -> list[tuple[str, Value]]:

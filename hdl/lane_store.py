@@ -174,30 +174,28 @@ class LaneStore(wiring.Component):
         row = Signal(config.table_address_bits)
         start_half = Signal()
         half = Signal()                               # of the tile that is being packed
-        owned, own_slice = Signal(), Signal()
-        slot_valid = Signal(config.lanes)
-        m.d.comb += [
-            owned.eq(beat.owner == self.i_owner),
-            own_slice.eq(beat.slice[0] == self.i_slice),
-        ]
+        owned, slot_valid = Signal(), Signal(config.lanes)
+        m.d.comb += owned.eq(beat.owner == self.i_owner)
         kind_hit = {name: self.i.valid & (beat.kind == kind) for name, kind in PACK_KINDS.items()}
         m.d.sync += [
             hits["starts"].eq(kind_hit["starts"]),
-            hits["slots"].eq(kind_hit["slots"] & owned & own_slice),
-            hits["row_ends"].eq(kind_hit["row_ends"] & owned),
+            hits["slots"].eq(kind_hit["slots"] & owned),
+            hits["row_ends"].eq((kind_hit["row_ends"] | (kind_hit["slots"] & beat.row_end)) & owned),
             row.eq(beat.address[0]),
             start_half.eq(beat.half),
-            slot_valid.eq(beat.slot_valid),
+            *(mine.eq(valid & (slot == self.i_slice))
+              for mine, valid, slot in zip(slot_valid, beat.slot_valid, beat.slot_slice, strict=True)),
         ]
 
         base, length = self._base, Signal(count_bits)  # of the open row: its start, its longest lane
         counts = Signal(data.ArrayLayout(count_bits, config.lanes))
-        stored, dropped, longest = Signal(config.lanes), Signal(config.lanes), Signal(config.lanes)
+        new_length, new_counts = Signal.like(length), Signal.like(counts)   # with what comes now
+        dropped, longest = Signal(config.lanes), Signal(config.lanes)
         for lane, port in enumerate(ports):
             # Dense words come through the same adder: a multiplexer behind it would cost as much again.
             m.submodules[f"adder{lane}"] = adder = MaskedAdder(address_bits + 2 - address_bits % 2)
             place = Signal(address_bits + 1, name=f"place{lane}")   # past the memory: the top bit
-            comes = Signal(name=f"comes{lane}")
+            comes, counted = Signal(name=f"comes{lane}"), Signal(name=f"counted{lane}")
             m.d.comb += [
                 adder.i_a.eq(base),
                 adder.i_b.eq(counts[lane]),
@@ -207,15 +205,15 @@ class LaneStore(wiring.Component):
                 port.addr.eq(place),
                 comes.eq(hits["slots"] & slot_valid[lane]),
                 dropped[lane].eq(comes & (place[-1] | counts[lane].all())),
-                stored[lane].eq(comes & ~dropped[lane]),
-                longest[lane].eq(stored[lane] & (counts[lane] == length)),
+                # After an overflow lengths need not be right, but must not wrap; so they wait for no adder.
+                counted.eq(comes & ~counts[lane].all()),
+                longest[lane].eq(counted & (counts[lane] == length)),
+                new_counts[lane].eq(counts[lane] + counted),
             ]
-            with m.If(stored[lane]):
+            with m.If(comes & ~dropped[lane]):
                 m.d.comb += port.en.eq(0b11)
-                m.d.sync += counts[lane].eq(counts[lane] + 1)
-        m.d.sync += self.o_overflow.eq(dropped.any())
-        with m.If(longest.any()):
-            m.d.sync += length.eq(length + 1)
+        m.d.comb += new_length.eq(length + longest.any())
+        m.d.sync += [self.o_overflow.eq(dropped.any()), length.eq(new_length), counts.eq(new_counts)]
         with m.If(hits["row_ends"] | hits["starts"]):
             m.d.sync += [length.eq(0), counts.eq(0)]
         with m.If(hits["starts"]):
@@ -225,15 +223,15 @@ class LaneStore(wiring.Component):
             with m.If(hits["starts"]):
                 m.d.sync += base.eq(start_half << (address_bits - 1))
             with m.Elif(hits["row_ends"]):
-                m.d.sync += base.eq(base + length)
+                m.d.sync += base.eq(base + new_length)
 
         m.submodules.table = table = Memory(shape=TableEntry(config), depth=config.table_rows, init=[])
         write, read = table.write_port(), table.read_port()
         m.d.comb += [
             write.addr.eq(row | (half << (config.table_address_bits - 1))),
             write.data.start.eq(base),
-            write.data.words.eq(length),
-            write.data.counts.eq(counts),
+            write.data.words.eq(new_length),
+            write.data.counts.eq(new_counts),
             write.en.eq(hits["row_ends"]),
             read.addr.eq(self.i_row),
             read.en.eq(self.i_row_enable),

@@ -241,8 +241,8 @@ class TileBeatKind(enum.Enum, shape=3):
     START = 0    # a packed tile begins: every PE sets its packing pointer to the start of the half
     WORDS = 1    # dense: words of one row of B
     PARTS = 2    # dense, N <= V: rows of N' bytes, at most one for each PE
-    SLOTS = 3    # packed: at most one nonzero a lane, all of one row and one slice
-    ROW_END = 4  # packed: every PE that owns the row closes it in its table
+    SLOTS = 3    # packed: at most one nonzero a lane, all of one row; it may end with them
+    ROW_END = 4  # packed: the row ends, every PE that owns it closes it in its table
     ROWS = 5     # SDDMM: words of one row of X, for the row buffers of every owner
 
 
@@ -260,8 +260,9 @@ def TileBeat(config: Config) -> data.StructLayout:
              upper bits of k. PE p (P_k = P here) owns the row with the low bits p xor fold; `above` holds
              the bits of k above these. Row k lies at the bytes (k mod W/N')·N'.. and goes to the lanes below
              them, those of part k mod G, of word address[0].
-    SLOTS    owner, slice[0], slot_valid: for each lane a nonzero of one row of B, its value in byte `lane` of
-             data, its accumulator word in byte V + `lane`.
+    SLOTS    owner, slot_valid, slot_slice: for each lane a nonzero of one row of B and the slice it belongs
+             to, its value in byte `lane` of data, its accumulator word in byte V + `lane`; row_end, and then
+             address[0] as of ROW_END.
     ROW_END  owner, address[0]: the row's place in the table, relative to the tile.
     ROWS     as WORDS, but for half, owner, which do not count; addresses go on from row to row of X.
 
@@ -280,8 +281,11 @@ def TileBeat(config: Config) -> data.StructLayout:
         "above": config.above_bits,
         "rows": width_of(config.port_bytes + 1),
         "data": 8 * (max(config.port_bytes, 2 * config.lanes) if config.compressed_b else config.port_bytes),
+    } | ({
         "slot_valid": config.lanes,
-    })
+        "slot_slice": data.ArrayLayout(unsigned(config.pe_bits), config.lanes),
+        "row_end": 1,
+    } if config.compressed_b else {}))
 
 
 def PeTileBeat(config: Config) -> data.StructLayout:
@@ -303,7 +307,7 @@ def PeJob(config: Config) -> data.StructLayout:
     """What a PE must know of the running job; constant while one of its tokens is in the array."""
     return data.StructLayout({
         "pk_log2": width_of(config.pe_bits + 1),   # P_k = 1 << pk_log2; PE = slice·P_k + owner
-        "slice_words": config.slice_words_bits,    # words of one row of C in a full slice, 1..acc_words
+        "slice_words": config.slice_words_bits,    # words of one row of C in a full slice of a dense tile
         "total_words": width_of(config.pes * config.acc_words + 1),  # words of a whole row (or group)
         "packed": 1,
         "half": 1,
@@ -322,7 +326,7 @@ def ChainWord(config: Config) -> data.StructLayout:
     and the index of a last word without any lane, mean nothing and may change while the word is offered.
     """
     return data.StructLayout({
-        "word": config.word_bits,              # global in the row: slice · slice_words + word
+        "word": config.word_bits,              # global in the row
         "valid": config.lanes,                 # absent is not zero
         "data": data.ArrayLayout(signed(ACC_BITS), config.lanes),
         "last": 1,                             # ends the row; valid may be 0

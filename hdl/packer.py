@@ -39,10 +39,10 @@ def _PlacedBeat(config: Config) -> data.StructLayout:
 
 
 class Packer(wiring.Component):
-    """Deals the nonzeros of B's rows to lanes, several a cycle: at most one a lane, of one row and slice.
+    """Deals the nonzeros of B's rows to lanes, several a cycle: at most one a lane, of one row.
 
-    Throughput: a beat takes one cycle for its row end, and for each row and slice in it as many
-        as its fullest lane has nonzeros; no cycle is lost between beats.
+    Throughput: a beat takes, for each row in it, as many cycles as its fullest lane has nonzeros; a row end
+        without any takes one. No cycle is lost between beats.
     Latency: a beat's first nonzeros come out 4 cycles after it was taken; START comes 3 cycles after the job,
         `o_done` one after the job's last beat.
     Backpressure: `i` waits while a few beats are queued; `o` has none.
@@ -54,8 +54,7 @@ class Packer(wiring.Component):
 
     Members
     -------
-    i_job : stream of TileJob; of its fields half, pk_log2 and slice_words count, the latter a power of two
-        where P_n > 1
+    i_job : stream of TileJob; of its fields half and pk_log2 count
     i : stream of RawBeat with one row end at most, up to and with the one that has `last` set
     o : stream of TileBeat (START, SLOTS, ROW_END), always ready
     o_done : pulse, the job's last beat is out; a new job is taken from the next cycle on
@@ -77,9 +76,8 @@ class Packer(wiring.Component):
         self._half = Signal()
         self._pk_log2 = Signal.like(self.i_job.p.pk_log2)
         self._low_mask = Signal(config.pe_bits)            # P_k - 1
-        self._word_mask = Signal(config.acc_word_bits)     # bits of a word's number within its slice
-        self._word_log2 = Signal(range(config.acc_word_bits + 2))
-        self._sliced = Signal()                            # P_n > 1
+        self._slices_log2 = Signal(range(config.pe_bits + 1))
+        self._slice_mask = Signal(config.pe_bits)          # P_n - 1
         self._placed = Signal(_PlacedBeat(config))         # the incoming beat with places
         # The beat at work: `hinder[u][t]`, u < t, keeps tokens u and t out of one tile beat.
         # Without a beat, `pending`, `end` and `last` are 0.
@@ -89,7 +87,6 @@ class Packer(wiring.Component):
         self._current = Signal(tokens)                     # tokens of the row that is open now
         self._end = Signal()                               # the row end is still to come
         self._last = Signal()
-        self._alike = [Signal(tokens, name=f"alike_{u}") for u in range(tokens)]
         self._hinder = [Signal(tokens, name=f"hinder_{u}") for u in range(tokens)]
         # What happens this cycle.
         self._take = Signal(tokens)
@@ -111,8 +108,7 @@ class Packer(wiring.Component):
     def _job_stage(self, m: Module) -> None:
         config, job = self._config, self.i_job.p
         busy, open_input = Signal(), Signal()
-        sliced = Signal()
-        m.d.comb += [self.i_job.ready.eq(~busy), sliced.eq(job.pk_log2 != config.pe_bits)]
+        m.d.comb += self.i_job.ready.eq(~busy)
         m.d.sync += self._start.eq(0)
         with m.If(self.i_job.valid & self.i_job.ready):
             m.d.sync += [
@@ -122,12 +118,9 @@ class Packer(wiring.Component):
                 self._half.eq(job.half),
                 self._pk_log2.eq(job.pk_log2),
                 self._low_mask.eq((1 << job.pk_log2) - 1),
-                self._sliced.eq(sliced),
-                self._word_mask.eq(Mux(sliced, job.slice_words - 1, -1)),
+                self._slices_log2.eq(config.pe_bits - job.pk_log2),
+                self._slice_mask.eq((config.pes - 1) >> job.pk_log2),
             ]
-            for log2 in range(config.acc_word_bits + 1):
-                with m.If(job.slice_words[log2]):
-                    m.d.sync += self._word_log2.eq(log2)
         with m.Elif(self._ended):
             m.d.sync += busy.eq(0)
         self._queue = m.submodules.queue = Queue(_PlacedBeat(config), QUEUE_BEATS)
@@ -146,11 +139,13 @@ class Packer(wiring.Component):
         for t in range(config.beat_tokens):
             token, place = beat.tokens[t], placed.tokens[t]
             word = token.index[config.lane_bits:]
-            slices = Array(word[log2:log2 + config.pe_bits] for log2 in range(config.acc_word_bits + 1))
+            # Neighbouring words go to neighbouring slices: columns that are near each other make work for
+            # many PEs.
+            words = Array(word[log2:log2 + config.acc_word_bits] for log2 in range(config.pe_bits + 1))
             m.d.comb += [
                 place.lane.eq(token.index[:config.lane_bits]),
-                place.word.eq(word & self._word_mask),
-                place.slice.eq(Mux(self._sliced, slices[self._word_log2], 0)),
+                place.word.eq(words[self._slices_log2]),
+                place.slice.eq(word & self._slice_mask),
                 place.value.eq(token.value),
                 placed.after[t].eq(beat.ends[0].valid & (beat.ends[0].position <= t)),
             ]
@@ -180,11 +175,8 @@ class Packer(wiring.Component):
                 for t in range(u + 1, tokens):
                     alike = Signal(name=f"pair_{u}_{t}")
                     one, other = beat.tokens[u], beat.tokens[t]
-                    m.d.comb += alike.eq((one.slice == other.slice) & (beat.after[u] == beat.after[t]))
-                    m.d.sync += [
-                        self._alike[u][t].eq(alike),
-                        self._hinder[u][t].eq(~alike | (one.lane == other.lane)),
-                    ]
+                    m.d.comb += alike.eq((one.lane == other.lane) & (beat.after[u] == beat.after[t]))
+                    m.d.sync += self._hinder[u][t].eq(alike)
         with m.Else():
             m.d.sync += self._pending.eq(self._pending & ~self._take)
             with m.If(self._row_end):
@@ -194,22 +186,20 @@ class Packer(wiring.Component):
 
     def _choose(self, m: Module) -> None:
         tokens, pending = self._config.beat_tokens, self._pending
-        first = Signal(tokens)
-        more = Signal()            # some tokens cannot go together: not the last beat of SLOTS
+        open_row = Signal(tokens)  # pending tokens of the open row
+        more = Signal()            # some of them cannot go together: not the row's last SLOTS of this beat
         m.d.comb += [
-            first.eq(Cat(pending[t] & ~pending[:t].any() for t in range(tokens))),
-            more.eq(Cat(pending[u] & pending[t] & self._hinder[u][t]
+            open_row.eq(pending & self._current),
+            more.eq(Cat(open_row[u] & pending[t] & self._hinder[u][t]
                         for u in range(tokens) for t in range(u + 1, tokens)).any()),
-            self._slots.eq((pending & self._current).any()),
-            self._row_end.eq(~self._slots & self._end),
-            # After the row end all pending tokens are of one row; before it none may be left.
-            self._finish.eq(Mux(self._end, pending == 0, ~more)),
+            self._slots.eq(open_row.any()),
+            self._row_end.eq(self._end & ~more),
+            self._finish.eq(~more & (pending == open_row)),
         ]
         for t in range(tokens):
-            with_first = first[t] | Cat(first[u] & self._alike[u][t] for u in range(t)).any()
-            # Earlier tokens of the same row, slice and lane go before.
-            blocked = Cat(pending[u] & self._alike[u][t] & self._hinder[u][t] for u in range(t)).any()
-            m.d.comb += self._take[t].eq(self._slots & pending[t] & with_first & ~blocked)
+            # Earlier tokens of the same row and lane go before.
+            blocked = Cat(pending[u] & self._hinder[u][t] for u in range(t)).any()
+            m.d.comb += self._take[t].eq(open_row[t] & ~blocked)
 
     # ---- stages 4, 5: the tokens go to their lanes -----------------------------------------------------
 
@@ -239,18 +229,17 @@ class Packer(wiring.Component):
             beat.half.eq(self._half),
             beat.owner.eq(owner(k, self._pk_log2, config.pe_bits)),
             beat.address[0].eq(local_row),
-            # All taken tokens are of one slice.
-            beat.slice[0].eq(_or(Mux(taken[t], tokens[t].slice, 0) for t in range(config.beat_tokens))),
+            beat.row_end.eq(row_end),
         ]
         for lane in range(config.lanes):
             chosen = Signal(config.beat_tokens, name=f"lane{lane}_chosen")
             m.d.comb += chosen.eq(Cat(taken[t] & (tokens[t].lane == lane) for t in range(config.beat_tokens)))
-            payload = _or(Mux(chosen[t], Cat(tokens[t].value, tokens[t].word), 0)
+            payload = _or(Mux(chosen[t], Cat(tokens[t].value, tokens[t].word, tokens[t].slice), 0)
                           for t in range(config.beat_tokens))
             value = beat.data.word_select(lane, VALUE_BITS)
             word = beat.data.word_select(config.lanes + lane, VALUE_BITS)
             m.d.sync += [beat.slot_valid[lane].eq(chosen.any()),
-                         Cat(value, word[:config.acc_word_bits]).eq(payload)]
+                         Cat(value, word[:config.acc_word_bits], beat.slot_slice[lane]).eq(payload)]
 
         with m.If(start):
             m.d.sync += [k.eq(0), local_row.eq(0)]

@@ -129,6 +129,7 @@ class ProcessingElement(wiring.Component):
             # What SDDMM sums up is one word of the result, whichever slice of X and B it comes from.
             row_queue.i_own_words.eq(Mux(self._sddmm, 1, self._own_words)),
             row_queue.i_first_word.eq(Mux(self._sddmm, 0, self._first_word)),
+            row_queue.i_slices_log2.eq(self._slices_log2),
             row_queue.i_touched.eq(walker.o_touched),
             row_queue.i_empties.eq(walker.o_empties),
             row_queue.i_last.eq(walker.o_last),
@@ -167,17 +168,24 @@ class ProcessingElement(wiring.Component):
         self._own_words = Signal(config.slice_words_bits)
         left = Signal(signed(len(self._first_word) + 1))    # words of the row from the slice's first on
         all_of, none_of = Signal(), Signal()
+        self._slices_log2 = Signal(range(config.pe_bits + 1))
+        interleaved = Signal(config.slice_words_bits)       # words of a packed row
         # A sum of shifted constants: synthesis would spend a multiplier on it.
         first_word = sum(Mux(self._slice[bit], job.slice_words << bit, 0) for bit in range(config.pe_bits))
         m.d.sync += [
             self._owner.eq(number & ((1 << job.pk_log2) - 1)),
             self._slice.eq(number >> job.pk_log2),
-            self._first_word.eq(first_word),
+            self._first_word.eq(Mux(job.packed, self._slice, first_word)),
             left.eq(job.total_words - self._first_word),
-            self._own_words.eq(Mux(none_of, 0, Mux(all_of, job.slice_words, left))),
+            self._own_words.eq(Mux(job.packed, interleaved,
+                                   Mux(none_of, 0, Mux(all_of, job.slice_words, left)))),
+            self._slices_log2.eq(config.pe_bits - job.pk_log2),
         ]
         slice_bits = len(job.slice_words)
         m.d.comb += [
+            # Word w is one of slice w mod P_n.
+            interleaved.eq((job.total_words >> self._slices_log2)
+                           + ((job.total_words & ((config.pes - 1) >> job.pk_log2)) > self._slice)),
             none_of.eq(left < 0),
             all_of.eq(left[slice_bits:-1].any() | (left[:slice_bits] > job.slice_words)),
         ]

@@ -54,6 +54,7 @@ class RowQueue(wiring.Component):
     i_sddmm : of the running job (only with `sddmm`): sums come `dot_cycles` later
     i_own_words : words of a touched row
     i_first_word : the first one's index in the whole row of C
+    i_slices_log2 : of a packed row, every so many words of the whole row are one of this PE
     i_touched : a touched row closes
     i_empties : so many empty rows close, after the touched one
     i_last : the job's last row has closed; what comes when all is out begins at chain 0
@@ -73,6 +74,7 @@ class RowQueue(wiring.Component):
             "i_packed": In(1),
             "i_own_words": In(config.slice_words_bits),
             "i_first_word": In(config.word_bits),
+            "i_slices_log2": In(range(config.pe_bits + 1)),
             "i_touched": In(1),
             "i_empties": In(range(MAX_CLOSES + 1)),
             "i_last": In(1),
@@ -147,7 +149,7 @@ class RowQueue(wiring.Component):
                 self._has_row.eq(1),
                 self._run.eq(rows.o.p.run),
                 self._place.eq(rows.o.p.place),
-                self._index.eq(self.i_first_word),
+                self._index.eq(Mux(self.i_packed, 0, self.i_first_word)),
                 self._left.eq(self.i_own_words),
             ]
         with m.Elif(self._free):
@@ -179,7 +181,7 @@ class RowQueue(wiring.Component):
                                           for name in ("its_words", "words", "rest", "lowest"))
         next_word = Signal(config.acc_word_bits)
         numbers = [Const(word, config.acc_word_bits) for word in range(config.acc_words)]
-        # A row begins at a multiple of its words; so does a slice of C.
+        # A row begins at a multiple of its words.
         above = Cat(~self._row_words[bit + 1:].any() for bit in range(config.acc_word_bits))
         touched = Mux(place.bank, self.i_touched_words[1], self.i_touched_words[0])
         m.d.comb += [
@@ -194,7 +196,7 @@ class RowQueue(wiring.Component):
             m.d.comb += self._last.eq(rest == 0)
             with m.If(loads | self._drains):
                 m.d.sync += [rest.eq(words & ~lowest), self._place.word.eq(next_word),
-                             self._index.eq(self.i_first_word | (next_word & ~above))]
+                             self._index.eq(next_word & ~above)]
 
     def _allot(self, m: Module, room: Value, fresh: Signal) -> None:
         """The places are a ring: rows that took words give them back in order."""
@@ -237,6 +239,7 @@ class RowQueue(wiring.Component):
         run = Signal(RUN_BITS)                      # the run after this cycle
         can, held = Signal(2), Signal(chains)       # can: take an item; held: a word waits
         readable = Signal()
+        interleaved = Signal(config.word_bits)      # a packed row's word in the whole row of C
         word_index, word_last = Signal(config.word_bits), Signal()
         for number, output in enumerate(self.o):
             m.d.comb += [
@@ -263,10 +266,12 @@ class RowQueue(wiring.Component):
             run.eq(self._run - (emits[0] & empty[0]) - (emits[1] & empty[1])),
             self._drains.eq((emits & word).any()),
             self._row_done.eq(emits & (empty | self._last.replicate(2))),
+            interleaved.eq((self._index << self.i_slices_log2) | self.i_first_word),
         ]
         m.d.sync += self._run.eq(run)
         with m.If(self._drains):
-            m.d.sync += [word_index.eq(self._index), word_last.eq(self._last)]
+            m.d.sync += [word_index.eq(Mux(self.i_packed, interleaved, self._index)),
+                         word_last.eq(self._last)]
         if chains > 1:
             m.d.sync += self._chain.eq(self._chain ^ self._row_done[0] ^ self._row_done[1])
         for number, output in enumerate(self.o):

@@ -193,7 +193,7 @@ class TileLoader(wiring.Component):
             self.o.valid.eq(Mux(packed, packer.o.valid, dense.o.valid)),
             # What only one path makes needs no multiplexer.
             self.o.p.eq(dense.o.p),
-            self.o.p.slot_valid.eq(packer.o.p.slot_valid),
+            *(self.o.p[name].eq(packer.o.p[name]) for name in ("slot_valid", "slot_slice", "row_end")),
             done.eq(Mux(packed, Mux(merged, begun, packer.o_done), dense.o_done)),
             ends.eq(Mux(merged, fetch.o.valid & fetch.o.ready & fetch.o.p.last, done)),
             self.o_waiting.eq(busy & (reader.o_waiting | (packed & fetch.o_waiting))),
@@ -202,10 +202,7 @@ class TileLoader(wiring.Component):
         ]
         with m.If(packed):
             m.d.comb += [self.o.p[name].eq(packer.o.p[name]) for name in ("kind", "half", "owner", "data")]
-            m.d.comb += [
-                self.o.p.slice[0].eq(packer.o.p.slice[0]),
-                self.o.p.address[0].eq(packer.o.p.address[0]),
-            ]
+            m.d.comb += self.o.p.address[0].eq(packer.o.p.address[0])
 
     def _merge_path(self, m: Module, fetch: Fetch, packer: Packer, splitter: ChunkSplitter,
                     reader: SegmentReader) -> tuple[Signal, Signal, Signal]:

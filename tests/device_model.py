@@ -191,8 +191,6 @@ class DeviceModel(Transport):
         if d["group_log2"]:
             assert slices == 1 and d["slice_words"] == 1 and not packed
             assert d["n_count"] <= config.lanes >> d["group_log2"]
-        if packed and slices > 1:
-            assert d["slice_words"] & (d["slice_words"] - 1) == 0
         if not d["whole"] and self._halves and not d["reuse_tile"]:
             assert self._halves[-1] != d["half"], "two neighbours take the same half: nothing overlaps"
         if not d["whole"]:
@@ -247,7 +245,7 @@ class DeviceModel(Transport):
         assert -(-d["k_count"] >> d["pk_log2"]) <= config.table_rows // parts, "the table is too small"
         count: dict[tuple[int, int, int], int] = {}
         for row, column in zip(k.tolist(), n.tolist(), strict=True):
-            slice_number = column // config.lanes // d["slice_words"]
+            slice_number = column // config.lanes % (config.pes >> d["pk_log2"])
             key = (row, slice_number, column % config.lanes)
             count[key] = count.get(key, 0) + 1
         assert max(count.values(), default=0) < 2 * config.acc_words

@@ -330,7 +330,6 @@ def test_a_tile_is_not_used_again_in_another_shape(changes: dict[str, int]) -> N
     ("slice_words", {"group_log2": 1, "n_count": 4, "slice_words": 2}),
     ("slice_words", {"slice_words": 33}), ("slice_words", {"slice_words": 0x2800}),
     ("n_count", {"slice_words": 0}),
-    ("slice_words", {"b_format": 1, "pk_log2": 2, "slice_words": 3}),
 ])
 def test_a_bad_field_is_named_and_nothing_starts(name: str, changes: dict[str, int]) -> None:
     config = PRESETS["base"]

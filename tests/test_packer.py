@@ -31,6 +31,10 @@ def dense_beats(config: Config, rows: Sequence[Row], n_count: int) -> list[dict[
     return beats
 
 
+def ends_row(beat: dict[str, Any]) -> bool:
+    return beat["kind"] == TileBeatKind.ROW_END or (beat["kind"] == TileBeatKind.SLOTS and beat["row_end"])
+
+
 def pack(config: Config, work: Sequence[tuple[dict[str, Any], list[Row], list[dict[str, Any]]]], *,
          seed: int = 0, gap: float = 0.0) -> list[list[tuple[int, dict[str, Any]]]]:
     """Run (job, rows, raw beats) one after another and check each tile; the beats with their cycles."""
@@ -58,7 +62,7 @@ def pack(config: Config, work: Sequence[tuple[dict[str, Any], list[Row], list[di
         model = TileModel(config, job).take_all(beat for _, beat in beats)
         model.assert_closed()
         assert model.packed == expected_packed(config, job, rows), job
-        assert sum(beat["kind"] == TileBeatKind.ROW_END for _, beat in beats) == len(rows)
+        assert sum(ends_row(beat) for _, beat in beats) == len(rows)
     return done
 
 
@@ -89,13 +93,23 @@ def test_empty_rows_cost_one_cycle_each():
     assert cycles[-1] - cycles[0] == 30
 
 
-def test_rows_without_zeros_take_a_cycle_for_each_beat_and_row_end():
+def test_rows_without_zeros_take_a_cycle_for_each_beat():
     config = PRESETS["base"]
     rows = random_rows(random.Random(0), 10, 64, 1.0)
     job = job_fields(config, pk_log2=3, slice_words=8, n_count=64)
     beats, = pack(config, [(job, rows, dense_beats(config, rows, 64))])
     cycles = [cycle for cycle, _ in beats[1:]]
-    assert len(cycles) == 10 * (8 + 1) and cycles[-1] - cycles[0] == len(cycles) - 1
+    assert len(cycles) == 10 * 8 and cycles[-1] - cycles[0] == len(cycles) - 1
+
+
+@pytest.mark.parametrize("pk_log2", [0, 2])
+def test_neighbouring_words_of_a_row_go_together_though_their_slices_differ(pk_log2):
+    config = PRESETS["base"]
+    row: Row = [(3, 5), (12, -7), (21, 1), (30, 9)]
+    raw = [raw_beat(config, dict(enumerate(row)), [len(row)]) for _ in range(12)]
+    raw[-1]["last"] = 1
+    beats, = pack(config, [(job_fields(config, pk_log2=pk_log2, n_count=32), [row] * 12, raw)])
+    assert [beat["slot_valid"] for _, beat in beats[1:]] == [0b01111000] * 12
 
 
 @pytest.mark.parametrize(("pk_log2", "compressed", "least"),

@@ -80,8 +80,9 @@ def test_a_tile_stays_for_the_next_job() -> None:
 
 def test_a_packed_tile_that_does_not_fit_is_a_fault() -> None:
     words = BASE.acc_words
-    b = [[(column, 1) for column in range(words * BASE.lanes)]] * (BASE.store_depth // words + 2)
-    run = run_pe(BASE, 0, [Job(a=[[]], b=b, n_count=words * BASE.lanes, pk_log2=0, slice_words=words,
+    own = [word * BASE.pes * BASE.lanes for word in range(words)]
+    b = [[(column, 1) for column in own]] * (BASE.store_depth // words + 2)
+    run = run_pe(BASE, 0, [Job(a=[[]], b=b, n_count=BASE.max_block_columns, pk_log2=0, slice_words=words,
                                packed=True, half=0)])
     assert run.faults > 0
 
@@ -117,7 +118,7 @@ def test_long_rows_take_a_cycle_a_word() -> None:
 def test_short_packed_rows_take_a_cycle_a_token() -> None:
     ks = own_k(BASE, 3, 2, 8)
     rng = random.Random(1)
-    b = [[(rng.randrange(32), rng.randint(-128, 127))] for _ in range(32)]
+    b = [[(16 * rng.randrange(2) + rng.randrange(8), rng.randint(-128, 127))] for _ in range(32)]
     a = [[(rng.choice(ks), rng.randint(-128, 127)) for _ in range(4)] for _ in range(80)]
     run = check(BASE, 3, [Job(a=a, b=b, n_count=32, pk_log2=2, slice_words=4, packed=True)], fill=1.0)
     assert run.active == 320

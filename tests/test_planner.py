@@ -44,17 +44,20 @@ def test_sums_by_owner_follow_the_hardwares_function(pk_log2, count):
 
 
 @pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize("slice_words", [1, 2, 4])
-def test_packed_words_are_the_fullest_lanes(transposed, slice_words):
+@pytest.mark.parametrize(("slice_words", "slices"), [(1, 1), (2, 4), (4, 2)])
+def test_packed_words_are_the_fullest_lanes(transposed, slice_words, slices):
     matrix = sparse(40, 90, 0.3).toarray()
     operand = as_operand(matrix.T.copy() if transposed else matrix, "b")
-    words = Resident(operand, transposed).packed_words(BASE, slice_words)
-    width = slice_words * BASE.lanes
+    words = Resident(operand, transposed).packed_words(BASE.lanes, slice_words, slices)
+    width = slice_words * slices * BASE.lanes
     for k in range(40):
-        for number in range(-(-90 // width)):
-            piece = matrix[k, number * width:(number + 1) * width]
-            lanes = [np.count_nonzero(piece[lane::BASE.lanes]) for lane in range(BASE.lanes)]
-            assert words[k, number] == max(lanes)
+        for block in range(-(-90 // width)):
+            piece = matrix[k, block * width:(block + 1) * width]
+            for number in range(slices):
+                own = [column for column in range(len(piece)) if column // BASE.lanes % slices == number]
+                lanes = [sum(bool(piece[column]) for column in own if column % BASE.lanes == lane)
+                         for lane in range(BASE.lanes)]
+                assert words[k, block * slices + number] == max(lanes)
 
 
 @pytest.mark.parametrize("config", PRESETS.values(), ids=lambda config: config.name)

@@ -76,23 +76,24 @@ def test_owners_are_those_of_the_sums_by_owner(pk_log2: int) -> None:
     np.testing.assert_array_equal(by_owner(values, pk_log2), sums)
 
 
-@pytest.mark.parametrize("slice_words", [1, 4])
+@pytest.mark.parametrize("block_columns", [16, 64])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_the_packer_needs_a_cycle_for_each_value_of_a_beats_fullest_lane(
-        sparse: bool, slice_words: int) -> None:
+        sparse: bool, block_columns: int) -> None:
     matrix = (np.random.default_rng(4).random((12, 64)) < 0.6).astype(np.int8)
     operand = as_operand(sp.csr_array(matrix) if sparse else matrix, "b")
-    cycles = Resident(operand, False).packer_cycles(CONFIG, slice_words)
-    width = slice_words * CONFIG.lanes
-    expected = np.zeros((12, 64 // width), int)
+    cycles = Resident(operand, False).packer_cycles(CONFIG, block_columns)
+    expected = np.zeros((12, 64 // block_columns), int)
     place = 0
     for row, values in enumerate(matrix):
         columns = np.flatnonzero(values)
         beats = (place + np.arange(len(columns))) // CONFIG.tile_beat_tokens if sparse else (
             columns // CONFIG.tile_beat_tokens)
         place += max(len(columns), CONFIG.tile_beat_tokens // 2)
-        for beat in np.unique(beats):
-            for part in range(64 // width):
-                of_part = columns[(beats == beat) & (columns // width == part)]
-                expected[row, part] += np.bincount(of_part % CONFIG.lanes, minlength=1).max()
+        for part in range(64 // block_columns):
+            inside = columns // block_columns == part
+            expected[row, part] = not (inside & (beats == beats.max())).any()    # the row's end alone
+            for beat in np.unique(beats):
+                lanes = columns[(beats == beat) & inside] % CONFIG.lanes
+                expected[row, part] += np.bincount(lanes, minlength=1).max()
     np.testing.assert_array_equal(cycles, expected)

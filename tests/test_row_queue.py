@@ -21,7 +21,7 @@ def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stal
     or, if none does, the first one leaves as -1.
     """
     config, rng = PRESETS[name], random.Random(seed)
-    first_word = 16 if packed else 3       # a packed row's slice begins at a multiple of its words
+    first_word, slices_log2 = (rng.randrange(config.pes), config.pe_bits) if packed else (3, 0)
     flags = [0, 0]                         # words of each bank with a sum
     dut = RowQueue(config)
     simulator = Simulator(dut)
@@ -37,6 +37,7 @@ def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stal
         ctx.set(dut.i_own_words, own_words)
         ctx.set(dut.i_packed, int(packed))
         ctx.set(dut.i_first_word, first_word)
+        ctx.set(dut.i_slices_log2, slices_log2)
         while not ctx.get(dut.o_swept):
             await ctx.tick()
         number, cycle = 0, 0
@@ -97,7 +98,8 @@ def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stal
                 while True:
                     item, sums = chains[index % config.chains].pop(0)
                     if item["touched"]:
-                        place = item["word"] - first_word
+                        place, rest = divmod(item["word"] - first_word, 1 << slices_log2)
+                        assert not rest
                         assert place == (0 if sums < 0 else sums % own_words)
                         order[-1].append(sums)
                     if item["last"]:

@@ -132,39 +132,54 @@ class Resident:
         rows, columns = (np.concatenate(part) for part in zip(*found, strict=True))
         return (columns, rows) if self.transposed else (rows, columns)
 
-    def packed_words(self, config: Config, slice_words: int) -> npt.NDArray[np.int64] | None:
-        """Store words of each row k in each column slice (of the whole matrix): what its fullest lane needs.
+    def packed_words(self, lanes: int, slice_words: int, slices: int) -> npt.NDArray[np.int64] | None:
+        """Store words of each row k in each slice of each column block: what its fullest lane needs.
 
-        Shape (inner, slices); of several layers, an upper bound. None where the table itself is too large.
+        Shape (inner, blocks * slices); of several layers, an upper bound. None where the table itself is too
+        large.
         """
         cache = self.__dict__.setdefault("_packed", {})
-        if (config.lanes, slice_words) not in cache:
-            cache[config.lanes, slice_words] = self._count_packed(config.lanes, slice_words)
-        return cache[config.lanes, slice_words]
+        key = lanes, slice_words, slices
+        if key not in cache:
+            cache[key] = self._count_packed(*key)
+        return cache[key]
 
-    def packer_cycles(self, config: Config, slice_words: int) -> npt.NDArray[np.int64]:
-        """Cycles in which the packer makes slots of each row k in each column slice, (inner, slices).
+    def _slices(self, n: npt.NDArray, lanes: int, slice_words: int, slices: int) -> npt.NDArray[np.int64]:
+        """The slice of each column n: in a block neighbouring words belong to neighbouring slices."""
+        word = n // lanes
+        return word // (slice_words * slices) * slices + word % slices
 
-        It takes beats of T values one after the other, each in as many cycles as its fullest lane has values.
+    def _slice_count(self, lanes: int, slice_words: int, slices: int) -> int:
+        """Slices of all column blocks."""
+        return max(1, -(-self.columns // (lanes * slice_words * slices))) * slices
+
+    def packer_cycles(self, config: Config, block_columns: int) -> npt.NDArray[np.int64]:
+        """Cycles in which the packer deals each row k of each column block to lanes, (inner, blocks).
+
+        It takes beats of T values one after the other, each in as many cycles as its fullest lane has values;
+        a row's end costs one where the block has none of the beat's.
         """
         cache = self.__dict__.setdefault("_packer", {})
-        if slice_words not in cache:
-            slices = max(1, -(-self.columns // (config.lanes * slice_words)))
+        if block_columns not in cache:
+            blocks = max(1, -(-self.columns // block_columns))
             k, n = self._positions
             order = np.argsort(k, kind="stable")
             k, n = k[order], n[order]
             beats = self._beats(k, n, config.tile_beat_tokens)
             new = (np.diff(k, prepend=-1) != 0) | (np.diff(beats, prepend=-1) != 0)
-            group = (np.cumsum(new) - 1) * slices + n // (config.lanes * slice_words)
+            group = (np.cumsum(new) - 1) * blocks + n // block_columns
             keys, counts = np.unique(group * config.lanes + n % config.lanes, return_counts=True)
             first = np.flatnonzero(np.diff(keys // config.lanes, prepend=-1))
             group = keys[first] // config.lanes
-            cycles = np.zeros((self.inner, slices), np.int64)
+            cycles = np.zeros((self.inner, blocks), np.int64)
+            ends = np.ones((self.inner, blocks), np.int64)
             if len(first):
-                np.add.at(cycles, (k[new][group // slices], group % slices),
-                          np.maximum.reduceat(counts, first))
-            cache[slice_words] = cycles
-        return cache[slice_words]
+                row = k[new][group // blocks]
+                np.add.at(cycles, (row, group % blocks), np.maximum.reduceat(counts, first))
+                last = np.append(np.diff(k[new]) != 0, True)[group // blocks]     # the row's last beat
+                ends[row[last], (group % blocks)[last]] = 0
+            cache[block_columns] = cycles + ends
+        return cache[block_columns]
 
     def _beats(self, k: npt.NDArray, n: npt.NDArray, beat_tokens: int) -> npt.NDArray[np.int64]:
         """The beat in which the tile loader reads each nonzero; `k` is in order."""
@@ -172,19 +187,19 @@ class Resident:
             return n // beat_tokens
         return csr_beats(np.bincount(k, minlength=self.inner), beat_tokens)
 
-    def _count_packed(self, lanes: int, slice_words: int) -> npt.NDArray[np.int64] | None:
-        slices = max(1, -(-self.columns // (lanes * slice_words)))
-        if self.inner * slices > _LARGEST_TABLE:
+    def _count_packed(self, lanes: int, slice_words: int, slices: int) -> npt.NDArray[np.int64] | None:
+        count = self._slice_count(lanes, slice_words, slices)
+        if self.inner * count > _LARGEST_TABLE:
             return None
         k, n = self._positions
-        key = (k * slices + n // (lanes * slice_words)) * lanes + n % lanes
-        if self.inner * slices * lanes <= max(_DENSE_KEYS, 4 * len(key)):
-            per_lane = np.bincount(key, minlength=self.inner * slices * lanes)
-            return per_lane.reshape(self.inner, slices, lanes).max(axis=2, initial=0)
+        key = (k * count + self._slices(n, lanes, slice_words, slices)) * lanes + n % lanes
+        if self.inner * count * lanes <= max(_DENSE_KEYS, 4 * len(key)):
+            per_lane = np.bincount(key, minlength=self.inner * count * lanes)
+            return per_lane.reshape(self.inner, count, lanes).max(axis=2, initial=0)
         keys, counts = np.unique(key, return_counts=True)
-        words = np.zeros(self.inner * slices, np.int64)
+        words = np.zeros(self.inner * count, np.int64)
         np.maximum.at(words, keys // lanes, counts)
-        return words.reshape(self.inner, slices)
+        return words.reshape(self.inner, count)
 
 
 def by_owner(values: npt.NDArray, pk_log2: int) -> npt.NDArray:

@@ -214,7 +214,7 @@ class _Search:
         table_rows = config.table_rows if whole else config.table_rows // 2
         parts = max(1, _ceil(self.inner, table_rows << pk_log2))
         while slice_words and not self._hopeless(_ceil(self.words, slice_words * slices), parts, packed=True):
-            lengths = self.resident.packed_words(config, slice_words)
+            lengths = self.resident.packed_words(config.lanes, slice_words, slices)
             cuts = None if lengths is None else self._packed_cuts(lengths, pk_log2, whole)
             if cuts is not None:
                 yield self._plan(pk_log2, 0, whole, slice_words, cuts, lengths)
@@ -321,7 +321,9 @@ class _Search:
     def refined(self, plan: Plan) -> Plan:
         """The same plan with a closer look, which can only add cycles: at what the packer needs, and at lanes
         that wait for each other where the token queues do not even it out."""
-        lengths = self.resident.packed_words(self.config, plan.slice_words) if plan.packed else None
+        config = self.config
+        lengths = (self.resident.packed_words(config.lanes, plan.slice_words, config.pes >> plan.pk_log2)
+                   if plan.packed else None)
         costs = self._tile_costs(plan, lengths, exact=True)
         stretch = self._stretch(plan, costs, lengths)
         costs = [replace(cost, lanes=cost.lanes * stretch) for cost in costs]
@@ -359,14 +361,16 @@ class _Search:
             lanes = float(walk) * min(words, plan.slice_words)
             load, load_bytes = self._dense_load(plan, tile)
         else:
-            slices = slice(tile.n_start // (plan.slice_words * config.lanes),
-                           _ceil(tile.n_start + tile.n_count, plan.slice_words * config.lanes))
+            count = config.pes >> plan.pk_log2
+            first_slice = tile.n_start // plan.block_columns * count
+            slices = slice(first_slice, first_slice + count)
             lanes = float(np.max(walk[slices], initial=0))
             if self.problem.csr:
                 lanes = max(lanes, self.sample.lanes(plan.pk_log2, lengths[:, slices]))
             rows = slice(tile.k_start, tile.k_start + tile.k_count)
-            slots = self.resident.packer_cycles(config, plan.slice_words) if exact else lengths
-            load, load_bytes = self._packed_load(tile, slots[rows, slices].sum() + tile.k_count)
+            packer = (self.resident.packer_cycles(config, plan.block_columns)[
+                rows, tile.n_start // plan.block_columns].sum() if exact else tile.k_count)
+            load, load_bytes = self._packed_load(tile, packer)
         scaling = 1 if not (last and self.problem.out_int8) else config.lanes / config.scale_multipliers
         # Rows come on the chains in turn, and one unit finishes the words of all of them, one a cycle.
         drain: float = groups * words * scaling
@@ -382,13 +386,13 @@ class _Search:
         at least. A PE's rows with a sum wait in its accumulators until all of it has been added.
         """
         config, rows = self.config, self.streamed.rows
-        own_words = min(_ceil(tile.n_count, config.lanes), plan.slice_words)
+        own_words = _ceil(_ceil(tile.n_count, config.lanes), config.pes >> plan.pk_log2)
         if lengths is None:
             # A dense tile makes sums everywhere.
             words, hit = rows * _ceil(tile.n_count, config.lanes), rows
             entries, own, own_rows = float(rows * tile.n_count), float(rows * own_words), rows
         else:
-            blocks = self.sample.blocks(plan.block_columns, plan.slice_words * config.lanes, config.lanes)
+            blocks = self.sample.blocks(plan.block_columns, config.pes >> plan.pk_log2, config.lanes)
             here = tile.n_start // plan.block_columns
             words, hit, entries = blocks.words[here], blocks.rows[here], blocks.entries[here]
             own, own_rows = blocks.own_words[here], blocks.own_rows[here]
@@ -425,7 +429,7 @@ class _Search:
         return max(tile.k_count * per_row * split, beats_cycles(config, beats)), bytes_read
 
     def _packed_load(self, tile: Tile, packer: float) -> tuple[float, float]:
-        """Cycles and bytes; `packer`: what it needs for this tile's slots and row ends."""
+        """Cycles and bytes; `packer`: what it needs for this tile's rows."""
         tokens = self.config.tile_beat_tokens
         operand = self.resident.operand
         if not operand.sparse:

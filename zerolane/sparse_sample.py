@@ -75,24 +75,22 @@ class SparseSample:
         """Of C."""
         return self.scale * len(self._row)
 
-    def blocks(self, block_columns: int, slice_columns: int, lanes: int) -> BlockSample:
-        """What each block of so many columns holds, cut into slices of a PE."""
-        key = block_columns, slice_columns, lanes
+    def blocks(self, block_columns: int, slices: int, lanes: int) -> BlockSample:
+        """What each block of so many columns holds; its V-wide words are dealt to so many slices in turn."""
+        key = block_columns, slices, lanes
         if key not in self._blocks:
-            count, slices = -(-self.columns // block_columns), -(-self.columns // slice_columns)
-            rows = self._distinct(block_columns, count)
-            words = self._distinct(lanes, -(-self.columns // lanes))
-            own_rows = self._distinct(slice_columns, slices)
-            place = np.arange(len(words)) * lanes
-            of_block = np.zeros(count)
-            np.add.at(of_block, place // block_columns, words)
-            own_words = np.zeros(slices)
-            np.add.at(own_words, place // slice_columns, words)
-            most = [np.zeros(count), np.zeros(count)]
-            block = np.arange(slices) * slice_columns // block_columns
-            for result, values in zip(most, (own_rows, own_words), strict=True):
-                np.maximum.at(result, block, values)
-            entries = np.bincount(self._column // block_columns, minlength=count).astype(float)
+            count = -(-self.columns // block_columns)
+            word, block = self._column // lanes, self._column // block_columns
+            in_slice = block * slices + word % slices
+            rows = self._distinct(block, count)
+            words = self._distinct(word, -(-self.columns // lanes))
+            place = np.arange(len(words))
+            of_block = np.bincount(place * lanes // block_columns, words, minlength=count)
+            own_words = np.bincount(place * lanes // block_columns * slices + place % slices, words,
+                                    minlength=count * slices)
+            own_rows = self._distinct(in_slice, count * slices)
+            most = [values.reshape(count, slices).max(axis=1) for values in (own_rows, own_words)]
+            entries = np.bincount(block, minlength=count).astype(float)
             self._blocks[key] = BlockSample(*(self.scale * part for part in (entries, rows, of_block, *most)))
         return self._blocks[key]
 
@@ -109,9 +107,9 @@ class SparseSample:
         work = self._tokens[pk_log2] @ np.maximum(words, 1)
         return self.scale * float(work.reshape(windows, -1).max(axis=1, initial=0).sum())
 
-    def _distinct(self, width: int, count: int) -> npt.NDArray[np.float64]:
-        """Rows that have an entry in each stretch of `width` columns."""
-        found = np.unique(self._row * count + self._column // width)
+    def _distinct(self, place: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.float64]:
+        """Rows that have an entry in each of `count` places; `place`: of each entry."""
+        found = np.unique(self._row * count + place)
         return np.bincount(found % count, minlength=count).astype(float)
 
 

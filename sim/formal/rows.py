@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from amaranth.hdl import Cat, Const, Mux, Signal
+from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
 from hdl.accumulator import BANKS
 from hdl.pe_front import PeFront
@@ -32,10 +32,11 @@ def _row_queue(b: Bench) -> None:
     """Follows one row of a job, whichever: where its words are added up, and on which chain they leave."""
     queue, m, chains = b.dut, b.m, SMALL.chains
     own, first_word = queue.i_own_words, queue.i_first_word
-    for port in (own, first_word, queue.i_packed):
+    for port in (own, first_word, queue.i_packed, queue.i_slices_log2):
         b.drive(port, b.constant(port.shape(), f"constant_{port.name}"))
     row = b.constant(COUNT_BITS, "row")
     b.assume((own != 0) & (own <= SMALL.acc_words))
+    b.assume(queue.i_slices_log2 <= SMALL.pe_bits)
 
     # ---- rows close: when the accumulators have been cleared and the job's sizes are known ----
     closed, ended, ready = Signal(COUNT_BITS), Signal(), Signal(2)
@@ -74,7 +75,7 @@ def _row_queue(b: Bench) -> None:
         b.check(~(followed & ~touched) | (output.p.last & (words == 0)))
         b.check(~(followed & touched & ~sparse.here) | (
             (output.p.last == (words == own - 1)) & (drained == expected)
-            & (output.p.word == (first_word + words)[:len(first_word)])))
+            & (output.p.word == _word(queue, words))))
         sparse.offered(followed & touched, output, drained)
         b.cover(followed & touched & output.p.last & (row > 1) & (own == 2))
     b.cover(queue.o[0].valid & queue.o[1].valid & queue.o[0].p.touched & ~queue.o[1].p.touched)
@@ -84,6 +85,12 @@ def _row_queue(b: Bench) -> None:
     late = Signal(range(LATE_CYCLES + 2))
     m.d.sync += late.eq(Mux(waits, late + 1, 0))
     b.check(late <= LATE_CYCLES)
+
+
+def _word(queue: RowQueue, number) -> Value:
+    """Where the PE's word of that number lies in the whole row of C."""
+    first = queue.i_first_word
+    return Mux(queue.i_packed, first | (number << queue.i_slices_log2), first + number)[:len(first)]
 
 
 class _Sparse:
@@ -101,8 +108,6 @@ class _Sparse:
             return
         own, words = queue.i_own_words, range(CSR.acc_words)
         self.here = queue.i_packed
-        # A row begins at a multiple of its words; so does a slice of C.
-        b.assume(~queue.i_packed | ((queue.i_first_word & (own - 1)) == 0))
         loads, number, loaded = Signal(), Signal(COUNT_BITS), Signal(COUNT_BITS)
         closes = Signal(COUNT_BITS)
         self._left, self._first = Signal(CSR.acc_words), Signal(CSR.acc_word_bits)
@@ -131,7 +136,7 @@ class _Sparse:
         if left is None:
             return
         rest, word = left & (left - 1), drained[1:]
-        index = (b.dut.i_first_word + word - self._first)[:len(output.p.word)]
+        index = _word(b.dut, (word - self._first)[:len(word)])
         b.check(~(followed & self.here) | (
             (drained[0] == self._bank) & (left == ((1 << word) | rest)[:len(left)])
             & ~rest.bit_select(word, 1) & (output.p.last == (rest == 0)) & (output.p.word == index)))

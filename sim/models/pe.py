@@ -112,35 +112,33 @@ def _part_beats(config: Config, job: Job, rng: random.Random) -> list[dict[str, 
     return beats
 
 
-def slot_fields(config: Config, slots: Mapping[int, tuple[int, int]]) -> dict[str, int]:
-    """Fields of a SLOTS beat for lane to (value, accumulator word)."""
-    content = [0] * (2 * config.lanes)
-    for lane, (value, word) in slots.items():
-        content[lane], content[config.lanes + lane] = value, word
-    return {"slot_valid": sum(1 << lane for lane in slots), "data": _pack_bytes(content)}
+def slot_fields(config: Config, slots: Mapping[int, tuple[int, int, int]]) -> dict[str, Any]:
+    """Fields of a SLOTS beat for lane to (value, accumulator word, slice)."""
+    content, slices = [0] * (2 * config.lanes), [0] * config.lanes
+    for lane, (value, word, slice_number) in slots.items():
+        content[lane], content[config.lanes + lane], slices[lane] = value, word, slice_number
+    return {"slot_valid": sum(1 << lane for lane in slots), "slot_slice": slices,
+            "data": _pack_bytes(content)}
 
 
 def _packed_beats(config: Config, job: Job, rng: random.Random) -> list[dict[str, Any]]:
     beats: list[dict[str, Any]] = [{"kind": TileBeatKind.START, "half": job.half}]
-    other = [0] * (config.words_per_beat - 1)
+    slices = config.pes >> job.pk_log2
     for k, row in enumerate(job.b):
-        owner = owner_value(k, job.pk_log2)
-        for slice_number in range(config.pes >> job.pk_log2):
-            pending: list[list[tuple[int, int]]] = [[] for _ in range(config.lanes)]
-            for column, value in row:
-                word, lane = divmod(column, config.lanes)
-                if word // job.slice_words == slice_number:
-                    pending[lane].append((word % job.slice_words, value))
-            while any(pending):
-                slots: dict[int, tuple[int, int]] = {}
-                for lane, queue in enumerate(pending):
-                    if queue and rng.random() < 0.7:
-                        word, value = queue.pop(0)
-                        slots[lane] = value, word
-                beats.append({"kind": TileBeatKind.SLOTS, "owner": owner, "slice": [slice_number, *other],
-                              **slot_fields(config, slots)})
-        beats.append({"kind": TileBeatKind.ROW_END, "owner": owner,
-                      "address": [k >> job.pk_log2, *other]})
+        place = {"owner": owner_value(k, job.pk_log2),
+                 "address": [k >> job.pk_log2] + [0] * (config.words_per_beat - 1)}
+        pending: list[list[tuple[int, int, int]]] = [[] for _ in range(config.lanes)]
+        for column, value in row:
+            word, lane = divmod(column, config.lanes)
+            pending[lane].append((value, word // slices, word % slices))
+        while any(pending):
+            slots = {lane: queue.pop(0) for lane, queue in enumerate(pending) if queue and rng.random() < 0.7}
+            if slots:
+                beats.append({"kind": TileBeatKind.SLOTS, **place, **slot_fields(config, slots)})
+        if beats[-1]["kind"] is TileBeatKind.SLOTS and row and rng.random() < 0.7:
+            beats[-1]["row_end"] = 1
+        else:
+            beats.append({"kind": TileBeatKind.ROW_END, **place})
     return beats
 
 
@@ -194,8 +192,12 @@ def expected_rows(config: Config, number: int, job: Job) -> list[Row]:
     lanes, groups = config.lanes, 1 << job.group_log2
     width = lanes // groups
     owner, slice_number = number & ((1 << job.pk_log2) - 1), number >> job.pk_log2
-    first = slice_number * job.slice_words
-    own_words = max(0, min(job.slice_words, job.total_words(config) - first))
+    total_words = job.total_words(config)
+    if job.packed:
+        own_words = range(slice_number, total_words, config.pes >> job.pk_log2)
+    else:
+        first = slice_number * job.slice_words
+        own_words = range(first, max(first, min(first + job.slice_words, total_words)))
     rows: list[Row] = []
     for start in range(0, len(job.a), groups):
         sums: dict[tuple[int, int], int] = {}
@@ -204,22 +206,21 @@ def expected_rows(config: Config, number: int, job: Job) -> list[Row]:
             for k, value in row:
                 if owner_value(k, job.pk_log2) != owner:
                     continue
-                own = [(column, weight) for column, weight in job.b[k]
-                       if first <= column // lanes < first + own_words]
+                own = [(column, weight) for column, weight in job.b[k] if column // lanes in own_words]
                 if not job.packed:
-                    touched |= own_words > 0
+                    touched |= len(own_words) > 0
                     present = {column: weight for column, weight in own}
                     if groups > 1:
                         own = [(position * width + column, present.get(column, 0)) for column in range(width)]
                     else:
-                        own = [(column, present.get(column, 0))
-                               for column in range(first * lanes, (first + own_words) * lanes)]
+                        own = [(column, present.get(column, 0)) for word in own_words
+                               for column in range(word * lanes, (word + 1) * lanes)]
                 touched |= bool(own)
                 for column, weight in own:
                     place = divmod(column, lanes)
                     sums[place] = sums.get(place, 0) + value * weight
         words = []
-        for word in range(first, first + own_words) if touched else ():
+        for word in own_words if touched else ():
             valid = sum(((word, lane) in sums) << lane for lane in range(lanes))
             if config.csr_out and not valid:
                 continue      # only words that got a sum leave

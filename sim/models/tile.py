@@ -99,14 +99,16 @@ class TileModel:
 
     def _slots(self, beat: Mapping[str, Any]) -> None:
         assert self.started, "SLOTS before START"
-        pe = self._pe(beat["slice"][0], beat["owner"])
         assert beat["slot_valid"], "SLOTS without a nonzero"
         content = self._bytes(beat)
         for lane in range(self._config.lanes):
             if beat["slot_valid"] >> lane & 1:
+                pe = self._pe(beat["slot_slice"][lane], beat["owner"])
                 value, word = content[lane], content[self._config.lanes + lane]
                 assert value, "a zero is stored"
                 self._open[pe][lane].append((word, value))
+        if beat["row_end"]:
+            self._row_end(beat)
 
     def _row_end(self, beat: Mapping[str, Any]) -> None:
         assert self.started, "ROW_END before START"
@@ -145,8 +147,7 @@ def expected_dense(config: Config, job: Mapping[str, Any],
 def expected_packed(config: Config, job: Mapping[str, Any],
                     rows: Sequence[Sequence[tuple[int, int]]]) -> list[dict[int, Slots]]:
     """What `TileModel.packed` must be for rows of (column within the block, value), in that order."""
-    pk_log2, slice_words = job["pk_log2"], job["slice_words"]
-    slices = config.pes >> pk_log2
+    pk_log2, slices = job["pk_log2"], config.pes >> job["pk_log2"]
     memories: list[dict[int, Slots]] = [{} for _ in range(config.pes)]
     for k, row in enumerate(rows):
         owner, local = owner_value(k, pk_log2), k >> pk_log2
@@ -154,6 +155,5 @@ def expected_packed(config: Config, job: Mapping[str, Any],
             memories[(slice_number << pk_log2) + owner][local] = [[] for _ in range(config.lanes)]
         for column, value in row:
             word, lane = divmod(column, config.lanes)
-            slice_number, word = divmod(word, slice_words) if slices > 1 else (0, word)
-            memories[(slice_number << pk_log2) + owner][local][lane].append((word, value))
+            memories[(word % slices << pk_log2) + owner][local][lane].append((word // slices, value))
     return memories

@@ -93,7 +93,7 @@ def random_rows(rng: random.Random, k_count: int, n_count: int, density: float) 
 def random_work(config: Config, rng: random.Random, pk_log2: int) -> tuple[dict, list[Row], list[dict]]:
     slices = config.pes >> pk_log2
     most = min(config.acc_words, 8)
-    slice_words = rng.randint(1, most) if slices == 1 else 1 << rng.randrange(most.bit_length())
+    slice_words = rng.randint(1, most)
     n_count = rng.randint(1, slices * slice_words * config.lanes)
     k_count = rng.randint(1, 20)
     job = job_fields(config, pk_log2=pk_log2, slice_words=slice_words, n_count=n_count, k_count=k_count,
@@ -133,7 +133,7 @@ def packed_case(config: Config, image: Image, rng: random.Random,
                 form: BFormat, pk_log2: int) -> tuple[dict[str, Any], list[list[tuple[int, int]]]]:
     """A tile out of the middle of a larger B: the job, and the tile's rows of (column, value)."""
     slices = config.pes >> pk_log2
-    slice_words = 1 << rng.randrange(3) if slices > 1 else rng.randint(1, 7)
+    slice_words = rng.randint(1, 7)
     n_count = rng.randint(1, slices * slice_words * config.lanes)
     n_start, k_start, k_count = rng.randint(0, 9), rng.randint(0, 3), rng.randint(1, 20)
     columns = n_start + n_count + rng.randint(0, 9)
