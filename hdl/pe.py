@@ -136,6 +136,8 @@ class ProcessingElement(wiring.Component):
             walker.i_open.eq(row_queue.o_open),
             walker.i_next.eq(row_queue.o_next),
             walker.i_room.eq(row_queue.o_room),
+            walker.i_open_free.eq(row_queue.o_open_free),
+            walker.i_next_free.eq(row_queue.o_next_free),
             walker.i_run_room.eq(row_queue.o_run_room),
         ]
         return m
@@ -305,19 +307,23 @@ class ProcessingElement(wiring.Component):
         m.d.comb += row_queue.i_adding.valid.eq(reads & ~self._keeps)
         for item, output in zip(row_queue.o, self.o, strict=True):
             valid = Cat(total.valid for total in sums) & item.p.touched.replicate(len(sums))
-            offered, taken = item.valid, output.ready
-            if self._config.csr_out:
-                # A word without any sum stays here, unless it ends the row.
-                goes = valid.any() | item.p.last
-                offered, taken = item.valid & goes, output.ready | ~goes
+            word = Signal.like(output.p)
             m.d.comb += [
-                output.valid.eq(offered),
-                item.ready.eq(taken),
-                output.p.word.eq(item.p.word),
-                output.p.last.eq(item.p.last),
-                output.p.valid.eq(valid),
-                *(target.eq(total.data) for target, total in zip(output.p.data, sums, strict=True)),
+                word.word.eq(item.p.word),
+                word.last.eq(item.p.last),
+                word.valid.eq(valid),
+                *(target.eq(total.data) for target, total in zip(word.data, sums, strict=True)),
             ]
+            if not self._config.csr_out:
+                m.d.comb += [output.p.eq(word), output.valid.eq(item.valid), item.ready.eq(output.ready)]
+                continue
+            # A word without any sum stays here, unless it ends the row. A word that waits for those of other
+            # PEs does so in a register of its chain: the next row's may go meanwhile, on the other one.
+            goes, room = Signal(), Signal()
+            m.d.comb += [goes.eq(valid.any() | item.p.last), room.eq(~output.valid | output.ready),
+                         item.ready.eq(room | ~goes)]
+            with m.If(room):
+                m.d.sync += [output.valid.eq(item.valid & goes), output.p.eq(word)]
 
     def _later(self, m: Module, source, shape, cycles: int):
         for _ in range(cycles):

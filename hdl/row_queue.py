@@ -1,6 +1,6 @@
 """Finished rows of a PE, in its accumulators, on their way to the drain chains."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -36,7 +36,7 @@ class RowQueue(wiring.Component):
         empty row on each chain, or a word and on the other chain an empty row before it.
     Latency: `SETTLING_CYCLES` + 1 from the close of a row to its first word, 2 for empty rows when nothing
         is before them.
-    Backpressure: a row closes only when there is a place for the next one.
+    Backpressure: a row closes only when it can be queued; its place is free again when it has left.
     Order: rows in the order in which they closed; row r of a job on chain r mod chains.
 
     A row takes a power of two of words. Dense rows are walked word by word, and neighbouring words are in
@@ -59,7 +59,8 @@ class RowQueue(wiring.Component):
     i_empties : so many empty rows close, after the touched one
     i_last : the job's last row has closed; what comes when all is out begins at chain 0
     o_open, o_next : BankPlace of the open row, and of the one after it
-    o_room : a touched row may close, `o_next` is free
+    o_room : a touched row may close
+    o_open_free, o_next_free : sums may be made there
     o_run_room : MAX_CLOSES empty rows may close
     i_adding : sums of a bank are read to be added to
     o_drain : BankAccess, a word is read and cleared; after a reset, one after the other, all of them are
@@ -81,6 +82,8 @@ class RowQueue(wiring.Component):
             "o_open": Out(BankPlace(config)),
             "o_next": Out(BankPlace(config)),
             "o_room": Out(1),
+            "o_open_free": Out(1),
+            "o_next_free": Out(1),
             "o_run_room": Out(1),
             "i_adding": In(data.StructLayout({"valid": 1, "bank": 1})),
             "o_drain": Out(BankAccess(config)),
@@ -206,7 +209,7 @@ class RowQueue(wiring.Component):
         # From a place in an even and in an odd bank to the next row's.
         steps = [Signal(config.acc_word_bits + 1, name=f"step{bank}") for bank in range(BANKS)]
         places = Signal(range(BANKS * config.acc_words))     # there are, beside the open row's
-        free = Signal.like(places)
+        free = Signal(signed(len(places) + 1))               # -1: not even the open row's
         m.d.comb += last.eq(self.i_own_words - 1)
         m.d.sync += [
             # The power of two that is not below i_own_words.
@@ -217,7 +220,7 @@ class RowQueue(wiring.Component):
             places.eq(Cat(bit for bit in reversed(BANKS * row_words)) - 1),
             free.eq(free - self.i_touched + self._row_leaves),
         ]
-        m.d.comb += self.o_room.eq((free != 0) & room)
+        m.d.comb += [self.o_room.eq(room), self.o_open_free.eq(free >= 0), self.o_next_free.eq(free > 0)]
         with m.If(self.i_touched):
             m.d.sync += [
                 fresh.eq(0),

@@ -36,8 +36,8 @@ class Walker(wiring.Component):
     Throughput: one store word a cycle, from token to token without a gap; a token without words takes a
         cycle; up to 4 rows close in a cycle, of which one was touched (had a token here).
     Latency: 3 cycles from `i` to `o_word`; packed rows are looked up in the table meanwhile.
-    Backpressure: a touched row closes, and all behind it goes on, only when `i_room` says that there is a
-        place for the sums of the next one.
+    Backpressure: a touched row closes, and all behind it goes on, only when `i_room` says that it can be
+        queued; words wait until the place of their sums is free.
     Order: kept. Closes behind a token take effect together with those before the next one.
 
     Parameters
@@ -54,7 +54,8 @@ class Walker(wiring.Component):
     o_word : MacWord
     i_open : BankPlace of the open row
     i_next : BankPlace of the row after it
-    i_room : `i_next` is free, and a touched row can be queued
+    i_room : a touched row can be queued
+    i_open_free, i_next_free : sums may be made in that place
     i_run_room : the row queue can count some more rows
     o_touched : a touched row closes; the next cycle's `i_open` is this one's `i_next`
     o_empties : so many rows without own tokens close, after the touched one
@@ -80,6 +81,8 @@ class Walker(wiring.Component):
             "i_open": In(BankPlace(config)),
             "i_next": In(BankPlace(config)),
             "i_room": In(1),
+            "i_open_free": In(1),
+            "i_next_free": In(1),
             "i_run_room": In(1),
             "o_touched": Out(1),
             "o_empties": Out(range(MAX_CLOSES + 1)),
@@ -145,14 +148,17 @@ class Walker(wiring.Component):
         closes = Signal(range(MAX_CLOSES + 1))
         touched, closing, done, last_done = Signal(), Signal(), Signal(), Signal()
         waits, has_room = Signal(), Signal()       # for a row of X; closes have room
+        placed = Signal()                          # the next word's sums have a place
         m.d.comb += [
             closes.eq(pending + Mux(self._valid, token.before, 0)),
             closing.eq(closes != 0),
             self._closes_touched.eq(closing & touched),
             has_room.eq(~(self._closes_touched & ~self.i_room) & ~(closing & ~self.i_run_room)),
+            # A row closes though there is no place for the next one yet: its sums settle meanwhile.
+            placed.eq(Mux(self._closes_touched, self.i_next_free, self.i_open_free)),
             self._goes.eq(has_room & ~waits),
-            self._issues.eq(self._goes & self._valid & (self._left != 0)),
-            done.eq(self._goes & (self._left <= 1)),
+            self._issues.eq(self._goes & self._valid & (self._left != 0) & placed),
+            done.eq(self._goes & ((self._left == 0) | ((self._left == 1) & placed))),
             self._op_moves.eq(~self._valid | done),
             self.o_touched.eq(self._goes & self._closes_touched),
             self.o_empties.eq(Mux(self._goes, closes - touched, 0)),
@@ -160,7 +166,7 @@ class Walker(wiring.Component):
         ]
         with m.If(~closing):
             m.d.comb += self.o_empties.eq(0)
-        m.d.sync += self.o_blocked.eq(~has_room)
+        m.d.sync += self.o_blocked.eq(~has_room | (self._valid & (self._left != 0) & ~placed))
         if self._config.sddmm:
             self._rows_of_x(m, waits, done)
         with m.If(self._goes):

@@ -131,6 +131,23 @@ def test_every_plan_gives_the_same_entries(device: Device) -> None:
 
 
 @pytest.mark.verilator
+@pytest.mark.parametrize("lean", [0, 5], ids=["empty blocks at the end", "a band"])
+def test_a_block_loads_only_the_rows_of_b_that_it_has_entries_in(device: Device, lean: int) -> None:
+    rng = np.random.default_rng(12)
+    rows, columns = 60, 5 * CONFIG.max_block_columns
+    k, n = np.indices((rows, columns))
+    band = abs(n - lean * k * columns // (5 * rows)) < 20
+    b = sp.csr_array(np.where(band, rng.integers(1, 100, (rows, columns)), 0).astype(np.int8))
+    a = draw_matrix(rng, 40, rows, 0.2, "csr")
+    run(device, a, b)
+    assert device.last_job is not None
+    ranges = device.last_job.plan.k_ranges
+    assert len(ranges) >= 5 and "% of K loaded" in device.explain()
+    assert sum(stop - start for start, stop in ranges) < 3 * rows
+    assert (0, 1) in ranges if lean == 0 else all(start < stop for start, stop in ranges)
+
+
+@pytest.mark.verilator
 @pytest.mark.parametrize("out_dtype", [np.int32, np.int8])
 @pytest.mark.parametrize("columns", [30, 80], ids=["one block", "three blocks"])
 def test_too_little_room_ends_the_job_with_the_size_needed_and_nothing_is_written_past_it(

@@ -60,6 +60,16 @@ def test_packed_words_are_the_fullest_lanes(transposed, slice_words, slices):
                 assert words[k, block * slices + number] == max(lanes)
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_ranges_of_k_hold_every_entry_of_their_block_and_no_empty_end(transposed):
+    matrix = sparse(40, 90, 0.03).toarray()
+    matrix[:, 32:48] = 0
+    resident = Resident(as_operand(matrix.T.copy() if transposed else matrix, "b"), transposed)
+    for block, (start, stop) in enumerate(resident.k_ranges(16)):
+        rows = np.flatnonzero(matrix[:, 16 * block:16 * (block + 1)].any(axis=1))
+        assert (start, stop) == ((rows[0], rows[-1] + 1) if len(rows) else (0, 1))
+
+
 @pytest.mark.parametrize("config", PRESETS.values(), ids=lambda config: config.name)
 @pytest.mark.parametrize("shape", [(50, 700, 300), (100, 3000, 7), (1, 1, 1)])
 def test_tiles_cover_everything_once(config, shape):

@@ -48,9 +48,12 @@ def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stal
                 for output in dut.o:
                     ctx.set(output.ready, int(rng.random() >= stall))
                 touched = empties = 0
+                following = ctx.get(dut.o_next)
+                if ctx.get(dut.o_next_free):
+                    assert (following.bank, following.word) not in banks, "a taken place is called free"
                 if rows and ctx.get(dut.o_run_room) and rng.random() >= gap:
                     limit = rng.randint(1, burst) if burst > 1 else 1
-                    if rows[0] and ctx.get(dut.o_room):
+                    if rows[0] and ctx.get(dut.o_room) and ctx.get(dut.o_open_free):
                         rows.pop(0)
                         touched, limit = 1, limit - 1
                         place = ctx.get(dut.o_open)

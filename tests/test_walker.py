@@ -19,7 +19,8 @@ def place(row: int) -> dict:
     return {"bank": 0, "word": 4 * (row % 4)}
 
 
-def run(ops: list[dict], own_words: int, *, room: float = 1.0, seed: int = 0) -> list[tuple]:
+def run(ops: list[dict], own_words: int, *, room: float = 1.0, places: float = 1.0,
+        seed: int = 0) -> list[tuple]:
     """Events by cycle: ("word", cycle, value, store address, upper, word, bank), ("touched", cycle),
     ("empties", cycle, count), ("last", cycle). Row r is given the place of bank 0, word 4 * (r % 4)."""
     dut = Walker(PRESETS["tiny"])
@@ -38,12 +39,17 @@ def run(ops: list[dict], own_words: int, *, room: float = 1.0, seed: int = 0) ->
     async def watch(ctx):
         ctx.set(dut.i_own_words, own_words)
         ctx.set(dut.i_run_room, 1)
-        row = 0
+        row, open_free, may_issue = 0, 1, 0
         for cycle in range(400):
             ctx.set(dut.i_open, place(row))
             ctx.set(dut.i_next, place(row + 1))
             has_room = int(rng.random() < room)
             ctx.set(dut.i_room, has_room)
+            next_free = int(open_free and rng.random() < places)
+            ctx.set(dut.i_open_free, open_free)
+            ctx.set(dut.i_next_free, next_free)
+            may_have_issued, may_issue = may_issue, next_free if ctx.get(dut.o_touched) else open_free
+            open_free = int(may_issue or rng.random() < places)
             if ctx.get(dut.o_touched):
                 assert has_room
                 events.append(("touched", cycle))
@@ -55,6 +61,7 @@ def run(ops: list[dict], own_words: int, *, room: float = 1.0, seed: int = 0) ->
             # Registered: what was decided a cycle ago.
             word = ctx.get(dut.o_word)
             if word.valid:
+                assert may_have_issued, "a word without a place"
                 events.append(("word", cycle - 1, word.value, word.address, word.upper, word.word, word.bank))
             await ctx.tick()
 
@@ -74,10 +81,19 @@ def test_a_token_walks_the_words_of_its_row() -> None:
     assert words == [(start, 7, 4, 1, 0, 0), (start + 1, 7, 5, 0, 0, 1), (start + 2, 7, 5, 1, 1, 0)]
 
 
+def test_a_row_closes_while_there_is_no_place_for_the_next_one() -> None:
+    events = run([token(row, after=1) for row in range(20)], 2, places=0.1)
+    words, closes = of(events, "word"), of(events, "touched")
+    assert len(words) == 40 and len(closes) == 20
+    gaps = [words[2 * row + 2][0] - closes[row][0] for row in range(19)]
+    assert max(gaps) > 5, "words wait for a place"
+    assert all(closes[row][0] == words[2 * row + 1][0] + 1 for row in range(20)), "closes do not"
+
+
 @pytest.mark.parametrize("own_words", [1, 4])
 @pytest.mark.parametrize("room", [1.0, 0.3])
 def test_words_go_to_the_place_of_their_row(own_words: int, room: float) -> None:
-    events = run([token(row, after=1) for row in range(20)], own_words, room=room)
+    events = run([token(row, after=1) for row in range(20)], own_words, room=room, places=room)
     words, touched = of(events, "word"), of(events, "touched")
     assert [word[1] for word in words] == [row for row in range(20) for _ in range(own_words)]
     assert [word[4:] for word in words] == [

@@ -144,6 +144,16 @@ class Resident:
             cache[key] = self._count_packed(*key)
         return cache[key]
 
+    def k_ranges(self, block_columns: int) -> tuple[tuple[int, int], ...]:
+        """Of each column block, the first row k with a nonzero and the one after the last; (0, 1) if none."""
+        blocks = max(1, -(-self.columns // block_columns))
+        k, n = self._positions
+        first, last = np.full(blocks, self.inner), np.zeros(blocks, np.int64)
+        np.minimum.at(first, n // block_columns, k)
+        np.maximum.at(last, n // block_columns, k)
+        return tuple((int(start) if start <= stop else 0, int(stop) + 1)
+                     for start, stop in zip(first, last, strict=True))
+
     def _slices(self, n: npt.NDArray, lanes: int, slice_words: int, slices: int) -> npt.NDArray[np.int64]:
         """The slice of each column n: in a block neighbouring words belong to neighbouring slices."""
         word = n // lanes

@@ -42,6 +42,8 @@ class Plan:
     whole : each tile takes both halves of the tile memory
     k_cuts : bounds of the K tiles, from 0 to K
     block_columns : columns of C that one descriptor makes, the last block's aside
+    k_ranges : of each column block, the first row of the resident operand with an entry in it and the one
+        after the last, where only these are loaded; else empty
     layers : matrices that the resident operand is the sum of (1 but for duplicates beyond int8)
     csr : the result is CSR; of several column blocks each is made twice, to count and to place its entries
     cycles : predicted, from doorbell to done
@@ -61,6 +63,7 @@ class Plan:
     block_columns: int
     layers: int = 1
     csr: bool = False
+    k_ranges: tuple[tuple[int, int], ...] = ()
     cycles: float = 0.0
     terms: dict[str, float] = field(default_factory=dict, compare=False)
     alternatives: tuple["Plan", ...] = field(default=(), compare=False, repr=False)
@@ -102,9 +105,9 @@ class Plan:
 
     def _tiles(self) -> list[Tile]:
         result = []
-        for n_start in range(0, self.columns, self.block_columns):
+        for block, n_start in enumerate(range(0, self.columns, self.block_columns)):
             n_count = min(self.block_columns, self.columns - n_start)
-            for k_start, k_stop in pairwise(self.k_cuts):
+            for k_start, k_stop in self.k_ranges[block:block + 1] or pairwise(self.k_cuts):
                 for layer in range(self.layers):
                     result.append(Tile(layer, k_start, k_stop - k_start, n_start, n_count))
         return result
@@ -119,6 +122,9 @@ class Plan:
                 f"{blocks} column block{'s' * (blocks > 1)} of {min(self.block_columns, self.columns)}"
                 f"{', each counted and then placed' if self.counts_first else ''}, "
                 f"{parts} part{'s' * (parts > 1)} of K; {'whole' if self.whole else 'half'} tile memory")
+        if self.k_ranges:
+            loaded = sum(stop - start for start, stop in self.k_ranges) / (blocks * self.k_cuts[-1])
+            text += f"; {loaded:.0%} of K loaded"
         if self.group_log2:
             text += f"; {1 << self.group_log2} rows a word"
         return text if self.layers == 1 else f"{text}; resident operand as a sum of {self.layers}"

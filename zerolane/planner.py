@@ -212,9 +212,16 @@ class _Search:
         slices = config.pes >> pk_log2
         slice_words = 1 << (min(config.acc_words, _ceil(self.words, slices)) - 1).bit_length()
         table_rows = config.table_rows if whole else config.table_rows // 2
-        parts = max(1, _ceil(self.inner, table_rows << pk_log2))
+        parts = 1 if self.problem.csr else max(1, _ceil(self.inner, table_rows << pk_log2))
         while slice_words and not self._hopeless(_ceil(self.words, slice_words * slices), parts, packed=True):
             lengths = self.resident.packed_words(config.lanes, slice_words, slices)
+            if self.problem.csr:
+                ranges = self._k_ranges(lengths, pk_log2, whole, slice_words)
+                if ranges is not None:
+                    yield self._plan(pk_log2, 0, whole, slice_words, (0, self.inner), lengths, ranges)
+                    return
+                slice_words //= 2
+                continue
             cuts = None if lengths is None else self._packed_cuts(lengths, pk_log2, whole)
             if cuts is not None:
                 yield self._plan(pk_log2, 0, whole, slice_words, cuts, lengths)
@@ -227,9 +234,6 @@ class _Search:
         config, owners = self.config, 1 << pk_log2
         depth, rows = (config.store_depth, config.table_rows) if whole else (
             config.store_depth // 2, config.table_rows // 2)
-        if self.problem.csr and self.inner <= rows * owners and self._fits(
-                lengths, 0, self.inner, pk_log2, depth) and lengths.max(initial=0) < 2 * config.acc_words:
-            return 0, self.inner
         if lengths.size > _EXACT_CUT_ENTRIES:
             lengths = lengths.max(axis=1, keepdims=True)  # of all slices at once: safe, somewhat too large
         if lengths.max(initial=0) > min(depth, 2 * config.acc_words - 1):
@@ -249,6 +253,26 @@ class _Search:
             cuts.append(min(start + low * owners, self.inner))
         return tuple(cuts) if len(cuts) > 1 else (0, 0)
 
+    def _k_ranges(self, lengths: np.ndarray | None, pk_log2: int, whole: bool,
+                  slice_words: int) -> tuple[tuple[int, int], ...] | None:
+        """For CSR results, which need all of K at once: the rows of B that each column block has entries in,
+        where these fit in the tables and the lanes' stores; else None."""
+        config, slices = self.config, self.config.pes >> pk_log2
+        depth, rows = (config.store_depth, config.table_rows) if whole else (
+            config.store_depth // 2, config.table_rows // 2)
+        if lengths is None or lengths.max(initial=0) >= 2 * config.acc_words:
+            return None
+        blocks = _ceil(self.words, slice_words * slices)
+        ranges: tuple[tuple[int, int], ...] = ((0, self.inner),)
+        if blocks > 1 and self.resident.operand.sparse:
+            ranges = self.resident.k_ranges(slice_words * slices * config.lanes)
+        for block in range(blocks):
+            start, stop = ranges[block % len(ranges)]
+            part = lengths[start:stop, block * slices:(block + 1) * slices]
+            if stop - start > rows << pk_log2 or not self._fits(part, 0, len(part), pk_log2, depth):
+                return None
+        return ranges if len(ranges) > 1 else ()
+
     def _fits(self, lengths: np.ndarray, start: int, count: int, pk_log2: int, depth: int) -> bool:
         return by_owner(lengths[start:start + count], pk_log2).max(initial=0) <= depth
 
@@ -262,7 +286,8 @@ class _Search:
         again = blocks * (parts if streamed.sparse else 1) * (2 if self.problem.csr and blocks > 1 else 1)
         if packed:
             lanes = self.products / config.total_lanes
-            load = blocks * self.inner + operand.nonzeros / config.lanes  # a cycle a row, and the slots
+            # A cycle a row, and the slots; blocks of a CSR result may load part of the rows only.
+            load = (1 if self.problem.csr else blocks) * self.inner + operand.nonzeros / config.lanes
             tile_bytes = blocks * 3 * operand.entries if operand.sparse else self.inner * self.columns
         else:
             lanes = streamed.nonzeros * self.words / config.pes
@@ -278,14 +303,14 @@ class _Search:
         return max(lanes, load, fetch, moved / config.port_bytes) > _WORTH_A_LOOK * self.best
 
     def _plan(self, pk_log2: int, group_log2: int, whole: bool, slice_words: int, cuts: tuple[int, ...],
-              lengths: np.ndarray | None = None) -> Plan:
+              lengths: np.ndarray | None = None, k_ranges: tuple[tuple[int, int], ...] = ()) -> Plan:
         config, problem = self.config, self.problem
         block_columns = config.lanes >> group_log2 if group_log2 else (
             slice_words * (config.pes >> pk_log2) * config.lanes)
         packed = lengths is not None
         plan = Plan(config, (problem.rows, problem.inner, problem.columns), self.transposed, packed,
                     self.resident.operand.sparse and not packed, pk_log2, group_log2, slice_words, whole,
-                    cuts, block_columns, self.layers, self.problem.csr)
+                    cuts, block_columns, self.layers, self.problem.csr, k_ranges)
         if problem.csr and not self._is_whole(plan):
             return plan     # not one to run
         cycles, terms = schedule_cycles(self._tile_costs(plan, lengths), whole=whole, config=config)
@@ -298,13 +323,13 @@ class _Search:
         Unless `exact`, the packer is taken to be as fast as its best case.
         """
         walks = {}
-        for k_start, k_stop in pairwise(plan.k_cuts):
+        for k_start, k_stop in (*pairwise(plan.k_cuts), *plan.k_ranges):
             counts = self.streamed.counts[k_start:k_stop]
             if lengths is None:
-                walks[k_start] = by_owner(counts, plan.pk_log2).max(initial=0)
+                walks[k_start, k_stop] = by_owner(counts, plan.pk_log2).max(initial=0)
             else:
-                part = lengths[k_start:k_stop]
-                walks[k_start] = by_owner(counts[:, None] * np.maximum(part, 1), plan.pk_log2).max(axis=0)
+                walks[k_start, k_stop] = by_owner(
+                    counts[:, None] * np.maximum(lengths[k_start:k_stop], 1), plan.pk_log2).max(axis=0)
         tiles = plan.tiles()
         costs: dict[tuple[int, int, int, Any], TileCost] = {}
         result = []
@@ -313,8 +338,8 @@ class _Search:
             step = number % steps
             key = (step, tile.n_count, tile.n_start if lengths is not None else 0, tile.mode)
             if key not in costs:
-                costs[key] = self._tile_cost(plan, tile, step == 0, step == steps - 1, walks[tile.k_start],
-                                             lengths, exact)
+                walk = walks[tile.k_start, tile.k_start + tile.k_count]
+                costs[key] = self._tile_cost(plan, tile, step == 0, step == steps - 1, walk, lengths, exact)
             result.append(replace(costs[key], load=0, load_port=0) if tile.reuse else costs[key])
         return result
 
@@ -365,9 +390,11 @@ class _Search:
             first_slice = tile.n_start // plan.block_columns * count
             slices = slice(first_slice, first_slice + count)
             lanes = float(np.max(walk[slices], initial=0))
-            if self.problem.csr:
-                lanes = max(lanes, self.sample.lanes(plan.pk_log2, lengths[:, slices]))
             rows = slice(tile.k_start, tile.k_start + tile.k_count)
+            if self.problem.csr:
+                loaded = np.zeros_like(lengths[:, slices])
+                loaded[rows] = np.maximum(lengths[rows, slices], 1)
+                lanes = max(lanes, self.sample.lanes(plan.pk_log2, loaded))
             packer = (self.resident.packer_cycles(config, plan.block_columns)[
                 rows, tile.n_start // plan.block_columns].sum() if exact else tile.k_count)
             load, load_bytes = self._packed_load(tile, packer)

@@ -97,14 +97,14 @@ class SparseSample:
     def lanes(self, pk_log2: int, words: npt.NDArray[np.int64]) -> float:
         """Cycles of the busiest PE, window by window, for all rows.
 
-        words : (K, slices of the block), store words of each row of B; one without any takes a cycle
+        words : (K, slices of the block), cycles for each row of B
         """
         count, windows = 1 << pk_log2, int(self._window.max(initial=0)) + 1
         if pk_log2 not in self._tokens:
             place = self._window * count + owners(len(words), pk_log2)[self._k]
             self._tokens[pk_log2] = sp.csr_array((np.ones(len(place)), (place, self._k)),
                                                  shape=(windows * count, len(words)))
-        work = self._tokens[pk_log2] @ np.maximum(words, 1)
+        work = self._tokens[pk_log2] @ words
         return self.scale * float(work.reshape(windows, -1).max(axis=1, initial=0).sum())
 
     def _distinct(self, place: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.float64]:

@@ -42,7 +42,7 @@ def _row_queue(b: Bench) -> None:
     closed, ended, ready = Signal(COUNT_BITS), Signal(), Signal(2)
     m.d.sync += ready.eq(Cat(queue.o_swept, ready))
     may_close = ready.all() & ~ended
-    b.assume(~queue.i_touched | (queue.o_room & may_close))
+    b.assume(~queue.i_touched | (queue.o_room & queue.o_open_free & may_close))
     b.assume((queue.i_empties == 0) | (queue.o_run_room & may_close))
     b.assume(queue.i_empties <= MAX_CLOSES)
     b.assume(~queue.i_last | may_close)
@@ -54,6 +54,15 @@ def _row_queue(b: Bench) -> None:
     touched, place = Signal(), Signal(len(flat(queue.o_open)))
     with m.If(queue.i_touched & (closed == row)):
         m.d.sync += [touched.eq(1), place.eq(flat(queue.o_open))]
+    rests, leaves = Signal(), Signal()       # its sums are in their place; its last word is offered
+    with m.If(leaves):
+        m.d.sync += rests.eq(0)
+    with m.Elif(queue.i_touched & (closed == row)):
+        m.d.sync += rests.eq(1)
+    here = rests & ~leaves
+    b.check(~(here & queue.o_open_free & (flat(queue.o_open) == place)))
+    b.check(~(here & queue.o_next_free & (flat(queue.o_next) == place)))
+    b.cover(here & (flat(queue.o_open) == place))
     sparse = _Sparse(b, touched, place, closed == row)
     drained = Signal.like(place)
     with m.If(queue.o_drain.valid):
@@ -76,6 +85,8 @@ def _row_queue(b: Bench) -> None:
         b.check(~(followed & touched & ~sparse.here) | (
             (output.p.last == (words == own - 1)) & (drained == expected)
             & (output.p.word == _word(queue, words))))
+        with m.If(followed & touched & output.p.last):
+            m.d.comb += leaves.eq(1)
         sparse.offered(followed & touched, output, drained)
         b.cover(followed & touched & output.p.last & (row > 1) & (own == 2))
     b.cover(queue.o[0].valid & queue.o[1].valid & queue.o[0].p.touched & ~queue.o[1].p.touched)
