@@ -98,6 +98,13 @@ def test_elementwise_kernels_write_csr_results(monkeypatch: pytest.MonkeyPatch, 
     assert "3 x 4" in capsys.readouterr().out
 
 
+def test_to_dense_writes_every_element(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert zerolane(monkeypatch, "run", "to_dense", "a.npz", "--out", "o") == 0
+    c = np.load("o/c.npy")
+    assert c.dtype == np.int8
+    np.testing.assert_array_equal(c, wide("o/a"))
+
+
 def test_spgemm_with_a_mask_keeps_its_places(monkeypatch: pytest.MonkeyPatch) -> None:
     square = np.array([[0, 1, 1], [3, 0, 0], [-3, 2, 0]], np.int8)
     sp.save_npz("square.npz", sp.csr_array(square))

@@ -149,6 +149,25 @@ def test_a_block_loads_only_the_rows_of_b_that_it_has_entries_in(device: Device,
 
 @pytest.mark.verilator
 @pytest.mark.parametrize("out_dtype", [np.int32, np.int8])
+@pytest.mark.parametrize("shape", [(1, 1), (9, 30), (17, 150)])
+def test_a_sparse_matrix_becomes_dense(device: Device, shape: tuple[int, int], out_dtype: Any) -> None:
+    a = draw_matrix(np.random.default_rng(13), *shape, 0.3, "csr")
+    found = device.to_dense(a, out_dtype=out_dtype)
+    assert found.dtype == out_dtype
+    np.testing.assert_array_equal(found, a.toarray())
+    assert device.last_job is not None
+    # Of the identity a block of columns has these rows only.
+    blocks, ranges = device.last_job.plan.blocks, device.last_job.plan.k_ranges
+    assert blocks == 1 or sum(stop - start for start, stop in ranges) == shape[1]
+
+
+def test_only_sparse_matrices_are_made_dense() -> None:
+    with Device(CONFIG, simulator="amaranth") as array, pytest.raises(OperandError, match="no sparse matrix"):
+        array.to_dense(np.ones((2, 2), np.int8))
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("out_dtype", [np.int32, np.int8])
 @pytest.mark.parametrize("columns", [30, 80], ids=["one block", "three blocks"])
 def test_too_little_room_ends_the_job_with_the_size_needed_and_nothing_is_written_past_it(
         device: Device, out_dtype: Any, columns: int) -> None:

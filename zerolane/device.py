@@ -248,6 +248,18 @@ class Device:
         """`a`, dense or sparse, as a csr_array without zeros, by the array; see `add`."""
         return self._elementwise("convert", a, None, **options)
 
+    def to_dense(self, a: Any, *, out_dtype: npt.DTypeLike = np.int8) -> npt.NDArray:
+        """`a`, sparse int8 of two dimensions, as a NumPy array, by the array: its product with the identity.
+
+        Duplicates add up; as int8 a sum of them saturates. Raises as `matmul` does.
+        """
+        if not sp.issparse(a) or a.ndim != 2:
+            raise OperandError("a is no sparse matrix; to_dense converts these")
+        scaled = {"scale": 1.0} if np.dtype(out_dtype) == np.int8 else {}
+        identity = sp.csr_array(sp.eye_array(a.shape[1], dtype=np.int8))
+        return self._lowered(Lowering("to dense", a, identity, lambda result: result, keeps_order=True),
+                             out_dtype=out_dtype, **scaled)
+
     def spgemm(self, a: Any, b: Any, *, mask: Any = None, **options: Any) -> sp.csr_array:
         """a @ b of two sparse matrices as a csr_array; options as of `matmul`.
 

@@ -34,6 +34,7 @@ class NamedKernel(StrEnum):
     MUL = "mul"                       # two matrices, element by element
     MASK = "mask"                     # the first where the second is not zero
     TO_CSR = "to_csr"                 # a dense matrix
+    TO_DENSE = "to_dense"             # a sparse matrix
     SDDMM = "sddmm"                   # S sparse, A and B dense: S ∘ (A·B)
     SPMSPV = "spmspv"                 # matrix, sparse vector
     DOT = "dot"                       # two vectors
@@ -95,7 +96,7 @@ def prepare_kernel(kernel: NamedKernel, paths: list[Path], options: KernelOption
     if not 0 <= options.mode < 3:
         raise WorkError(f"--mode {options.mode}; it must be 0, 1 or 2")
     make = {**dict.fromkeys(ELEMENTWISE, _elementwise), NamedKernel.SPGEMM: _spgemm,
-            NamedKernel.SPGEMM_T: _spgemm_t,
+            NamedKernel.SPGEMM_T: _spgemm_t, NamedKernel.TO_DENSE: _to_dense,
             NamedKernel.SDDMM: _sddmm, NamedKernel.SPMSPV: _spmspv, NamedKernel.DOT: _dot,
             NamedKernel.GEMV: _gemv, NamedKernel.RESIDUAL: _gemv, NamedKernel.EMBEDDING_BAG: _embedding_bag,
             NamedKernel.TTV: _tensor, NamedKernel.TTM: _tensor, NamedKernel.MTTKRP: _tensor}[kernel]
@@ -234,6 +235,13 @@ def _spgemm_t(kernel: NamedKernel, files: _Files, options: KernelOptions) -> Ker
     files.most(1)
     a = sp.csr_array(files.of_two_dimensions(0))
     return spgemm_work(kernel, files.name, a, sp.csr_array(a.T))
+
+
+def _to_dense(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
+    files.most(1)
+    a = sp.csr_array(files.of_two_dimensions(0))
+    return KernelWork(kernel, files.name, {"a": a}, lambda device: device.to_dense(a),
+                      lambda: np.clip(a.astype(np.int64).toarray(), -128, 127).astype(np.int8))
 
 
 def _sddmm(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:

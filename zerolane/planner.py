@@ -215,10 +215,11 @@ class _Search:
         parts = 1 if self.problem.csr else max(1, _ceil(self.inner, table_rows << pk_log2))
         while slice_words and not self._hopeless(_ceil(self.words, slice_words * slices), parts, packed=True):
             lengths = self.resident.packed_words(config.lanes, slice_words, slices)
+            ranges = self._k_ranges(lengths, pk_log2, whole, slice_words)
+            if ranges or (ranges is not None and self.problem.csr):
+                yield self._plan(pk_log2, 0, whole, slice_words, (0, self.inner), lengths, ranges)
             if self.problem.csr:
-                ranges = self._k_ranges(lengths, pk_log2, whole, slice_words)
                 if ranges is not None:
-                    yield self._plan(pk_log2, 0, whole, slice_words, (0, self.inner), lengths, ranges)
                     return
                 slice_words //= 2
                 continue
@@ -255,8 +256,8 @@ class _Search:
 
     def _k_ranges(self, lengths: np.ndarray | None, pk_log2: int, whole: bool,
                   slice_words: int) -> tuple[tuple[int, int], ...] | None:
-        """For CSR results, which need all of K at once: the rows of B that each column block has entries in,
-        where these fit in the tables and the lanes' stores; else None."""
+        """The rows of B that each column block has entries in, where these fit in the tables and the lanes'
+        stores; none where that is all of B, and None where they do not fit."""
         config, slices = self.config, self.config.pes >> pk_log2
         depth, rows = (config.store_depth, config.table_rows) if whole else (
             config.store_depth // 2, config.table_rows // 2)
