@@ -216,14 +216,11 @@ class _Search:
         while slice_words and not self._hopeless(_ceil(self.words, slice_words * slices), parts, packed=True):
             lengths = self.resident.packed_words(config.lanes, slice_words, slices)
             ranges = self._k_ranges(lengths, pk_log2, whole, slice_words)
-            if ranges or (ranges is not None and self.problem.csr):
+            if ranges is not None and (ranges or self.problem.csr):
                 yield self._plan(pk_log2, 0, whole, slice_words, (0, self.inner), lengths, ranges)
-            if self.problem.csr:
-                if ranges is not None:
+                if self.problem.csr:
                     return
-                slice_words //= 2
-                continue
-            cuts = None if lengths is None else self._packed_cuts(lengths, pk_log2, whole)
+            cuts = None if lengths is None or self.problem.csr else self._packed_cuts(lengths, pk_log2, whole)
             if cuts is not None:
                 yield self._plan(pk_log2, 0, whole, slice_words, cuts, lengths)
                 if len(cuts) == 2:
