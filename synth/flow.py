@@ -151,7 +151,7 @@ def source_hash() -> str:
     digest = hashlib.sha256()
     here = Path(__file__).parent
     for source in [*sorted(Path(hdl.__file__).parent.glob("*.py")), here / "fence.py", here / "blocks.py",
-                   here / "carry_folding.py"]:
+                   *sorted(here.glob("carry_*.py"))]:
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()
 
