@@ -52,9 +52,9 @@ class _Half:
     choice: _Choice | None
 
 
-def fold_choices(module: dict[str, Any]) -> int:
-    """Change a module of a netlist in Yosys's JSON, in place; how many LUTs are gone."""
-    return _Module(module).fold()
+def fold_choices(design: dict[str, Any]) -> int:
+    """Change every module of a netlist in Yosys's JSON, in place; how many LUTs are gone."""
+    return sum(_Module(module).fold() for module in design["modules"].values())
 
 
 class _Module:

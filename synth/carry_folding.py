@@ -3,7 +3,7 @@ needs a cell more at its ends.
 
 An inferred adder uses two inputs of the four that half a CCU2C has (see carry_tables). A LUT that drives
 nothing but one of them goes into the table, where what it reads finds pins such that sum and carry out stay
-what they were. What chooses behind a chain goes into it before: see carry_choices.
+what they were.
 
 nextpnr puts a cell before every chain whose carry in is connected, if only to a constant, and one behind
 every chain whose carry out is, if only to nothing. So a first half that knows its carry in, and whose carry
@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .carry_choices import fold_choices
 from .carry_tables import INPUTS, PINS, Bit, Table, arrange, carry_half, index_of, support, table_of
 
 __all__ = ["fold_carries", "name_open_ends"]
@@ -22,7 +21,7 @@ __all__ = ["fold_carries", "name_open_ends"]
 
 def fold_carries(design: dict[str, Any]) -> int:
     """Change every module of a netlist in Yosys's JSON, in place; how many LUTs were folded."""
-    return sum(fold_choices(module) + _Module(module).fold() for module in design["modules"].values())
+    return sum(_Module(module).fold() for module in design["modules"].values())
 
 
 def name_open_ends(design: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from synth.carry_choices import fold_choices
+from synth.carry_choices import fold_choices as fold_design
 from synth.carry_folding import fold_carries
 from synth.carry_tables import carry_half
 
@@ -22,6 +22,10 @@ CLEARS = 0x2222                      # A & ~B
 CLEARS_OR_LOADS = 0x00CA             # D ? 0 : C ? B : A
 
 Netlist = dict[str, Any]
+
+
+def fold_choices(module: Netlist) -> int:
+    return fold_design({"modules": {"top": module}})
 
 
 def lut(table: int, pins: list[Any], output: int) -> Netlist:
