@@ -75,8 +75,8 @@ class Config:
         Keep wide queues of 16 to 32 entries in block RAM, too, where a part has some left; otherwise they are
         in distributed RAM.
     address_multipliers : bool
-        Work out where rows of the tile begin with multipliers, one for each of T tokens, where a part has
-        some left; otherwise by adders.
+        Work out where rows of the tile begin with multipliers, one for each of T tokens, and with two where
+        arrays end, where a part has some left; otherwise by adders.
     csr_out : bool
         Build the collector's way to results in CSR.
     sddmm : bool

@@ -1,12 +1,13 @@
 """The control port: AXI4-Lite in front of the registers of hdl/registers.py."""
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import AxiLite
 from .config import ADDRESS_BITS, Config
-from .counters import CounterValues
+from .counter_memory import COUNTER_BITS, COUNTER_NUMBER_BITS
+from .counters import counter_names
 from .guard import BLOCK_BITS, EVERYWHERE, Windows
 from .registers import (
     REGISTER_SPACE_BITS,
@@ -34,7 +35,8 @@ class ControlPort(wiring.Component):
     them is answered with SLVERR and changes nothing.
 
     Throughput: a read every other cycle, a write every other cycle, reads and writes at the same time.
-    Latency: an answer two cycles after its address (and data); `o_start` one cycle after address and data.
+    Latency: an answer two cycles after its address (and data), a counter's when its value comes; `o_start`
+        one cycle after address and data.
     Backpressure: one read and one write at a time, until their answers are taken.
     Order: reads do not wait for writes.
 
@@ -54,7 +56,8 @@ class ControlPort(wiring.Component):
     i_status : JobStatus; `busy` from the cycle after `o_start` on
     i_finished : one cycle, the job ended; `busy` is low in the next cycle
     i_cleared : one cycle, a soft reset is over
-    i_counters : CounterValues
+    o_counter : stream of a counter's number, one that is to be read
+    i_counter : its value, in the cycle in which the number is taken
     o_irq : level, a job ended and nobody has cleared IRQ.done, and interrupts are enabled
     """
 
@@ -72,7 +75,8 @@ class ControlPort(wiring.Component):
             "i_status": In(JobStatus()),
             "i_finished": In(1),
             "i_cleared": In(1),
-            "i_counters": In(CounterValues()),
+            "o_counter": Out(stream.Signature(COUNTER_NUMBER_BITS)),
+            "i_counter": In(COUNTER_BITS),
             "o_irq": Out(1),
         })
 
@@ -151,8 +155,17 @@ class ControlPort(wiring.Component):
     def _reads(self, m: Module) -> None:
         ar, r = self.bus.ar, self.bus.r
         address, have_address = Signal(REGISTER_SPACE_BITS), Signal()
-        happens = Signal()
-        m.d.comb += [ar.ready.eq(~have_address), happens.eq(have_address & ~r.valid)]
+        happens, counter = Signal(), Signal()
+        counters = [register(name.upper()).address >> 2 for name in counter_names()]
+        with m.Switch(address[2:]):
+            with m.Case(*counters):
+                m.d.comb += counter.eq(1)
+        m.d.comb += [
+            ar.ready.eq(~have_address),
+            self.o_counter.valid.eq(have_address & ~r.valid & counter),
+            self.o_counter.p.eq(address[2:]),
+            happens.eq(have_address & ~r.valid & (~counter | self.o_counter.ready)),
+        ]
         with m.If(ar.valid & ar.ready):
             m.d.sync += [address.eq(ar.payload.address), have_address.eq(1)]
         with m.If(r.valid & r.ready):
@@ -161,7 +174,11 @@ class ControlPort(wiring.Component):
             m.d.sync += [have_address.eq(0), r.valid.eq(1), r.payload.eq(0), r.payload.response.eq(SLVERR)]
             values = self._values()
             with m.Switch(address[2:]):
+                with m.Case(*counters):
+                    m.d.sync += [r.payload.response.eq(OKAY), r.payload.data.eq(self.i_counter)]
                 for entry in REGISTERS:
+                    if entry.address >> 2 in counters:
+                        continue
                     with m.Case(entry.address >> 2):
                         m.d.sync += r.payload.response.eq(OKAY)
                         if entry.access is not Access.WO:
@@ -190,5 +207,4 @@ class ControlPort(wiring.Component):
         for name, block in self._locked().items():
             fill = name.endswith("LAST")
             values[name] = Cat(Const(0, 32 - BLOCK_BITS) if not fill else Const(-1, 32 - BLOCK_BITS), block)
-        values |= {name.upper(): self.i_counters[name] for name, _ in CounterValues()}
         return values

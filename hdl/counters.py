@@ -4,18 +4,21 @@ from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import Config
+from .config import Config, width_of
 from .registers import COUNTERS
 
-__all__ = ["COUNTER_BITS", "CounterValues", "Counters"]
-
-COUNTER_BITS = 32
+__all__ = ["CounterSteps", "Counters", "counter_names"]
 
 
-def CounterValues() -> data.StructLayout:
-    """Every counter register by its name in small letters."""
-    names = ["cycles", "read_beats", "write_beats", "mac_words", *(f"count_{name}" for name, _ in COUNTERS)]
-    return data.StructLayout({name: COUNTER_BITS for name in names})
+def counter_names() -> list[str]:
+    """Every counter register's name, in small letters, in the order of their addresses."""
+    return ["cycles", "read_beats", "write_beats", "mac_words", *(f"count_{name}" for name, _ in COUNTERS)]
+
+
+def CounterSteps(config: Config) -> data.StructLayout:
+    """What every counter goes on by in a cycle."""
+    return data.StructLayout({name: width_of(config.pes + 1) if name == "mac_words" else 1
+                              for name in counter_names()})
 
 
 def _ones(bits: Value) -> Value:
@@ -27,7 +30,7 @@ def _ones(bits: Value) -> Value:
 
 
 class Counters(wiring.Component):
-    """Counts what happens between doorbell and done; in each cycle exactly one of the seven causes.
+    """Says what is to be counted between doorbell and done; in each cycle exactly one of the seven causes.
 
     The cause of a cycle is the first of these that holds (`hdl.registers.COUNTERS`):
 
@@ -40,10 +43,8 @@ class Counters(wiring.Component):
     command         otherwise
 
     Throughput: every cycle.
-    Latency: two cycles from an input to its counter, three for `mac_words`; the values are final three
-    cycles after `i_running` falls.
-    Backpressure: none.
-    Overflow: a counter that would pass 0xffffffff stays there.
+    Latency: one cycle from an input to its step, two for `mac_words`.
+    Backpressure: none; `CounterMemory` adds the steps up.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ class Counters(wiring.Component):
 
     Members
     -------
-    i_start : one cycle before `i_running` rises; everything becomes zero
+    i_start : one cycle before `i_running` rises; what is on its way is dropped
     i_running : a job runs; cycles without it are not counted
     i_active : one bit a PE, it starts a multiply-accumulate word
     i_blocked : one bit a PE, it has a token and waits for room for a finished row
@@ -62,7 +63,7 @@ class Counters(wiring.Component):
     i_draining : sums are on their way: array, collector or writer
     i_read_beat, i_write_beat : a beat passes the memory port
     i_merging, i_merge_blocked : as of Core (only with `elementwise`)
-    o : CounterValues
+    o : CounterSteps
     """
 
     def __init__(self, config: Config):
@@ -79,7 +80,7 @@ class Counters(wiring.Component):
             "i_draining": In(1),
             "i_read_beat": In(1),
             "i_write_beat": In(1),
-            "o": Out(CounterValues()),
+            "o": Out(CounterSteps(config)),
         } | ({"i_merging": In(1), "i_merge_blocked": In(1)} if config.elementwise else {}))
 
     def elaborate(self, platform):
@@ -107,25 +108,15 @@ class Counters(wiring.Component):
             active.eq(self.i_active & self.i_running.replicate(self._config.pes)),
             words.eq(_ones(active)),
         ]
-        # ---- stage 2: count ----
-        steps = {"cycles": running, "read_beats": read_beat, "write_beats": write_beat, "mac_words": words}
+        # ---- the first cause that holds ----
+        m.d.comb += [self.o.cycles.eq(running), self.o.read_beats.eq(read_beat),
+                     self.o.write_beats.eq(write_beat), self.o.mac_words.eq(words)]
         taken = ~running
         for name, _ in COUNTERS:
-            steps[f"count_{name}"] = step = Signal(name=f"step_{name}")
-            m.d.comb += step.eq(held[name] & ~taken)
+            step = Signal(name=f"step_{name}")
+            m.d.comb += [step.eq(held[name] & ~taken), self.o[f"count_{name}"].eq(step)]
             before, taken = taken, Signal(name=f"after_{name}")
             m.d.comb += taken.eq(before | held[name])
-        for name, step in steps.items():
-            value, total = self.o[name], Signal(COUNTER_BITS + 1, name=f"total_{name}")
-            m.d.comb += total.eq(value + step)
-            if len(step) > 1:
-                m.d.sync += value.eq(total[:COUNTER_BITS] | total[COUNTER_BITS].replicate(COUNTER_BITS))
-            else:
-                # Steps of one meet the end exactly: to stay there takes no logic but an enable.
-                with m.If(~total[COUNTER_BITS]):
-                    m.d.sync += value.eq(total)
-            with m.If(self.i_start):
-                m.d.sync += value.eq(0)
         with m.If(self.i_start):
             # What is still on its way belongs to the job before.
             m.d.sync += [running.eq(0), read_beat.eq(0), write_beat.eq(0), active.eq(0), words.eq(0)]

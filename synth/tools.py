@@ -53,7 +53,7 @@ def run_tool(name: str, arguments: Sequence[str], folder: Path, log: str,
     if program is None:
         raise ToolMissing(f"{name} was not found: pip install 'zerolane[synth]'")
     last: deque[str] = deque(maxlen=_TAIL_LINES)
-    with open(folder / log, "w") as file:
+    with open(folder / log, "w", buffering=1) as file:  # to be read while the tool works
         process = subprocess.Popen([program, *arguments], cwd=folder, stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True, errors="replace")
         assert process.stdout is not None

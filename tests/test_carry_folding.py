@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from synth.carry_folding import carry_half, fold_carries, name_open_ends
+from synth.carry_folding import fold_carries, name_open_ends
+from synth.carry_tables import carry_half
 
 INPUTS = range(2, 8)          # net numbers
 CARRY, SUMS, LUT_OUTPUTS = 10, (11, 12), range(20, 28)

@@ -1,4 +1,4 @@
-"""hdl.counters: one cause a cycle, exact sums, saturation."""
+"""hdl.counters: one cause a cycle, exact sums."""
 
 import random
 
@@ -6,7 +6,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from hdl.config import PRESETS
-from hdl.counters import Counters
+from hdl.counters import Counters, counter_names
 from hdl.emit import emit_verilog
 from hdl.registers import COUNTERS
 from sim.models.counters import count, draw
@@ -21,23 +21,19 @@ def test_every_cycle_of_a_job_is_counted_once_and_jobs_do_not_mix(seed: int) -> 
 
     async def testbench(ctx) -> None:
         for length in (40, 1, 200):
-            model = {name: 0 for name, _ in dut.o.shape()}
+            model, found = dict.fromkeys(counter_names(), 0), dict.fromkeys(counter_names(), 0)
             ctx.set(dut.i_start, 1)
-            for cycle in range(length + 1):
+            for cycle in range(length + 1 + rng.randrange(3, 6)):
                 inputs = draw(CONFIG, rng)
                 for name, value in inputs.items():
                     ctx.set(getattr(dut, name), value)
-                if cycle:
+                if 0 < cycle <= length:
                     count(model, inputs)
                 await ctx.tick()
                 ctx.set(dut.i_start, 0)
                 ctx.set(dut.i_running, cycle < length)
-            idle = rng.randrange(3, 6)
-            for _ in range(idle):
-                for name, value in draw(CONFIG, rng).items():
-                    ctx.set(getattr(dut, name), value)
-                await ctx.tick()
-            found = {name: ctx.get(dut.o[name]) for name in model}
+                for name in found:
+                    found[name] += ctx.get(dut.o[name])
             assert found == model
             assert sum(found[f"count_{name}"] for name, _ in COUNTERS) == found["cycles"]
 
@@ -58,27 +54,9 @@ def test_a_start_right_after_a_job_leaves_nothing_of_it() -> None:
         ctx.set(dut.i_start, 1)
         await ctx.tick()
         ctx.set(dut.i_start, 0)
-        await ctx.tick().repeat(5)
-        assert all(ctx.get(dut.o[name]) == 0 for name, _ in dut.o.shape())
-
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(testbench)
-    simulator.run()
-
-
-def test_counters_stay_at_their_largest_value() -> None:
-    dut = Counters(CONFIG)
-
-    async def testbench(ctx) -> None:
-        for name, _ in dut.o.shape():
-            ctx.set(dut.o[name], 0xFFFFFFFE)
-        for name in ("i_running", "i_read_beat", "i_write_beat"):
-            ctx.set(getattr(dut, name), 1)
-        ctx.set(dut.i_active, (1 << CONFIG.pes) - 1)
-        await ctx.tick().repeat(8)
-        for name in ("cycles", "read_beats", "write_beats", "mac_words", "count_busy"):
-            assert ctx.get(dut.o[name]) == 0xFFFFFFFF, name
+        for _ in range(5):
+            assert all(ctx.get(dut.o[name]) == 0 for name in counter_names())
+            await ctx.tick()
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)

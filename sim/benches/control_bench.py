@@ -5,6 +5,7 @@ from typing import Any
 
 import cocotb
 
+from hdl.counters import counter_names
 from hdl.registers import REGISTER_SPACE_BITS, REGISTERS, config_values, register
 from sim.benches.blocks import BLOCKS, TINY
 from sim.benches.streams import Block
@@ -45,6 +46,7 @@ async def random_reads_and_writes_agree_with_a_model(dut: Any, seed: int, rates:
     rng = random.Random(seed)
     block = Block(dut, BLOCKS["control"](), seed, gap=rates[0], stall=rates[1])
     await block.start()
+    block.set("o_counter.ready", 1)
     host = Host(block)
     names = {entry.address: entry.name for entry in REGISTERS}
     model = {entry.address: entry.reset for entry in REGISTERS}
@@ -94,7 +96,7 @@ async def doorbell_done_and_interrupt(dut: Any) -> None:
         assert await host.read(address[name]) == (value, OKAY), name
     await host.write(address["IRQ"], 1)
     assert block.get("o_irq") == 0
-    names = [name for name, _ in block.shape("i_counters")]
-    block.set("i_counters", {name: 0xFFFFFF00 + number for number, name in enumerate(names)})
-    for number, name in enumerate(names):
+    block.set("o_counter.ready", 1)
+    for number, name in enumerate(counter_names()):
+        block.set("i_counter", 0xFFFFFF00 + number)
         assert await host.read(address[name.upper()]) == (0xFFFFFF00 + number, OKAY)

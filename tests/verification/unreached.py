@@ -29,7 +29,6 @@ BRANCHES: tuple[tuple[str, str, str, str], ...] = (
      "a beat holds one row of a part only where the port is as wide as the lanes (`tiny`)"),
     (r"supervisor", r"if", r"if \(\\\$signal \) begin _\d+_\[16:1\] = 16'h0000;",
      "a soft reset stops a job before it can end by itself"),
-    (r"counters", r"else", r"= total_", "a counter is full only after 2**32 cycles"),
     (r"fetch", r"else", r"\{ 1'h1, ", "the check and the tile loader hand on no matrix without rows"),
     (r"fetch\.cutter", r"if|cond_then", r"marks\[",
      "the second mark of a pair never becomes the window's first: the first one does"),

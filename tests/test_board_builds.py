@@ -1,0 +1,22 @@
+"""synth.boards: whole systems become bitstreams that keep their clock; minutes each."""
+
+from pathlib import Path
+
+import pytest
+
+from hdl.config import PRESETS
+from synth.boards.boards import board_by_name
+from synth.boards.build import build_board
+from synth.flow import Progress
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ["ulx3s", "orangecrab-25f"])
+def test_tiny_becomes_a_bitstream_for_a_board_and_keeps_its_clock(name: str) -> None:
+    board = board_by_name(name)
+    record = build_board(board, PRESETS["tiny"], Progress())
+    assert record["fits"], record["reason"]
+    assert record["luts"] <= board.target.holds.luts
+    assert record["fmax_mhz"] >= record["clock_mhz"]
+    assert Path(record["bitstream"]).stat().st_size > 0
