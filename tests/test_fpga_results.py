@@ -45,6 +45,12 @@ def test_what_does_not_fit_says_so(results: ModuleType) -> None:
     assert "does not fit (24) | - | - |" in text
 
 
+def test_what_was_not_run_says_so(results: ModuleType) -> None:
+    text = results.section({"base-45k": record("ecp5-45k")})
+    assert "| `large` | LFE5U-85F CABGA381, 6 | not measured (100) | - | - | - | - | - | - |" in text
+    assert text.count("not measured") == len(results.RUNS) - 1
+
+
 def test_the_section_takes_its_own_place_and_leaves_the_others(results: ModuleType) -> None:
     page = "# Results\n\n## One\n\na\n"
     once = results.with_section(page, f"{results.TITLE}\n\nfirst\n")
