@@ -39,11 +39,15 @@ def summary(records: list[Record]) -> str:
         found = [record["efficiency"] for record in own]
         one = [record["efficiency"] for record in own if record["passes"] == 1]
         worst = min(own, key=lambda record: record["efficiency"])
+        measured = {record["matrix"] for record in own}
+        absent = [name for name in dict.fromkeys(record["matrix"] for record in records)
+                  if name not in measured]
         rows.append([kernel, str(len(own)), f"{geometric_mean(found):.3f}",
                      f"{geometric_mean(one):.3f} ({len(one)})" if one else "-",
                      f"{worst['efficiency']:.3f} ({worst['matrix']})",
-                     f"{WANTED[kernel.partition(':')[0]]:.2f}"])
-    return table(("kernel", "matrices", "geometric mean", "of those with one pass", "worst", "asked"), rows)
+                     f"{WANTED[kernel.partition(':')[0]]:.2f}", ", ".join(absent) or "-"])
+    return table(("kernel", "matrices", "geometric mean", "of those with one pass", "worst", "asked",
+                  "not measured"), rows)
 
 
 def kernel_section(kernel: str, records: list[Record]) -> str:

@@ -30,11 +30,17 @@ def test_the_page_holds_every_result_its_plan_and_the_means(results: ModuleType)
     parts = {"elementwise": [record("add", "one", 0.9), record("add", "two", 0.4)],
              "squares": [record("spgemm", "one", 0.5, passes=2), record("spgemm", "two", 0.8)]}
     page = results.page(parts, "folder")
-    for text in ("| add | 2 | 0.600 | 0.600 (2) | 0.400 (two) | 0.85 |",
-                 "| spgemm | 2 | 0.632 | 0.800 (1) | 0.500 (one) | 0.70 |", "- two: how two was cut",
+    for text in ("| add | 2 | 0.600 | 0.600 (2) | 0.400 (two) | 0.85 | - |",
+                 "| spgemm | 2 | 0.632 | 0.800 (1) | 0.500 (one) | 0.70 | - |", "- two: how two was cut",
                  "--matrices folder --kernels add,mul --json records/elementwise.json"):
         assert text in page
     assert "| one | 9x9 | 10 | 7 | 2 | 1,000 | 500 | memory | 0.500 |" in page
+
+
+def test_a_matrix_that_a_kernel_was_not_measured_with_is_named(results: ModuleType) -> None:
+    page = results.page({"elementwise": [record("add", "one", 0.9), record("add", "large", 0.9)],
+                         "squares": [record("spgemm", "one", 0.5)]}, "folder")
+    assert "| spgemm | 1 | 0.500 | 0.500 (1) | 0.500 (one) | 0.70 | large |" in page
 
 
 def test_a_record_that_was_not_made_is_named(results: ModuleType) -> None:
