@@ -80,6 +80,7 @@ class ProcessingElement(wiring.Component):
         m = Module()
         config = self._config
         self._sddmm = self.i_job.sddmm if config.sddmm else Const(0)
+        self._packed = self.i_job.packed if config.compressed_b else Const(0)
         m.submodules.front = self._front = front = PeFront(config)
         m.submodules.walker = self._walker = walker = Walker(config)
         m.submodules.store = self._store = store = LaneStore(config)
@@ -94,7 +95,7 @@ class ProcessingElement(wiring.Component):
             front.i.valid.eq(self.i.valid),
             front.i.p.eq(self.i.p),
             front.i_group_log2.eq(self.i_job.group_log2),
-            walker.i_packed.eq(self.i_job.packed),
+            walker.i_packed.eq(self._packed),
             walker.i_half.eq(self.i_job.half),
             walker.i_own_words.eq(self._own_words),
             walker.i_group_log2.eq(self.i_job.group_log2),
@@ -125,7 +126,7 @@ class ProcessingElement(wiring.Component):
 
         # ---- rows ----
         m.d.comb += [
-            row_queue.i_packed.eq(self.i_job.packed),
+            row_queue.i_packed.eq(self._packed),
             # What SDDMM sums up is one word of the result, whichever slice of X and B it comes from.
             row_queue.i_own_words.eq(Mux(self._sddmm, 1, self._own_words)),
             row_queue.i_first_word.eq(Mux(self._sddmm, 0, self._first_word)),
@@ -177,9 +178,9 @@ class ProcessingElement(wiring.Component):
         m.d.sync += [
             self._owner.eq(number & ((1 << job.pk_log2) - 1)),
             self._slice.eq(number >> job.pk_log2),
-            self._first_word.eq(Mux(job.packed, self._slice, first_word)),
+            self._first_word.eq(Mux(self._packed, self._slice, first_word)),
             left.eq(job.total_words - self._first_word),
-            self._own_words.eq(Mux(job.packed, interleaved,
+            self._own_words.eq(Mux(self._packed, interleaved,
                                    Mux(none_of, 0, Mux(all_of, job.slice_words, left)))),
             self._slices_log2.eq(config.pe_bits - job.pk_log2),
         ]
@@ -193,7 +194,7 @@ class ProcessingElement(wiring.Component):
         ]
         if config.words_per_beat == 2:
             m.d.sync += self._store.i_swapped.eq(
-                ~job.packed & (self._slice[0] ^ (self._owner >> job.group_log2)[0]))
+                ~self._packed & (self._slice[0] ^ (self._owner >> job.group_log2)[0]))
 
     def _lanes(self, m: Module) -> None:
         """Store word, operand and product, sum; operand and product are registers of the multiplier."""
@@ -212,9 +213,9 @@ class ProcessingElement(wiring.Component):
             store.i_enable.eq(walker.o_word.valid),
             store.i_address.eq(walker.o_word.address),
             store.i_low.eq(Mux(walker.o_word.upper, 0, walker.o_word.part)),
-            store.i_high.eq(Mux(walker.o_word.upper | self.i_job.packed, walker.o_word.part, 0)),
+            store.i_high.eq(Mux(walker.o_word.upper | self._packed, walker.o_word.part, 0)),
             operands.i.eq(store.o_words),
-            operands.i_packed.eq(self.i_job.packed),
+            operands.i_packed.eq(self._packed),
             operands.i_mask.eq(from_part),
         ]
         m.d.sync += from_part.eq(~((config.lanes >> self.i_job.group_log2) - 1))
@@ -286,7 +287,7 @@ class ProcessingElement(wiring.Component):
         self._keeps, same, same_before = Signal(), Signal(), Signal()
         compared = ("valid", "lanes", "bank", "word")
         m.d.sync += [
-            same.eq(word.valid & ~self.i_job.packed
+            same.eq(word.valid & ~self._packed
                     & (Cat(following[name] for name in compared) == Cat(word[name] for name in compared))),
             same_before.eq(same),
         ]
@@ -297,7 +298,7 @@ class ProcessingElement(wiring.Component):
         config = self._config
         if not config.compressed_b:
             return word.word
-        return word.word | Mux(self.i_job.packed, store_word[VALUE_BITS:VALUE_BITS + config.acc_word_bits], 0)
+        return word.word | Mux(self._packed, store_word[VALUE_BITS:VALUE_BITS + config.acc_word_bits], 0)
 
     def _drain(self, m: Module, word, sums) -> None:
         """Drained sums are offered to the chain of their row."""

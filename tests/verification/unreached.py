@@ -12,13 +12,22 @@ _DENSIFIER = ("the array's chains end a row on its last word; the block also all
               "(tests/test_collector.py, and its proof)")
 _PACKED = "only packed tiles, which this configuration has not"
 
+_ONE_END = "beats of the tile loader have one row end at most, and no second one"
+_TWO_LANES = "with two lanes one at most ends a row, and nothing follows it: each end comes from A and B"
+
 _CSR = "only results in CSR, which this configuration has not"
 
 BRANCHES: tuple[tuple[str, str, str, str], ...] = (
     (r"command", r"if", r"= 8'h09;", _BLOCKED),
     (r"guard", r"cond_then", r"port__ar__payload\[35:4\] : port__aw__payload", _BLOCKED),
     (r"command", r"cond_then", r"\? 4'h9 : |\[35:4\] : 32'd0|\? \\\$signal\$\d+  : 2'h0", _BLOCKED),
-    (r"command", r"cond_then", r"\? reader : 4'h0|\? 8'hff : 8'h00", _BLOCKED),
+    (r"command", r"cond_then", r"\? reader : 4'h0|\? 8'hff : 8'h00|\? i_blocked\[", _BLOCKED),
+    (r"core\.collector\.path\.csr_out\.totals", r"cond_then", r"\? 32'd4294967295",
+     "a result of more than 2^32 - 1 entries"),
+    (r"core\.merger\.feed_b", r"cond_else", r"\\final  \? 1'h0", _ONE_END),
+    (r"core\.merger\.feed_b", r"cond_then", r"ranked\[288:219\]", _ONE_END),
+    (r"core\.tile_loader\.fetch\.cutter", r"if", r"= held\[71:36\]", _ONE_END),
+    (r"core\.merger\.rows", r"if", r"else if \(\\o__ready", _TWO_LANES),
     (r"command\.check", r"if", r"flags\[(2|5)\]", "the feature that the field asks for is built in"),
     (r"command\.reader\$?", r"else", r"if \(first\)", "a job always begins with a first descriptor"),
     (r"core\.collector\.path\.densifier", r".*", r"flushing \?|\[\d\] = 1'h[01];", _DENSIFIER),
@@ -39,7 +48,7 @@ TINY: tuple[tuple[str, str, str, str], ...] = (
     (r"core\.collector\.path\.densifier", r".*", r"= 1'h[01];", _DENSIFIER),
     (r"core\.router", r"cond_then", r"job\[\d+\] \? .*word_row", _PACKED),
     (r"pe\.store", r"cond_then", r"\? _data\[.*\] : _data\[", _PACKED),
-    (r"pe\.(walker|row_queue)", r"cond_then", r"i_packed \?|port\$0\$15 \[0\] \?", _PACKED),
+    (r"pe\.(walker|row_queue)", r"cond_then", r"i_packed \?|port\$0\$15 \[0\] \?|\? 5'h00 : _index", _PACKED),
     (r"core\.router", r"if", r"i_job__payload\[6\]", _PACKED),
     (r"command\.extents", r"case", r"i\[575:544\]", _PACKED),
     (r"pe\.row_queue", r"cond_then", r"\? \{ .*\[0\], .*\[1\] \}|\? 2'h2 : 2'h1",
@@ -53,7 +62,7 @@ TINY: tuple[tuple[str, str, str, str], ...] = (
 
 POINTS: dict[str, dict[str, str]] = {
     "tiny": {"error_packed_overflow": _PACKED, "error_output_full": _CSR},
-    "mutation": {"merge_several_ends": "with two lanes one at most ends a row: each end comes from A and B"},
+    "mutation": {"merge_several_ends": _TWO_LANES},
 }
 """Configuration and point to the reason."""
 
