@@ -49,7 +49,8 @@ class _Sequence:
         m = b.m
         steady(b, *banks)
         ends, columns = b.constant(ELEMENTS, f"{name}_ends"), []
-        row, self.keys = first_row, []
+        row = first_row
+        self.keys: list[Value] = []
         for number in range(ELEMENTS):
             column = Signal(32, name=f"{name}_column{number}")
             entry = b.constant(32, f"{name}_entry{number}")
