@@ -270,8 +270,8 @@ PROOFS = (
           Fault("banks are not asked for room", "room", lambda value, inside: Const(1)),
           induction=4, depth=14, cover=16, quick=True, solver="bitwuzla"),
     Proof("merger", "Merger",
-          "a job is taken when the last row end of the one before has left the combiner, and stays until then; "
-          "a word that comes from the combiner finds room; the output is stable",
+          "a job is taken when the last row end of the one before has left the combiner, and stays until "
+          "then; a word that comes from the combiner finds room; the output is stable",
           lambda: Merger(MERGER), _merger,
           Fault("the next job does not wait", "i_job.ready", lambda value, inside: Const(1)),
           induction=10, depth=8, cover=20, solver="bitwuzla"),
