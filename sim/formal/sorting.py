@@ -1,4 +1,4 @@
-"""Proofs of the way of a merger's elements: from beats to banks, from banks to sorted words."""
+"""Proofs of the way of a merger's elements: from beats to banks, to sorted words; and of a whole merger."""
 
 from itertools import pairwise
 
@@ -8,9 +8,10 @@ from hdl.layouts import ROW_ENDS
 from hdl.merge_feed import MergeFeed
 from hdl.merge_layouts import END_COLUMN, row_bits
 from hdl.merge_sorter import MergeSorter
+from hdl.merger import Merger
 
 from .bench import Bench, Proof
-from .checks import levels, moves, stable, steady
+from .checks import flat, levels, moves, stable, steady
 from .inside import Fault
 from .merging import MERGER
 
@@ -226,6 +227,28 @@ def _feed_room(b: Bench) -> None:
         b.cover(b.inside(f"{queue}/i.valid") & (b.inside(f"{queue}/level") == 7))
 
 
+def _merger(b: Bench) -> None:
+    """One job at a time; what its parts have on their way finds room, and its job stays."""
+    merger, m = b.dut, b.m
+    steady(b, merger.i_job, merger.i_a, merger.i_b)
+    busy, operation = Signal(), Signal.like(merger.i_job.p)
+    made = b.inside("combiner/o")
+    starts, ends = moves(merger.i_job), made.valid & made.p.last
+    with m.If(starts):
+        m.d.sync += operation.eq(merger.i_job.p)
+    with m.If(ends):
+        m.d.sync += busy.eq(0)
+    with m.If(starts):
+        m.d.sync += busy.eq(1)
+    b.check(~starts | ~busy)
+    b.check(merger.o_active == busy)
+    b.check(~busy | (flat(b.inside("combiner/i_job")) == flat(operation)))
+    b.check(~b.inside("rows/queue/i.valid") | b.inside("rows/queue/i.ready"))
+    stable(b, merger.o)
+    levels(b)
+    b.cover(starts)
+
+
 PROOFS = (
     Proof("merge_sorter", "MergeSorter",
           "both sequences leave whole, in order, unchanged, as one in which keys rise, A's first of two "
@@ -246,4 +269,10 @@ PROOFS = (
           lambda: MergeFeed(MERGER, TOKENS), _feed_room,
           Fault("banks are not asked for room", "room", lambda value, inside: Const(1)),
           induction=4, depth=14, cover=16, quick=True, solver="bitwuzla"),
+    Proof("merger", "Merger",
+          "a job is taken when the last row end of the one before has left the combiner, and stays until "
+          "then; a word that comes from the combiner finds room; the output is stable",
+          lambda: Merger(MERGER), _merger,
+          Fault("the next job does not wait", "i_job.ready", lambda value, inside: Const(1)),
+          induction=10, depth=8, cover=20, solver="bitwuzla"),
 )

@@ -52,7 +52,6 @@ UNPROVEN = {
     "FlatTop": _PARTS,
     "LaneStore": "`skipping` takes B as it should lie there",
     "MaskedAdder": _ARITHMETIC,
-    "Merger": "connects blocks that have proofs; the tests run one job behind the other through it",
     "ScaleMultiplier": _ARITHMETIC,
     "Multiplier": _ARITHMETIC,
     "OperandSelect": "part of `skipping`",
