@@ -118,7 +118,7 @@ def _control_port(b: Bench) -> None:
     port, m = b.dut, b.m
     bus = port.bus
     steady(b, bus.aw, bus.w, bus.ar)
-    stable(b, bus.b, bus.r)
+    stable(b, bus.b, bus.r, port.o_counter)
     # ---- one answer for each address with its data, one for each read ----
     addresses, words, reads = Signal(3), Signal(3), Signal(3)
     m.d.sync += [
@@ -131,7 +131,9 @@ def _control_port(b: Bench) -> None:
     response = _response(b, bus.ar.p.address, "response")
     answers = Marked(b, moves(bus.ar), response, moves(bus.r), bus.r.p.response, 2)
     m.d.comb += reads.eq(answers.inside)
-    prompt(b, reads, bus.r, 1)
+    waits = port.o_counter.valid & ~port.o_counter.ready    # for a counter's value
+    prompt(b, Mux(waits, 0, reads), bus.r, 1)
+    b.cover(moves(port.o_counter) & b.past(waits, "waited"))
     b.cover(moves(bus.r) & (bus.r.p.response == 2))
 
     # ---- the registers that only writes change: what was written under its strobes, and nothing else ----
@@ -179,7 +181,8 @@ PROOFS = (
                 lambda value, inside: value + (inside("ar").valid & inside("ar").ready & inside("o_beats"))),
           quick=True),
     Proof("control_port", "ControlPort",
-          "every write and every read is answered once, in order, within two cycles; answers are stable; "
+          "every write and every read is answered once, in order, within two cycles, that of a counter "
+          "within two of its value; answers are stable; "
           "a register keeps what was written under its strobes; the doorbell rings for a write to it "
           "only, and not while busy",
           lambda: ControlPort(SMALL), _control_port,
