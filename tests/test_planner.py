@@ -16,6 +16,7 @@ from zerolane.bound import bound
 from zerolane.cost import Resident, by_owner
 from zerolane.device import Device
 from zerolane.operands import OperandError, as_operand
+from zerolane.plan import PlanError
 from zerolane.planner import make_plan, plans
 from zerolane.problem import as_problem
 from zerolane.runtime import LayoutError, build_image, pack_descriptor
@@ -68,6 +69,14 @@ def test_ranges_of_k_hold_every_entry_of_their_block_and_no_empty_end(transposed
     for block, (start, stop) in enumerate(resident.k_ranges(16)):
         rows = np.flatnonzero(matrix[:, 16 * block:16 * (block + 1)].any(axis=1))
         assert (start, stop) == ((rows[0], rows[-1] + 1) if len(rows) else (0, 1))
+
+
+def test_ranges_of_k_go_with_one_part_of_k():
+    plan = make_plan(as_problem(sparse(9, 40, 0.3), dense(40, 90)), BASE)
+    with pytest.raises(PlanError, match="k_ranges has 7 ranges for 1 column blocks"):
+        replace(plan, block_columns=90, k_ranges=((0, 40),) * 7)
+    with pytest.raises(PlanError, match="2 parts of K"):
+        replace(plan, block_columns=90, k_cuts=(0, 16, 40), k_ranges=((0, 40),))
 
 
 @pytest.mark.parametrize("config", PRESETS.values(), ids=lambda config: config.name)

@@ -68,6 +68,12 @@ class Plan:
     terms: dict[str, float] = field(default_factory=dict, compare=False)
     alternatives: tuple["Plan", ...] = field(default=(), compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        if self.k_ranges and (len(self.k_cuts) != 2 or len(self.k_ranges) != self.blocks):
+            raise PlanError(f"k_ranges has {len(self.k_ranges)} ranges for {self.blocks} column blocks, "
+                            f"{len(self.k_cuts) - 1} parts of K; it must be empty, or hold one a block, of "
+                            "one part")
+
     @property
     def columns(self) -> int:
         """Columns of what is made: C's, or its rows if transposed."""

@@ -122,7 +122,7 @@ def packed_overflow(session: Session) -> None:
         packed = [plan for plan in session.device.plans(a, b) if plan.packed and not plan.transposed]
         if packed:
             session.memory()
-            plan = replace(packed[0], k_cuts=(0, inner))
+            plan = replace(packed[0], k_cuts=(0, inner), k_ranges=())
             session.run(session.image(a, b, plan))
     session.product(*(session.matrix(9, 9, 0.5, "csr") for _ in range(2)))
 

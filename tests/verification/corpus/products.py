@@ -84,7 +84,8 @@ def cuts(session: Session) -> None:
         a, b = session.matrix(4, 41, 0.5, a_form), session.matrix(41, columns, 0.5, b_form)
         for plan in session.device.plans(a, b, bias=5)[:MOST_PLANS]:
             session.any_memory()
-            session.product(a, b, plan=replace(plan, k_cuts=(0, 1, 2, 16, 18, 21, 22, 41)), bias=5)
+            session.product(a, b, plan=replace(plan, k_cuts=(0, 1, 2, 16, 18, 21, 22, 41), k_ranges=()),
+                            bias=5)
 
 
 def rows_of(lengths: list[int], columns: int) -> sp.csr_array:
@@ -189,6 +190,6 @@ def drawn(session: Session) -> None:
     plan = plans[rng.integers(len(plans))]
     if rng.random() < 0.4 and plan.shape[1] > 2:
         inside = sorted(set(rng.integers(1, plan.shape[1], 3).tolist()))
-        plan = replace(plan, k_cuts=tuple(sorted({*plan.k_cuts, *inside})))
+        plan = replace(plan, k_cuts=tuple(sorted({*plan.k_cuts, *inside})), k_ranges=())
     session.any_memory()
     session.product(a, b, plan=plan, **options)

@@ -142,7 +142,7 @@ class Session:
         asked."""
         plans, either = self.device.plans(a, b, **options), options.get("out") == "csr"
         plan = next(plan for plan in plans if not plan.transposed and (either or plan.packed == packed))
-        return replace(plan, k_cuts=k_cuts) if k_cuts else plan
+        return replace(plan, k_cuts=k_cuts, k_ranges=()) if k_cuts else plan
 
     def put(self, image: runtime.Image, base: int = 0) -> None:
         for address, content in image.pieces:
