@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -211,7 +211,7 @@ class _Search:
         config = self.config
         slices = config.pes >> pk_log2
         slice_words = 1 << (min(config.acc_words, _ceil(self.words, slices)) - 1).bit_length()
-        table_rows = config.table_rows if whole else config.table_rows // 2
+        _, table_rows = self._room(whole)
         parts = 1 if self.problem.csr else max(1, _ceil(self.inner, table_rows << pk_log2))
         while slice_words and not self._hopeless(_ceil(self.words, slice_words * slices), parts, packed=True):
             lengths = self.resident.packed_words(config.lanes, slice_words, slices)
@@ -230,8 +230,7 @@ class _Search:
     def _packed_cuts(self, lengths: np.ndarray, pk_log2: int, whole: bool) -> tuple[int, ...] | None:
         """As few parts of K as fit: rows in every PE's table, words in every lane's store."""
         config, owners = self.config, 1 << pk_log2
-        depth, rows = (config.store_depth, config.table_rows) if whole else (
-            config.store_depth // 2, config.table_rows // 2)
+        depth, rows = self._room(whole)
         if lengths.size > _EXACT_CUT_ENTRIES:
             lengths = lengths.max(axis=1, keepdims=True)  # of all slices at once: safe, somewhat too large
         if lengths.max(initial=0) > min(depth, 2 * config.acc_words - 1):
@@ -256,8 +255,7 @@ class _Search:
         """The rows of B that each column block has entries in, where these fit in the tables and the lanes'
         stores; none where that is all of B, and None where they do not fit."""
         config, slices = self.config, self.config.pes >> pk_log2
-        depth, rows = (config.store_depth, config.table_rows) if whole else (
-            config.store_depth // 2, config.table_rows // 2)
+        depth, rows = self._room(whole)
         if lengths is None or lengths.max(initial=0) >= 2 * config.acc_words:
             return None
         blocks = _ceil(self.words, slice_words * slices)
@@ -270,6 +268,11 @@ class _Search:
             if stop - start > rows << pk_log2 or not self._fits(part, 0, len(part), pk_log2, depth):
                 return None
         return ranges if len(ranges) > 1 else ()
+
+    def _room(self, whole: bool) -> tuple[int, int]:
+        """Words of a lane's store and rows of a PE's table that a packed tile may take."""
+        halves = 1 if whole else 2
+        return self.config.store_depth // halves, self.config.table_rows // halves
 
     def _fits(self, lengths: np.ndarray, start: int, count: int, pk_log2: int, depth: int) -> bool:
         return by_owner(lengths[start:start + count], pk_log2).max(initial=0) <= depth
@@ -320,14 +323,6 @@ class _Search:
 
         Unless `exact`, the packer is taken to be as fast as its best case.
         """
-        walks = {}
-        for k_start, k_stop in (*pairwise(plan.k_cuts), *plan.k_ranges):
-            counts = self.streamed.counts[k_start:k_stop]
-            if lengths is None:
-                walks[k_start, k_stop] = by_owner(counts, plan.pk_log2).max(initial=0)
-            else:
-                walks[k_start, k_stop] = by_owner(
-                    counts[:, None] * np.maximum(lengths[k_start:k_stop], 1), plan.pk_log2).max(axis=0)
         tiles = plan.tiles()
         costs: dict[tuple[int, int, int, Any], TileCost] = {}
         result = []
@@ -336,8 +331,7 @@ class _Search:
             step = number % steps
             key = (step, tile.n_count, tile.n_start if lengths is not None else 0, tile.mode)
             if key not in costs:
-                walk = walks[tile.k_start, tile.k_start + tile.k_count]
-                costs[key] = self._tile_cost(plan, tile, step == 0, step == steps - 1, walk, lengths, exact)
+                costs[key] = self._tile_cost(plan, tile, step == 0, step == steps - 1, lengths, exact)
             result.append(replace(costs[key], load=0, load_port=0) if tile.reuse else costs[key])
         return result
 
@@ -364,8 +358,8 @@ class _Search:
             self.stretches[key] = self.streamed.stretch(self.config, plan.pk_log2, words)
         return self.stretches[key]
 
-    def _tile_cost(self, plan: Plan, tile: Tile, first: bool, last: bool, walk: Any,
-                   lengths: np.ndarray | None, exact: bool) -> TileCost:
+    def _tile_cost(self, plan: Plan, tile: Tile, first: bool, last: bool, lengths: np.ndarray | None,
+                   exact: bool) -> TileCost:
         config, streamed = self.config, self.streamed
         words = 1 if plan.group_log2 else _ceil(tile.n_count, config.lanes)
         groups = _ceil(streamed.rows, 1 << plan.group_log2)
@@ -380,21 +374,24 @@ class _Search:
         moved = streamed.bytes_of(tile.k_count) + out + (self.row_parameters * streamed.rows if last else 0)
         if not first or self.column_bias:
             moved += raw_bytes
+        rows = slice(tile.k_start, tile.k_start + tile.k_count)
+        counts = streamed.counts[rows]
         if lengths is None:
+            walk = by_owner(counts, plan.pk_log2).max(initial=0)
             lanes = float(walk) * min(words, plan.slice_words)
             load, load_bytes = self._dense_load(plan, tile)
         else:
-            count = config.pes >> plan.pk_log2
-            first_slice = tile.n_start // plan.block_columns * count
-            slices = slice(first_slice, first_slice + count)
-            lanes = float(np.max(walk[slices], initial=0))
-            rows = slice(tile.k_start, tile.k_start + tile.k_count)
+            block, count = tile.n_start // plan.block_columns, config.pes >> plan.pk_log2
+            slices = slice(block * count, (block + 1) * count)
+            # A row without anything in a slice costs its tokens a cycle there, too.
+            walked = np.maximum(lengths[rows, slices], 1)
+            lanes = float(by_owner(counts[:, None] * walked, plan.pk_log2).max(initial=0))
             if self.problem.csr:
-                loaded = np.zeros_like(lengths[:, slices])
-                loaded[rows] = np.maximum(lengths[rows, slices], 1)
-                lanes = max(lanes, self.sample.lanes(plan.pk_log2, loaded))
-            packer = (self.resident.packer_cycles(config, plan.block_columns)[
-                rows, tile.n_start // plan.block_columns].sum() if exact else tile.k_count)
+                of_all_rows = np.zeros_like(lengths[:, slices])
+                of_all_rows[rows] = walked
+                lanes = max(lanes, self.sample.lanes(plan.pk_log2, of_all_rows))
+            packer = (self.resident.packer_cycles(config, plan.block_columns)[rows, block].sum() if exact
+                      else tile.k_count)
             load, load_bytes = self._packed_load(tile, packer)
         scaling = 1 if not (last and self.problem.out_int8) else config.lanes / config.scale_multipliers
         # Rows come on the chains in turn, and one unit finishes the words of all of them, one a cycle.
