@@ -8,6 +8,7 @@ import pytest
 from synth.carry_choices import fold_choices as fold_design
 from synth.carry_folding import fold_carries
 from synth.carry_tables import carry_half
+from tests.netlists import lut
 
 BITS = 4
 NUMBER, OTHER, LOADED = (range(start, start + BITS) for start in (2, 6, 10))
@@ -26,12 +27,6 @@ Netlist = dict[str, Any]
 
 def fold_choices(module: Netlist) -> int:
     return fold_design({"modules": {"top": module}})
-
-
-def lut(table: int, pins: list[Any], output: int) -> Netlist:
-    return {"type": "LUT4", "parameters": {"INIT": format(table, "016b")}, "attributes": {},
-            "port_directions": {**dict.fromkeys("ABCD", "input"), "Z": "output"},
-            "connections": {**{pin: [bit] for pin, bit in zip("ABCD", pins, strict=True)}, "Z": [output]}}
 
 
 def register(data: int, output: int) -> Netlist:

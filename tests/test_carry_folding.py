@@ -8,16 +8,10 @@ import pytest
 
 from synth.carry_folding import fold_carries, name_open_ends
 from synth.carry_tables import carry_half
+from tests.netlists import lut
 
 INPUTS = range(2, 8)          # net numbers
 CARRY, SUMS, LUT_OUTPUTS = 10, (11, 12), range(20, 28)
-
-
-def lut(table: int, inputs: list[Any], output: int) -> dict[str, Any]:
-    pins = dict(zip("ABCD", ([bit] for bit in inputs), strict=True))
-    return {"type": "LUT4", "parameters": {"INIT": format(table, "016b")}, "attributes": {},
-            "port_directions": {**dict.fromkeys("ABCD", "input"), "Z": "output"},
-            "connections": {**pins, "Z": [output]}}
 
 
 def carry_cell(tables: tuple[int, int], pins: list[list[Any]], inject: str = "NO",

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from synth.reset_folding import LEAST_BITS, fold_resets
+from tests.netlists import lut
 
 DATA = range(2, 2 + LEAST_BITS)
 CLOCK, ENABLE, RESET, CLEAR, OTHER = range(20, 25)
@@ -22,11 +23,7 @@ def design(table: int = AND_NOT, *, bits: int = LEAST_BITS, controls: tuple[int,
     """Registers behind LUTs of two inputs, data and a control."""
     cells: Netlist = {}
     for bit in range(bits):
-        pins = [DATA[bit], controls[bit % len(controls)], "0", "0"]
-        cells[f"lut{bit}"] = {
-            "type": "LUT4", "parameters": {"INIT": format(table, "016b")}, "attributes": {},
-            "port_directions": {**dict.fromkeys("ABCD", "input"), "Z": "output"},
-            "connections": {**{pin: [net] for pin, net in zip("ABCD", pins, strict=True)}, "Z": [TAKEN[bit]]}}
+        cells[f"lut{bit}"] = lut(table, [DATA[bit], controls[bit % len(controls)], "0", "0"], TAKEN[bit])
         cells[f"register{bit}"] = {
             "type": "TRELLIS_FF", "attributes": {},
             "parameters": {"CEMUX": enable_mux, "CLKMUX": "CLK", "GSR": "DISABLED", "LSRMUX": "LSR",
@@ -52,9 +49,9 @@ def outcomes(netlist: Netlist, bits: int = LEAST_BITS) -> list[list[str | int]]:
                 return int(bit == "1")
             if bit in given:
                 return given[bit]
-            lut = drivers[bit]
-            index = sum(value(lut["connections"][pin][0]) << place for place, pin in enumerate("ABCD"))
-            return int(lut["parameters"]["INIT"], 2) >> index & 1
+            cell = drivers[bit]
+            index = sum(value(cell["connections"][pin][0]) << place for place, pin in enumerate("ABCD"))
+            return int(cell["parameters"]["INIT"], 2) >> index & 1
 
         row: list[str | int] = []
         for bit in range(bits):
