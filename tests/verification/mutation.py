@@ -53,15 +53,18 @@ def campaign(config: Config, count: int, seed: int, directory: Path, *, random_j
     recording = directory / "recording.jsonl"
     cycles = record(config, design, recording, random_jobs=random_jobs, report=report, jobs=jobs)
     report(f"corpus recorded, {cycles:,} cycles")
-    verdicts = replay(config, design, recording, [mutant.number for mutant in mutants], directory,
-                      processes=processes)
-    killed = {verdict.mutant: f"{verdict.label}: {verdict.verdict}" for verdict in verdicts if verdict.killed}
-    report(f"{len(killed)} of {len(mutants)} killed")
-    living = [mutant for mutant in mutants if mutant.number not in killed]
+    # Before they are played: what no job can show would be played to the corpus's end.
     read = read_array(config, directory)
-    proofs = prove_unobservable(living, read, directory)
-    report(f"{len(proofs)} of the others are unobservable in this configuration")
-    living = [mutant for mutant in living if mutant.number not in proofs]
+    proofs = prove_unobservable(mutants, read, directory)
+    report(f"{len(proofs)} of them are unobservable in this configuration")
+    played = [mutant.number for mutant in mutants if mutant.number not in proofs]
+    verdicts = replay(config, design, recording, played, directory, processes=processes)
+    killed = {verdict.mutant: f"{verdict.label}: {verdict.verdict}" for verdict in verdicts if verdict.killed}
+    report(f"{len(killed)} of the other {len(played)} killed")
+    # Once more, without the others' switches, which count as signals of their own.
+    living = [mutant for mutant in mutants if mutant.number not in killed]
+    proofs |= prove_unobservable(living, read, directory)
+    living = [mutant for mutant in mutants if mutant.number not in killed | proofs]
     proofs |= prove_related(living, read, directory, most_columns=config.max_block_columns,
                             seconds=proof_seconds, report=report)
     return [Outcome(config.name, mutant, killed.get(mutant.number, ""), proofs.get(mutant.number, ""))
