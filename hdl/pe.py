@@ -13,6 +13,7 @@ from .layouts import ChainWord, Fault, PeBeat, PeJob, PeTileBeat, TileBeat
 from .pe_front import PeFront
 from .registers import ErrorCode
 from .row_buffer import RowBuffer
+from .row_index import RowIndex
 from .row_queue import SETTLING_CYCLES, RowQueue
 from .touched_words import TouchedWords
 from .walker import MacWord, Walker
@@ -31,7 +32,8 @@ class ProcessingElement(wiring.Component):
 
     Throughput: one store word of every lane a cycle; a beat costs max(1, own tokens) cycles where a row
         has one word; rows without own tokens close four a cycle and leave one a cycle and chain.
-    Latency: 11 cycles from a beat to the first word of a row that it closes, 7 to an empty row.
+    Latency: 11 cycles from a beat to the first word of a row that it closes, 7 to an empty row; 3 more with
+        `compressed_b`.
     Backpressure: `o_room` keeps four beats of room; a full row queue stops the walk, nothing behind it.
     Overflow: sums wrap; `o_overflow`. A packed row that does not fit is cut; `o_fault`.
     Order: rows leave in the order in which they arrive, row r of a job on chain r mod chains.
@@ -103,7 +105,14 @@ class ProcessingElement(wiring.Component):
             self.o_active.eq(walker.o_word.valid),
         ]
         m.d.sync += self.o_room.eq(front.o_room & row_queue.o_swept)
-        connect(m, front.o, walker.i)
+        if config.compressed_b:
+            m.submodules.index = index = RowIndex(config)
+            m.d.comb += [index.i_packed.eq(self._packed), index.i_half.eq(self.i_job.half)]
+            connect(m, store.o_end, index.i_end)
+            connect(m, front.o, index.i)
+            connect(m, index.o, walker.i)
+        else:
+            connect(m, front.o, walker.i)
 
         # ---- tile ----
         m.d.comb += [
