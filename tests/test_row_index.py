@@ -93,7 +93,7 @@ class Run:
         self.config, self.dut = config, RowIndex(config)
         self.taken: list[int] = []                       # cycles in which ops were taken
         self.given: list[tuple[int, Op]] = []
-        self._cycle, self._held = 0, None
+        self._cycle, self._held, self._rubbish = 0, None, random.Random(0)
 
     async def step(self, ctx: Any, *, op: Op | None = None, end: dict | None = None,
                    ready: bool = True) -> bool:
@@ -101,8 +101,10 @@ class Run:
         dut = self.dut
         for stream, payload in ((dut.i, op), (dut.i_end, end)):
             ctx.set(stream.valid, int(payload is not None))
-            if payload is not None:
-                ctx.set(stream.payload, payload)
+            if payload is None:         # what is not valid may be anything
+                ctx.set(stream.p.as_value(), self._rubbish.getrandbits(len(stream.p.as_value())))
+            else:
+                ctx.set(stream.p, payload)
         ctx.set(dut.o.ready, int(ready))
         _, _, takes, valid, payload = await ctx.tick().sample(dut.i.ready, dut.o.valid, dut.o.payload)
         given = as_python(payload) if valid else None
