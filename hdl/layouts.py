@@ -219,6 +219,14 @@ def TokenBeat(config: Config) -> data.StructLayout:
     } | _chunk_end(config))
 
 
+def BusBeat(config: Config) -> data.StructLayout:
+    """A beat as it comes to the token bus; with `row_filter` for each token the PEs that it is for, at most."""
+    members = {name: field.shape for name, field in TokenBeat(config)}
+    if config.row_filter:
+        members["pes"] = data.ArrayLayout(config.pes, config.beat_tokens)
+    return data.StructLayout(members)
+
+
 def PeBeat(config: Config) -> data.StructLayout:
     """A beat as one PE hears it: `mask` has only the tokens that the PE owns."""
     token = Token(config)

@@ -58,6 +58,7 @@ class ProcessingElement(wiring.Component):
     o_overflow : a sum wrapped
     o_row_room : rows of X may come (only with `sddmm`), and as many beats as are on their way until the tile
         loader sees that it fell
+    o_filled : a row of a packed tile has ended 2 cycles ago, and has an entry here (only with `row_filter`)
     """
 
     def __init__(self, config: Config, number: int):
@@ -76,7 +77,8 @@ class ProcessingElement(wiring.Component):
             "o_blocked": Out(1),
             "o_fault": Out(Fault()),
             "o_overflow": Out(1),
-        } | ({"o_row_room": Out(1)} if config.sddmm else {}))
+        } | ({"o_row_room": Out(1)} if config.sddmm else {})
+          | ({"o_filled": Out(1)} if config.row_filter else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -109,6 +111,8 @@ class ProcessingElement(wiring.Component):
             m.submodules.index = index = RowIndex(config)
             m.d.comb += [index.i_packed.eq(self._packed), index.i_half.eq(self.i_job.half)]
             connect(m, store.o_end, index.i_end)
+            if config.row_filter:
+                m.d.comb += self.o_filled.eq(store.o_end.valid & store.o_end.p.filled)
             connect(m, front.o, index.i)
             connect(m, index.o, walker.i)
         else:
