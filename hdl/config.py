@@ -218,6 +218,11 @@ class Config:
         return self.merge_lanes > 0
 
     @cached_property
+    def counts_rows(self) -> bool:
+        """PEs can count the sums of a row of a CSR result themselves."""
+        return self.csr_out and self.compressed_b
+
+    @cached_property
     def column_bits(self) -> int:
         """Index of a column in a block of C."""
         return width_of(self.max_block_columns)

@@ -320,7 +320,8 @@ def PeJob(config: Config) -> data.StructLayout:
         "packed": 1,
         "half": 1,
         "group_log2": width_of(config.lane_bits + 1),  # rows of C in one word: 1 << group_log2 (N < V), or 0
-    } | ({
+    } | ({"counts": 1} if config.counts_rows else {}  # of a row of C only the number of its sums is wanted
+    ) | ({
         "sddmm": 1,
         "begins": 1,                               # the cycle in which the job's first values are there
     } if config.sddmm else {}))
@@ -481,6 +482,7 @@ def CsrPlace() -> data.StructLayout:
         "mode": CsrMode,
         "index32": 1,               # column indices of 32 bits, else of 16
         "drop_zeros": 1,            # entries that are zero are left out; else every sum that is there is kept
+        "counted": 1,               # the PEs count a row's entries; its one word is their number
     })
 
 

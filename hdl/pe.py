@@ -1,6 +1,6 @@
 """The processing element: connects its queue, tile memory, lanes, accumulators and row queue."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -334,10 +334,24 @@ class ProcessingElement(wiring.Component):
             # A word without any sum stays here, unless it ends the row. A word that waits for those of other
             # PEs does so in a register of its chain: the next row's may go meanwhile, on the other one.
             goes, room = Signal(), Signal()
-            m.d.comb += [goes.eq(valid.any() | item.p.last), room.eq(~output.valid | output.ready),
+            counts = self._count_sums(m, item, valid, word) if self._config.counts_rows else Const(0)
+            m.d.comb += [goes.eq((valid.any() & ~counts) | item.p.last), room.eq(~output.valid | output.ready),
                          item.ready.eq(room | ~goes)]
             with m.If(room):
                 m.d.sync += [output.valid.eq(item.valid & goes), output.p.eq(word)]
+
+    def _count_sums(self, m: Module, item, valid, word) -> Value:
+        """Where a row's sums are only counted, its last word has their number in lane 0, and the others stay
+        here; on the chain the numbers of all PEs add up."""
+        counts, config = self.i_job.counts, self._config
+        number, total = (Signal(range(config.acc_words * config.lanes + 1), name=name)
+                         for name in ("number", "total"))
+        m.d.comb += total.eq(number + sum(valid))
+        with m.If(item.valid & item.ready):
+            m.d.sync += number.eq(Mux(item.p.last, 0, total))
+        with m.If(counts):
+            m.d.comb += [word.word.eq(0), word.valid.eq(total != 0), word.data[0].eq(total)]
+        return counts
 
     def _later(self, m: Module, source, shape, cycles: int):
         for _ in range(cycles):
