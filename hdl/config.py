@@ -138,8 +138,8 @@ class Config:
         if 2 * self.beat_tokens > self.port_bytes:
             self._refuse("beat_tokens", f"at most half of port_bytes, {self.port_bytes // 2}")
         if self.row_filter and not (self.compressed_b and self.index_rows >= 4 * self.beat_tokens):
-            self._refuse("row_filter", "False without compressed_b, and with fewer than four index_rows for each "
-                                       "of beat_tokens")
+            self._refuse("row_filter", "False without compressed_b, and with less index_rows than "
+                                       f"{4 * self.beat_tokens}, four for each of beat_tokens")
         if self.scale_multipliers not in (0, 1, self.lanes):
             self._refuse("scale_multipliers", f"0, 1 or lanes, {self.lanes}")
         if self.merge_lanes not in (0, *(lanes for lanes in (2, 4, 8, 16) if lanes <= self.lanes)):

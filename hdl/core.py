@@ -219,7 +219,7 @@ class Core(wiring.Component):
         return m
 
     def _filter(self, m: Module, router, token_bus, loader, elements) -> Any:
-        """Tokens on their way to the bus meet those PEs' numbers that they are for; a beat waits for the bus."""
+        """Tokens on their way to the bus learn which PEs they are for; returns: a beat waits for the bus."""
         m.submodules.row_filter = row_filter = RowFilter(self._config)
         connect(m, router.o, row_filter.i)
         connect(m, row_filter.o, token_bus.i)

@@ -220,7 +220,7 @@ def TokenBeat(config: Config) -> data.StructLayout:
 
 
 def BusBeat(config: Config) -> data.StructLayout:
-    """A beat as it comes to the token bus; with `row_filter` for each token the PEs that it is for, at most."""
+    """A beat as it comes to the token bus; with `row_filter` for each token the PEs that it may be for."""
     members = {name: field.shape for name, field in TokenBeat(config)}
     if config.row_filter:
         members["pes"] = data.ArrayLayout(config.pes, config.beat_tokens)

@@ -335,8 +335,8 @@ class ProcessingElement(wiring.Component):
             # PEs does so in a register of its chain: the next row's may go meanwhile, on the other one.
             goes, room = Signal(), Signal()
             counts = self._count_sums(m, item, valid, word) if self._config.counts_rows else Const(0)
-            m.d.comb += [goes.eq((valid.any() & ~counts) | item.p.last), room.eq(~output.valid | output.ready),
-                         item.ready.eq(room | ~goes)]
+            m.d.comb += [goes.eq((valid.any() & ~counts) | item.p.last),
+                         room.eq(~output.valid | output.ready), item.ready.eq(room | ~goes)]
             with m.If(room):
                 m.d.sync += [output.valid.eq(item.valid & goes), output.p.eq(word)]
 

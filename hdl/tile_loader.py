@@ -54,6 +54,7 @@ class TileLoader(wiring.Component):
     o_waiting : the job has asked for data and has nothing to work on
     o_fault, o_fault_address : faults of a packed tile's indices and row pointers, and where those lie
     o_request, i_beat : read streams: values; then (with `compressed_b`) row pointers, column indices
+    o_row : stream of RowPlace, always ready: what begins or ends with the beat at `o` (only with `row_filter`)
     o_merge : stream of TileRawBeat, the matrix of an elementwise job (only with `elementwise`)
     o_merge_waiting : `o_waiting` of such a job (likewise)
     """
@@ -72,7 +73,8 @@ class TileLoader(wiring.Component):
             "o_request": Out(stream.Signature(ReadRequest(config))).array(streams),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(streams),
         } | ({"o_rows_done": Out(1), "i_row_room": In(1), "o_rows_waiting": Out(1)} if config.sddmm else {})
-          | ({"o_row": Out(stream.Signature(RowPlace(config), always_ready=True))} if config.row_filter else {})
+          | ({"o_row": Out(stream.Signature(RowPlace(config), always_ready=True))}
+             if config.row_filter else {})
           | ({"o_merge": Out(stream.Signature(TileRawBeat(config))), "o_merge_waiting": Out(1)}
              if config.elementwise else {}))
 
