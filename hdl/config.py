@@ -74,6 +74,9 @@ class Config:
         without `compressed_b`.
     table_rows : int
         Rows of B with entries that a PE can hold packed, both halves. Unused without `compressed_b`.
+    row_filter : bool
+        Look up before a token goes to the PEs which of them have an entry of its row of B, so that no other
+        one spends a cycle on it: T banks of index_rows / T places of a bit a PE. Needs `compressed_b`.
     block_queues : bool
         Keep wide queues of 16 to 32 entries in block RAM, too, where a part has some left; otherwise they are
         in distributed RAM.
@@ -107,6 +110,7 @@ class Config:
     scale_multipliers: int = 8
     index_rows: int = 8192
     table_rows: int = 512
+    row_filter: bool = False
     block_queues: bool = False
     address_multipliers: bool = False
     csr_out: bool = False
@@ -133,6 +137,9 @@ class Config:
             self._refuse("port_bytes", f"lanes or twice lanes, {self.lanes} or {2 * self.lanes}")
         if 2 * self.beat_tokens > self.port_bytes:
             self._refuse("beat_tokens", f"at most half of port_bytes, {self.port_bytes // 2}")
+        if self.row_filter and not (self.compressed_b and self.index_rows >= 4 * self.beat_tokens):
+            self._refuse("row_filter", "False without compressed_b, and with less index_rows than "
+                                       f"{4 * self.beat_tokens}, four for each of beat_tokens")
         if self.scale_multipliers not in (0, 1, self.lanes):
             self._refuse("scale_multipliers", f"0, 1 or lanes, {self.lanes}")
         if self.merge_lanes not in (0, *(lanes for lanes in (2, 4, 8, 16) if lanes <= self.lanes)):
@@ -209,6 +216,11 @@ class Config:
     def elementwise(self) -> bool:
         """Elementwise operations are built."""
         return self.merge_lanes > 0
+
+    @cached_property
+    def counts_rows(self) -> bool:
+        """PEs can count the sums of a row of a CSR result themselves."""
+        return self.csr_out and self.compressed_b
 
     @cached_property
     def column_bits(self) -> int:
@@ -321,6 +333,6 @@ PRESETS = MappingProxyType({
                scale_multipliers=4, index_rows=2048, block_queues=True, address_multipliers=True),
         Config(name="base", csr_out=True, sddmm=True, merge_lanes=4),
         Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, sddmm=True, merge_lanes=8,
-               index_rows=32768, table_rows=2048, acc_words=32),
+               index_rows=32768, table_rows=2048, row_filter=True, acc_words=32),
     )
 })

@@ -98,7 +98,8 @@ class LaneStore(wiring.Component):
             m.submodules[f"lane{lane}"] = memory
             ports.append(memory.write_port(granularity=config.half_word_bits))
             read = memory.read_port()
-            m.d.comb += [read.addr.eq(self.i_address[lane % config.store_addresses]), read.en.eq(self.i_enable)]
+            m.d.comb += [read.en.eq(self.i_enable),
+                         read.addr.eq(self.i_address[lane % config.store_addresses])]
             # A block RAM's output is slow: a register follows at once. Its reset clears what is not wanted.
             for half, wanted in enumerate((lower, upper)):
                 absent = Signal(name=f"absent{half}_{lane}")     # a reset as it is, without an inverter
@@ -195,7 +196,8 @@ class LaneStore(wiring.Component):
         ]
 
         length = Signal(config.count_bits)            # of the open row: its longest lane
-        counts, starts = Signal(TableEntry(config)["counts"].shape), Signal(TableEntry(config)["starts"].shape)
+        entry = TableEntry(config)
+        starts, counts = Signal(entry["starts"].shape), Signal(entry["counts"].shape)
         new_length, new_counts = Signal.like(length), Signal.like(counts)   # with what comes now
         dropped, longest, counted = Signal(config.lanes), Signal(config.lanes), Signal(config.lanes)
         load, begin = Signal(), hits["starts"] | hits["row_ends"]
@@ -230,21 +232,21 @@ class LaneStore(wiring.Component):
             m.d.sync += [length.eq(0), counts.eq(0)]
 
         # ---- the table: rows that have something here ----
-        m.submodules.table = table = Memory(shape=TableEntry(config), depth=config.table_rows, init=[])
+        m.submodules.table = table = Memory(shape=entry, depth=config.table_rows, init=[])
         write, read = table.write_port(), table.read_port()
-        half, table_row = Signal(), Signal(config.table_address_bits + 1)      # of the tile; past the table
-        filled, end = Signal(), self.o_end.p
+        filled = Signal()
         m.d.comb += [
             filled.eq(hits["row_ends"] & ((length != 0) | counted.any())),
-            write.addr.eq(table_row),
             write.data.starts.eq(starts),
             write.data.words.eq(new_length),
             write.data.counts.eq(new_counts),
-            write.en.eq(filled & ~table_row[-1]),
             read.addr.eq(self.i_row),
             read.en.eq(self.i_row_enable),
             self.o_table.eq(read.data),
         ]
+        table_row = Signal(config.table_address_bits + 1)                      # past the table: the top bit
+        half, end = Signal(), self.o_end.p                                     # of the tile
+        m.d.comb += [write.addr.eq(table_row), write.en.eq(filled & ~table_row[-1])]
         m.d.sync += [
             self.o_overflow.eq(dropped.any() | (filled & table_row[-1])),
             self.o_end.valid.eq(hits["row_ends"]),

@@ -27,7 +27,7 @@ class PairPacker(wiring.Component):
     """Packs a job's entries into beats of `pair_lanes` column indices and values; counts those of each row.
 
     Of CsrMode WHOLE all entries are one run of beats, of PLACE those of each row are one; otherwise entries
-    are counted only.
+    are counted only; where the PEs have done that, a row's word has their number in lane 0.
 
     Throughput: `pair_lanes` entries of a word a cycle; a row without any takes one; a run whose last beat is
         not full takes one more.
@@ -224,7 +224,8 @@ class PairPacker(wiring.Component):
     def _count(self, m: Module, count: Value) -> None:
         """Of the row so far, those without room included."""
         so_far, total, rows = Signal(32), Signal(32), self.o_rows
-        m.d.comb += total.eq(so_far + count)
+        # Of a row that is counted already there is one group, and in it the number.
+        m.d.comb += total.eq(Mux(self.i_place.counted, self._group.values[0], so_far + count))
         with m.If(rows.ready):
             m.d.sync += rows.valid.eq(0)
         with m.If(self._moves):

@@ -258,7 +258,8 @@ class DeviceModel(Transport):
             used[*pe, lane] += number
             filled.setdefault(pe, set()).add(row)
         assert max(used.values(), default=0) <= config.store_depth // parts, "a lane's store is too small"
-        assert max(map(len, filled.values()), default=0) <= config.table_rows // parts, "the table is too small"
+        most = max(map(len, filled.values()), default=0)
+        assert most <= config.table_rows // parts, "the table is too small"
 
     # ---- collector -----------------------------------------------------------------------------------
 

@@ -17,7 +17,10 @@ from .operands import INDEX16_COLUMNS, Operand
 from .queues import TokenStream, csr_beats
 
 __all__ = ["COSTS", "Costs", "Resident", "Streamed", "TileCost", "beats_cycles", "by_owner",
-           "owners", "schedule_cycles"]
+           "filter_cycles", "owners", "schedule_cycles"]
+
+_MEETING = {2: 1.5, 4: 2.1, 8: 2.6, 16: 3.1, 32: 3.5}
+"""T: tokens in the fullest of T banks, of T tokens at random, on average."""
 
 _DENSE_KEYS = 1 << 24
 _LARGEST_TABLE = 1 << 25
@@ -41,6 +44,11 @@ COSTS = Costs()
 def beats_cycles(config: Config, beats: float) -> float:
     """Cycles one read stream needs for so many beats: no faster than its buffer over a round trip."""
     return beats * max(1.0, COSTS.round_trip / config.read_buffer_beats)
+
+
+def filter_cycles(config: Config, tokens: float) -> float:
+    """Cycles the row filter needs for so many tokens: those of a beat that meet in a bank go one by one."""
+    return tokens * _MEETING[config.beat_tokens] / config.beat_tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +154,8 @@ class Resident:
 
     def packed_slots(self, lanes: int, slice_words: int, slices: int, pk_log2: int, start: int,
                      stop: int) -> npt.NDArray[np.int64]:
-        """Slots that rows k from `start` to `stop` take in the fullest lane of any owner, in each slice of each
-        column block: (blocks * slices,).
+        """Slots that rows k from `start` to `stop` take in the fullest lane of any owner, in each slice of
+        each column block: (blocks * slices,).
         """
         k, n, begins = self._by_row
         entries = slice(begins[start], begins[stop])

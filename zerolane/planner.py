@@ -12,7 +12,16 @@ import numpy as np
 from hdl.config import Config, log2_exact
 from hdl.layouts import CsrMode
 
-from .cost import COSTS, Resident, Streamed, TileCost, beats_cycles, by_owner, schedule_cycles
+from .cost import (
+    COSTS,
+    Resident,
+    Streamed,
+    TileCost,
+    beats_cycles,
+    by_owner,
+    filter_cycles,
+    schedule_cycles,
+)
 from .operands import INDEX16_COLUMNS
 from .plan import Plan, PlanError, Tile
 from .problem import Problem
@@ -217,8 +226,6 @@ class _Search:
             ranges = self._k_ranges(lengths, pk_log2, whole, slice_words)
             if ranges is not None and (ranges or self.problem.csr):
                 yield self._plan(pk_log2, 0, whole, slice_words, (0, self.inner), lengths, ranges)
-                if self.problem.csr:
-                    return
             cuts = (None if lengths is None or self.problem.csr
                     else self._packed_cuts(lengths, pk_log2, whole, slice_words))
             if cuts is not None:
@@ -398,10 +405,11 @@ class _Search:
         else:
             block, count = tile.n_start // plan.block_columns, config.pes >> plan.pk_log2
             slices = slice(block * count, (block + 1) * count)
-            # A token that has nothing in a slice goes by there, but none faster than one a cycle.
+            # A token that has nothing in a slice goes by there, one a cycle if no filter keeps it away.
             walked = lengths[rows, slices]
-            lanes = max(float(by_owner(counts[:, None] * cycles, plan.pk_log2).max(initial=0))
-                        for cycles in (walked, np.minimum(lengths[rows, :1], 0) + 1))
+            lanes = float(by_owner(counts[:, None] * walked, plan.pk_log2).max(initial=0))
+            if not config.row_filter:
+                lanes = max(lanes, float(by_owner(counts, plan.pk_log2).max(initial=0)))
             if self.problem.csr:
                 of_all_rows = np.zeros_like(lengths[:, slices])
                 of_all_rows[rows] = walked
@@ -414,7 +422,10 @@ class _Search:
         drain: float = groups * words * scaling
         if self.problem.csr:
             drain, lanes = sparse_drain * scaling, max(lanes, own_drain)
-        return TileCost(lanes, streamed.fetch_cycles(config, tile.k_count), drain, moved / config.port_bytes,
+        fetch = streamed.fetch_cycles(config, tile.k_count)
+        if plan.packed and config.row_filter:
+            fetch = max(fetch, filter_cycles(config, counts.sum()))
+        return TileCost(lanes, fetch, drain, moved / config.port_bytes,
                         load, load_bytes / config.port_bytes)
 
     def _sparse_cost(self, plan: Plan, tile: Tile, lengths: np.ndarray | None) -> tuple[float, float, float]:
@@ -442,7 +453,13 @@ class _Search:
         if tile.mode is CsrMode.PLACE:
             # Each row's indices and values begin and end anywhere in a beat.
             out += 2 * hit * (config.port_bytes - 4)
+        if tile.mode in (CsrMode.COUNT, CsrMode.POINTERS) and self._counts_rows(plan):
+            words = hit
         return rows + max(0, words - hit) / _WORDS_JOINED, own, out
+
+    def _counts_rows(self, plan: Plan) -> bool:
+        """Whether a row's entries are counted in the PEs, as the command processor decides it."""
+        return plan.packed and not plan.pk_log2 and not self.problem.drops_zeros
 
     def _dense_load(self, plan: Plan, tile: Tile) -> tuple[float, float]:
         """Cycles and bytes: a chunk a cycle and a row's last chunk short, unless rows lie without a gap."""
