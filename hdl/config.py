@@ -70,8 +70,8 @@ class Config:
     scale_multipliers : int
         Multipliers the collector scales with: 0 (no int8 output), 1 (serial), or V.
     index_rows : int
-        Rows of B that a PE can tell apart in a packed tile, both halves: K is at most that times P_k. At least
-        table_rows. Unused without `compressed_b`.
+        Rows of B that a PE can tell apart in a packed tile, both halves; at least table_rows. K is at most
+        that times P_k. Unused without `compressed_b`.
     table_rows : int
         Rows of B with entries that a PE can hold packed, both halves. Where it is index_rows, every row has a
         place, and no index is built. Unused without `compressed_b`.
