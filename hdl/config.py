@@ -70,10 +70,11 @@ class Config:
     scale_multipliers : int
         Multipliers the collector scales with: 0 (no int8 output), 1 (serial), or V.
     index_rows : int
-        Rows of B that a PE can tell apart in a packed tile, both halves: K is at most that times P_k. Unused
-        without `compressed_b`.
+        Rows of B that a PE can tell apart in a packed tile, both halves; at least table_rows. K is at most
+        that times P_k. Unused without `compressed_b`.
     table_rows : int
-        Rows of B with entries that a PE can hold packed, both halves. Unused without `compressed_b`.
+        Rows of B with entries that a PE can hold packed, both halves. Where it is index_rows, every row has a
+        place, and no index is built. Unused without `compressed_b`.
     row_filter : bool
         Look up before a token goes to the PEs which of them have an entry of its row of B, so that no other
         one spends a cycle on it: T banks of index_rows / T places of a bit a PE. Needs `compressed_b`.
@@ -137,6 +138,8 @@ class Config:
             self._refuse("port_bytes", f"lanes or twice lanes, {self.lanes} or {2 * self.lanes}")
         if 2 * self.beat_tokens > self.port_bytes:
             self._refuse("beat_tokens", f"at most half of port_bytes, {self.port_bytes // 2}")
+        if self.index_rows < self.table_rows:
+            self._refuse("index_rows", f"at least table_rows, {self.table_rows}")
         if self.row_filter and not (self.compressed_b and self.index_rows >= 4 * self.beat_tokens):
             self._refuse("row_filter", "False without compressed_b, and with less index_rows than "
                                        f"{4 * self.beat_tokens}, four for each of beat_tokens")
@@ -281,6 +284,11 @@ class Config:
         return max(self.tile_address_bits, self.index_address_bits if self.compressed_b else 1)
 
     @cached_property
+    def indexed(self) -> bool:
+        """An index finds the rows of a packed tile that have a place in the table."""
+        return self.compressed_b and self.index_rows > self.table_rows
+
+    @cached_property
     def store_addresses(self) -> int:
         """Addresses that a PE's lanes read at in a cycle: packed rows begin elsewhere in each lane."""
         return self.lanes if self.compressed_b else 1
@@ -330,7 +338,7 @@ PRESETS = MappingProxyType({
                chains=1, queue_beats=8, read_buffer_beats=32, compressed_b=False,
                scale_multipliers=1),
         Config(name="small", pes=4, lanes=4, port_bytes=8, tile_bytes=32 * 1024, beat_tokens=4, chains=1,
-               scale_multipliers=4, index_rows=2048, block_queues=True, address_multipliers=True),
+               scale_multipliers=4, index_rows=512, block_queues=True, address_multipliers=True),
         Config(name="base", csr_out=True, sddmm=True, merge_lanes=4),
         Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, sddmm=True, merge_lanes=8,
                index_rows=32768, table_rows=2048, row_filter=True, acc_words=32),

@@ -32,7 +32,7 @@ class LaneStore(wiring.Component):
         `o_table` one cycle after `i_row`.
     Backpressure: none.
     Overflow: a packed value past the end of the memory, or past what a row's count can hold, is dropped, and
-        so is a row past the end of the table; `o_overflow`.
+        so is a row past the end of the table (only with an index); `o_overflow`.
     Order: values of a lane lie in the order in which they came, without a gap from row to row.
 
     A dense word takes one half of a store word, see `PeTileBeat`; a packed slot takes all of it, the value in
@@ -56,7 +56,8 @@ class LaneStore(wiring.Component):
         slot's value and word; what is not read is zero
     i_swapped : even dense words lie in the upper half
     o_words : V store words of 2 * half_word_bits
-    i_row_enable, i_row, o_table : read a TableEntry (only with `compressed_b`)
+    i_row_enable, i_row, o_table : read a TableEntry: with an index, RowEnd tells where it is; without one
+        a row's is at its number, or in the upper half of the table (only with `compressed_b`)
     o_end : stream of RowEnd, always taken, 2 cycles behind the beat (only with `compressed_b`)
     o_overflow : pulse, a packed value was dropped
     """
@@ -246,15 +247,20 @@ class LaneStore(wiring.Component):
         ]
         table_row = Signal(config.table_address_bits + 1)                      # past the table: the top bit
         half, end = Signal(), self.o_end.p                                     # of the tile
-        m.d.comb += [write.addr.eq(table_row), write.en.eq(filled & ~table_row[-1])]
         m.d.sync += [
-            self.o_overflow.eq(dropped.any() | (filled & table_row[-1])),
             self.o_end.valid.eq(hits["row_ends"]),
             end.row.eq(row | (half << (config.index_address_bits - 1))),
-            end.filled.eq(write.en),
+            end.filled.eq(filled & ~table_row[-1]),
             end.table_row.eq(table_row),
         ]
+        if config.indexed:
+            m.d.comb += [write.addr.eq(table_row), write.en.eq(filled & ~table_row[-1])]
+            m.d.sync += self.o_overflow.eq(dropped.any() | (filled & table_row[-1]))
+        else:
+            m.d.comb += [write.en.eq(hits["row_ends"]),
+                         write.addr.eq(row | (half << (config.table_address_bits - 1)))]
+            m.d.sync += self.o_overflow.eq(dropped.any())
         with m.If(hits["starts"]):
             m.d.sync += [half.eq(start_half), table_row.eq(start_half << (config.table_address_bits - 1))]
-        with m.Elif(write.en):
+        with m.Elif(filled & ~table_row[-1]):
             m.d.sync += table_row.eq(table_row + 1)

@@ -33,7 +33,7 @@ class ProcessingElement(wiring.Component):
     Throughput: one store word of every lane a cycle; a beat costs max(1, own tokens) cycles where a row
         has one word; rows without own tokens close four a cycle and leave one a cycle and chain.
     Latency: 11 cycles from a beat to the first word of a row that it closes, 7 to an empty row; 3 more with
-        `compressed_b`.
+        an index.
     Backpressure: `o_room` keeps four beats of room; a full row queue stops the walk, nothing behind it.
     Overflow: sums wrap; `o_overflow`. A packed row that does not fit is cut; `o_fault`.
     Order: rows leave in the order in which they arrive, row r of a job on chain r mod chains.
@@ -107,12 +107,12 @@ class ProcessingElement(wiring.Component):
             self.o_active.eq(walker.o_word.valid),
         ]
         m.d.sync += self.o_room.eq(front.o_room & row_queue.o_swept)
-        if config.compressed_b:
+        if config.row_filter:
+            m.d.comb += self.o_filled.eq(store.o_end.valid & store.o_end.p.filled)
+        if config.indexed:
             m.submodules.index = index = RowIndex(config)
             m.d.comb += [index.i_packed.eq(self._packed), index.i_half.eq(self.i_job.half)]
             connect(m, store.o_end, index.i_end)
-            if config.row_filter:
-                m.d.comb += self.o_filled.eq(store.o_end.valid & store.o_end.p.filled)
             connect(m, front.o, index.i)
             connect(m, index.o, walker.i)
         else:

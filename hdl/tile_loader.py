@@ -54,7 +54,7 @@ class TileLoader(wiring.Component):
     o_waiting : the job has asked for data and has nothing to work on
     o_fault, o_fault_address : faults of a packed tile's indices and row pointers, and where those lie
     o_request, i_beat : read streams: values; then (with `compressed_b`) row pointers, column indices
-    o_row : stream of RowPlace, always ready: what begins or ends with the beat at `o` (only with `row_filter`)
+    o_row : stream of RowPlace, always ready: what begins or ends with a beat at `o` (only with `row_filter`)
     o_merge : stream of TileRawBeat, the matrix of an elementwise job (only with `elementwise`)
     o_merge_waiting : `o_waiting` of such a job (likewise)
     """

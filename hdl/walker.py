@@ -139,7 +139,8 @@ class Walker(wiring.Component):
         if self._config.compressed_b:
             m.d.comb += [
                 self.o_row_enable.eq(enters & self.i.valid & self.i.p.token & self.i_packed),
-                self.o_row.eq(self.i.p.address),
+                self.o_row.eq(self.i.p.address if self._config.indexed else
+                              self.i.p.address | (self.i_half << (self._config.table_address_bits - 1))),
             ]
 
     def _stage_walk(self, m: Module) -> None:

@@ -113,10 +113,13 @@ def test_parts_of_words_go_to_their_lanes(name, number, group_log2) -> None:
         assert [signed(lane) for lane in lanes] == [value for _, value in b[k]]
 
 
+@pytest.mark.parametrize("indexed", [False, True])
 @pytest.mark.parametrize("half", [0, 1])
 @pytest.mark.parametrize(("number", "pk_log2", "slice_words"), [(5, 3, 4), (6, 1, 2), (1, 0, 4)])
-def test_packed_rows_follow_one_another(number, pk_log2, slice_words, half) -> None:
+def test_packed_rows_follow_one_another(number, pk_log2, slice_words, half, indexed) -> None:
     config, rng = PRESETS["base"], random.Random(half)
+    if not indexed:
+        config = replace(config, index_rows=config.table_rows)
     n_count = slice_words * config.lanes * (config.pes >> pk_log2)
     b = [[(column, rng.choice((-128, 1, 127))) for column in range(n_count) if rng.random() < 0.3]
          for _ in range(40)]
@@ -138,7 +141,8 @@ def test_packed_rows_follow_one_another(number, pk_log2, slice_words, half) -> N
     filled = [any(lanes) for lanes in rows]
     stored, entries, ends, overflows = run(config, number, job, tile_beats(config, job, rng),
                                            list(range(start, start + total)),
-                                           [base + k for k in range(sum(filled))], 0.2)
+                                           [base + k for k in range(sum(filled) if indexed else len(rows))],
+                                           0.2)
     assert overflows == 0
     table_row = base
     for row, (end, is_filled) in enumerate(zip(ends, filled, strict=True)):
@@ -146,7 +150,7 @@ def test_packed_rows_follow_one_another(number, pk_log2, slice_words, half) -> N
                        "table_row": table_row}
         table_row += is_filled
     places = [start] * config.lanes
-    for lanes, entry in zip([lanes for lanes in rows if any(lanes)], entries, strict=True):
+    for lanes, entry in zip([lanes for lanes in rows if any(lanes) or not indexed], entries, strict=True):
         counts = [len(lane) for lane in lanes]
         assert entry == {"starts": places, "words": max(counts), "counts": counts}
         for lane, slots in enumerate(lanes):

@@ -52,10 +52,28 @@ def test_narrow_rows_share_words_in_groups(name, number, group_log2, seed) -> No
 ])
 def test_packed_rows_are_summed(number, pk_log2, slice_words, n_count, seed) -> None:
     rng = random.Random(seed)
-    jobs = [random_job(BASE, rng, n_count=n_count, pk_log2=pk_log2, slice_words=slice_words, packed=True)
+    config = BASE if seed else replace(BASE, index_rows=BASE.table_rows)     # without an index
+    jobs = [random_job(config, rng, n_count=n_count, pk_log2=pk_log2, slice_words=slice_words, packed=True)
             for _ in range(2)]
-    run = check(BASE, number, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0.3, 0.7)[seed])
+    run = check(config, number, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0.3, 0.7)[seed])
     assert run.faults == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_of_a_row_are_counted_where_only_their_number_is_wanted(seed) -> None:
+    rng = random.Random(seed)
+    jobs = [random_job(BASE, rng, n_count=300, pk_log2=0, slice_words=8, packed=True, counts=counts)
+            for counts in (True, False, True)]
+    check(BASE, 3, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0.3, 0.7)[seed])
+
+
+def test_counted_rows_take_one_place_on_the_chain() -> None:
+    rng = random.Random(1)
+    b = [[(column, 1) for column in range(0, 1024, 8)] for _ in range(8)]
+    a = [[(rng.randrange(8), 1)] for _ in range(60)]
+    job = Job(a=a, b=b, n_count=1024, pk_log2=0, slice_words=16, packed=True, counts=True)
+    free, slow = (check(BASE, 3, [job], stall=stall).cycles[0] for stall in (0, 0.8))
+    assert slow <= free + 30, "only a row's last word waits for its turn"
 
 
 def test_jobs_of_all_kinds_follow_one_another() -> None:

@@ -34,7 +34,6 @@ _MOST_CUTS = 12          # ways to cut K that are looked at for one split of the
 _PACKED_DENSITY = 0.75   # above it packing a dense matrix saves nothing
 _MOST_DESCRIPTORS = (1 << 16) - 1  # of one job
 _WORTH_A_LOOK = 2                  # times the best plan's cycles
-_WORDS_JOINED = 1.7                 # of single entries in lanes at random: e - 1
 _LARGEST_STRETCH = 2               # of the lanes' cycles by uneven tokens, where something else limits
 
 
@@ -438,12 +437,12 @@ class _Search:
         own_words = _ceil(_ceil(tile.n_count, config.lanes), config.pes >> plan.pk_log2)
         if lengths is None:
             # A dense tile makes sums everywhere.
-            words, hit = rows * _ceil(tile.n_count, config.lanes), rows
+            joined, hit = rows * _ceil(tile.n_count, config.lanes), rows
             entries, own, own_rows = float(rows * tile.n_count), float(rows * own_words), rows
         else:
             blocks = self.sample.blocks(plan.block_columns, config.pes >> plan.pk_log2, config.lanes)
             here = tile.n_start // plan.block_columns
-            words, hit, entries = blocks.words[here], blocks.rows[here], blocks.entries[here]
+            joined, hit, entries = blocks.joined[here], blocks.rows[here], blocks.entries[here]
             own, own_rows = blocks.own_words[here], blocks.own_rows[here]
         places = 2 * config.acc_words >> (own_words - 1).bit_length()
         own = max(own, own_rows * COSTS.settling / max(1, places - 1))
@@ -454,8 +453,8 @@ class _Search:
             # Each row's indices and values begin and end anywhere in a beat.
             out += 2 * hit * (config.port_bytes - 4)
         if tile.mode in (CsrMode.COUNT, CsrMode.POINTERS) and self._counts_rows(plan):
-            words = hit
-        return rows + max(0, words - hit) / _WORDS_JOINED, own, out
+            joined = hit
+        return rows + max(0, joined - hit), own, out
 
     def _counts_rows(self, plan: Plan) -> bool:
         """Whether a row's entries are counted in the PEs, as the command processor decides it."""
