@@ -143,6 +143,17 @@ def test_short_packed_rows_take_a_cycle_a_token() -> None:
     assert run.cycles[0] <= 320 + 40
 
 
+@pytest.mark.parametrize(("length", "present"), [(1, 0), (1, 8), (40, 8)])
+def test_tokens_whose_row_has_nothing_here_take_a_cycle_and_nothing_more(length, present) -> None:
+    ks, rng = own_k(BASE, 3, 2, 64), random.Random(length)
+    filled = {k: [(16 * rng.randrange(2) + rng.randrange(8), rng.randint(1, 127))] for k in ks[5:][:present]}
+    b = [filled.get(k, []) for k in range(max(ks) + 1)]
+    a = [[(rng.choice(ks), rng.randint(-128, 127)) for _ in range(length)] for _ in range(200 // length)]
+    run = check(BASE, 3, [Job(a=a, b=b, n_count=32, pk_log2=2, slice_words=4, packed=True)], fill=1.0)
+    assert run.active == sum(k in filled for row in a for k, _ in row)
+    assert run.cycles[0] <= 200 + 25
+
+
 @pytest.mark.parametrize("words", [2, 6, 8, 16])
 def test_rows_of_two_tokens_leave_while_the_next_ones_add(words) -> None:
     ks, rng = own_k(BASE, 3, 2, 8), random.Random(words)
