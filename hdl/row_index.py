@@ -34,7 +34,7 @@ class RowIndex(wiring.Component):
     """Turns tokens' rows of B into rows of the packed table, which only rows with an entry here take.
 
     Throughput: one op and one row end a cycle.
-    Latency: 3 cycles from `i` to `o`; a row end counts from the second cycle behind it on.
+    Latency: 3 cycles from `i` to `o`; a row end counts from the cycle behind it on.
     Backpressure: `i` waits while `o` does and three ops are on their way.
     Order: kept. Of a token whose row has nothing here the closes around it stay, and the op goes where there
         are none.

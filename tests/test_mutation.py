@@ -9,6 +9,7 @@ import pytest
 from hdl.config import Config
 from tests.simulators import need
 from tests.verification.corpus import finishes, registers
+from tests.verification.gates import FALSE, TRUE, Graph
 from tests.verification.mutants import Mutant, block_of, read_array
 from tests.verification.mutation import Outcome, campaign, kill_rate
 from tests.verification.proofs import prove_related, prove_unobservable
@@ -68,6 +69,7 @@ class Change:
     line: int
     kind: str
     bit: int = 0
+    port: str = "Y"
 
 
 PAYLOAD = f"""module {ARRAY}(input clk, input rst, input i__valid, input [3:0] i__payload,
@@ -89,14 +91,49 @@ endmodule
 """
 
 
-def proof_of(change: Change, directory: Path, text: str = PAYLOAD) -> str:
+STORED = f"""module {ARRAY}(input clk, input write, input [1:0] to, input [1:0] from, input [3:0] other,
+    input i__valid, input [3:0] i__payload, output memory__w__valid, output [8:0] memory__w__payload);
+  reg [4:0] words [3:0];
+  wire [3:0] rest = other + 4'd1;
+  wire [3:0] stored = i__valid ? i__payload : rest;
+  wire [4:0] word = words[from];
+  always @(posedge clk) if (write) words[to] <= {{i__valid, stored}};
+  assign memory__w__valid = 1'd1;
+  assign memory__w__payload = {{word[4], other, word[3:0]}};
+endmodule
+"""
+
+STARTED = f"""module {ARRAY}_block(input clk, input resettable_rst, input i_start, input [3:0] i_from,
+    input push, output [3:0] o);
+  reg running;
+  reg [11:0] level;
+  reg [3:0] place;
+  initial {{running, level, place}} = 0;
+  wire [3:0] first = resettable_rst ? 4'd0 : place;
+  wire [3:0] next = i_start ? i_from : first;
+  always @(posedge clk) begin
+    running <= ~resettable_rst & i_start;
+    place <= next;
+    level <= resettable_rst ? 12'd0 : level + (running & push);
+  end
+  assign o = level[11] ? place : 4'd0;
+endmodule
+module {ARRAY}(input clk, input rst, input i_start, input [3:0] i_from, input push, output [3:0] o);
+  {ARRAY}_block block (
+    .clk(clk), .resettable_rst(rst), .i_start(i_start), .i_from(i_from), .push(push), .o(o)
+  );
+endmodule
+"""
+
+
+def proof_of(change: Change, directory: Path, text: str = PAYLOAD, module: str = ARRAY) -> str:
     """What the relation's search says of one change of the text."""
     (directory / "array.v").write_text(text)
-    read = f"read_verilog array.v\nhierarchy -top {ARRAY}\nproc\n"
+    read = f"read_verilog array.v\nhierarchy -top {ARRAY}\nproc\nmemory_collect\n"
     cell = f"${change.kind}$array.v:{change.line}$"
-    mutant = Mutant(1, "", ARRAY, f"mutate -mode {change.mode} -module {ARRAY} -cell {cell} -port Y "
-                    f"-portbit {change.bit}", cell)
-    mutant = with_cells(mutant, directory, read, ARRAY)
+    mutant = Mutant(1, "", module, f"mutate -mode {change.mode} -module {module} -cell {cell} "
+                    f"-port {change.port} -portbit {change.bit}", cell)
+    mutant = with_cells(mutant, directory, read, module)
     return prove_related([mutant], read, directory).get(1, "")
 
 
@@ -115,6 +152,46 @@ def test_states_that_are_never_reached_may_differ(tmp_path: Path) -> None:
 def test_states_that_are_reached_may_not_differ(tmp_path: Path) -> None:
     for change in (Change("inv", 11, "add", 1), Change("const0", 12, "eq"), Change("const1", 13, "eq")):
         assert proof_of(change, tmp_path) == "", change
+
+
+def test_stored_bits_may_differ_while_a_bit_beside_them_is_0(tmp_path: Path) -> None:
+    rest, both = Change("inv", 4, "add"), Change("inv", 5, "ternary")
+    shown = STORED.replace("{word[4], other, word[3:0]}", "{1'd1, other, word[3:0] & {4{word[4]}}}")
+    assert proof_of(rest, tmp_path, shown) == "related"
+    assert proof_of(both, tmp_path, shown) == ""
+    assert proof_of(rest, tmp_path, shown.replace("{4{word[4]}}", "{4{!word[4]}}")) == ""
+
+
+def test_bytes_written_without_strobe_may_differ_and_others_may_not(tmp_path: Path) -> None:
+    rest = Change("inv", 4, "add")
+    assert proof_of(rest, tmp_path, STORED) == "related"
+    assert proof_of(rest, tmp_path, STORED.replace("{word[4], other", "{write, other")) == ""
+    assert proof_of(Change("inv", 5, "ternary"), tmp_path, STORED) == ""
+
+
+def test_stored_bits_may_not_differ_for_a_bit_that_is_written_alone(tmp_path: Path) -> None:
+    alone = STORED.replace("if (write) words[to] <= {i__valid, stored};",
+                           "begin if (write) words[to][3:0] <= stored; "
+                           "if (other[0]) words[to][4] <= i__valid; end")
+    assert alone != STORED
+    assert proof_of(Change("inv", 4, "add"), tmp_path, alone) == ""
+
+
+def test_a_graph_knows_that_a_literal_equals_itself() -> None:
+    graph = Graph()
+    a, b = graph.variable(), graph.variable()
+    assert (graph.xor(a, a), graph.xor(a, a ^ 1), graph.xor(a ^ 1, a ^ 1)) == (FALSE, TRUE, FALSE)
+    assert graph.same([a, b], [a, b]) == TRUE and graph.same([a], [b]) not in (FALSE, TRUE)
+
+
+def test_what_is_read_after_a_start_only_may_differ_before_it(tmp_path: Path) -> None:
+    block = f"{ARRAY}_block"
+    assert proof_of(Change("inv", 7, "ternary", port="B"), tmp_path, STARTED, block) == "related, with starts"
+    assert proof_of(Change("inv", 8, "ternary"), tmp_path, STARTED, block) == ""
+    assert proof_of(Change("inv", 7, "ternary", port="A"), tmp_path, STARTED, block) == ""
+    # A level that counts before any start.
+    early = STARTED.replace("(running & push)", "push")
+    assert proof_of(Change("inv", 7, "ternary", port="B"), tmp_path, early, block) == ""
 
 
 def test_modules_that_are_alike_are_one_block() -> None:

@@ -16,7 +16,7 @@ from sim.runner import run_model
 from zerolane.device import Device
 
 from .corpus import ADDRESS_SPACE_BYTES, JOBS, MEMORY_BYTES, STORAGE_BYTES, Session, corpus
-from .recording import Recorder, write_recording
+from .recording import OUT_OF_TIME, Recorder, write_recording
 from .system import VerilogArray, array_sources
 
 __all__ = ["CONFIGS", "Verdict", "VerilogDesign", "play_once", "record", "replay"]
@@ -74,7 +74,8 @@ class Verdict:
 
     Attributes
     ----------
-    verdict : "same": it did everything as recorded; else what differed first, or "simulator ended"
+    verdict : "same": it did everything as recorded; OUT_OF_TIME: and was not at the end yet; else what
+        differed first, or "simulator ended"
     label, step : job and step of the recording in which it differed
     """
 
@@ -85,7 +86,7 @@ class Verdict:
 
     @property
     def killed(self) -> bool:
-        return self.verdict != "same"
+        return self.verdict not in ("same", OUT_OF_TIME)
 
 
 def record(config: Config, design: VerilogDesign, recording: Path, *, random_jobs: int,
@@ -135,5 +136,5 @@ def replay(config: Config, design: VerilogDesign, recording: Path, mutants: list
         for line in verdicts.read_text().splitlines():
             verdict = Verdict(**json.loads(line))
             found[verdict.mutant] = verdict
-    # A fork that left no verdict was ended by its simulator: a loop that does not settle, or by its alarm.
+    # A fork that left no verdict was ended by its simulator: a loop that does not settle.
     return [found.get(mutant, Verdict(mutant, "simulator ended", "", 0)) for mutant in mutants]

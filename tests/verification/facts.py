@@ -9,11 +9,13 @@ cycle.
 import random
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
 
 from .gates import TRUE, Graph, Reasoner
 from .netlist import Copy, Netlist
 
-__all__ = ["Condition", "Conditions", "find_bounds", "find_implications"]
+__all__ = ["Condition", "Conditions", "find_bounds", "find_implications", "find_starts"]
 
 _NARROW_BITS = 3
 _COUNTER_BITS = 7
@@ -57,6 +59,30 @@ class Conditions:
     def __init__(self, netlist: Netlist, graph: Graph, plain: Copy):
         self._netlist, self._graph, self._plain = netlist, graph, plain
         self._known: dict[str, list[Condition]] = {}
+        self._started: dict[tuple[Any, Any], Condition] = {}
+
+    def started(self, name: str) -> Condition | None:
+        """The block that a register is in, or the next one around it that has a start, was started since its
+        reset: a register that is in the proof only."""
+        while name:
+            name = name.rpartition(".")[0]
+            if name in self._netlist.starts:
+                start, reset = pair = self._netlist.starts[name]
+                if pair not in self._started:
+                    now, graph = self._graph.variable(), self._graph
+                    after = graph.and_(self._plain[reset] ^ 1, graph.or_(now, self._plain[start]))
+                    self._started[pair] = Condition(f"{name} was started", now, after)
+                return self._started[pair]
+        return None
+
+    def with_start_of(self, name: str) -> list[str]:
+        """Registers of the smallest block around all that are started with this register's block."""
+        wanted = self.started(name)
+        blocks = [block for block in self._netlist.starts if self.started(f"{block}.") is wanted]
+        parts = zip(*(block.split(".") for block in blocks), strict=False)
+        shared = takewhile(lambda places: len(set(places)) == 1, parts)
+        prefix = "".join(f"{places[0]}." for places in shared)
+        return [word for word in self._netlist.words if word.startswith(prefix)]
 
     def _pair(self, name: str) -> tuple[list[int], list[int]]:
         bits = self._netlist.words[name]
@@ -89,6 +115,15 @@ class Conditions:
         for place, (first, last, value) in enumerate(zip(now, after, initial, strict=True)):
             found.append(Condition(f"{name}[{place}] == {value}", first ^ value ^ 1, last ^ value ^ 1))
         return found
+
+    def fresh(self, name: str, started: Condition) -> list[Condition]:
+        """Before the start a register is as the reset has left it."""
+        now, after = self._pair(name)
+        initial = [self._netlist.initial.get(bit, 0) for bit in self._netlist.words[name]]
+        return [Condition(f"{name}[{place}] == {value} or {started.text}",
+                          self._graph.or_(started.now, first ^ value ^ 1),
+                          self._graph.or_(started.after, last ^ value ^ 1))
+                for place, (first, last, value) in enumerate(zip(now, after, initial, strict=True))]
 
     def _at_most(self, word: list[int], most: int) -> int:
         result = TRUE
@@ -172,6 +207,16 @@ def find_implications(netlist: Netlist, graph: Graph, plain: Copy, reasoner: Rea
                             graph.or_(one.after ^ 1, zero.after))
                   for one in paired if "state" in one.text or "valid" in one.text for zero in zeros]
     return _keep(reasoner, found)
+
+
+def find_starts(netlist: Netlist, graph: Graph, plain: Copy, reasoner: Reasoner, conditions: Conditions,
+                words: list[str], still: Still = frozenset()) -> list[Condition]:
+    """What is as the reset has left it until the block around `words` is started."""
+    started = conditions.started(words[0]) if words else None
+    if started is None:
+        return []
+    return _keep(reasoner, [one for name in conditions.with_start_of(words[0])
+                            for one in conditions.fresh(name, started)])
 
 
 def _keep(reasoner: Reasoner, kept: list[Condition]) -> list[Condition]:

@@ -62,7 +62,7 @@ class Graph:
 
     def xor(self, a: int, b: int) -> int:
         if a < 2 or b < 2 or a >> 1 == b >> 1:
-            return b ^ a if a < 2 else a ^ b if b < 2 else a ^ b & 1
+            return a ^ b      # one of them is constant, or both are alike but for their lowest bit
         return self.or_(self.and_(a, b ^ 1), self.and_(a ^ 1, b))
 
     def mux(self, a: int, b: int, choose_b: int) -> int:

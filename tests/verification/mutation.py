@@ -66,7 +66,7 @@ def campaign(config: Config, count: int, seed: int, directory: Path, *, random_j
     proofs |= prove_unobservable(living, read, directory)
     living = [mutant for mutant in mutants if mutant.number not in killed | proofs]
     proofs |= prove_related(living, read, directory, most_columns=config.max_block_columns,
-                            seconds=proof_seconds, report=report)
+                            seconds=proof_seconds, processes=processes, report=report)
     return [Outcome(config.name, mutant, killed.get(mutant.number, ""), proofs.get(mutant.number, ""))
             for mutant in mutants]
 

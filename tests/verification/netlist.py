@@ -53,11 +53,12 @@ class Port:
 
 @dataclass(frozen=True)
 class Gate:
-    """A gate, or a read port of a memory ("read")."""
+    """A gate, or a read port of a memory ("read") and which one."""
 
     kind: str
     inputs: tuple[Any, ...]
     outputs: tuple[Any, ...]
+    memory: str = ""
 
 
 @dataclass
@@ -77,6 +78,7 @@ class Netlist:
     order : gates and read ports of memories, each behind all that it depends on
     readers : bit to places in `order` that read it
     offers : of job streams: name of a block's input `...i_job__valid` or `...i_job__payload.n_count` to bits
+    starts : of blocks that an `i_start` begins the work of: block's name to bits of that and of its reset
     """
 
     module: Any
@@ -89,6 +91,7 @@ class Netlist:
     order: list[Gate] = field(default_factory=list)
     readers: dict[Any, list[int]] = field(default_factory=dict)
     offers: dict[str, list[Any]] = field(default_factory=dict)
+    starts: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         module, self.module = self.module, None
@@ -111,7 +114,7 @@ class Netlist:
                 raise ValueError(f"memory {name} has a read port with a register")
             for port in range(size["RD_PORTS"]):
                 gates.append(Gate("read", tuple(pins["RD_ADDR"][port * address:(port + 1) * address]),
-                                   tuple(pins["RD_DATA"][port * width:(port + 1) * width])))
+                                   tuple(pins["RD_DATA"][port * width:(port + 1) * width]), name))
             self.writes[name] = [
                 Port(*(tuple(pins[f"WR_{pin}"][port * bits:(port + 1) * bits])
                        for pin, bits in (("EN", width), ("ADDR", address), ("DATA", width))))
@@ -153,6 +156,9 @@ class Netlist:
             bits = net["bits"]
             if name.endswith(("i_job__valid", "i_job__payload.n_count")):
                 self.offers[name] = bits
+            block = name.removesuffix(".i_start")
+            if block != name and f"{block}.resettable_rst" in names:
+                self.starts[block] = bits[0], names[f"{block}.resettable_rst"]["bits"][0]
             initial = net["attributes"].get("init")
             if initial is not None:
                 for bit, value in zip(bits, reversed(initial), strict=False):

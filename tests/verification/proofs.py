@@ -11,6 +11,7 @@ related
 """
 
 from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
 
 from .mutants import Mutant
@@ -40,8 +41,8 @@ def prove_unobservable(mutants: list[Mutant], read: str, directory: Path) -> dic
 
 
 def prove_related(mutants: list[Mutant], read: str, directory: Path, *, most_columns: int | None = None,
-                  seconds: float = SECONDS, report: Callable[[str], None] = lambda text: None
-                  ) -> dict[int, str]:
+                  seconds: float = SECONDS, processes: int = 1,
+                  report: Callable[[str], None] = lambda text: None) -> dict[int, str]:
     """Numbers of those mutants for which a relation was found, with the proof's kind.
 
     With `most_columns` a second search assumes that no job on offer has more columns. `seconds` of computing
@@ -54,8 +55,23 @@ def prove_related(mutants: list[Mutant], read: str, directory: Path, *, most_col
     for limited in (False, True)[:1 + (most_columns is not None)]:
         if limited and most_columns is not None:
             relations.assume_limits(most_columns)
-        for mutant in mutants:
-            if mutant.number not in found and (proof := relations.prove(mutant.number)):
-                found[mutant.number] = proof + " within limits" * limited
-                report(f"mutant {mutant.number} is {found[mutant.number]}")
+        wanted = [mutant.number for mutant in mutants if mutant.number not in found]
+        # Forks: what one of them learns of the array the others do not know.
+        with get_context("fork").Pool(processes, _share, (relations,)) as pool:
+            for number, proof in pool.imap_unordered(_prove, wanted):
+                if proof:
+                    found[number] = proof + " within limits" * limited
+                report(f"mutant {number} is {found.get(number, 'not related')}")
     return found
+
+
+_shared: list[Relations] = []
+"""What a fork's proofs are made with."""
+
+
+def _share(relations: Relations) -> None:
+    _shared[:] = [relations]
+
+
+def _prove(number: int) -> tuple[int, str]:
+    return number, _shared[0].prove(number)

@@ -22,7 +22,10 @@ from sim.storage import DUMP_FILE, LOAD_FILE
 
 from .system import KNOBS, KNOBS_PATH
 
-__all__ = ["Recorder", "digest", "read_recording", "write_recording"]
+__all__ = ["OUT_OF_TIME", "Recorder", "digest", "read_recording", "write_recording"]
+
+OUT_OF_TIME = "out of time"
+"""Verdict on a mutant of which the recording could not be played to its end."""
 
 Step = list[Any]
 
