@@ -27,7 +27,7 @@ def subtract_choice_table(a: int, b: int, c: int, d: int) -> int:
 
 
 class MaskedAdder(wiring.Component):
-    """The sum of those of two numbers that are used; undefined where none is.
+    """The sum of those of two numbers that are used, and a carry; undefined where none is used.
 
     Throughput, Latency: combinational.
     Backpressure: none.
@@ -41,6 +41,7 @@ class MaskedAdder(wiring.Component):
     -------
     i_a, i_b : numbers
     i_use_a, i_use_b : whether they are used
+    i_carry : one more
     o : sum
     """
 
@@ -51,6 +52,7 @@ class MaskedAdder(wiring.Component):
             "i_b": In(signed(width)),
             "i_use_a": In(1),
             "i_use_b": In(1),
+            "i_carry": In(1),
             "o": Out(signed(width)),
         })
 
@@ -58,9 +60,10 @@ class MaskedAdder(wiring.Component):
         m = Module()
         if _family(platform) == "ecp5":
             _carry_cells(m, masked_sum_table, self.i_a, self.i_b, self.i_use_a.replicate(self._width),
-                         self.i_use_b.replicate(self._width), Const(0, 1), self.o)
+                         self.i_use_b.replicate(self._width), self.i_carry, self.o)
         else:
-            m.d.comb += self.o.eq(Mux(self.i_use_a, self.i_a, 0) + Mux(self.i_use_b, self.i_b, 0))
+            m.d.comb += self.o.eq(Mux(self.i_use_a, self.i_a, 0) + Mux(self.i_use_b, self.i_b, 0)
+                                  + self.i_carry)
         return m
 
 
@@ -106,7 +109,7 @@ def _family(platform: Any) -> str | None:
 
 def _carry_cells(m: Module, table: Any, a: Value, b: Value, c: Value, d: Value, carry: Value,
                  total: Value) -> None:
-    """A chain of CCU2C cells, two bits each, lowest first; the first one's carry in is a constant."""
+    """A chain of CCU2C cells, two bits each, lowest first."""
     contents = Const(sum(table(index & 1, index >> 1 & 1, index >> 2 & 1, index >> 3) << index
                          for index in range(16)), 16)
     for low in range(0, len(total), 2):

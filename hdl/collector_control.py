@@ -1,6 +1,6 @@
 """Makes a collector's job into the plan its blocks follow and the jobs of its readers and writer."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -112,7 +112,8 @@ class CollectorControl(wiring.Component):
         int8, grouped, element_log2 = Signal(), Signal(), Signal(range(3))
         row_log2, row_bytes_log2 = Signal(range(lane_bits + 1)), Signal(range(lane_bits + 3))
         m.d.comb += [
-            int8.eq(job.out_int8 & ~job.out_raw),
+            # Numbers of entries are not scaled.
+            int8.eq(job.out_int8 & ~job.out_raw & ~(job.csr.counted if config.csr_out else Const(0))),
             element_log2.eq(Mux(int8, 0, 2)),
             grouped.eq(job.group_log2 != 0),
             row_log2.eq(lane_bits - job.group_log2),          # lanes of a row in a group, N'

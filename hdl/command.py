@@ -19,6 +19,7 @@ from .layouts import (
     BFormat,
     CollectorJob,
     CsrFull,
+    CsrMode,
     Fault,
     FetchJob,
     PeJob,
@@ -267,7 +268,7 @@ class CommandProcessor(wiring.Component):
 
     def _jobs(self, m: Module) -> None:
         """Payloads: the head's fields under the names that the units use."""
-        head, packed = self._head, Signal()
+        head, packed, counts = self._head, Signal(), Signal()
         m.d.comb += packed.eq(head.b_format != BFormat.DENSE)
         same = {
             self.o_fetch_job: ("rows",),
@@ -293,7 +294,12 @@ class CommandProcessor(wiring.Component):
                 collector.csr.mode.eq(head.csr_mode),
                 collector.csr.index32.eq(head.csr_index32),
                 collector.csr.drop_zeros.eq(head.csr_drop_zeros),
+                collector.csr.counted.eq(counts),
             ]
+        if self._config.counts_rows:
+            # Every column is one PE's, so that no two of them count the same entry.
+            m.d.comb += counts.eq(packed & head.out_csr & (head.pk_log2 == 0) & ~head.csr_drop_zeros
+                                  & ((head.csr_mode == CsrMode.COUNT) | (head.csr_mode == CsrMode.POINTERS)))
         matrix = ("format", "pointers", "indices", "values", "stride", "nnz", "first", "columns")
         m.d.comb += [
             *(self.o_fetch_job.payload[name].eq(head[f"a_{name}"]) for name in matrix),
@@ -313,6 +319,8 @@ class CommandProcessor(wiring.Component):
                 self.o_pe_job.packed.eq(packed),
                 self._owner_whole.eq(head.whole),
             ]
+            if self._config.counts_rows:
+                m.d.sync += self.o_pe_job.counts.eq(counts)
             if self._config.elementwise:
                 m.d.sync += self.o_merges.eq(self._elementwise)
 

@@ -69,8 +69,15 @@ class Config:
         Build the packed tile: zeros of B cost no cycle.
     scale_multipliers : int
         Multipliers the collector scales with: 0 (no int8 output), 1 (serial), or V.
+    index_rows : int
+        Rows of B that a PE can tell apart in a packed tile, both halves; at least table_rows. K is at most
+        that times P_k. Unused without `compressed_b`.
     table_rows : int
-        Rows of B a PE can hold packed, both halves. Unused without `compressed_b`.
+        Rows of B with entries that a PE can hold packed, both halves. Where it is index_rows, every row has a
+        place, and no index is built. Unused without `compressed_b`.
+    row_filter : bool
+        Look up before a token goes to the PEs which of them have an entry of its row of B, so that no other
+        one spends a cycle on it: T banks of index_rows / T places of a bit a PE. Needs `compressed_b`.
     block_queues : bool
         Keep wide queues of 16 to 32 entries in block RAM, too, where a part has some left; otherwise they are
         in distributed RAM.
@@ -102,7 +109,9 @@ class Config:
     read_buffer_beats: int = 64
     compressed_b: bool = True
     scale_multipliers: int = 8
+    index_rows: int = 8192
     table_rows: int = 512
+    row_filter: bool = False
     block_queues: bool = False
     address_multipliers: bool = False
     csr_out: bool = False
@@ -119,6 +128,7 @@ class Config:
             "beat_tokens": (2, 32), "acc_words": (2, 256), "chains": (1, 2), "chain_cut_stages": (1, 64),
             "bus_listeners": (1, 64), "queue_beats": (4, 256), "row_queue_rows": (2, 256),
             "read_buffer_beats": (2 * MAX_BURST_BEATS, 512), "table_rows": (4, 4096),
+            "index_rows": (32, 32768),
         }
         for name, (low, high) in power_of_two.items():
             value = getattr(self, name)
@@ -128,6 +138,11 @@ class Config:
             self._refuse("port_bytes", f"lanes or twice lanes, {self.lanes} or {2 * self.lanes}")
         if 2 * self.beat_tokens > self.port_bytes:
             self._refuse("beat_tokens", f"at most half of port_bytes, {self.port_bytes // 2}")
+        if self.index_rows < self.table_rows:
+            self._refuse("index_rows", f"at least table_rows, {self.table_rows}")
+        if self.row_filter and not (self.compressed_b and self.index_rows >= 4 * self.beat_tokens):
+            self._refuse("row_filter", "False without compressed_b, and with less index_rows than "
+                                       f"{4 * self.beat_tokens}, four for each of beat_tokens")
         if self.scale_multipliers not in (0, 1, self.lanes):
             self._refuse("scale_multipliers", f"0, 1 or lanes, {self.lanes}")
         if self.merge_lanes not in (0, *(lanes for lanes in (2, 4, 8, 16) if lanes <= self.lanes)):
@@ -206,6 +221,11 @@ class Config:
         return self.merge_lanes > 0
 
     @cached_property
+    def counts_rows(self) -> bool:
+        """PEs can count the sums of a row of a CSR result themselves."""
+        return self.csr_out and self.compressed_b
+
+    @cached_property
     def column_bits(self) -> int:
         """Index of a column in a block of C."""
         return width_of(self.max_block_columns)
@@ -255,9 +275,23 @@ class Config:
         return width_of(self.table_rows)
 
     @cached_property
+    def index_address_bits(self) -> int:
+        return width_of(self.index_rows)
+
+    @cached_property
     def row_address_bits(self) -> int:
-        """What a token's `address` must hold: a dense word's address or a row of the packed table."""
-        return max(self.tile_address_bits, self.table_address_bits if self.compressed_b else 1)
+        """What a token's `address` must hold: a dense word's address or a packed tile's row."""
+        return max(self.tile_address_bits, self.index_address_bits if self.compressed_b else 1)
+
+    @cached_property
+    def indexed(self) -> bool:
+        """An index finds the rows of a packed tile that have a place in the table."""
+        return self.compressed_b and self.index_rows > self.table_rows
+
+    @cached_property
+    def store_addresses(self) -> int:
+        """Addresses that a PE's lanes read at in a cycle: packed rows begin elsewhere in each lane."""
+        return self.lanes if self.compressed_b else 1
 
     @cached_property
     def acc_word_bits(self) -> int:
@@ -304,9 +338,9 @@ PRESETS = MappingProxyType({
                chains=1, queue_beats=8, read_buffer_beats=32, compressed_b=False,
                scale_multipliers=1),
         Config(name="small", pes=4, lanes=4, port_bytes=8, tile_bytes=32 * 1024, beat_tokens=4, chains=1,
-               scale_multipliers=4, block_queues=True, address_multipliers=True),
+               scale_multipliers=4, index_rows=512, block_queues=True, address_multipliers=True),
         Config(name="base", csr_out=True, sddmm=True, merge_lanes=4),
         Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, sddmm=True, merge_lanes=8,
-               table_rows=4096, acc_words=32),
+               index_rows=32768, table_rows=2048, row_filter=True, acc_words=32),
     )
 })

@@ -28,6 +28,7 @@ from .merger import Merger
 from .pe import ProcessingElement
 from .registers import ErrorCode
 from .router import Router
+from .row_filter import RowFilter
 from .shared import add_shared
 from .status import AT_WORK_BITS
 from .tile_bus import TileBus
@@ -156,13 +157,17 @@ class Core(wiring.Component):
         else:
             connect(m, flipped(self.i_router_job), router.i_job)
             connect(m, fetch.o, router.i)
-        connect(m, router.o, token_bus.i)
+        waiting = router.o.valid
+        if config.row_filter:
+            waiting = self._filter(m, router, token_bus, loader, elements)
+        else:
+            connect(m, router.o, token_bus.i)
         m.d.comb += [
             token_bus.i_pk_log2.eq(self.i_pe_job.pk_log2),
             token_bus.i_open.eq(self.i_open & ~merged.merges),
             token_bus.i_room.eq(Cat(element.o_room for element in elements)),
             self.o_last.eq(token_bus.o_last | merged.last),
-            self.o_token_waits.eq(router.o.valid | merged.offered),
+            self.o_token_waits.eq(waiting | merged.offered),
             self.o_fetch_waiting.eq(fetch.o_waiting | merged.waiting
                                     | (loader.o_rows_waiting if config.sddmm else 0)),
         ]
@@ -212,6 +217,19 @@ class Core(wiring.Component):
             connect(m, flipped(self.i_beat[number]), beat)
         self._report(m, fetch, loader, elements)
         return m
+
+    def _filter(self, m: Module, router, token_bus, loader, elements) -> Any:
+        """Tokens on their way to the bus learn which PEs they are for; returns: a beat waits for the bus."""
+        m.submodules.row_filter = row_filter = RowFilter(self._config)
+        connect(m, router.o, row_filter.i)
+        connect(m, row_filter.o, token_bus.i)
+        connect(m, loader.o_row, row_filter.i_row)
+        m.d.comb += [
+            row_filter.i_job.eq(self.i_pe_job),
+            row_filter.i_open.eq(token_bus.i_open),
+            row_filter.i_filled.eq(Cat(element.o_filled for element in elements)),
+        ]
+        return router.o.valid | row_filter.o.valid
 
     def _merge(self, m: Module, fetch, router, loader, collector) -> "_Merged":
         """Elementwise jobs: A and B past router, PEs and chains to the collector, when it is their turn."""

@@ -181,8 +181,8 @@ class DescriptorCheck(wiring.Component):
             ("slice_words", (i.slice_words == 0) | (i.slice_words > config.acc_words)),
         ]
         if config.compressed_b:
-            rows = Signal(range(config.table_rows * config.pes + 1))
-            m.d.comb += rows.eq(Mux(i.whole, config.table_rows, config.table_rows // 2)
+            rows = Signal(range(config.index_rows * config.pes + 1))
+            m.d.comb += rows.eq(Mux(i.whole, config.index_rows, config.index_rows // 2)
                                 << i.pk_log2[:width_of(config.pe_bits + 1)])
             sizes.append(("k_count", (i.b_format != BFormat.DENSE) & (i.k_count > rows)))
         return sizes

@@ -5,7 +5,6 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .adders import MaskedAdder
-from .block_queue import BlockQueue
 from .collector_layouts import CollectorPlan, DenseWord, LaneWord, ParameterRecord
 from .config import ACC_BITS, Config
 from .layouts import ScaleWord
@@ -24,8 +23,7 @@ class Finisher(wiring.Component):
 
     Throughput: one word a cycle; int8 with one multiplier: a word in V cycles. Groups with parameters
         also take as many cycles as they have records.
-    Latency: 4 cycles, with int8 5 more (V + 9 in all with one multiplier); with `block_queues` and V
-        multipliers one more.
+    Latency: 4 cycles, with int8 5 more (V + 9 in all with one multiplier).
     Backpressure: with V multipliers no stage behind the bias stalls: a word goes on when the queue at the
         output has room for it and for everything before it. With one or none every stage can wait.
     Overflow: earlier sums and bias wrap in int32, `o_overflow` says so; scaling saturates.
@@ -66,9 +64,7 @@ class Finisher(wiring.Component):
         self._wraps = []
         # One stage that may wait is enough room where every stage can.
         depth = QUEUE_WORDS if parallel else 2
-        m.submodules.queue = self._queue = queue = (
-            BlockQueue(DenseWord(config), depth, however_shallow=True) if config.block_queues and parallel
-            else Queue(DenseWord(config), depth))
+        m.submodules.queue = self._queue = queue = Queue(DenseWord(config), depth)
         connect(m, queue.o, flipped(self.o))
 
         dense, summed, biased = (Signal(DenseWord(config), name=name, reset_less=True)

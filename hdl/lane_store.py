@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from .adders import MaskedAdder
 from .config import VALUE_BITS, Config, log2_exact
 from .layouts import PeTileBeat, TileBeat, TileBeatKind
+from .row_index import RowEnd
 
 __all__ = ["LaneStore", "TableEntry"]
 
@@ -15,9 +16,9 @@ PACK_KINDS = {"starts": TileBeatKind.START, "slots": TileBeatKind.SLOTS, "row_en
 
 
 def TableEntry(config: Config) -> data.StructLayout:
-    """Where a packed row lies: `words` store words from `start` on, of which lane j uses `counts[j]`."""
+    """Where a packed row lies: in lane j `counts[j]` store words from `starts[j]` on, `words` at most."""
     return data.StructLayout({
-        "start": config.store_address_bits,
+        "starts": data.ArrayLayout(config.store_address_bits, config.lanes),
         "words": config.count_bits,
         "counts": data.ArrayLayout(config.count_bits, config.lanes),
     })
@@ -30,9 +31,9 @@ class LaneStore(wiring.Component):
     Latency: a tile beat can be read 3 cycles after it came; `o_words` comes 2 cycles after `i_address`,
         `o_table` one cycle after `i_row`.
     Backpressure: none.
-    Overflow: a packed value past the end of the memory, or past what a row's count can hold, is dropped;
-        `o_overflow`.
-    Order: values of a lane lie in the order in which they came.
+    Overflow: a packed value past the end of the memory, or past what a row's count can hold, is dropped, and
+        so is a row past the end of the table (only with an index); `o_overflow`.
+    Order: values of a lane lie in the order in which they came, without a gap from row to row.
 
     A dense word takes one half of a store word, see `PeTileBeat`; a packed slot takes all of it, the value in
     its low bits, the accumulator word above. No word is read while it is written: tiles are loaded into the
@@ -49,12 +50,15 @@ class LaneStore(wiring.Component):
     i_owner, i_slice : this PE's place under the running job's P_k
     i : stream of PeTileBeat, always taken
     i_data : data of the beat that came a cycle ago
-    i_enable, i_address : read a store word
+    i_enable, i_address : read a store word, of a packed row each lane its own; else, and without
+        `compressed_b`, there is one address
     i_low, i_high : for each lane, whether to read the half of an even and of an odd dense word, or of a
         slot's value and word; what is not read is zero
     i_swapped : even dense words lie in the upper half
     o_words : V store words of 2 * half_word_bits
-    i_row_enable, i_row, o_table : read a TableEntry (only with `compressed_b`)
+    i_row_enable, i_row, o_table : read a TableEntry: with an index, RowEnd tells where it is; without one
+        a row's is at its number, or in the upper half of the table (only with `compressed_b`)
+    o_end : stream of RowEnd, always taken, 2 cycles behind the beat (only with `compressed_b`)
     o_overflow : pulse, a packed value was dropped
     """
 
@@ -67,7 +71,7 @@ class LaneStore(wiring.Component):
             "i": In(stream.Signature(PeTileBeat(config), always_ready=True)),
             "i_data": In(TileBeat(config)["data"].shape),
             "i_enable": In(1),
-            "i_address": In(config.store_address_bits),
+            "i_address": In(data.ArrayLayout(config.store_address_bits, config.store_addresses)),
             "i_low": In(config.lanes),
             "i_high": In(config.lanes),
             "i_swapped": In(1),
@@ -79,6 +83,7 @@ class LaneStore(wiring.Component):
                 "i_row_enable": In(1),
                 "i_row": In(config.table_address_bits),
                 "o_table": Out(TableEntry(config)),
+                "o_end": Out(stream.Signature(RowEnd(config), always_ready=True)),
             }
         super().__init__(members)
 
@@ -94,7 +99,8 @@ class LaneStore(wiring.Component):
             m.submodules[f"lane{lane}"] = memory
             ports.append(memory.write_port(granularity=config.half_word_bits))
             read = memory.read_port()
-            m.d.comb += [read.addr.eq(self.i_address), read.en.eq(self.i_enable)]
+            m.d.comb += [read.en.eq(self.i_enable),
+                         read.addr.eq(self.i_address[lane % config.store_addresses])]
             # A block RAM's output is slow: a register follows at once. Its reset clears what is not wanted.
             for half, wanted in enumerate((lower, upper)):
                 absent = Signal(name=f"absent{half}_{lane}")     # a reset as it is, without an inverter
@@ -113,8 +119,11 @@ class LaneStore(wiring.Component):
         words, lane_bits = config.words_per_beat, config.lane_bits
         self._low_enable, self._high_enable = Signal(), Signal()
         self._lanes = Signal(config.lanes)
-        # Dense: where the word goes; packed: start of the open row. No tile is both.
-        self._base = Signal(config.store_address_bits + 1)
+        # Where a dense word goes; packed: each lane's next slot, past the memory with the top bit. No tile is
+        # both.
+        self._places = [Signal(config.store_address_bits + 1, name=f"place{lane}")
+                        for lane in range(config.store_addresses)]
+        self._dense_place = Signal(config.store_address_bits)
 
         mine = Signal(words)
         for x in range(words):
@@ -146,9 +155,11 @@ class LaneStore(wiring.Component):
         m.d.sync += [self._low_enable.eq(low), self._high_enable.eq(high)]
         self._dense = Signal()
         m.d.comb += self._dense.eq(self.i.valid & ((beat.kind == TileBeatKind.WORDS) | parts))
-        with m.If(self._dense):
-            m.d.sync += self._base.eq(address[1:1 + config.store_address_bits]
-                                      | (beat.half << (config.store_address_bits - 1)))
+        m.d.comb += self._dense_place.eq(address[1:1 + config.store_address_bits]
+                                         | (beat.half << (config.store_address_bits - 1)))
+        if not config.compressed_b:
+            with m.If(self._dense):
+                m.d.sync += self._places[0].eq(self._dense_place)
         for lane in range(config.lanes):
             its_part = Const(lane, lane_bits) >> beat.part_log2
             part = first_byte[:lane_bits] >> beat.part_log2
@@ -159,7 +170,7 @@ class LaneStore(wiring.Component):
         upper_word = config.lanes if len(self.i_data) > 8 * config.lanes else 0
         for lane, port in enumerate(ports):
             m.d.comb += [
-                port.addr.eq(self._base),
+                port.addr.eq(self._places[lane % len(self._places)]),
                 port.data.eq(Cat(self.i_data.word_select(place, VALUE_BITS)
                                  for place in (lane, upper_word + lane))),
                 port.en[0].eq(self._low_enable & self._lanes[lane]),
@@ -167,13 +178,11 @@ class LaneStore(wiring.Component):
             ]
 
     def _write_packed(self, m: Module, ports) -> None:
-        """Rows follow one another; within a row each lane counts for itself."""
+        """Rows follow one another in each lane for itself."""
         config, beat = self._config, self.i.p
-        address_bits, count_bits = config.store_address_bits, config.count_bits
         hits = {name: Signal(name=name) for name in PACK_KINDS}
-        row = Signal(config.table_address_bits)
+        row = Signal(config.index_address_bits)
         start_half = Signal()
-        half = Signal()                               # of the tile that is being packed
         owned, slot_valid = Signal(), Signal(config.lanes)
         m.d.comb += owned.eq(beat.owner == self.i_owner)
         kind_hit = {name: self.i.valid & (beat.kind == kind) for name, kind in PACK_KINDS.items()}
@@ -187,53 +196,71 @@ class LaneStore(wiring.Component):
               for mine, valid, slot in zip(slot_valid, beat.slot_valid, beat.slot_slice, strict=True)),
         ]
 
-        base, length = self._base, Signal(count_bits)  # of the open row: its start, its longest lane
-        counts = Signal(data.ArrayLayout(count_bits, config.lanes))
+        length = Signal(config.count_bits)            # of the open row: its longest lane
+        entry = TableEntry(config)
+        starts, counts = Signal(entry["starts"].shape), Signal(entry["counts"].shape)
         new_length, new_counts = Signal.like(length), Signal.like(counts)   # with what comes now
-        dropped, longest = Signal(config.lanes), Signal(config.lanes)
-        for lane, port in enumerate(ports):
-            # Dense words come through the same adder: a multiplexer behind it would cost as much again.
+        dropped, longest, counted = Signal(config.lanes), Signal(config.lanes), Signal(config.lanes)
+        load, begin = Signal(), hits["starts"] | hits["row_ends"]
+        # A dense tile's first beat may come right behind a packed tile's last row end.
+        m.d.comb += load.eq(self._dense | hits["starts"])
+        address_bits = config.store_address_bits
+        for lane, (port, place) in enumerate(zip(ports, self._places, strict=True)):
             m.submodules[f"adder{lane}"] = adder = MaskedAdder(address_bits + 2 - address_bits % 2)
-            place = Signal(address_bits + 1, name=f"place{lane}")   # past the memory: the top bit
-            comes, counted = Signal(name=f"comes{lane}"), Signal(name=f"counted{lane}")
+            comes, stored = Signal(name=f"comes{lane}"), Signal(name=f"stored{lane}")
             m.d.comb += [
-                adder.i_a.eq(base),
-                adder.i_b.eq(counts[lane]),
-                adder.i_use_a.eq(1),
-                adder.i_use_b.eq(hits["slots"]),
-                place.eq(adder.o),
-                port.addr.eq(place),
+                adder.i_a.eq(place),
+                adder.i_use_a.eq(~load),
+                adder.i_b.eq(Mux(self._dense, self._dense_place, start_half << (address_bits - 1))),
+                adder.i_use_b.eq(load),
+                adder.i_carry.eq(stored & ~load),
                 comes.eq(hits["slots"] & slot_valid[lane]),
+                stored.eq(comes & ~dropped[lane]),
                 dropped[lane].eq(comes & (place[-1] | counts[lane].all())),
-                # After an overflow lengths need not be right, but must not wrap; so they wait for no adder.
-                counted.eq(comes & ~counts[lane].all()),
-                longest[lane].eq(counted & (counts[lane] == length)),
-                new_counts[lane].eq(counts[lane] + counted),
+                # After an overflow lengths need not be right, but must not wrap.
+                counted[lane].eq(comes & ~counts[lane].all()),
+                longest[lane].eq(counted[lane] & (counts[lane] == length)),
+                new_counts[lane].eq(counts[lane] + counted[lane]),
             ]
-            with m.If(comes & ~dropped[lane]):
+            m.d.sync += place.eq(adder.o)
+            with m.If(begin):
+                m.d.sync += starts[lane].eq(adder.o)
+            with m.If(stored):
                 m.d.comb += port.en.eq(0b11)
         m.d.comb += new_length.eq(length + longest.any())
-        m.d.sync += [self.o_overflow.eq(dropped.any()), length.eq(new_length), counts.eq(new_counts)]
-        with m.If(hits["row_ends"] | hits["starts"]):
+        m.d.sync += [length.eq(new_length), counts.eq(new_counts)]
+        with m.If(begin):
             m.d.sync += [length.eq(0), counts.eq(0)]
-        with m.If(hits["starts"]):
-            m.d.sync += half.eq(start_half)
-        # A dense tile's first beat may come right behind a packed tile's last row end.
-        with m.If(~self._dense):
-            with m.If(hits["starts"]):
-                m.d.sync += base.eq(start_half << (address_bits - 1))
-            with m.Elif(hits["row_ends"]):
-                m.d.sync += base.eq(base + new_length)
 
-        m.submodules.table = table = Memory(shape=TableEntry(config), depth=config.table_rows, init=[])
+        # ---- the table: rows that have something here ----
+        m.submodules.table = table = Memory(shape=entry, depth=config.table_rows, init=[])
         write, read = table.write_port(), table.read_port()
+        filled = Signal()
         m.d.comb += [
-            write.addr.eq(row | (half << (config.table_address_bits - 1))),
-            write.data.start.eq(base),
+            filled.eq(hits["row_ends"] & ((length != 0) | counted.any())),
+            write.data.starts.eq(starts),
             write.data.words.eq(new_length),
             write.data.counts.eq(new_counts),
-            write.en.eq(hits["row_ends"]),
             read.addr.eq(self.i_row),
             read.en.eq(self.i_row_enable),
             self.o_table.eq(read.data),
         ]
+        table_row = Signal(config.table_address_bits + 1)                      # past the table: the top bit
+        half, end = Signal(), self.o_end.p                                     # of the tile
+        m.d.sync += [
+            self.o_end.valid.eq(hits["row_ends"]),
+            end.row.eq(row | (half << (config.index_address_bits - 1))),
+            end.filled.eq(filled & ~table_row[-1]),
+            end.table_row.eq(table_row),
+        ]
+        if config.indexed:
+            m.d.comb += [write.addr.eq(table_row), write.en.eq(filled & ~table_row[-1])]
+            m.d.sync += self.o_overflow.eq(dropped.any() | (filled & table_row[-1]))
+        else:
+            m.d.comb += [write.en.eq(hits["row_ends"]),
+                         write.addr.eq(row | (half << (config.table_address_bits - 1)))]
+            m.d.sync += self.o_overflow.eq(dropped.any())
+        with m.If(hits["starts"]):
+            m.d.sync += [half.eq(start_half), table_row.eq(start_half << (config.table_address_bits - 1))]
+        with m.Elif(filled & ~table_row[-1]):
+            m.d.sync += table_row.eq(table_row + 1)

@@ -219,6 +219,14 @@ def TokenBeat(config: Config) -> data.StructLayout:
     } | _chunk_end(config))
 
 
+def BusBeat(config: Config) -> data.StructLayout:
+    """A beat as it comes to the token bus; with `row_filter` for each token the PEs that it may be for."""
+    members = {name: field.shape for name, field in TokenBeat(config)}
+    if config.row_filter:
+        members["pes"] = data.ArrayLayout(config.pes, config.beat_tokens)
+    return data.StructLayout(members)
+
+
 def PeBeat(config: Config) -> data.StructLayout:
     """A beat as one PE hears it: `mask` has only the tokens that the PE owns."""
     token = Token(config)
@@ -312,7 +320,8 @@ def PeJob(config: Config) -> data.StructLayout:
         "packed": 1,
         "half": 1,
         "group_log2": width_of(config.lane_bits + 1),  # rows of C in one word: 1 << group_log2 (N < V), or 0
-    } | ({
+    } | ({"counts": 1} if config.counts_rows else {}  # of a row of C only the number of its sums is wanted
+    ) | ({
         "sddmm": 1,
         "begins": 1,                               # the cycle in which the job's first values are there
     } if config.sddmm else {}))
@@ -473,6 +482,7 @@ def CsrPlace() -> data.StructLayout:
         "mode": CsrMode,
         "index32": 1,               # column indices of 32 bits, else of 16
         "drop_zeros": 1,            # entries that are zero are left out; else every sum that is there is kept
+        "counted": 1,               # the PEs count a row's entries; its one word is their number
     })
 
 

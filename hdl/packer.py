@@ -8,6 +8,7 @@ from .config import VALUE_BITS, Config
 from .layouts import RawBeat, TileBeat, TileBeatKind, TileJob
 from .owner import owner
 from .queue import Queue
+from .row_filter import RowPlace
 
 __all__ = ["PACKER_ROW_ENDS", "Packer"]
 
@@ -58,6 +59,7 @@ class Packer(wiring.Component):
     i : stream of RawBeat with one row end at most, up to and with the one that has `last` set
     o : stream of TileBeat (START, SLOTS, ROW_END), always ready
     o_done : pulse, the job's last beat is out; a new job is taken from the next cycle on
+    o_row : stream of RowPlace, always ready: what begins or ends with the beat at `o`
     """
 
     def __init__(self, config: Config):
@@ -67,6 +69,7 @@ class Packer(wiring.Component):
             "i": In(stream.Signature(RawBeat(config))),
             "o": Out(stream.Signature(TileBeat(config), always_ready=True)),
             "o_done": Out(1),
+            "o_row": Out(stream.Signature(RowPlace(config), always_ready=True)),
         })
 
     def _declare(self) -> None:
@@ -230,6 +233,10 @@ class Packer(wiring.Component):
             beat.owner.eq(owner(k, self._pk_log2, config.pe_bits)),
             beat.address[0].eq(local_row),
             beat.row_end.eq(row_end),
+            self.o_row.valid.eq(start | row_end),
+            self.o_row.p.start.eq(start),
+            self.o_row.p.half.eq(self._half),
+            self.o_row.p.row.eq((k ^ (k & self._low_mask)) | owner(k, self._pk_log2, config.pe_bits)),
         ]
         for lane in range(config.lanes):
             chosen = Signal(config.beat_tokens, name=f"lane{lane}_chosen")

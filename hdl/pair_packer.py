@@ -18,6 +18,7 @@ def _Group(config: Config) -> data.StructLayout:
         "mask": config.pair_lanes,      # there is one, and it counts
         "values": data.ArrayLayout(ACC_BITS, config.pair_lanes),
         "columns": data.ArrayLayout(config.entry_column_bits, config.pair_lanes),
+        "count": 32,                    # where entries are only counted: those of the whole word
         "row_end": 1,                   # nothing of the row follows
         "job_end": 1,
     })
@@ -27,10 +28,10 @@ class PairPacker(wiring.Component):
     """Packs a job's entries into beats of `pair_lanes` column indices and values; counts those of each row.
 
     Of CsrMode WHOLE all entries are one run of beats, of PLACE those of each row are one; otherwise entries
-    are counted only.
+    are counted only; where the PEs have done that, a row's word has their number in lane 0.
 
-    Throughput: `pair_lanes` entries of a word a cycle; a row without any takes one; a run whose last beat is
-        not full takes one more.
+    Throughput: `pair_lanes` entries of a word a cycle, a word where entries are only counted and zeros are
+        entries; a row without any takes one; a run whose last beat is not full takes one more.
     Latency: two cycles from a word to the beat that it fills.
     Backpressure: `i.ready` looks at registers and at the room behind the first stage.
     Overflow: entries without room are counted and dropped.
@@ -74,9 +75,11 @@ class PairPacker(wiring.Component):
         self._flushing = Signal()         # the last group of a run has gone: what waits follows
         self._flushes, self._final = Signal(), Signal()   # and it was the job's last
         self._places = Signal()           # each row is a run of its own
+        self._skims = Signal()            # entries are counted by the lanes that they are in
         room, ended = Signal(), Signal()  # both outputs can take something
         m.d.comb += [
             self._places.eq(self.i_place.mode == CsrMode.PLACE),
+            self._skims.eq(~self._places & (self.i_place.mode != CsrMode.WHOLE) & ~self.i_place.drop_zeros),
             room.eq((~self.o.valid | self.o.ready) & (~self.o_rows.valid | self.o_rows.ready)),
             self._moves.eq(self._there & room & ~self._flushing & self.i_number.valid),
             self._flushes.eq(self._flushing & room),
@@ -108,7 +111,7 @@ class PairPacker(wiring.Component):
         m.d.comb += [
             pending.eq(tag.valid & ~done),
             *(places[lane + 1].eq(places[lane] + pending[lane]) for lane in range(config.lanes)),
-            word_ends.eq(places[-1] <= size),
+            word_ends.eq((places[-1] <= size) | self._skims),
             takes.eq(self.i.valid & self.i_tag.valid & (~self._there | self._moves)),
             self.i.ready.eq(takes & word_ends),
             self.i_tag.ready.eq(takes & word_ends),
@@ -120,6 +123,7 @@ class PairPacker(wiring.Component):
                 done.eq(Mux(word_ends, 0, done | Cat(place < size for place in places[:-1]))),
                 group.row_end.eq(word_ends & tag.row_last),
                 group.job_end.eq(word_ends & tag.job_last),
+                group.count.eq(Mux(self.i_place.counted, self.i.p.data[0].as_unsigned(), places[-1])),
             ]
             for place in range(size):
                 lanes = range(place, config.lanes)      # that may have this place
@@ -224,7 +228,7 @@ class PairPacker(wiring.Component):
     def _count(self, m: Module, count: Value) -> None:
         """Of the row so far, those without room included."""
         so_far, total, rows = Signal(32), Signal(32), self.o_rows
-        m.d.comb += total.eq(so_far + count)
+        m.d.comb += total.eq(so_far + Mux(self._skims, self._group.count, count))
         with m.If(rows.ready):
             m.d.sync += rows.valid.eq(0)
         with m.If(self._moves):

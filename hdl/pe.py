@@ -1,6 +1,6 @@
 """The processing element: connects its queue, tile memory, lanes, accumulators and row queue."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -13,6 +13,7 @@ from .layouts import ChainWord, Fault, PeBeat, PeJob, PeTileBeat, TileBeat
 from .pe_front import PeFront
 from .registers import ErrorCode
 from .row_buffer import RowBuffer
+from .row_index import RowIndex
 from .row_queue import SETTLING_CYCLES, RowQueue
 from .touched_words import TouchedWords
 from .walker import MacWord, Walker
@@ -31,7 +32,8 @@ class ProcessingElement(wiring.Component):
 
     Throughput: one store word of every lane a cycle; a beat costs max(1, own tokens) cycles where a row
         has one word; rows without own tokens close four a cycle and leave one a cycle and chain.
-    Latency: 11 cycles from a beat to the first word of a row that it closes, 7 to an empty row.
+    Latency: 11 cycles from a beat to the first word of a row that it closes, 7 to an empty row; 3 more with
+        an index.
     Backpressure: `o_room` keeps four beats of room; a full row queue stops the walk, nothing behind it.
     Overflow: sums wrap; `o_overflow`. A packed row that does not fit is cut; `o_fault`.
     Order: rows leave in the order in which they arrive, row r of a job on chain r mod chains.
@@ -56,6 +58,7 @@ class ProcessingElement(wiring.Component):
     o_overflow : a sum wrapped
     o_row_room : rows of X may come (only with `sddmm`), and as many beats as are on their way until the tile
         loader sees that it fell
+    o_filled : a row of a packed tile has ended 2 cycles ago, and has an entry here (only with `row_filter`)
     """
 
     def __init__(self, config: Config, number: int):
@@ -74,7 +77,8 @@ class ProcessingElement(wiring.Component):
             "o_blocked": Out(1),
             "o_fault": Out(Fault()),
             "o_overflow": Out(1),
-        } | ({"o_row_room": Out(1)} if config.sddmm else {}))
+        } | ({"o_row_room": Out(1)} if config.sddmm else {})
+          | ({"o_filled": Out(1)} if config.row_filter else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -103,7 +107,16 @@ class ProcessingElement(wiring.Component):
             self.o_active.eq(walker.o_word.valid),
         ]
         m.d.sync += self.o_room.eq(front.o_room & row_queue.o_swept)
-        connect(m, front.o, walker.i)
+        if config.row_filter:
+            m.d.comb += self.o_filled.eq(store.o_end.valid & store.o_end.p.filled)
+        if config.indexed:
+            m.submodules.index = index = RowIndex(config)
+            m.d.comb += [index.i_packed.eq(self._packed), index.i_half.eq(self.i_job.half)]
+            connect(m, store.o_end, index.i_end)
+            connect(m, front.o, index.i)
+            connect(m, index.o, walker.i)
+        else:
+            connect(m, front.o, walker.i)
 
         # ---- tile ----
         m.d.comb += [
@@ -321,10 +334,24 @@ class ProcessingElement(wiring.Component):
             # A word without any sum stays here, unless it ends the row. A word that waits for those of other
             # PEs does so in a register of its chain: the next row's may go meanwhile, on the other one.
             goes, room = Signal(), Signal()
-            m.d.comb += [goes.eq(valid.any() | item.p.last), room.eq(~output.valid | output.ready),
-                         item.ready.eq(room | ~goes)]
+            counts = self._count_sums(m, item, valid, word) if self._config.counts_rows else Const(0)
+            m.d.comb += [goes.eq((valid.any() & ~counts) | item.p.last),
+                         room.eq(~output.valid | output.ready), item.ready.eq(room | ~goes)]
             with m.If(room):
                 m.d.sync += [output.valid.eq(item.valid & goes), output.p.eq(word)]
+
+    def _count_sums(self, m: Module, item, valid, word) -> Value:
+        """Where a row's sums are only counted, its last word has their number in lane 0, and the others stay
+        here; on the chain the numbers of all PEs add up."""
+        counts, config = self.i_job.counts, self._config
+        number, total = (Signal(range(config.acc_words * config.lanes + 1), name=name)
+                         for name in ("number", "total"))
+        m.d.comb += total.eq(number + sum(valid))
+        with m.If(item.valid & item.ready):
+            m.d.sync += number.eq(Mux(item.p.last, 0, total))
+        with m.If(counts):
+            m.d.comb += [word.word.eq(0), word.valid.eq(total != 0), word.data[0].eq(total)]
+        return counts
 
     def _later(self, m: Module, source, shape, cycles: int):
         for _ in range(cycles):

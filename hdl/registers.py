@@ -13,7 +13,7 @@ __all__ = [
 ID_VALUE = 0x5A4C414E
 """ASCII "ZLAN", the first thing a host reads."""
 
-INTERFACE_VERSION = 2
+INTERFACE_VERSION = 3
 """Of registers and descriptors; a host refuses another."""
 
 WINDOW_BYTES = 64
@@ -91,13 +91,15 @@ REGISTERS = (
     Register("CONFIG1", 0x0C, Access.RO, "tile memory for values, in bytes"),
     Register("CONFIG2", 0x10, Access.RO, "depths and features", (
         RegisterField("acc_words", 0, 10, "accumulator words a lane and bank"),
-        RegisterField("table_rows", 10, 13, "packed rows a PE"),
+        RegisterField("table_rows", 10, 13, "packed rows with entries a PE"),
         RegisterField("chains", 23, 2, "drain chains"),
         RegisterField("compressed_b", 25, 1, "packed tiles can be made"),
         RegisterField("scaling", 26, 1, "int8 output can be made"),
         RegisterField("csr_out", 27, 1, "results can be CSR"),
         RegisterField("sddmm", 28, 1, "products of two dense matrices can be sampled"),
         RegisterField("elementwise", 29, 1, "elementwise operations can be done"))),
+    Register("CONFIG3", 0x14, Access.RO, "more depths", (
+        RegisterField("index_rows", 0, 16, "packed rows a PE, with entries or without"),)),
     Register("CONTROL", 0x20, Access.RW, "", (
         RegisterField("irq_enable", 0, 1, "raise the interrupt when a job ends"),
         RegisterField("abort", 1, 1, "written 1: end the running job with error ABORTED; reads as 0"),
@@ -168,4 +170,5 @@ def config_values(config: Config) -> dict[str, int]:
                         chains=config.chains, compressed_b=config.compressed_b,
                         scaling=config.scale_multipliers > 0, csr_out=config.csr_out, sddmm=config.sddmm,
                         elementwise=config.elementwise),
+        "CONFIG3": pack("CONFIG3", index_rows=config.index_rows),
     }

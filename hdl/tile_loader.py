@@ -22,6 +22,7 @@ from .layouts import (
 )
 from .packer import PACKER_ROW_ENDS, Packer
 from .reader import SegmentReader
+from .row_filter import RowPlace
 from .splitter import ChunkSplitter
 
 __all__ = ["TileLoader"]
@@ -53,6 +54,7 @@ class TileLoader(wiring.Component):
     o_waiting : the job has asked for data and has nothing to work on
     o_fault, o_fault_address : faults of a packed tile's indices and row pointers, and where those lie
     o_request, i_beat : read streams: values; then (with `compressed_b`) row pointers, column indices
+    o_row : stream of RowPlace, always ready: what begins or ends with a beat at `o` (only with `row_filter`)
     o_merge : stream of TileRawBeat, the matrix of an elementwise job (only with `elementwise`)
     o_merge_waiting : `o_waiting` of such a job (likewise)
     """
@@ -71,6 +73,8 @@ class TileLoader(wiring.Component):
             "o_request": Out(stream.Signature(ReadRequest(config))).array(streams),
             "i_beat": In(stream.Signature(ReadBeat(config), always_ready=True)).array(streams),
         } | ({"o_rows_done": Out(1), "i_row_room": In(1), "o_rows_waiting": Out(1)} if config.sddmm else {})
+          | ({"o_row": Out(stream.Signature(RowPlace(config), always_ready=True))}
+             if config.row_filter else {})
           | ({"o_merge": Out(stream.Signature(TileRawBeat(config))), "o_merge_waiting": Out(1)}
              if config.elementwise else {}))
 
@@ -131,6 +135,8 @@ class TileLoader(wiring.Component):
         m.submodules.fetch = fetch = Fetch(config, own_values=False, row_ends=PACKER_ROW_ENDS,
                                            value_bits=tile_value_bits(config))
         m.submodules.packer = packer = Packer(config)
+        if config.row_filter:
+            connect(m, packer.o_row, flipped(self.o_row))
         m.submodules.splitter = splitter = ChunkSplitter(config.port_bytes, config.beat_tokens)
         if config.elementwise:
             merges, merged, wide = self._merge_path(m, fetch, packer, splitter, reader)

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .attributes import KEPT_COPY
 from .config import Config
-from .layouts import PeBeat, PeJob, TokenBeat
+from .layouts import BusBeat, PeBeat, PeJob
 
 __all__ = ["ROOM_MARGIN_BEATS", "TokenBus"]
 
@@ -31,7 +31,7 @@ class TokenBus(wiring.Component):
 
     Members
     -------
-    i : stream of TokenBeat
+    i : stream of BusBeat
     i_pk_log2 : P_k of the running job, as a power of two; constant from two cycles before its first beat on
     i_open : the tile of the job that the next beat belongs to is loaded and the array is free for it
     i_room : one bit a PE
@@ -42,7 +42,7 @@ class TokenBus(wiring.Component):
     def __init__(self, config: Config):
         self._config = config
         super().__init__({
-            "i": In(stream.Signature(TokenBeat(config))),
+            "i": In(stream.Signature(BusBeat(config))),
             "i_pk_log2": In(PeJob(config)["pk_log2"].shape),
             "i_open": In(1),
             "i_room": In(config.pes),
@@ -53,7 +53,7 @@ class TokenBus(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         closed, room = Signal(), Signal()
-        beat, valid = Signal(TokenBeat(self._config), reset_less=True), Signal()
+        beat, valid = Signal(BusBeat(self._config), reset_less=True), Signal()
         passes = Signal()
         m.d.sync += room.eq(self.i_room.all())
         m.d.comb += [
@@ -87,7 +87,8 @@ class TokenBus(wiring.Component):
                 m.d.sync += [heard[name].eq(token[name]) for name in ("address", "part", "value")]
             for number in group:
                 own = Signal(config.beat_tokens, name=f"own{number}", reset_less=True)
-                m.d.sync += own.eq(beat.mask & Cat(token.owner == (number & low_mask)
-                                                   for token in beat.tokens))
+                wanted = (Cat(pes[number] for pes in beat.pes) if config.row_filter else beat.mask)
+                m.d.sync += own.eq(beat.mask & wanted & Cat(token.owner == (number & low_mask)
+                                                            for token in beat.tokens))
                 port = self.o[number]
                 m.d.comb += [port.valid.eq(copy_valid), port.p.eq(copy), port.p.mask.eq(own)]

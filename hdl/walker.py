@@ -21,7 +21,7 @@ def MacWord(config: Config) -> data.StructLayout:
     return data.StructLayout({
         "valid": 1,
         "lanes": config.lanes,
-        "address": config.store_address_bits,
+        "address": data.ArrayLayout(config.store_address_bits, config.store_addresses),  # one, or each lane's
         "upper": 1,                       # dense: the upper half of the store word
         "word": config.acc_word_bits,     # accumulator word; packed: the row's first, a slot brings its own
         "bank": 1,
@@ -47,10 +47,10 @@ class Walker(wiring.Component):
     Members
     -------
     i : stream of PeOp
-    i_packed, i_half : of the running job
+    i_packed, i_half : of the running job; a dense tile's addresses begin in its half
     i_own_words : words of a row in this PE's slice
     i_group_log2 : rows in a group, as a power of two
-    o_row_enable, o_row, i_table : table lookup, one cycle (only with `compressed_b`)
+    o_row_enable, o_row, i_table : table lookup by a packed op's address, one cycle (only with `compressed_b`)
     o_word : MacWord
     i_open : BankPlace of the open row
     i_next : BankPlace of the row after it
@@ -113,7 +113,9 @@ class Walker(wiring.Component):
         self._valid = Signal()                                       # at work
         self._op_moves = Signal()
         self._token = Signal(PeOp(config))
-        self._address = Signal(config.tile_address_bits)             # dense word, of the next word to issue
+        # Of the next word to issue: of all lanes, or of each one; dense: its half.
+        self._addresses = Signal(MacWord(config)["address"].shape)
+        self._upper = Signal()
         self._left = Signal(self._left_bits)                         # words still to issue
         self._index = Signal(self._left_bits)                        # words that were issued
         self._counts = Signal(data.ArrayLayout(config.count_bits, config.lanes))
@@ -127,7 +129,6 @@ class Walker(wiring.Component):
 
     def _stage_lookup(self, m: Module) -> None:
         """The table is read while the op is copied; then both are at the walk's entry."""
-        config = self._config
         enters = Signal()
         m.d.comb += [
             enters.eq(~self._op_valid | self._op_moves),
@@ -135,11 +136,11 @@ class Walker(wiring.Component):
         ]
         with m.If(enters):
             m.d.sync += [self._op_valid.eq(self.i.valid), self._op.eq(self.i.p)]
-        if config.compressed_b:
-            half_base = self.i_half << (config.table_address_bits - 1)
+        if self._config.compressed_b:
             m.d.comb += [
                 self.o_row_enable.eq(enters & self.i.valid & self.i.p.token & self.i_packed),
-                self.o_row.eq(self.i.p.address | half_base),
+                self.o_row.eq(self.i.p.address if self._config.indexed else
+                              self.i.p.address | (self.i_half << (self._config.table_address_bits - 1))),
             ]
 
     def _stage_walk(self, m: Module) -> None:
@@ -180,7 +181,8 @@ class Walker(wiring.Component):
             m.d.sync += [
                 self._left.eq(self._left - 1),
                 self._index.eq(self._index + 1),
-                self._address.eq(self._address + Mux(self.i_packed, 2, 1)),
+                self._upper.eq(~self._upper & ~self.i_packed),
+                *(address.eq(address + (self._upper | self.i_packed)) for address in self._addresses),
             ]
         with m.If(self._op_moves):
             self._enter(m)
@@ -201,13 +203,15 @@ class Walker(wiring.Component):
         sddmm = self.i_sddmm if config.sddmm else None
         shift = Signal.like(self.i_group_log2)
         m.d.comb += shift.eq(config.lane_bits - self.i_group_log2)
-        dense_address = op.address | (self.i_half << (config.tile_address_bits - 1))
+        dense_address = Signal(config.tile_address_bits)
+        m.d.comb += dense_address.eq(op.address | (self.i_half << (config.tile_address_bits - 1)))
         m.d.sync += [
             self._valid.eq(self._op_valid),
             self._token.eq(op),
             self._index.eq(0),
             self._left.eq(Mux(op.token, self.i_own_words, 0)),
-            self._address.eq(dense_address),
+            self._upper.eq(dense_address[0]),
+            *(address.eq(dense_address >> 1) for address in self._addresses),
         ]
         for lane in range(config.lanes):
             m.d.sync += [
@@ -219,7 +223,8 @@ class Walker(wiring.Component):
             with m.If(self.i_packed):
                 m.d.sync += [
                     self._left.eq(Mux(op.token, self.i_table.words, 0)),
-                    self._address.eq(self.i_table.start << 1),
+                    self._upper.eq(0),
+                    self._addresses.eq(self.i_table.starts),
                     self._counts.eq(self.i_table.counts),
                 ]
 
@@ -233,8 +238,8 @@ class Walker(wiring.Component):
         m.d.sync += [
             word.valid.eq(self._issues),
             word.lanes.eq(0),
-            word.address.eq(self._address >> 1),
-            word.upper.eq(self._address[0]),
+            word.address.eq(self._addresses),
+            word.upper.eq(self._upper),
             word.word.eq(place.word),
             word.bank.eq(place.bank),
             word.part.eq(self._part_lanes),

@@ -10,7 +10,8 @@ __all__ = ["CSR_CONFIG", "assert_same_csr"]
 
 CSR_CONFIG = Config(name="csr_small", pes=2, lanes=4, port_bytes=8, tile_bytes=2048, beat_tokens=4,
                     acc_words=4, chains=2, queue_beats=4, row_queue_rows=4, read_buffer_beats=32,
-                    scale_multipliers=1, table_rows=64, csr_out=True, merge_lanes=2)
+                    scale_multipliers=1, index_rows=128, table_rows=64, row_filter=True, csr_out=True,
+                    merge_lanes=2)
 
 
 def assert_same_csr(found: Any, expected: Any) -> None:

@@ -1,6 +1,8 @@
 """The array as its contracts describe it, in NumPy, behind the runtime's interface: a check of planner and
 runtime, written from descriptor, register and tile rules alone."""
 
+from collections import Counter
+
 import numpy as np
 
 from hdl.config import Config
@@ -242,21 +244,22 @@ class DeviceModel(Transport):
 
     def _check_packed(self, d: dict[str, int], k: np.ndarray, n: np.ndarray) -> None:
         config, parts = self.config, 1 if d["whole"] else 2
-        assert -(-d["k_count"] >> d["pk_log2"]) <= config.table_rows // parts, "the table is too small"
+        assert -(-d["k_count"] >> d["pk_log2"]) <= config.index_rows // parts, "the index is too small"
         count: dict[tuple[int, int, int], int] = {}
         for row, column in zip(k.tolist(), n.tolist(), strict=True):
             slice_number = column // config.lanes % (config.pes >> d["pk_log2"])
             key = (row, slice_number, column % config.lanes)
             count[key] = count.get(key, 0) + 1
         assert max(count.values(), default=0) < 2 * config.acc_words
-        fullest: dict[tuple[int, int], int] = {}
-        for (row, slice_number, _), number in count.items():
-            fullest[row, slice_number] = max(fullest.get((row, slice_number), 0), number)
-        used: dict[tuple[int, int], int] = {}
-        for (row, slice_number), number in fullest.items():
+        used: Counter[tuple[int, int, int]] = Counter()
+        filled: dict[tuple[int, int], set[int]] = {}
+        for (row, slice_number, lane), number in count.items():
             pe = owner_value(row, d["pk_log2"]), slice_number
-            used[pe] = used.get(pe, 0) + number
+            used[*pe, lane] += number
+            filled.setdefault(pe, set()).add(row)
         assert max(used.values(), default=0) <= config.store_depth // parts, "a lane's store is too small"
+        most = max(map(len, filled.values()), default=0)
+        assert most <= config.table_rows // parts, "the table is too small"
 
     # ---- collector -----------------------------------------------------------------------------------
 

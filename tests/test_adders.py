@@ -2,8 +2,10 @@
 
 import random
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
+from amaranth.hdl import Fragment
 from amaranth.sim import Simulator
 
 from hdl.adders import ChoiceSubtractor, MaskedAdder, masked_sum_table, subtract_choice_table
@@ -24,13 +26,15 @@ def carry_cells(table: Table, operands: tuple[int, int, int, int], carry: int, w
     return total
 
 
-def test_a_carry_cell_sums_what_is_used() -> None:
+@pytest.mark.parametrize("carry", range(2))
+def test_a_carry_cell_sums_what_is_used_and_the_carry(carry: int) -> None:
     width = 3
     for a in range(8):
         for b in range(8):
             for use_a, use_b in ((1, 1), (1, 0), (0, 1)):
                 operands = (a, b, -use_a & 7, -use_b & 7)
-                assert carry_cells(masked_sum_table, operands, 0, width) == (a * use_a + b * use_b) % 8
+                total = a * use_a + b * use_b + carry
+                assert carry_cells(masked_sum_table, operands, carry, width) == total % 8
 
 
 @pytest.mark.parametrize("chosen", range(3))
@@ -62,6 +66,26 @@ def test_the_masked_adder_wraps() -> None:
     top = (1 << ACC_BITS - 1) - 1
     inputs = [{"i_a": top, "i_b": 1, "i_use_a": a, "i_use_b": b} for a, b in ((1, 1), (1, 0), (0, 1))]
     assert outputs(MaskedAdder(ACC_BITS), inputs) == [-top - 1, top, 1]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_masked_adder_adds_its_carry_to_what_is_used(seed: int) -> None:
+    rng, half = random.Random(seed), 1 << ACC_BITS - 1
+    inputs, expected = [], []
+    for number in range(24):
+        use_a, use_b = ((1, 1), (1, 0), (0, 1))[number % 3]
+        drawn = rng.randrange(-half, half), rng.randrange(-half, half)
+        a, b = (drawn, (-1, -1), (half - 1, 0))[number // 8]
+        carry = number // 3 % 2
+        inputs.append({"i_a": a, "i_b": b, "i_use_a": use_a, "i_use_b": use_b, "i_carry": carry})
+        expected.append((a * use_a + b * use_b + carry + half) % (2 * half) - half)
+    assert outputs(MaskedAdder(ACC_BITS), inputs) == expected
+
+
+def test_on_ecp5_the_carry_enters_the_first_cell() -> None:
+    dut, platform = MaskedAdder(4), SimpleNamespace(family="ecp5")
+    first = Fragment.get(dut, platform).find_subfragment("cell0")
+    assert first.ports["CIN"][0] is dut.i_carry
 
 
 @pytest.mark.parametrize("seed", range(2))

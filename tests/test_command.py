@@ -322,7 +322,7 @@ def test_a_tile_is_not_used_again_in_another_shape(changes: dict[str, int]) -> N
     ("group_log2", {"group_log2": 4, "n_count": 1, "slice_words": 1}),
     ("group_log2", {"group_log2": 1, "b_format": 1, "n_count": 4, "slice_words": 1}),
     ("rows", {"rows": 0}), ("k_count", {"k_count": 128 * 1024 + 1}),
-    ("k_count", {"k_count": 2049, "b_format": 1, "slice_words": 2}),
+    ("k_count", {"k_count": 32769, "b_format": 1, "slice_words": 2}),
     ("k_count", {"k_count": 4097}), ("k_count", {"k_count": 8193, "whole": 1}),
     ("c_stride", {"c_stride": 63}),
     ("n_count", {"n_count": 0}), ("n_count", {"n_count": 17}), ("n_count", {"n_count": 0xFFFFFFFF}),
@@ -402,7 +402,7 @@ def test_a_block_of_a_result_in_csr_is_handed_on_whole() -> None:
     {"group_log2": 3, "n_count": 1, "slice_words": 1}, {"k_count": 0}, {"k_count": 4096},
     {"k_count": 8192, "whole": 1},
     {"k_count": 128 * 1024, "whole": 1, "group_log2": 3, "n_count": 1, "slice_words": 1},
-    {"k_count": 4096, "b_format": 2, "whole": 1}, {"n_count": 1024, "pk_log2": 0, "slice_words": 16},
+    {"k_count": 65536, "b_format": 2, "whole": 1}, {"n_count": 1024, "pk_log2": 0, "slice_words": 16},
     {"out_int8": 1, "row_scale": 1}, {"b_format": 3, "pk_log2": 2, "slice_words": 4, "n_count": 64},
 ])
 def test_the_largest_values_are_accepted(changes: dict[str, int]) -> None:

@@ -118,6 +118,8 @@ def csr_job(config, seed, **fixed):
     if mode in (CsrMode.COUNT, CsrMode.POINTERS) and rng.random() < 0.7:
         values["numbers"] = [rng.randrange(40) for _ in range(values["rows"])]
     values.setdefault("blocks_before", rng.choice([0, 1, 5]))
+    if mode in (CsrMode.COUNT, CsrMode.POINTERS) and not values["drop_zeros"]:
+        values.setdefault("counted", rng.random() < 0.5)
     return CsrJob(config, **values, seed=seed)
 
 

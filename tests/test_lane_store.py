@@ -1,6 +1,7 @@
 """hdl.lane_store: what tile beats leave in the lanes' memories."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from amaranth.sim import Simulator
@@ -12,6 +13,7 @@ from hdl.layouts import TileBeatKind
 from hdl.owner import owner_value
 from sim.models.heard import BehindTileBus
 from sim.models.pe import Job, slot_fields, tile_beats
+from tests.harness import as_python
 
 
 def signed(value: int, bits: int = 8) -> int:
@@ -20,13 +22,14 @@ def signed(value: int, bits: int = 8) -> int:
 
 
 def run(config: Config, number: int, job: Job, beats: list[dict], words: list[int], rows: list[int],
-        gap: float = 0.0) -> tuple[list[list[int]], list[dict], int]:
-    """Send the beats; read dense words (of a packed tile: store words) and table rows; count overflows."""
+        gap: float = 0.0) -> tuple[list[list[int]], list[dict], list[dict], int]:
+    """Send the beats; read dense words (of a packed tile: store words) and table rows; ends of rows, and how
+    many overflows there were."""
     rng = random.Random(1)
     dut = BehindTileBus(config, LaneStore(config, number), number, "i", "i_data")
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
-    read, entries, overflows = [], [], [0]
+    read, entries, ends, overflows = [], [], [], [0]
 
     async def bench(ctx):
         ctx.set(dut.i_owner, number & ((1 << job.pk_log2) - 1))
@@ -38,6 +41,8 @@ def run(config: Config, number: int, job: Job, beats: list[dict], words: list[in
         async def step():
             await ctx.tick()
             overflows[0] += ctx.get(dut.o_overflow)
+            if config.compressed_b and ctx.get(dut.o_end.valid):
+                ends.append(as_python(ctx.get(dut.o_end.payload)))
         for beat in beats:
             while rng.random() < gap:
                 await step()
@@ -52,7 +57,7 @@ def run(config: Config, number: int, job: Job, beats: list[dict], words: list[in
             low, high = (1, 1) if job.packed else (1 - address % 2, address % 2)
             ctx.set(dut.i_low, -low)
             ctx.set(dut.i_high, -high)
-            ctx.set(dut.i_address, address if job.packed else address // 2)
+            ctx.set(dut.i_address, [address if job.packed else address // 2] * config.store_addresses)
             await ctx.tick()
             ctx.set(dut.i_enable, 0)
             await ctx.tick()
@@ -63,12 +68,11 @@ def run(config: Config, number: int, job: Job, beats: list[dict], words: list[in
             ctx.set(dut.i_row_enable, 1)
             ctx.set(dut.i_row, row)
             await ctx.tick()
-            entries.append({"start": ctx.get(dut.o_table.start), "words": ctx.get(dut.o_table.words),
-                            "counts": [ctx.get(count) for count in dut.o_table.counts]})
+            entries.append(as_python(ctx.get(dut.o_table)))
 
     simulator.add_testbench(bench)
     simulator.run()
-    return read, entries, overflows[0]
+    return read, entries, ends, overflows[0]
 
 
 @pytest.mark.parametrize("half", [0, 1])
@@ -87,7 +91,7 @@ def test_dense_words_go_to_their_halves(name, number, pk_log2, slice_words, n_co
                 place = (first + word) * config.lanes
                 address = half * config.lane_values // 2 + (k >> pk_log2) * slice_words + word
                 dense[address] = [value for _, value in row[place:place + config.lanes]]
-    stored, _, _ = run(config, number, job, tile_beats(config, job, rng), [*dense], [])
+    stored, _, _, _ = run(config, number, job, tile_beats(config, job, rng), [*dense], [])
     for words, values in zip(stored, dense.values(), strict=True):
         assert [signed(word) for word in words] == values
 
@@ -102,21 +106,25 @@ def test_parts_of_words_go_to_their_lanes(name, number, group_log2) -> None:
     base = config.lane_values // 2
     places = {k: ((k >> job.pk_log2) // groups, k % groups) for k in own}
     addresses = sorted({base + word for word, _ in places.values()})
-    stored, _, _ = run(config, number, job, tile_beats(config, job, rng), addresses, [])
+    stored, _, _, _ = run(config, number, job, tile_beats(config, job, rng), addresses, [])
     by_word = dict(zip(addresses, stored, strict=True))
     for k, (word, part) in places.items():
         lanes = by_word[base + word][part * width:(part + 1) * width]
         assert [signed(lane) for lane in lanes] == [value for _, value in b[k]]
 
 
+@pytest.mark.parametrize("indexed", [False, True])
 @pytest.mark.parametrize("half", [0, 1])
 @pytest.mark.parametrize(("number", "pk_log2", "slice_words"), [(5, 3, 4), (6, 1, 2), (1, 0, 4)])
-def test_packed_rows_follow_one_another(number, pk_log2, slice_words, half) -> None:
+def test_packed_rows_follow_one_another(number, pk_log2, slice_words, half, indexed) -> None:
     config, rng = PRESETS["base"], random.Random(half)
+    if not indexed:
+        config = replace(config, index_rows=config.table_rows)
     n_count = slice_words * config.lanes * (config.pes >> pk_log2)
     b = [[(column, rng.choice((-128, 1, 127))) for column in range(n_count) if rng.random() < 0.3]
          for _ in range(40)]
-    b[3] = []
+    for k in range(3, 40, 7):
+        b[k] = []
     job = Job(a=[], b=b, n_count=n_count, pk_log2=pk_log2, slice_words=slice_words, packed=True, half=half)
     owner, own_slice, slices = number & ((1 << pk_log2) - 1), number >> pk_log2, config.pes >> pk_log2
     rows = []
@@ -129,20 +137,27 @@ def test_packed_rows_follow_one_another(number, pk_log2, slice_words, half) -> N
                     lanes[lane].append((value, word // slices))
             rows.append(lanes)
     start, base = half * config.store_depth // 2, half * config.table_rows // 2
-    total = sum(max(map(len, lanes)) for lanes in rows)
-    stored, entries, overflows = run(config, number, job, tile_beats(config, job, rng),
-                                     list(range(start, start + total)),
-                                     [base + k for k in range(len(rows))], 0.2)
+    total = max(sum(len(lanes[lane]) for lanes in rows) for lane in range(config.lanes))
+    filled = [any(lanes) for lanes in rows]
+    stored, entries, ends, overflows = run(config, number, job, tile_beats(config, job, rng),
+                                           list(range(start, start + total)),
+                                           [base + k for k in range(sum(filled) if indexed else len(rows))],
+                                           0.2)
     assert overflows == 0
-    place = start
-    for lanes, entry in zip(rows, entries, strict=True):
+    table_row = base
+    for row, (end, is_filled) in enumerate(zip(ends, filled, strict=True)):
+        assert end == {"row": half * config.index_rows // 2 + row, "filled": is_filled,
+                       "table_row": table_row}
+        table_row += is_filled
+    places = [start] * config.lanes
+    for lanes, entry in zip([lanes for lanes in rows if any(lanes) or not indexed], entries, strict=True):
         counts = [len(lane) for lane in lanes]
-        assert entry == {"start": place, "words": max(counts), "counts": counts}
+        assert entry == {"starts": places, "words": max(counts), "counts": counts}
         for lane, slots in enumerate(lanes):
-            for index, (value, word) in enumerate(slots):
-                slot = stored[place - start + index][lane]
+            for value, word in slots:
+                slot = stored[places[lane] - start][lane]
                 assert (signed(slot), slot >> 8) == (value, word)
-        place += entry["words"]
+                places[lane] += 1
 
 
 def test_a_dense_tile_may_follow_a_packed_one_without_a_gap() -> None:
@@ -153,7 +168,7 @@ def test_a_dense_tile_may_follow_a_packed_one_without_a_gap() -> None:
     beats = tile_beats(config, first, rng) + tile_beats(config, second, rng)
     own = [row for k, row in enumerate(b) if owner_value(k, 2) == 3]
     words = [config.lane_values // 2 + word for word in range(2 * len(own))]
-    stored, _, _ = run(config, 7, second, beats, words, [])
+    stored, _, _, _ = run(config, 7, second, beats, words, [])
     values = [[value for _, value in row[place:place + 8]] for row in own for place in (16, 24)]
     assert [[signed(word) for word in lanes] for lanes in stored] == values
 
@@ -169,10 +184,23 @@ def test_values_past_a_count_or_the_memory_are_dropped_and_reported() -> None:
     for row in range(1, rows):
         beats += [*[beat] * most, {"kind": TileBeatKind.ROW_END, "owner": 2, "address": [row, 0]}]
     first = config.table_rows // 2
-    _, entries, overflows = run(config, 2, job, beats, [], [first])
+    _, entries, _, overflows = run(config, 2, job, beats, [], [first])
     fits = config.store_depth // 2 - (rows - 1) * most
     assert entries[0]["counts"] == [most] + [0] * 7
     assert overflows == 2 + most - fits
+
+
+def test_rows_past_the_table_are_dropped_and_reported() -> None:
+    config = replace(PRESETS["base"], table_rows=8)
+    job = Job(a=[], b=[], n_count=8, pk_log2=3, packed=True, half=1)
+    slot, empty = slot_fields(config, {0: (5, 0, 0)}), slot_fields(config, {0: (5, 0, 1)})
+    beats = [{"kind": TileBeatKind.START, "half": 1}]
+    for row in range(12):
+        beats.append({"kind": TileBeatKind.SLOTS, "owner": 2, "address": [row, 0], "row_end": 1,
+                      **(slot if row % 2 == 0 else empty)})
+    _, _, ends, overflows = run(config, 2, job, beats, [], [])
+    assert [end["filled"] for end in ends] == [row % 2 == 0 and row < 8 for row in range(12)]
+    assert overflows == 2
 
 
 @pytest.mark.parametrize("name", ["tiny", "base"])

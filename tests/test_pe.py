@@ -52,10 +52,28 @@ def test_narrow_rows_share_words_in_groups(name, number, group_log2, seed) -> No
 ])
 def test_packed_rows_are_summed(number, pk_log2, slice_words, n_count, seed) -> None:
     rng = random.Random(seed)
-    jobs = [random_job(BASE, rng, n_count=n_count, pk_log2=pk_log2, slice_words=slice_words, packed=True)
+    config = BASE if seed else replace(BASE, index_rows=BASE.table_rows)     # without an index
+    jobs = [random_job(config, rng, n_count=n_count, pk_log2=pk_log2, slice_words=slice_words, packed=True)
             for _ in range(2)]
-    run = check(BASE, number, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0.3, 0.7)[seed])
+    run = check(config, number, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0.3, 0.7)[seed])
     assert run.faults == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_of_a_row_are_counted_where_only_their_number_is_wanted(seed) -> None:
+    rng = random.Random(seed)
+    jobs = [random_job(BASE, rng, n_count=300, pk_log2=0, slice_words=8, packed=True, counts=counts)
+            for counts in (True, False, True)]
+    check(BASE, 3, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0.3, 0.7)[seed])
+
+
+def test_counted_rows_take_one_place_on_the_chain() -> None:
+    rng = random.Random(1)
+    b = [[(column, 1) for column in range(0, 1024, 8)] for _ in range(8)]
+    a = [[(rng.randrange(8), 1)] for _ in range(60)]
+    job = Job(a=a, b=b, n_count=1024, pk_log2=0, slice_words=16, packed=True, counts=True)
+    free, slow = (check(BASE, 3, [job], stall=stall).cycles[0] for stall in (0, 0.8))
+    assert slow <= free + 30, "only a row's last word waits for its turn"
 
 
 def test_jobs_of_all_kinds_follow_one_another() -> None:
@@ -123,6 +141,17 @@ def test_short_packed_rows_take_a_cycle_a_token() -> None:
     run = check(BASE, 3, [Job(a=a, b=b, n_count=32, pk_log2=2, slice_words=4, packed=True)], fill=1.0)
     assert run.active == 320
     assert run.cycles[0] <= 320 + 40
+
+
+@pytest.mark.parametrize(("length", "present"), [(1, 0), (1, 8), (40, 8)])
+def test_tokens_whose_row_has_nothing_here_take_a_cycle_and_nothing_more(length, present) -> None:
+    ks, rng = own_k(BASE, 3, 2, 64), random.Random(length)
+    filled = {k: [(16 * rng.randrange(2) + rng.randrange(8), rng.randint(1, 127))] for k in ks[5:][:present]}
+    b = [filled.get(k, []) for k in range(max(ks) + 1)]
+    a = [[(rng.choice(ks), rng.randint(-128, 127)) for _ in range(length)] for _ in range(200 // length)]
+    run = check(BASE, 3, [Job(a=a, b=b, n_count=32, pk_log2=2, slice_words=4, packed=True)], fill=1.0)
+    assert run.active == sum(k in filled for row in a for k, _ in row)
+    assert run.cycles[0] <= 200 + 25
 
 
 @pytest.mark.parametrize("words", [2, 6, 8, 16])

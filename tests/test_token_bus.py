@@ -1,6 +1,7 @@
 """hdl.token_bus: all PEs or none, and the gate between jobs."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from amaranth.sim import Simulator
@@ -84,6 +85,31 @@ def test_a_pe_hears_all_tokens_and_a_mask_of_its_own(pk_log2: int) -> None:
                 for place, token in enumerate(port.p.tokens):
                     assert (ctx.get(token.value), ctx.get(token.address), ctx.get(token.part)) == (
                         place, 9 * place, 7 - place)
+
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+def test_a_pe_whose_bit_is_not_set_does_not_hear_the_token() -> None:
+    config, rng = replace(PRESETS["base"], row_filter=True), random.Random(9)
+    dut = TokenBus(config)
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+
+    async def bench(ctx):
+        ctx.set(dut.i_pk_log2, 1)
+        ctx.set(dut.i_open, 1)
+        ctx.set(dut.i_room, -1)
+        await ctx.tick().repeat(2)
+        ctx.set(dut.i.valid, 1)
+        for _ in range(30):
+            owners, pes = ([rng.randrange(top) for _ in range(config.beat_tokens)] for top in (2, 256))
+            ctx.set(dut.i.payload, {"mask": -1, "tokens": [{"owner": owner} for owner in owners], "pes": pes})
+            await ctx.tick().repeat(2)
+            for number, port in enumerate(dut.o):
+                heard = [owner == number % 2 and bool(bits >> number & 1)
+                         for owner, bits in zip(owners, pes, strict=True)]
+                assert ctx.get(port.p.mask) == sum(bit << place for place, bit in enumerate(heard))
 
     simulator.add_testbench(bench)
     simulator.run()

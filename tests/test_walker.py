@@ -62,7 +62,8 @@ def run(ops: list[dict], own_words: int, *, room: float = 1.0, places: float = 1
             word = ctx.get(dut.o_word)
             if word.valid:
                 assert may_have_issued, "a word without a place"
-                events.append(("word", cycle - 1, word.value, word.address, word.upper, word.word, word.bank))
+                events.append(("word", cycle - 1, word.value, word.address[0], word.upper, word.word,
+                               word.bank))
             await ctx.tick()
 
     simulator.add_testbench(feed, background=True)

@@ -17,7 +17,10 @@ from .operands import INDEX16_COLUMNS, Operand
 from .queues import TokenStream, csr_beats
 
 __all__ = ["COSTS", "Costs", "Resident", "Streamed", "TileCost", "beats_cycles", "by_owner",
-           "owners",           "schedule_cycles"]
+           "filter_cycles", "owners", "schedule_cycles"]
+
+_MEETING = {2: 1.5, 4: 2.1, 8: 2.6, 16: 3.1, 32: 3.5}
+"""T: tokens in the fullest of T banks, of T tokens at random, on average."""
 
 _DENSE_KEYS = 1 << 24
 _LARGEST_TABLE = 1 << 25
@@ -41,6 +44,11 @@ COSTS = Costs()
 def beats_cycles(config: Config, beats: float) -> float:
     """Cycles one read stream needs for so many beats: no faster than its buffer over a round trip."""
     return beats * max(1.0, COSTS.round_trip / config.read_buffer_beats)
+
+
+def filter_cycles(config: Config, tokens: float) -> float:
+    """Cycles the row filter needs for so many tokens: those of a beat that meet in a bank go one by one."""
+    return tokens * _MEETING[config.beat_tokens] / config.beat_tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +152,32 @@ class Resident:
             cache[key] = self._count_packed(*key)
         return cache[key]
 
+    def packed_slots(self, lanes: int, slice_words: int, slices: int, pk_log2: int, start: int,
+                     stop: int) -> npt.NDArray[np.int64]:
+        """Slots that rows k from `start` to `stop` take in the fullest lane of any owner, in each slice of
+        each column block: (blocks * slices,).
+        """
+        k, n, begins = self._by_row
+        entries = slice(begins[start], begins[stop])
+        k, n = k[entries] - start, n[entries]
+        count, owned = self._slice_count(lanes, slice_words, slices), 1 << pk_log2
+        place = (self._slices(n, lanes, slice_words, slices) * owned + self._owners(pk_log2)[k]) * lanes
+        slots = np.bincount(place + n % lanes, minlength=count * owned * lanes)
+        return slots.reshape(count, -1).max(axis=1)
+
+    @cached_property
+    def _by_row(self) -> tuple[npt.NDArray, npt.NDArray, npt.NDArray]:
+        """Row k and column n of every nonzero in the order of k, and where each row begins."""
+        k, n = self._positions
+        order = np.argsort(k, kind="stable")
+        return k[order], n[order], np.searchsorted(k[order], np.arange(self.inner + 1))
+
+    def _owners(self, pk_log2: int) -> npt.NDArray[np.int64]:
+        cache = self.__dict__.setdefault("_owner", {})
+        if pk_log2 not in cache:
+            cache[pk_log2] = owners(self.inner, pk_log2)
+        return cache[pk_log2]
+
     def k_ranges(self, block_columns: int) -> tuple[tuple[int, int], ...]:
         """Of each column block, the first row k with a nonzero and the one after the last; (0, 1) if none."""
         blocks = max(1, -(-self.columns // block_columns))
@@ -172,9 +206,7 @@ class Resident:
         cache = self.__dict__.setdefault("_packer", {})
         if block_columns not in cache:
             blocks = max(1, -(-self.columns // block_columns))
-            k, n = self._positions
-            order = np.argsort(k, kind="stable")
-            k, n = k[order], n[order]
+            k, n, _ = self._by_row
             beats = self._beats(k, n, config.tile_beat_tokens)
             new = (np.diff(k, prepend=-1) != 0) | (np.diff(beats, prepend=-1) != 0)
             group = (np.cumsum(new) - 1) * blocks + n // block_columns

@@ -12,7 +12,16 @@ import numpy as np
 from hdl.config import Config, log2_exact
 from hdl.layouts import CsrMode
 
-from .cost import COSTS, Resident, Streamed, TileCost, beats_cycles, by_owner, schedule_cycles
+from .cost import (
+    COSTS,
+    Resident,
+    Streamed,
+    TileCost,
+    beats_cycles,
+    by_owner,
+    filter_cycles,
+    schedule_cycles,
+)
 from .operands import INDEX16_COLUMNS
 from .plan import Plan, PlanError, Tile
 from .problem import Problem
@@ -23,10 +32,8 @@ __all__ = ["make_plan", "plans"]
 _SHOWN_ALTERNATIVES = 4
 _MOST_CUTS = 12          # ways to cut K that are looked at for one split of the array
 _PACKED_DENSITY = 0.75   # above it packing a dense matrix saves nothing
-_EXACT_CUT_ENTRIES = 1 << 21
 _MOST_DESCRIPTORS = (1 << 16) - 1  # of one job
 _WORTH_A_LOOK = 2                  # times the best plan's cycles
-_WORDS_JOINED = 1.7                 # of single entries in lanes at random: e - 1
 _LARGEST_STRETCH = 2               # of the lanes' cycles by uneven tokens, where something else limits
 
 
@@ -211,71 +218,85 @@ class _Search:
         config = self.config
         slices = config.pes >> pk_log2
         slice_words = 1 << (min(config.acc_words, _ceil(self.words, slices)) - 1).bit_length()
-        _, table_rows = self._room(whole)
-        parts = 1 if self.problem.csr else max(1, _ceil(self.inner, table_rows << pk_log2))
+        most_rows = self._halved(config.index_rows, whole) << pk_log2
+        parts = 1 if self.problem.csr else max(1, _ceil(self.inner, most_rows))
         while slice_words and not self._hopeless(_ceil(self.words, slice_words * slices), parts, packed=True):
             lengths = self.resident.packed_words(config.lanes, slice_words, slices)
             ranges = self._k_ranges(lengths, pk_log2, whole, slice_words)
             if ranges is not None and (ranges or self.problem.csr):
                 yield self._plan(pk_log2, 0, whole, slice_words, (0, self.inner), lengths, ranges)
-                if self.problem.csr:
-                    return
-            cuts = None if lengths is None or self.problem.csr else self._packed_cuts(lengths, pk_log2, whole)
+            cuts = (None if lengths is None or self.problem.csr
+                    else self._packed_cuts(lengths, pk_log2, whole, slice_words))
             if cuts is not None:
                 yield self._plan(pk_log2, 0, whole, slice_words, cuts, lengths)
                 if len(cuts) == 2:
                     return
             slice_words //= 2
 
-    def _packed_cuts(self, lengths: np.ndarray, pk_log2: int, whole: bool) -> tuple[int, ...] | None:
-        """As few parts of K as fit: rows in every PE's table, words in every lane's store."""
-        config, owners = self.config, 1 << pk_log2
-        depth, rows = self._room(whole)
-        if lengths.size > _EXACT_CUT_ENTRIES:
-            lengths = lengths.max(axis=1, keepdims=True)  # of all slices at once: safe, somewhat too large
-        if lengths.max(initial=0) > min(depth, 2 * config.acc_words - 1):
+    def _packed_cuts(self, lengths: np.ndarray, pk_log2: int, whole: bool,
+                     slice_words: int) -> tuple[int, ...] | None:
+        """As few parts of K as fit in every PE's index and table, and in every lane's store."""
+        if lengths.max(initial=0) >= 2 * self.config.acc_words:
             return None
-        cuts = [0]
+        owners = 1 << pk_log2
+        cuts, groups = [0], 1              # rows of B, one of each owner: of the part before
         while cuts[-1] < self.inner:
             start = cuts[-1]
-            low, high = 1, _ceil(min(self.inner - start, rows * owners), owners)  # groups of rows
-            if not self._fits(lengths, start, owners, pk_log2, depth):
+
+            def fits(count: int, start: int = start) -> bool:
+                stop = min(start + count * owners, self.inner)
+                return self._fits(lengths, start, stop, slice(None), pk_log2, whole, slice_words)
+
+            if not fits(1):
                 return None
+            low, high, most = 1, 2 * groups, _ceil(self.inner - start, owners)
+            while high < most and fits(high):
+                low, high = high, 2 * high
+            high = min(high, most)
             while low < high:
                 middle = (low + high + 1) // 2
-                if self._fits(lengths, start, middle * owners, pk_log2, depth):
+                if fits(middle):
                     low = middle
                 else:
                     high = middle - 1
+            groups = low
             cuts.append(min(start + low * owners, self.inner))
         return tuple(cuts) if len(cuts) > 1 else (0, 0)
 
     def _k_ranges(self, lengths: np.ndarray | None, pk_log2: int, whole: bool,
                   slice_words: int) -> tuple[tuple[int, int], ...] | None:
-        """The rows of B that each column block has entries in, where these fit in the tables and the lanes'
-        stores; none where that is all of B, and None where they do not fit."""
+        """The rows of B that each column block has entries in, where these fit in indices, tables and the
+        lanes' stores; none where that is all of B, and None where they do not fit."""
         config, slices = self.config, self.config.pes >> pk_log2
-        depth, rows = self._room(whole)
         if lengths is None or lengths.max(initial=0) >= 2 * config.acc_words:
             return None
         blocks = _ceil(self.words, slice_words * slices)
-        ranges: tuple[tuple[int, int], ...] = ((0, self.inner),)
-        if blocks > 1 and self.resident.operand.sparse:
-            ranges = self.resident.k_ranges(slice_words * slices * config.lanes)
-        for block in range(blocks):
-            start, stop = ranges[block % len(ranges)]
-            part = lengths[start:stop, block * slices:(block + 1) * slices]
-            if stop - start > rows << pk_log2 or not self._fits(part, 0, len(part), pk_log2, depth):
+        if blocks == 1 or not self.resident.operand.sparse:
+            fits = self._fits(lengths, 0, self.inner, slice(None), pk_log2, whole, slice_words)
+            return () if fits else None
+        ranges = self.resident.k_ranges(slice_words * slices * config.lanes)
+        for block, (start, stop) in enumerate(ranges):
+            of_block = slice(block * slices, (block + 1) * slices)
+            if not self._fits(lengths, start, stop, of_block, pk_log2, whole, slice_words):
                 return None
-        return ranges if len(ranges) > 1 else ()
+        return ranges
 
-    def _room(self, whole: bool) -> tuple[int, int]:
-        """Words of a lane's store and rows of a PE's table that a packed tile may take."""
-        halves = 1 if whole else 2
-        return self.config.store_depth // halves, self.config.table_rows // halves
+    def _halved(self, size: int, whole: bool) -> int:
+        """What a tile may take of something that both halves of the tile memory share."""
+        return size if whole else size // 2
 
-    def _fits(self, lengths: np.ndarray, start: int, count: int, pk_log2: int, depth: int) -> bool:
-        return by_owner(lengths[start:start + count], pk_log2).max(initial=0) <= depth
+    def _fits(self, lengths: np.ndarray, start: int, stop: int, slices: slice, pk_log2: int, whole: bool,
+              slice_words: int) -> bool:
+        """Whether these slices of these rows of B have room: in every PE's index and table, and every lane's
+        store."""
+        config, pn = self.config, self.config.pes >> pk_log2
+        if _ceil(stop - start, 1 << pk_log2) > self._halved(config.index_rows, whole):
+            return False
+        filled = by_owner(lengths[start:stop, slices] > 0, pk_log2)
+        if filled.max(initial=0) > self._halved(config.table_rows, whole):
+            return False
+        slots = self.resident.packed_slots(config.lanes, slice_words, pn, pk_log2, start, stop)
+        return bool(slots[slices].max(initial=0) <= self._halved(config.store_depth, whole))
 
     # ---- cost ----------------------------------------------------------------------------------------
 
@@ -383,9 +404,11 @@ class _Search:
         else:
             block, count = tile.n_start // plan.block_columns, config.pes >> plan.pk_log2
             slices = slice(block * count, (block + 1) * count)
-            # A row without anything in a slice costs its tokens a cycle there, too.
-            walked = np.maximum(lengths[rows, slices], 1)
+            # A token that has nothing in a slice goes by there, one a cycle if no filter keeps it away.
+            walked = lengths[rows, slices]
             lanes = float(by_owner(counts[:, None] * walked, plan.pk_log2).max(initial=0))
+            if not config.row_filter:
+                lanes = max(lanes, float(by_owner(counts, plan.pk_log2).max(initial=0)))
             if self.problem.csr:
                 of_all_rows = np.zeros_like(lengths[:, slices])
                 of_all_rows[rows] = walked
@@ -398,7 +421,10 @@ class _Search:
         drain: float = groups * words * scaling
         if self.problem.csr:
             drain, lanes = sparse_drain * scaling, max(lanes, own_drain)
-        return TileCost(lanes, streamed.fetch_cycles(config, tile.k_count), drain, moved / config.port_bytes,
+        fetch = streamed.fetch_cycles(config, tile.k_count)
+        if plan.packed and config.row_filter:
+            fetch = max(fetch, filter_cycles(config, counts.sum()))
+        return TileCost(lanes, fetch, drain, moved / config.port_bytes,
                         load, load_bytes / config.port_bytes)
 
     def _sparse_cost(self, plan: Plan, tile: Tile, lengths: np.ndarray | None) -> tuple[float, float, float]:
@@ -411,12 +437,12 @@ class _Search:
         own_words = _ceil(_ceil(tile.n_count, config.lanes), config.pes >> plan.pk_log2)
         if lengths is None:
             # A dense tile makes sums everywhere.
-            words, hit = rows * _ceil(tile.n_count, config.lanes), rows
+            joined, hit = rows * _ceil(tile.n_count, config.lanes), rows
             entries, own, own_rows = float(rows * tile.n_count), float(rows * own_words), rows
         else:
             blocks = self.sample.blocks(plan.block_columns, config.pes >> plan.pk_log2, config.lanes)
             here = tile.n_start // plan.block_columns
-            words, hit, entries = blocks.words[here], blocks.rows[here], blocks.entries[here]
+            joined, hit, entries = blocks.joined[here], blocks.rows[here], blocks.entries[here]
             own, own_rows = blocks.own_words[here], blocks.own_rows[here]
         places = 2 * config.acc_words >> (own_words - 1).bit_length()
         own = max(own, own_rows * COSTS.settling / max(1, places - 1))
@@ -426,7 +452,13 @@ class _Search:
         if tile.mode is CsrMode.PLACE:
             # Each row's indices and values begin and end anywhere in a beat.
             out += 2 * hit * (config.port_bytes - 4)
-        return rows + max(0, words - hit) / _WORDS_JOINED, own, out
+        if tile.mode in (CsrMode.COUNT, CsrMode.POINTERS) and self._counts_rows(plan):
+            joined = hit
+        return rows + max(0, joined - hit), own, out
+
+    def _counts_rows(self, plan: Plan) -> bool:
+        """Whether a row's entries are counted in the PEs, as the command processor decides it."""
+        return plan.packed and not plan.pk_log2 and not self.problem.drops_zeros
 
     def _dense_load(self, plan: Plan, tile: Tile) -> tuple[float, float]:
         """Cycles and bytes: a chunk a cycle and a row's last chunk short, unless rows lie without a gap."""

@@ -25,12 +25,14 @@ class BlockSample:
     Attributes
     ----------
     entries, rows, words : entries of C, rows with one, V-wide words of a row with one
+    joined : words that are left where neighbours in a row whose lanes follow each other join
     own_rows, own_words : the same of the PE that has the most
     """
 
     entries: npt.NDArray[np.float64]
     rows: npt.NDArray[np.float64]
     words: npt.NDArray[np.float64]
+    joined: npt.NDArray[np.float64]
     own_rows: npt.NDArray[np.float64]
     own_words: npt.NDArray[np.float64]
 
@@ -65,6 +67,7 @@ class SparseSample:
         self._window = np.repeat(np.arange(len(kept)), [part.nnz for part in kept])
         self._k = sampled.indices
         result = sp.csr_array(sampled @ pattern)
+        result.sort_indices()
         self._row = np.repeat(np.arange(result.shape[0]), np.diff(result.indptr))
         self._column = result.indices.astype(np.int64)
         self._tokens: dict[int, Any] = {}       # by P_k: windows and owners by k
@@ -91,7 +94,13 @@ class SparseSample:
             own_rows = self._distinct(in_slice, count * slices)
             most = [values.reshape(count, slices).max(axis=1) for values in (own_rows, own_words)]
             entries = np.bincount(block, minlength=count).astype(float)
-            self._blocks[key] = BlockSample(*(self.scale * part for part in (entries, rows, of_block, *most)))
+            # Columns rise in a row. A word joins what is before it if its first lane is above the last one.
+            lane = self._column % lanes
+            goes_on = (np.diff(self._row, prepend=-1) == 0) & (np.diff(block, prepend=-1) == 0) & (
+                (np.diff(word, prepend=-1) == 0) | (np.diff(lane, prepend=lanes) > 0))
+            joined = np.bincount(block[~goes_on], minlength=count)
+            self._blocks[key] = BlockSample(*(self.scale * part for part in (
+                entries, rows, of_block, joined, *most)))
         return self._blocks[key]
 
     def lanes(self, pk_log2: int, words: npt.NDArray[np.int64]) -> float:

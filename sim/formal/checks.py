@@ -109,11 +109,13 @@ class Marked:
         b.cover(leaves & its_turn & (self.inside > (room > 1)))
 
 
-def prompt(b: Bench, inside, stream, cycles: int, name: str = "late") -> None:
-    """Property: what is inside is on offer at most so many cycles after it could have been."""
+def prompt(b: Bench, inside, stream, cycles: int, name: str = "late") -> Signal:
+    """Property: what is inside is on offer at most so many cycles after it could have been; the cycles so
+    far."""
     late = Signal(range(cycles + 2), name=name)
     b.m.d.sync += late.eq(Mux((inside != 0) & ~stream.valid, late + 1, 0))
     b.check(late <= cycles)
+    return late
 
 
 class Beats:

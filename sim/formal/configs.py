@@ -7,8 +7,8 @@ from hdl.config import Config
 __all__ = ["PAIRS", "SMALL", "WIDER"]
 
 SMALL = Config(name="proof", pes=2, lanes=2, port_bytes=4, tile_bytes=256, beat_tokens=2, acc_words=2,
-               chains=2, queue_beats=4, row_queue_rows=2, read_buffer_beats=32, table_rows=4,
-               scale_multipliers=0)
+               chains=2, queue_beats=4, row_queue_rows=2, read_buffer_beats=32, index_rows=32,
+               table_rows=4, scale_multipliers=0)
 """Two of everything, where the generator allows it."""
 
 WIDER = replace(SMALL, lanes=4)

@@ -30,46 +30,82 @@ def _small(b: Bench, name: str) -> Signal:
     return value
 
 
+def _nonzeros(row, lane: int, own_words) -> list:
+    return [(value != 0) & (word < own_words) for word, value in enumerate(row[lane])]
+
+
+def _fills(row, own_words):
+    """The row has an entry in some lane."""
+    return Cat(nonzero for lane in range(SMALL.lanes) for nonzero in _nonzeros(row, lane, own_words)).any()
+
+
+def _count(bits):
+    return sum(bits, Const(0))
+
+
+def _table(b: Bench, rows, own_words) -> None:
+    """In place of the table: where the rows with entries lie."""
+    m, inside = b.m, b.inside
+    table, entry = inside.cut("store/o_table"), Signal(1)
+    with m.If(inside("walker").o_row_enable):
+        m.d.sync += entry.eq(inside("walker").o_row)
+    # The second entry is the second row's, the first one that of the first row that has one.
+    with m.If((entry == 0) & _fills(rows[0], own_words)):
+        _entry(b, table, [Const(0)] * SMALL.lanes, rows[0], own_words, "first")
+    with m.Else():
+        starts = [_count(_nonzeros(rows[0], lane, own_words)) for lane in range(SMALL.lanes)]
+        _entry(b, table, starts, rows[1], own_words, "second")
+
+
+def _entry(b: Bench, table, starts, row, own_words, name: str) -> None:
+    counts = [Signal(2, name=f"{name}_count_{lane}") for lane in range(SMALL.lanes)]
+    b.m.d.comb += [
+        *(count.eq(_count(_nonzeros(row, lane, own_words))) for lane, count in enumerate(counts)),
+        *(start.eq(value) for start, value in zip(table.starts, starts, strict=True)),
+        *(entry.eq(count) for entry, count in zip(table.counts, counts, strict=True)),
+        table.words.eq(Mux(counts[0] > counts[1], counts[0], counts[1])),
+    ]
+
+
+def _slots(b: Bench, rows, lane: int, own_words) -> list[Signal]:
+    """A lane's slots: the nonzeros of all rows one behind the other, and rubbish behind them."""
+    entries = [(nonzero, Cat(value[:VALUE_BITS], Const(word, SMALL.half_word_bits)))
+               for row in rows
+               for word, (nonzero, value) in enumerate(zip(_nonzeros(row, lane, own_words), row[lane],
+                                                           strict=True))]
+    slots = []
+    for place in range(len(entries)):
+        slot = Signal(2 * SMALL.half_word_bits, name=f"slot_{lane}_{place}")
+        b.m.d.comb += slot.eq(b.constant(len(slot), f"rubbish_{lane}_{place}"))
+        for number, (nonzero, content) in enumerate(entries):
+            before = _count(other for other, _ in entries[:number])
+            with b.m.If(nonzero & (before == place)):
+                b.m.d.comb += slot.eq(content)
+        slots.append(slot)
+    return slots
+
+
 def _store(b: Bench, rows, own_words, packed) -> None:
     """In place of the lane store: B as it lies there, dense or packed, with rubbish behind a lane's slots."""
     m, inside = b.m, b.inside
-    words, table = inside.cut("store/o_words"), inside.cut("store/o_table")
-    address, entry = Signal(SMALL.store_address_bits), Signal(1)
-    walker = inside("walker")
-    with m.If(walker.o_word.valid):
-        m.d.sync += address.eq(walker.o_word.address)
-    with m.If(walker.o_row_enable):
-        m.d.sync += entry.eq(walker.o_row)
-    late = b.past(address, "late_address")
+    words, walker = inside.cut("store/o_words"), inside("walker")
+    _table(b, rows, own_words)
     # Halves that were not asked for read as zero.
     low, high = (b.past(b.past(inside(f"store/{name}"), f"{name}_1"), f"{name}_2")
                  for name in ("i_low", "i_high"))
-    starts, lengths = [0, WORDS], []
-    for k, row in enumerate(rows):
-        counts = [Signal(2, name=f"count_{k}_{lane}") for lane in range(SMALL.lanes)]
-        for lane, values in enumerate(row):
-            m.d.comb += counts[lane].eq(sum((value != 0) & (word < own_words)
-                                            for word, value in enumerate(values)))
-        lengths.append((starts[k], Mux(counts[0] > counts[1], counts[0], counts[1]), counts))
-    for k, (start, length, counts) in enumerate(lengths):
-        with m.If(entry == k):
-            m.d.comb += [table.start.eq(start), table.words.eq(length), Cat(table.counts).eq(0)]
-            m.d.comb += [table.counts[lane].eq(count) for lane, count in enumerate(counts)]
     for lane in range(SMALL.lanes):
+        address = Signal(SMALL.store_address_bits, name=f"address{lane}")
+        with m.If(walker.o_word.valid):
+            m.d.sync += address.eq(walker.o_word.address[lane])
+        late = b.past(address, f"late_address{lane}")
         # Dense: two values a word, rows of `own_words`; packed: a nonzero and its column.
         flat = [Mux(own_words == 1, rows[min(x, ROWS - 1)][lane][0], rows[x // WORDS][lane][x % WORDS])
                 for x in range(ROWS * WORDS)]
         dense = Array(Cat(flat[2 * x][:8], flat[2 * x + 1][:8]) for x in range(ROWS))
-        slots = []
-        for k, row in enumerate(rows):
-            first, second = row[lane]
-            rubbish = b.constant(2 * SMALL.half_word_bits, f"rubbish_{k}_{lane}")
-            only_second = Mux((second != 0) & (own_words == 2), Cat(second[:8], 1), rubbish)
-            slots += [Mux(first != 0, Cat(first[:8], 0), only_second),
-                      Mux(first != 0, only_second, rubbish)]
+        slots = Array(_slots(b, rows, lane, own_words))
         word, half = Signal(2 * SMALL.half_word_bits, name=f"word{lane}"), SMALL.half_word_bits
         m.d.comb += [
-            word.eq(Mux(packed, Array(slots)[late[:2]], dense[late[:1]])),
+            word.eq(Mux(packed, slots[late[:2]], dense[late[:1]])),
             words[lane].eq(Cat(Mux(low[lane], word[:half], 0), Mux(high[lane], word[half:], 0))),
         ]
 
@@ -88,17 +124,21 @@ def _skipping(b: Bench) -> None:
     rows = _rows_of_b(b)
     _store(b, rows, own_words, packed)
 
-    # ---- ops in place of the queue's front ----
-    op = inside("front").o
-    valid, payload = inside.cut("front/o.valid"), inside.cut("front/o.p")
+    # ---- ops in place of the index's: a token of a packed row without entries comes as none ----
+    op = inside("index").o
+    valid, payload = inside.cut("index/o.valid"), inside.cut("index/o.p")
     m.d.comb += [valid.eq(b.free(1, "op_valid")), payload.eq(b.free(len(payload.as_value()), "op"))]
     steady(b, op)
     row_queue = inside("row_queue")
     b.assume(~op.valid | ((op.p.part == 0) & (op.p.position == 0) & row_queue.o_swept))
     b.assume(~op.valid | ((op.p.before <= 2) & (op.p.after <= 2)))
-    value, k = Signal(signed(VALUE_BITS)), Signal(1)
-    m.d.comb += [value.eq(op.p.value), k.eq(Mux(packed, op.p.address, op.p.address >> (own_words == 2)))]
-    b.assume(~op.valid | (op.p.address == Mux(packed, k, Mux(own_words == 2, k << 1, k))))
+    value, k = Signal(signed(VALUE_BITS)), b.free(1, "k")
+    fills = Array(_fills(row, own_words) for row in rows)
+    is_token, row_fills = b.free(1, "is_token"), Signal()
+    m.d.comb += [value.eq(op.p.value), row_fills.eq(fills[k])]
+    b.assume(~op.valid | (op.p.token == (is_token & (~packed | row_fills))))
+    table_row, dense_word = k & fills[0], Mux(own_words == 2, k << 1, k)
+    b.assume(~(op.valid & op.p.token) | (op.p.address == Mux(packed, table_row, dense_word)))
     b.assume((value >= -(1 << OPERAND_BITS - 1)) & (value < 1 << OPERAND_BITS - 1))
 
     # ---- the plain lane: for one column of one lane, every product, zeros too ----
@@ -109,16 +149,14 @@ def _skipping(b: Bench) -> None:
     start, product, after_token = Signal(signed(ACC_BITS)), Signal(signed(16)), Signal(signed(ACC_BITS))
     closes_before = touched & (op.p.before != 0)
     m.d.comb += [
-        product.eq(Mux(op.p.token, value * factor, 0)),
+        product.eq(Mux(is_token, value * factor, 0)),
         start.eq(Mux(op.p.before != 0, 0, total)),
         after_token.eq(start + product),
     ]
     # A token whose row of B is all zeros in this slice does not touch the row of C: it stays empty.
-    fills = Array(Cat((values[0] != 0) | ((values[1] != 0) & (own_words == 2)) for values in row).any()
-                  for row in rows)[k]
-    touches = op.p.token & (~packed | fills)
+    touches = is_token & (~packed | row_fills)
     started = Mux(op.p.before != 0, 0, touched) | touches
-    nonzero = Mux(op.p.before != 0, 0, met) | (op.p.token & (factor != 0))
+    nonzero = Mux(op.p.before != 0, 0, met) | (is_token & (factor != 0))
     closes_after = started & (op.p.after != 0)
     with m.If(moves(op)):
         m.d.sync += [total.eq(Mux(op.p.after != 0, 0, after_token)),
@@ -151,12 +189,13 @@ def _skipping(b: Bench) -> None:
     b.check(~turn | (present_out == Mux(packed, wanted_met, 1)))
     b.cover(turn & packed & (own_words == 2) & ~wanted_met)
     b.cover(turn & packed & (wanted == 2))
+    b.cover(turn & packed & wanted_met & ~fills[0])
     b.cover(turn & ~packed & (wanted == 2))
 
 
 PROOFS = (
     Proof("skipping", "ProcessingElement",
-          "a lane whose row of B is packed drains the same sums as a plain one that multiplies zeros too; "
+          "a lane whose rows of B are packed drains the same sums as a plain one that multiplies zeros too; "
           "it holds a word exactly where a nonzero met it",
           lambda: ProcessingElement(SMALL, 0), _skipping,
           Fault("a lane adds what lies behind its last slot", "walker/o_word.lanes",

@@ -11,6 +11,7 @@ from . import (
     fetching,
     finishing,
     guarding,
+    indexing,
     joining,
     lanes,
     merging,
@@ -31,7 +32,7 @@ from .bench import Proof
 __all__ = ["PROOFS", "UNPROVEN", "chosen"]
 
 _FAMILIES = (queues, tokens, axi, guarding, control, reading, fetching, segments, collecting, finishing,
-             emitting, chains, lanes, rows, joining, packing, pointing, skipping,
+             emitting, chains, lanes, rows, indexing, joining, packing, pointing, skipping,
              counting, spooling, commanding, merging, sorting, offers)
 PROOFS: tuple[Proof, ...] = tuple(proof for family in _FAMILIES for proof in family.PROOFS)
 

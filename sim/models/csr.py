@@ -21,7 +21,7 @@ class CsrJob:
     `density` is the chance that a word of a row comes at all, and that a lane of it is there; `skipping`:
     words without any lane do not come unless they end a row. `dense_row` has everything. `capacity` None:
     enough. `numbers`: of rows, from before; for PLACE by default such that rows do not meet. `blocks_before`
-    tells the block's first column.
+    tells the block's first column. `counted`: a row comes as one word with the number of its entries.
     """
 
     config: Config
@@ -39,6 +39,7 @@ class CsrJob:
     mode: CsrMode = CsrMode.WHOLE
     numbers: list[int] | None = None
     blocks_before: int = 0
+    counted: bool = False
     seed: int = 0
     chains: list[list[dict]] = field(init=False)
 
@@ -66,7 +67,7 @@ class CsrJob:
             "c_address": self.places["values"], "params_address": 0x2004,
             "csr": {"indices": self.places["indices"], "pointers": self.places["pointers"],
                     "capacity": self.capacity, "first_column": self.first_column, "mode": self.mode.value,
-                    "index32": self.index32, "drop_zeros": self.drop_zeros},
+                    "index32": self.index32, "drop_zeros": self.drop_zeros, "counted": self.counted},
         }
 
     def _count(self) -> None:
@@ -112,8 +113,12 @@ class CsrJob:
                 inside = word * lanes + lane < self.n_count
                 if valid[lane] and inside and not (self.drop_zeros and value == 0):
                     self.entries[-1].append((self.first_column + word * lanes + lane, wrap(value)))
+        if self.counted:
+            number = len(self.entries[-1])
+            rest = [rng.randrange(-99, 99) for _ in range(lanes - 1)]
+            words = [(0, [number > 0] + [False] * (lanes - 1), [number, *rest])]
         # A row may end in an empty word; one without a word must.
-        if not words or rng.random() < 0.3:
+        elif not words or rng.random() < 0.3:
             words.append((0 if not words else words[-1][0] + 1, [False] * lanes, [0] * lanes))
         self.chains[row % self.config.chains] += [
             {"word": word % (1 << self.config.word_bits), "valid": sum(bit << lane for lane, bit in

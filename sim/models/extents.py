@@ -127,7 +127,7 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
     words = -(-d["n_count"] // config.lanes)
     room = d["slice_words"] * (config.pes >> d["pk_log2"])
     sliced = d["pk_log2"] != config.pe_bits
-    table = (config.table_rows if d["whole"] else config.table_rows // 2) << d["pk_log2"]
+    table = (config.index_rows if d["whole"] else config.index_rows // 2) << d["pk_log2"]
     if d["opcode"] not in known_opcodes(config):
         return ErrorCode.OPCODE, "opcode"
     if d["opcode"] in MERGES:

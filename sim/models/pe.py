@@ -21,7 +21,8 @@ class Job:
     """A product of one tile.
 
     a: rows of (k, value); b: rows of (column, value), where dense with every column; n_count: columns of the
-    block; slice_words: words of a full slice; half: where the tile lies; load: send the tile's beats.
+    block; slice_words: words of a full slice; half: where the tile lies; load: send the tile's beats;
+    counts: of a row only the number of its sums is wanted.
     """
 
     a: Sequence[Sequence[tuple[int, int]]]
@@ -33,6 +34,7 @@ class Job:
     half: int = 0
     group_log2: int = 0
     load: bool = True
+    counts: bool = False
 
     def total_words(self, config: Config) -> int:
         return -(-self.n_count // config.lanes)
@@ -40,7 +42,7 @@ class Job:
     def pe_job(self, config: Config) -> dict[str, int]:
         return {"pk_log2": self.pk_log2, "slice_words": self.slice_words,
                 "total_words": self.total_words(config), "packed": int(self.packed), "half": self.half,
-                "group_log2": self.group_log2}
+                "group_log2": self.group_log2} | ({"counts": self.counts} if config.counts_rows else {})
 
 
 def _pack_bytes(values: Sequence[int]) -> int:
@@ -219,6 +221,9 @@ def expected_rows(config: Config, number: int, job: Job) -> list[Row]:
                 for column, weight in own:
                     place = divmod(column, lanes)
                     sums[place] = sums.get(place, 0) + value * weight
+        if job.counts:
+            rows.append([(0, 1, (len(sums), *[0] * (lanes - 1)))] if sums else [])
+            continue
         words = []
         for word in own_words if touched else ():
             valid = sum(((word, lane) in sums) << lane for lane in range(lanes))

@@ -14,7 +14,7 @@ def random_job(config: Config, rng: random.Random, grouped: bool) -> tuple[dict,
     pk_log2 = config.pe_bits if group_log2 else rng.randrange(config.pe_bits + 1)
     packed = int(not group_log2 and config.compressed_b and rng.random() < 0.4)
     slice_words = 1 if group_log2 else rng.randrange(1, config.acc_words + 1)
-    local_rows = min(config.table_rows if packed else config.lane_values // slice_words, 1 << 9)
+    local_rows = min(config.index_rows if packed else config.lane_values // slice_words, 1 << 9)
     job = {"pk_log2": pk_log2, "slice_words": slice_words, "packed": packed, "group_log2": group_log2}
     return job, local_rows << pk_log2
 

@@ -44,7 +44,8 @@ CONFIGS = {
     "mutation": Measured(Config(
         name="mutation", pes=4, lanes=4, port_bytes=8, tile_bytes=8 * 1024, beat_tokens=4, acc_words=8,
         chains=2, queue_beats=4, row_queue_rows=4, read_buffer_beats=32, compressed_b=True,
-        scale_multipliers=4, table_rows=64, csr_out=True, sddmm=True, merge_lanes=2), share=4, least=3),
+        scale_multipliers=4, index_rows=128, table_rows=64, row_filter=True, csr_out=True, sddmm=True,
+        merge_lanes=2), share=4, least=3),
     # The serial scaler, one chain, no packed tile.
     "tiny": Measured(PRESETS["tiny"], share=1, least=1),
 }
