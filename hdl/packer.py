@@ -76,7 +76,7 @@ class Packer(wiring.Component):
         config, tokens = self._config, self._config.beat_tokens
         self._start, self._ended = Signal(), Signal()
         # The job.
-        self._half = Signal()
+        self._half, self._whole = Signal(), Signal()
         self._pk_log2 = Signal.like(self.i_job.p.pk_log2)
         self._low_mask = Signal(config.pe_bits)            # P_k - 1
         self._slices_log2 = Signal(range(config.pe_bits + 1))
@@ -119,6 +119,7 @@ class Packer(wiring.Component):
                 open_input.eq(1),
                 self._start.eq(1),
                 self._half.eq(job.half),
+                self._whole.eq(job.whole),
                 self._pk_log2.eq(job.pk_log2),
                 self._low_mask.eq((1 << job.pk_log2) - 1),
                 self._slices_log2.eq(config.pe_bits - job.pk_log2),
@@ -236,6 +237,7 @@ class Packer(wiring.Component):
             self.o_row.valid.eq(start | row_end),
             self.o_row.p.start.eq(start),
             self.o_row.p.half.eq(self._half),
+            self.o_row.p.whole.eq(self._whole),
             self.o_row.p.row.eq((k ^ (k & self._low_mask)) | owner(k, self._pk_log2, config.pe_bits)),
         ]
         for lane in range(config.lanes):

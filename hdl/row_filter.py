@@ -20,10 +20,10 @@ def RowPlace(config: Config) -> data.StructLayout:
     Attributes
     ----------
     start : the tile of this half begins; else a row ends
-    half : of the tile memory
+    half, whole : of the tile memory, or both
     row : k >> log2 P_k above the number of k's owner: different for each row of a tile
     """
-    return data.StructLayout({"start": 1, "half": 1, "row": config.index_bits})
+    return data.StructLayout({"start": 1, "half": 1, "whole": 1, "row": config.index_bits})
 
 
 class RowFilter(wiring.Component):
@@ -83,19 +83,23 @@ class RowFilter(wiring.Component):
         m.d.sync += valids.eq(Cat(valid, valids[:-1]))
         for late, early in zip(line, [row, *line[:-1]], strict=True):
             m.d.sync += late.eq(early)
-        ends, last = Signal(), line[-1]
-        m.d.comb += ends.eq(valids[-1] & ~last.start)
+        ends, past, last = Signal(), Signal(), line[-1]
+        m.d.comb += [
+            ends.eq(valids[-1] & ~last.start),
+            # It has no place: those are all there are, or the other half's tile's.
+            past.eq((last.row >> (top + 1)).any() | (~last.whole & last.row[top])),
+        ]
         place = Signal(top + 1)
         m.d.comb += place.eq(last.row | (last.half << top))
         for number, port in enumerate(ports):
             m.d.comb += [
                 port.addr.eq(place >> self._bank_bits),
                 port.data.eq(self.i_filled),
-                port.en.eq(ends & (place[:self._bank_bits] == number)),
+                port.en.eq(ends & ~past & (place[:self._bank_bits] == number)),
             ]
         with m.If(valids[-1] & last.start):
             m.d.sync += self._crowded.bit_select(last.half, 1).eq(0)
-        with m.Elif(ends & ((last.row >> (top + 1)).any() | (last.half & last.row[top]))):
+        with m.Elif(ends & past):
             m.d.sync += self._crowded.bit_select(last.half, 1).eq(1)
 
     def _look_up(self, m: Module, ports) -> None:

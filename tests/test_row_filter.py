@@ -14,7 +14,7 @@ from hdl.owner import owner_value
 from hdl.row_filter import TILE_LAG_CYCLES, RowFilter
 from tests.harness import as_python
 
-CONFIG = replace(PRESETS["base"], index_rows=256, row_filter=True)
+CONFIG = replace(PRESETS["base"], index_rows=256, table_rows=128, row_filter=True)
 
 
 @dataclass
@@ -24,18 +24,20 @@ class Tile:
     filled: list[int]
     pk_log2: int = 0
     half: int = 0
+    whole: bool = False
 
     def row(self, k: int) -> int:
         return k >> self.pk_log2 << self.pk_log2 | owner_value(k, self.pk_log2)
 
 
-def tile(rng: random.Random, rows: int, pk_log2: int = 0, half: int = 0, density: float = 0.5) -> Tile:
+def tile(rng: random.Random, rows: int, pk_log2: int = 0, half: int = 0, density: float = 0.5,
+         whole: bool = False) -> Tile:
     filled = []
     for k in range(rows):
         owner = owner_value(k, pk_log2)
         filled.append(sum(1 << pe for pe in range(CONFIG.pes)
                           if pe % (1 << pk_log2) == owner and rng.random() < density))
-    return Tile(filled, pk_log2, half)
+    return Tile(filled, pk_log2, half, whole)
 
 
 def beats_of(config: Config, rng: random.Random, rows: int, pk_log2: int, count: int) -> list[dict[str, Any]]:
@@ -69,7 +71,8 @@ def run(tiles: Sequence[Tile], jobs: Sequence[tuple[Tile, int, list[dict[str, An
 
     async def load(ctx: Any) -> None:
         for one in tiles:
-            ctx.set(dut.i_row.p, {"start": 1, "half": one.half, "row": rng.randrange(256)})
+            ctx.set(dut.i_row.p, {"start": 1, "half": one.half, "whole": one.whole,
+                                   "row": rng.randrange(256)})
             ctx.set(dut.i_row.valid, 1)
             await ctx.tick()
             lag = [0] * TILE_LAG_CYCLES
@@ -79,7 +82,8 @@ def run(tiles: Sequence[Tile], jobs: Sequence[tuple[Tile, int, list[dict[str, An
                     ctx.set(dut.i_filled, lag[0])
                     await ctx.tick()
                     lag = [*lag[1:], rng.randrange(256)]
-                ctx.set(dut.i_row.p, {"start": 0, "half": one.half, "row": one.row(k)})
+                ctx.set(dut.i_row.p, {"start": 0, "half": one.half, "whole": one.whole,
+                                       "row": one.row(k)})
                 ctx.set(dut.i_row.valid, 1)
                 ctx.set(dut.i_filled, lag[0])
                 await ctx.tick()
@@ -160,7 +164,7 @@ def test_tokens_learn_the_pes_of_their_row_in_either_half(pk_log2: int, seed: in
 
 def test_a_whole_tile_takes_all_places_and_a_later_one_replaces_it() -> None:
     rng = random.Random(5)
-    tiles = [tile(rng, 256), tile(rng, 256, 1)]
+    tiles = [tile(rng, 256, whole=True), tile(rng, 256, 1, whole=True)]
     job = tiles[1], 1, beats_of(CONFIG, rng, 256, 1, 40)
     results, _ = run(tiles, [job])
     check(results[0], job[2], tiles[1].filled)
@@ -175,15 +179,25 @@ def test_tokens_of_tiles_that_are_not_packed_go_to_all() -> None:
     check(results[1], jobs[1][2], one.filled)
 
 
-@pytest.mark.parametrize(("rows", "pk_log2", "half"), [(257, 1, 0), (400, 2, 0), (129, 0, 1)])
-def test_a_tile_with_more_rows_than_places_goes_to_all_until_the_next_one(rows, pk_log2, half) -> None:
+@pytest.mark.parametrize(("rows", "pk_log2", "half", "whole"), [
+    (257, 1, 0, True), (400, 2, 0, True), (129, 0, 1, False), (129, 1, 0, False), (256, 2, 0, False)])
+def test_a_tile_with_more_rows_than_places_goes_to_all_until_the_next_one(rows, pk_log2, half, whole) -> None:
     rng = random.Random(7)
-    large, small = tile(rng, rows, pk_log2, half), tile(rng, 60, pk_log2, half)
+    large, small = tile(rng, rows, pk_log2, half, whole=whole), tile(rng, 60, pk_log2, half)
     job = large, 1, beats_of(CONFIG, rng, rows, pk_log2, 20)
     results, _ = run([large], [job])
     check(results[0], job[2], None)
     job = small, 1, beats_of(CONFIG, rng, 60, pk_log2, 20)
     results, _ = run([large, small], [job])
+    check(results[0], job[2], small.filled)
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_a_tile_with_more_rows_than_places_leaves_those_of_the_other_half(half: int) -> None:
+    rng = random.Random(9)
+    small, large = tile(rng, 128, 1, half), tile(rng, 256, 1, 1 - half)
+    job = small, 1, beats_of(CONFIG, rng, 128, 1, 40)
+    results, _ = run([small, large], [job])
     check(results[0], job[2], small.filled)
 
 

@@ -23,6 +23,7 @@ from .cost import (
     schedule_cycles,
 )
 from .operands import INDEX16_COLUMNS
+from .packing import Packing
 from .plan import Plan, PlanError, Tile
 from .problem import Problem
 from .sparse_sample import SparseSample
@@ -218,85 +219,19 @@ class _Search:
         config = self.config
         slices = config.pes >> pk_log2
         slice_words = 1 << (min(config.acc_words, _ceil(self.words, slices)) - 1).bit_length()
-        most_rows = self._halved(config.index_rows, whole) << pk_log2
+        most_rows = (config.index_rows if whole else config.index_rows // 2) << pk_log2
         parts = 1 if self.problem.csr else max(1, _ceil(self.inner, most_rows))
         while slice_words and not self._hopeless(_ceil(self.words, slice_words * slices), parts, packed=True):
-            lengths = self.resident.packed_words(config.lanes, slice_words, slices)
-            ranges = self._k_ranges(lengths, pk_log2, whole, slice_words)
+            packing = Packing.of(config, self.resident, pk_log2, slice_words, whole)
+            lengths, ranges = packing.lengths, packing.ranges()
             if ranges is not None and (ranges or self.problem.csr):
                 yield self._plan(pk_log2, 0, whole, slice_words, (0, self.inner), lengths, ranges)
-            cuts = (None if lengths is None or self.problem.csr
-                    else self._packed_cuts(lengths, pk_log2, whole, slice_words))
+            cuts = None if self.problem.csr else packing.cuts()
             if cuts is not None:
                 yield self._plan(pk_log2, 0, whole, slice_words, cuts, lengths)
                 if len(cuts) == 2:
                     return
             slice_words //= 2
-
-    def _packed_cuts(self, lengths: np.ndarray, pk_log2: int, whole: bool,
-                     slice_words: int) -> tuple[int, ...] | None:
-        """As few parts of K as fit in every PE's index and table, and in every lane's store."""
-        if lengths.max(initial=0) >= 2 * self.config.acc_words:
-            return None
-        owners = 1 << pk_log2
-        cuts, groups = [0], 1              # rows of B, one of each owner: of the part before
-        while cuts[-1] < self.inner:
-            start = cuts[-1]
-
-            def fits(count: int, start: int = start) -> bool:
-                stop = min(start + count * owners, self.inner)
-                return self._fits(lengths, start, stop, slice(None), pk_log2, whole, slice_words)
-
-            if not fits(1):
-                return None
-            low, high, most = 1, 2 * groups, _ceil(self.inner - start, owners)
-            while high < most and fits(high):
-                low, high = high, 2 * high
-            high = min(high, most)
-            while low < high:
-                middle = (low + high + 1) // 2
-                if fits(middle):
-                    low = middle
-                else:
-                    high = middle - 1
-            groups = low
-            cuts.append(min(start + low * owners, self.inner))
-        return tuple(cuts) if len(cuts) > 1 else (0, 0)
-
-    def _k_ranges(self, lengths: np.ndarray | None, pk_log2: int, whole: bool,
-                  slice_words: int) -> tuple[tuple[int, int], ...] | None:
-        """The rows of B that each column block has entries in, where these fit in indices, tables and the
-        lanes' stores; none where that is all of B, and None where they do not fit."""
-        config, slices = self.config, self.config.pes >> pk_log2
-        if lengths is None or lengths.max(initial=0) >= 2 * config.acc_words:
-            return None
-        blocks = _ceil(self.words, slice_words * slices)
-        if blocks == 1 or not self.resident.operand.sparse:
-            fits = self._fits(lengths, 0, self.inner, slice(None), pk_log2, whole, slice_words)
-            return () if fits else None
-        ranges = self.resident.k_ranges(slice_words * slices * config.lanes)
-        for block, (start, stop) in enumerate(ranges):
-            of_block = slice(block * slices, (block + 1) * slices)
-            if not self._fits(lengths, start, stop, of_block, pk_log2, whole, slice_words):
-                return None
-        return ranges
-
-    def _halved(self, size: int, whole: bool) -> int:
-        """What a tile may take of something that both halves of the tile memory share."""
-        return size if whole else size // 2
-
-    def _fits(self, lengths: np.ndarray, start: int, stop: int, slices: slice, pk_log2: int, whole: bool,
-              slice_words: int) -> bool:
-        """Whether these slices of these rows of B have room: in every PE's index and table, and every lane's
-        store."""
-        config, pn = self.config, self.config.pes >> pk_log2
-        if _ceil(stop - start, 1 << pk_log2) > self._halved(config.index_rows, whole):
-            return False
-        filled = by_owner(lengths[start:stop, slices] > 0, pk_log2)
-        if filled.max(initial=0) > self._halved(config.table_rows, whole):
-            return False
-        slots = self.resident.packed_slots(config.lanes, slice_words, pn, pk_log2, start, stop)
-        return bool(slots[slices].max(initial=0) <= self._halved(config.store_depth, whole))
 
     # ---- cost ----------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from hdl.token_bus import TokenBus
 from hdl.writer import SegmentWriter
 
 from .kernel_points import KERNEL_BLOCKS
+from .row_points import ROW_BLOCKS
 
 __all__ = ["POINT_PREFIX", "Point", "point_names", "point_verilog",
            "points_in_hardware"]
@@ -291,6 +292,7 @@ BLOCKS: dict[type, Callable[[Any, Module], Points]] = {
     ChainStage: _chain, Collector: _collector, ReadPort: _read_port, SegmentWriter: _writer,
     DescriptorCheck: _check, Counters: _counters, ControlPort: _control, Fetch: _fetch, Packer: _packer,
     Core: _core, Supervisor: _supervisor, MemoryGuard: _guard, ExtentCheck: _extents, **KERNEL_BLOCKS,
+    **ROW_BLOCKS,
 }
 
 

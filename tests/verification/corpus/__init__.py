@@ -33,6 +33,7 @@ from .merging import (
     mixed_lists,
     tall_results,
 )
+from .packed_rows import full_tables, rows_without_entries
 from .places import alignments, counts, far_apart, far_blocks, long_rows, odd_sums, reuse, wide_indices
 from .products import (
     any_scales,
@@ -62,8 +63,8 @@ _LATER: tuple[Callable[[Session], None], ...] = (
     held_pads, csr_results, window_ends, odd_addresses, long_lists, wrapping_sums, long_tile_rows, leftovers,
     deep_tiles, merges, far_columns, chains, mixed_lists, merge_room, merge_faults, merge_errors, samples,
     sampled_lists, sample_faults, refused_fields, edges_of_arrays, unused_fields, lone_bits,
-    tall_results, backlogs, waiting_merges, blocks_of_columns, earlier_entries,
-    held_entries)
+    tall_results, backlogs, waiting_merges, blocks_of_columns, earlier_entries, rows_without_entries,
+    full_tables, held_entries)
 """They come behind the products by chance, with random numbers of their own: so what they draw does not hang
 on what comes before, and what comes before is as it was before there were any."""
 

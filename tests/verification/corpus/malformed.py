@@ -43,7 +43,7 @@ def bad_fields(session: Session) -> None:
         assert not any(session.recorder.read_memory(image.c_address, image.c_bytes))
     # Limits are compared in all of their bits.
     session.memory(limit_bytes=STORAGE_BYTES)
-    limits = {"k_count": (4 * config.table_rows, config.tile_bytes, config.tile_bytes + 1),
+    limits = {"k_count": (4 * config.index_rows, config.tile_bytes, config.tile_bytes + 1),
               "n_count": (config.lanes, config.max_block_columns, config.max_block_columns + 1),
               "slice_words": (config.acc_words, config.acc_words + 1), "pk_log2": (0, config.pe_bits + 1),
               "group_log2": (0, config.lane_bits + 1)}
