@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from .csr_blocks import blocks_of_columns, earlier_entries
+from .csr_blocks import blocks_of_columns, earlier_entries, held_entries
 from .edges import (
     deep_tiles,
     leftovers,
@@ -64,7 +64,7 @@ _LATER: tuple[Callable[[Session], None], ...] = (
     deep_tiles, merges, far_columns, chains, mixed_lists, merge_room, merge_faults, merge_errors, samples,
     sampled_lists, sample_faults, refused_fields, edges_of_arrays, unused_fields, lone_bits,
     tall_results, backlogs, waiting_merges, blocks_of_columns, earlier_entries, rows_without_entries,
-    full_tables)
+    full_tables, held_entries)
 """They come behind the products by chance, with random numbers of their own: so what they draw does not hang
 on what comes before, and what comes before is as it was before there were any."""
 

@@ -7,20 +7,23 @@ import numpy as np
 from hdl.layouts import CsrMode
 from hdl.registers import ErrorCode
 from sim import golden
+from sim.memory_faults import MemoryFaults
 from sim.models.csr_write import csr_writes
 from zerolane import runtime
 from zerolane.scaling import scale_words
 
 from .images import edited, fields_of
-from .session import MEMORY_BYTES, STORAGE_BYTES, Session
+from .session import MEMORY_BYTES, PATIENCE_CYCLES, STORAGE_BYTES, Session
 
-__all__ = ["blocks_of_columns", "earlier_entries"]
+__all__ = ["blocks_of_columns", "earlier_entries", "held_entries"]
 
 TRIALS = 56
 SCALE = 0.01
 ROWS = 7
-VALUES, INDICES = 0x40_0000, 0x80_0000
+VALUES, INDICES = 0x40_0000, 0xA0_0000
 """Far from the job itself, and from each other."""
+
+HELD_ROWS = 90
 
 
 def blocks_of_columns(session: Session) -> None:
@@ -64,6 +67,36 @@ def earlier_entries(session: Session) -> None:
             found = session.recorder.read_memory(address % STORAGE_BYTES, len(content)) if content else b""
             # What there was no room for ends the job, whatever has been written by then.
             assert found == content or needed is not None, (mode, hex(address))
+
+
+def held_entries(session: Session) -> None:
+    """Many short rows with places of their own that the memory does not take for a long time, so that all
+    queues fill; then it does."""
+    if not session.config.csr_out:
+        return
+    rng = session.rng
+    for number, channel in enumerate(("w", "aw", "w", "aw")):
+        a, b = session.matrix(HELD_ROWS, 9, 0.3, "csr"), session.matrix(9, 13 - 4 * (number // 2), 0.2, "csr")
+        image = session.image(a, b, out="csr")
+        result = golden.matmul(a.astype(np.int8), b.astype(np.int8))
+        # Apart in the memory, in which many addresses are one place.
+        numbers = ((rng.integers(0, 1 << 7, HELD_ROWS) << 22) + (rng.permutation(HELD_ROWS) << 9)
+                   + rng.integers(0, 400, HELD_ROWS)).astype(np.uint32)
+        edited(image, 0, csr_mode=CsrMode.PLACE.value, accumulate=1, c_capacity=1 << 29,
+               cin_address=image.put(numbers), csr_index32=number % 2, csr_drop_zeros=1, c_address=VALUES,
+               c_indices=INDICES)
+        _, writes = csr_writes(fields_of(image, 0), result, result != 0, numbers)
+        session.memory(latency=5)
+        session.recorder.inject(MemoryFaults(frozen=(channel,), first=number // 2))
+        session.start(image)
+        session.recorder.run_cycles(2500)
+        session.recorder.inject(None)
+        session.recorder.wait_interrupt(PATIENCE_CYCLES)
+        assert session.read("ERROR") == 0
+        for address, content in writes:
+            if content:
+                found = session.recorder.read_memory(address % STORAGE_BYTES, len(content))
+                assert found == content, hex(address)
 
 
 def _draw_numbers(session: Session, image: runtime.Image, result: np.ndarray, places: int
