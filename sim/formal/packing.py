@@ -27,7 +27,8 @@ class _Words:
     ----------
     offered, stays : a word and its tag are there; and were there in the cycle before
     entries : its lanes that hold an entry; values of its lanes
-    before : entries in lower lanes
+    before : entries in lower lanes; `number`: of the word, where the PEs have counted them what lane 0 says
+    skims : entries are only counted, and zeros are some
     total, rows : entries, row ends of words that were taken
     in_row : entries of the row of the last word that was taken; `row_over`: that word ended it
     so_far : entries of the word's row before it
@@ -50,6 +51,13 @@ class _Words:
                          self.entries[lane].eq(tag.valid[lane] & ~(place.drop_zeros & (value == 0)))]
             self.values.append(value)
         self.before = [sum(self.entries[:lane], Const(0, COUNT_BITS)) for lane in range(PAIRS.lanes + 1)]
+        self.number, self.skims = Signal(COUNT_BITS, name="number_of_word"), Signal(name="skims")
+        in_pes = word.data[0].as_unsigned()
+        m.d.comb += [
+            self.number.eq(Mux(place.counted, in_pes, self.before[-1])),
+            self.skims.eq((place.mode != CsrMode.WHOLE) & (place.mode != CsrMode.PLACE) & ~place.drop_zeros),
+        ]
+        b.assume(~place.counted | (self.skims & (~self.offered | (in_pes <= PAIRS.lanes))))
         m.d.comb += [self.offered.eq(block.i.valid & block.i_tag.valid),
                      self.so_far.eq(Mux(self.row_over, 0, self.in_row))]
         # Its lanes are looked at when it has just come: later some of them may have left.
@@ -62,8 +70,8 @@ class _Words:
         with m.If(block.i_start):
             m.d.sync += self.begun.eq(1)
         with m.If(moves(block.i)):
-            m.d.sync += [self.total.eq(self.total + self.before[-1]), self.rows.eq(self.rows + tag.row_last),
-                         self.in_row.eq(self.so_far + self.before[-1]), self.row_over.eq(tag.row_last),
+            m.d.sync += [self.total.eq(self.total + self.number), self.rows.eq(self.rows + tag.row_last),
+                         self.in_row.eq(self.so_far + self.number), self.row_over.eq(tag.row_last),
                          self.ended.eq(tag.job_last)]
         self._columns = [Signal(PAIRS.entry_column_bits, name=f"column{lane}") for lane in range(PAIRS.lanes)]
         for lane, column in enumerate(self._columns):
@@ -154,7 +162,7 @@ class _Entry:
         self.value = Signal(len(value), name="entry_value")
         marks = Signal(name="marks")
         m.d.comb += marks.eq(words.offered & ~words.stays & words.entries.bit_select(choice, 1) & ~self.known
-                             & b.free(1, "choose"))
+                             & ~words.skims & b.free(1, "choose"))
         with m.If(moves(block.i)):
             m.d.sync += self.waits.eq(0)
         with m.If(marks):
@@ -218,6 +226,7 @@ def _pair_packer(b: Bench) -> None:
     b.cover(block.o_ended & rows.whole & (rows.base == 1) & (words.total == 3))
     b.cover(block.o_ended & rows.places & (rows.base == 4) & (words.rows == 2) & (rows.last_base == 3)
             & (words.total == 5))
+    b.cover(block.o_ended & place.counted & (words.rows == 2) & (words.total == 5))
     _inside(b, words, rows, entry, beats)
 
 
@@ -229,9 +238,9 @@ def _inside(b: Bench, words: _Words, rows: _Rows, entry: _Entry, beats: Beats) -
     so_far, done, fill = inside("so_far"), inside("done"), inside("_pack:fill")
     later, opens, kept_position = inside("later"), inside("_open_runs:opens"), inside("kept_position")
     tag, number, place = block.i_tag.p, block.i_number, block.i_place
-    held = Mux(there, sum(group.mask), 0)
+    held = Mux(there, Mux(words.skims, group.count, sum(group.mask)), 0)
     pending = tag.valid & ~done
-    b.invariant((done == 0) | (words.offered & words.stays & (sum(done & tag.valid) == SIZE)
+    b.invariant((done == 0) | (~words.skims & words.offered & words.stays & (sum(done & tag.valid) == SIZE)
                                & (pending != 0) & ((done & (pending | -pending)) == 0)))
     taken = sum(words.entries & done, Const(0, COUNT_BITS))
     row_end = there & group.row_end
@@ -284,6 +293,7 @@ def _entry_inside(b: Bench, words: _Words, rows: _Rows, entry: _Entry, done, so_
     group, there = b.inside("_group"), b.inside("_there")
     lane = entry.lane
     b.invariant(~entry.waits | entry.known)
+    b.invariant(~(entry.known & words.skims))
     b.invariant(~entry.past | (entry.known & (entry.row < rows.ended)))
     b.invariant(~entry.known | entry.past | (entry.row >= rows.ended))
     b.invariant(~(entry.known & entry.waits) | (
@@ -313,8 +323,8 @@ PROOFS = (
     Proof("pair_packer", "PairPacker",
           "every entry of a job leaves once, in order, with its column and value, as far as there is room: "
           "in all, or in its row, whose entries then are a run of beats of their own, at the row's number; "
-          "none where entries are only counted; every row leaves with its number of entries; ended means "
-          "all has left; the outputs are stable",
+          "none where entries are only counted; every row leaves with its number of entries, or the sum of "
+          "those that the PEs have counted; ended means all has left; the outputs are stable",
           lambda: PairPacker(PAIRS), _pair_packer,
           Fault("what waits is not counted to find an entry's place", "_pack:filled",
                 lambda value, inside: inside("kept")),
