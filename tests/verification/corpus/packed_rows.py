@@ -30,6 +30,11 @@ def rows_without_entries(session: Session) -> None:
                 a, b = _sparse_product(session, 12, inner, filled)
                 session.any_memory()
                 session.product(a, b, _plan(session, a, b, pk_log2, number % 2 == 0))
+    # Of each word of the index the last row only.
+    b = np.zeros((2 * FLAGS, COLUMNS), np.int8)
+    b[FLAGS - 1::FLAGS] = session.rng.integers(1, 128, (2, COLUMNS))
+    a, b = session.matrix(6, 2 * FLAGS, 0.4, "csr"), sp.csr_array(b)
+    session.product(a, b, _plan(session, a, b, 0, False))
     inner = 3 * config.index_rows
     for filled, cuts in ((0.1, (0, inner // 2, inner)), (0.5, (0, inner // 3, 2 * inner // 3, inner))):
         a, b = _sparse_product(session, 30, inner, filled)
