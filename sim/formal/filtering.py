@@ -1,7 +1,5 @@
 """Proof of the filter that names the PEs a token is for."""
 
-from dataclasses import replace
-
 from amaranth.hdl import Array, Mux, Signal
 
 from hdl.layouts import TokenBeat
@@ -9,12 +7,11 @@ from hdl.row_filter import TILE_LAG_CYCLES, RowFilter, RowPlace
 
 from .bench import Bench, Proof
 from .checks import Marked, moves, prompt, stable, steady
-from .configs import SMALL
+from .configs import FILTERED
 from .inside import Fault
 
 __all__ = ["PROOFS"]
 
-FILTERED = replace(SMALL, row_filter=True)
 TOP = FILTERED.index_address_bits - 1       # the bit of a place that tells the halves apart
 HALVES = 2
 

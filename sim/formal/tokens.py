@@ -13,30 +13,32 @@ from hdl.token_bus import ROOM_MARGIN_BEATS, TokenBus
 
 from .bench import Bench, Proof
 from .checks import Marked, moves, prompt, stable, steady
-from .configs import SMALL, WIDER
+from .configs import FILTERED, SMALL, WIDER
 from .inside import Fault
 
 __all__ = ["PROOFS"]
 
 
 def _token_bus(b: Bench) -> None:
-    bus = b.dut
+    bus, config = b.dut, b.dut._config
     steady(b, bus.i)
     m, inside = b.m, b.inside
     pk_log2 = b.constant(bus.i_pk_log2.shape(), "pk_log2")
-    b.assume(pk_log2 <= SMALL.pe_bits)
+    b.assume(pk_log2 <= config.pe_bits)
     b.drive(bus.i_pk_log2, pk_log2)
     job_set = Signal()              # a cycle after reset P_k has been taken over
     m.d.sync += job_set.eq(1)
     b.assume(job_set | ~bus.i_open)
-    # One element a PE: the beat with the tokens that it owns.
-    number = b.constant(SMALL.pe_bits, "number")
-    heard = Signal(PeBeat(SMALL))
-    expected = Signal(PeBeat(SMALL))
+    # One element a PE: the beat with the tokens that it owns, and that it has something of.
+    number = b.constant(config.pe_bits, "number")
+    heard = Signal(PeBeat(config))
+    expected = Signal(PeBeat(config))
     low_mask = (1 << pk_log2) - 1
 
     def own(beat):
         owned = Cat(token.owner == (number & low_mask) for token in beat.tokens)
+        if config.row_filter:
+            owned &= Cat(pes.bit_select(number, 1) for pes in beat.pes)
         tokens = [Cat(token[name] for name in ("address", "part", "value")) for token in beat.tokens]
         return Cat(*tokens, beat.mask & owned, beat.ends, beat.last)
 
@@ -48,7 +50,7 @@ def _token_bus(b: Bench) -> None:
     b.invariant(~(marked.present & (marked.ahead == first.valid)) | (marked.value == own(beat)))
     b.invariant(~(marked.present & first.valid & (marked.ahead == 0)) | (marked.value == heard.as_value()))
     b.invariant(~marked.present | (marked.ahead < marked.inside))
-    b.invariant(~job_set | (inside("low_mask") == low_mask[:SMALL.pe_bits]))
+    b.invariant(~job_set | (inside("low_mask") == low_mask[:config.pe_bits]))
     b.invariant(job_set | (marked.inside == 0))
     for port in bus.o:
         b.check(port.valid == first.valid)
@@ -326,6 +328,11 @@ PROOFS = (
           lambda: TokenBus(SMALL), _token_bus,
           Fault("the bus does not close behind a job's last beat", "closed",
                 lambda value, inside: Const(0), only=1), quick=True),
+    Proof("token_bus_filtered", "TokenBus",
+          "the same; of a beat each PE hears the tokens that it owns and has something of",
+          lambda: TokenBus(FILTERED), _token_bus,
+          Fault("PE 0 hears the first token of every beat", "#own0", lambda value, inside: value | 1),
+          quick=True),
     Proof("front_room", "PeFront",
           "a beat that the token bus sends for the room it was told of always finds a place",
           lambda: PeFront(SMALL), _front_room,
