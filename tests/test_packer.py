@@ -3,12 +3,14 @@
 import random
 from collections.abc import Sequence
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
 from hdl.config import PRESETS, Config
 from hdl.emit import emit_verilog
 from hdl.layouts import TileBeatKind
+from hdl.owner import owner_value
 from hdl.packer import Packer
 from sim.models.tile import TileModel, expected_packed
 from sim.models.tile_jobs import Row, compressed_beats, job_fields, random_rows, random_work, raw_beat
@@ -35,21 +37,37 @@ def ends_row(beat: dict[str, Any]) -> bool:
     return beat["kind"] == TileBeatKind.ROW_END or (beat["kind"] == TileBeatKind.SLOTS and beat["row_end"])
 
 
+def expected_places(job: dict[str, Any], rows: int,
+                    beats: Sequence[tuple[int, dict[str, Any]]]) -> list[tuple[int, dict[str, Any]]]:
+    """The tile's start, then its rows, each a number of its own, with their cycles."""
+    pk_log2, both = job["pk_log2"], {name: job.get(name, 0) for name in ("half", "whole")}
+    numbers = iter([k >> pk_log2 << pk_log2 | owner_value(k, pk_log2) for k in range(rows)])
+    start, ends = beats[0], [beat for beat in beats if ends_row(beat[1])]
+    first = {"start": 1, "row": ANY, **both}
+    return [(start[0], first), *((cycle, {"start": 0, "row": next(numbers), **both}) for cycle, _ in ends)]
+
+
 def pack(config: Config, work: Sequence[tuple[dict[str, Any], list[Row], list[dict[str, Any]]]], *,
          seed: int = 0, gap: float = 0.0) -> list[list[tuple[int, dict[str, Any]]]]:
-    """Run (job, rows, raw beats) one after another and check each tile; the beats with their cycles."""
+    """Run (job, rows, raw beats) one after another and check each tile, and that it tells of every row with
+    the beat that ends it; the beats with their cycles."""
     dut = Packer(config)
     done: list[list[tuple[int, dict[str, Any]]]] = []
+    places: list[list[tuple[int, dict[str, Any]]]] = [[]]
 
     async def collect(ctx: Any) -> None:
         beats: list[tuple[int, dict[str, Any]]] = []
         cycle = 0
         while True:
-            _, _, valid, beat, ended = await ctx.tick().sample(dut.o.valid, dut.o.payload, dut.o_done)
+            _, _, valid, beat, ended, tells, place = await ctx.tick().sample(
+                dut.o.valid, dut.o.payload, dut.o_done, dut.o_row.valid, dut.o_row.payload)
             cycle += 1
             if ended:
                 done.append(beats)
                 beats = []
+                places.append([])
+            if tells:
+                places[-1].append((cycle, as_python(place)))
             if valid:
                 beats.append((cycle, as_python(beat)))
 
@@ -58,7 +76,8 @@ def pack(config: Config, work: Sequence[tuple[dict[str, Any], list[Row], list[di
                     "i": [beat for _, _, beats in work for beat in beats]}, {},
               seed=seed, gap=gap, processes=[collect])
     assert len(done) == len(work)
-    for (job, rows, _), beats in zip(work, done, strict=True):
+    for (job, rows, _), beats, told in zip(work, done, places, strict=False):
+        assert told == expected_places(job, len(rows), beats), job
         model = TileModel(config, job).take_all(beat for _, beat in beats)
         model.assert_closed()
         assert model.packed == expected_packed(config, job, rows), job

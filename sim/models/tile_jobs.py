@@ -95,9 +95,9 @@ def random_work(config: Config, rng: random.Random, pk_log2: int) -> tuple[dict,
     most = min(config.acc_words, 8)
     slice_words = rng.randint(1, most)
     n_count = rng.randint(1, slices * slice_words * config.lanes)
-    k_count = rng.randint(1, 20)
+    k_count, half = rng.randint(1, 20), rng.randint(0, 1)
     job = job_fields(config, pk_log2=pk_log2, slice_words=slice_words, n_count=n_count, k_count=k_count,
-                     half=rng.randint(0, 1))
+                     half=half, whole=int(not half and k_count % 2))
     rows = random_rows(rng, k_count, n_count, rng.choice((0.02, 0.25, 0.9)))
     for row in rows:
         if row and rng.random() < 0.2:
