@@ -31,8 +31,8 @@ class LaneStore(wiring.Component):
     Latency: a tile beat can be read 3 cycles after it came; `o_words` comes 2 cycles after `i_address`,
         `o_table` one cycle after `i_row`.
     Backpressure: none.
-    Overflow: a packed value past the end of the memory, or past what a row's count can hold, is dropped, and
-        so is a row past the end of the table (only with an index); `o_overflow`.
+    Overflow: a packed value past the end of the tile's half of the memory, or past what a row's count can
+        hold, is dropped, and so is a row past the end of the table (only with an index); `o_overflow`.
     Order: values of a lane lie in the order in which they came, without a gap from row to row.
 
     A dense word takes one half of a store word, see `PeTileBeat`; a packed slot takes all of it, the value in
@@ -182,7 +182,8 @@ class LaneStore(wiring.Component):
         config, beat = self._config, self.i.p
         hits = {name: Signal(name=name) for name in PACK_KINDS}
         row = Signal(config.index_address_bits)
-        start_half = Signal()
+        start_half, start_whole = Signal(), Signal()
+        lower = Signal()                              # the tile has the lower half, and not the other
         owned, slot_valid = Signal(), Signal(config.lanes)
         m.d.comb += owned.eq(beat.owner == self.i_owner)
         kind_hit = {name: self.i.valid & (beat.kind == kind) for name, kind in PACK_KINDS.items()}
@@ -192,6 +193,7 @@ class LaneStore(wiring.Component):
             hits["row_ends"].eq((kind_hit["row_ends"] | (kind_hit["slots"] & beat.row_end)) & owned),
             row.eq(beat.address[0]),
             start_half.eq(beat.half),
+            start_whole.eq(beat.whole),
             *(mine.eq(valid & (slot == self.i_slice))
               for mine, valid, slot in zip(slot_valid, beat.slot_valid, beat.slot_slice, strict=True)),
         ]
@@ -216,7 +218,7 @@ class LaneStore(wiring.Component):
                 adder.i_carry.eq(stored & ~load),
                 comes.eq(hits["slots"] & slot_valid[lane]),
                 stored.eq(comes & ~dropped[lane]),
-                dropped[lane].eq(comes & (place[-1] | counts[lane].all())),
+                dropped[lane].eq(comes & (place[-1] | (lower & place[-2]) | counts[lane].all())),
                 # After an overflow lengths need not be right, but must not wrap.
                 counted[lane].eq(comes & ~counts[lane].all()),
                 longest[lane].eq(counted[lane] & (counts[lane] == length)),
@@ -246,21 +248,23 @@ class LaneStore(wiring.Component):
             self.o_table.eq(read.data),
         ]
         table_row = Signal(config.table_address_bits + 1)                      # past the table: the top bit
-        half, end = Signal(), self.o_end.p                                     # of the tile
+        half, end, room = Signal(), self.o_end.p, Signal()                     # of the tile; there is a row
+        m.d.comb += room.eq(~(table_row[-1] | (lower & table_row[-2])))
         m.d.sync += [
             self.o_end.valid.eq(hits["row_ends"]),
             end.row.eq(row | (half << (config.index_address_bits - 1))),
-            end.filled.eq(filled & ~table_row[-1]),
+            end.filled.eq(filled & room),
             end.table_row.eq(table_row),
         ]
         if config.indexed:
-            m.d.comb += [write.addr.eq(table_row), write.en.eq(filled & ~table_row[-1])]
-            m.d.sync += self.o_overflow.eq(dropped.any() | (filled & table_row[-1]))
+            m.d.comb += [write.addr.eq(table_row), write.en.eq(filled & room)]
+            m.d.sync += self.o_overflow.eq(dropped.any() | (filled & ~room))
         else:
             m.d.comb += [write.en.eq(hits["row_ends"]),
                          write.addr.eq(row | (half << (config.table_address_bits - 1)))]
             m.d.sync += self.o_overflow.eq(dropped.any())
         with m.If(hits["starts"]):
-            m.d.sync += [half.eq(start_half), table_row.eq(start_half << (config.table_address_bits - 1))]
-        with m.Elif(filled & ~table_row[-1]):
+            m.d.sync += [half.eq(start_half), lower.eq(~start_half & ~start_whole),
+                         table_row.eq(start_half << (config.table_address_bits - 1))]
+        with m.Elif(filled & room):
             m.d.sync += table_row.eq(table_row + 1)

@@ -258,7 +258,7 @@ def TileBeat(config: Config) -> data.StructLayout:
     """A beat of the tile bus, heard by every PE; there is no backpressure, a store takes every beat.
 
     kind     fields that count
-    START    half
+    START    half, whole
     WORDS    half, owner; for each word x: enable[x], slice[x], address[x]; lanes of word x are bytes
              x·V..x·V+V-1 of data. Both words for one slice: address[0] even, address[1] = address[0] + 1.
              Words for two slices: both addresses even or both odd. A single word may be either, at any
@@ -290,6 +290,7 @@ def TileBeat(config: Config) -> data.StructLayout:
         "rows": width_of(config.port_bytes + 1),
         "data": 8 * (max(config.port_bytes, 2 * config.lanes) if config.compressed_b else config.port_bytes),
     } | ({
+        "whole": 1,                            # the tile takes both halves
         "slot_valid": config.lanes,
         "slot_slice": data.ArrayLayout(unsigned(config.pe_bits), config.lanes),
         "row_end": 1,

@@ -231,6 +231,7 @@ class Packer(wiring.Component):
             beat.kind.eq(Mux(start, TileBeatKind.START,
                              Mux(slots, TileBeatKind.SLOTS, TileBeatKind.ROW_END))),
             beat.half.eq(self._half),
+            beat.whole.eq(self._whole),
             beat.owner.eq(owner(k, self._pk_log2, config.pe_bits)),
             beat.address[0].eq(local_row),
             beat.row_end.eq(row_end),

@@ -199,7 +199,8 @@ class TileLoader(wiring.Component):
             self.o.valid.eq(Mux(packed, packer.o.valid, dense.o.valid)),
             # What only one path makes needs no multiplexer.
             self.o.p.eq(dense.o.p),
-            *(self.o.p[name].eq(packer.o.p[name]) for name in ("slot_valid", "slot_slice", "row_end")),
+            *(self.o.p[name].eq(packer.o.p[name])
+              for name in ("whole", "slot_valid", "slot_slice", "row_end")),
             done.eq(Mux(packed, Mux(merged, begun, packer.o_done), dense.o_done)),
             ends.eq(Mux(merged, fetch.o.valid & fetch.o.ready & fetch.o.p.last, done)),
             self.o_waiting.eq(busy & (reader.o_waiting | (packed & fetch.o_waiting))),

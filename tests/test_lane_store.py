@@ -173,33 +173,40 @@ def test_a_dense_tile_may_follow_a_packed_one_without_a_gap() -> None:
     assert [[signed(word) for word in lanes] for lanes in stored] == values
 
 
-def test_values_past_a_count_or_the_memory_are_dropped_and_reported() -> None:
+PARTS = pytest.mark.parametrize(("half", "whole"), [(0, False), (1, False), (0, True)])
+"""Of the tile memory."""
+
+
+@PARTS
+def test_values_past_a_count_or_the_memory_are_dropped_and_reported(half: int, whole: bool) -> None:
     config = PRESETS["base"]
-    job = Job(a=[], b=[], n_count=8, pk_log2=3, packed=True, half=1)
+    job = Job(a=[], b=[], n_count=8, pk_log2=3, packed=True, half=half)
     beat = {"kind": TileBeatKind.SLOTS, "owner": 2, **slot_fields(config, {0: (5, 0, 0)})}
-    most = (1 << config.count_bits) - 1
-    beats = [{"kind": TileBeatKind.START, "half": 1}, *[beat] * (most + 2),
+    most, room = (1 << config.count_bits) - 1, config.store_depth if whole else config.store_depth // 2
+    beats = [{"kind": TileBeatKind.START, "half": half, "whole": whole}, *[beat] * (most + 2),
              {"kind": TileBeatKind.ROW_END, "owner": 2}]
-    rows = -(-config.store_depth // 2 // most)
+    rows = -(-room // most)
     for row in range(1, rows):
         beats += [*[beat] * most, {"kind": TileBeatKind.ROW_END, "owner": 2, "address": [row, 0]}]
-    first = config.table_rows // 2
+    first = half * config.table_rows // 2
     _, entries, _, overflows = run(config, 2, job, beats, [], [first])
-    fits = config.store_depth // 2 - (rows - 1) * most
+    fits = room - (rows - 1) * most
     assert entries[0]["counts"] == [most] + [0] * 7
     assert overflows == 2 + most - fits
 
 
-def test_rows_past_the_table_are_dropped_and_reported() -> None:
+@PARTS
+def test_rows_past_the_table_are_dropped_and_reported(half: int, whole: bool) -> None:
     config = replace(PRESETS["base"], table_rows=8)
-    job = Job(a=[], b=[], n_count=8, pk_log2=3, packed=True, half=1)
+    job = Job(a=[], b=[], n_count=8, pk_log2=3, packed=True, half=half)
     slot, empty = slot_fields(config, {0: (5, 0, 0)}), slot_fields(config, {0: (5, 0, 1)})
-    beats = [{"kind": TileBeatKind.START, "half": 1}]
-    for row in range(12):
+    beats = [{"kind": TileBeatKind.START, "half": half, "whole": whole}]
+    room = 8 if whole else 4
+    for row in range(2 * room + 4):
         beats.append({"kind": TileBeatKind.SLOTS, "owner": 2, "address": [row, 0], "row_end": 1,
                       **(slot if row % 2 == 0 else empty)})
     _, _, ends, overflows = run(config, 2, job, beats, [], [])
-    assert [end["filled"] for end in ends] == [row % 2 == 0 and row < 8 for row in range(12)]
+    assert [end["filled"] for end in ends] == [row % 2 == 0 and row < 2 * room for row in range(2 * room + 4)]
     assert overflows == 2
 
 

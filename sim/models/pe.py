@@ -21,7 +21,7 @@ class Job:
     """A product of one tile.
 
     a: rows of (k, value); b: rows of (column, value), where dense with every column; n_count: columns of the
-    block; slice_words: words of a full slice; half: where the tile lies; load: send the tile's beats;
+    block; slice_words: words of a full slice; half, whole: where the tile lies; load: send the tile's beats;
     counts: of a row only the number of its sums is wanted.
     """
 
@@ -33,6 +33,7 @@ class Job:
     packed: bool = False
     half: int = 0
     group_log2: int = 0
+    whole: bool = False
     load: bool = True
     counts: bool = False
 
@@ -124,7 +125,7 @@ def slot_fields(config: Config, slots: Mapping[int, tuple[int, int, int]]) -> di
 
 
 def _packed_beats(config: Config, job: Job, rng: random.Random) -> list[dict[str, Any]]:
-    beats: list[dict[str, Any]] = [{"kind": TileBeatKind.START, "half": job.half}]
+    beats: list[dict[str, Any]] = [{"kind": TileBeatKind.START, "half": job.half, "whole": job.whole}]
     slices = config.pes >> job.pk_log2
     for k, row in enumerate(job.b):
         place = {"owner": owner_value(k, job.pk_log2),
