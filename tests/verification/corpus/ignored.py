@@ -15,7 +15,7 @@ from .merging import run_merge
 from .sampling import check_samples, draw_samples, sample_image
 from .session import MEMORY_BYTES, STORAGE_BYTES, Session
 
-__all__ = ["lone_bits", "unused_fields"]
+__all__ = ["lone_bits", "unused_arrays", "unused_fields"]
 
 TRIALS = 10
 SOME_CYCLES = 150
@@ -25,6 +25,7 @@ _MERGED = (*_SUMS, "half", "whole", "pk_log2", "slice_words", "c_stride", "x_val
 _SAMPLED = (*_SUMS, *_CSR, "c_stride", "n_start", "operation", "b_pointers", "b_indices", "b_nnz", "b_first",
             "b_columns")
 _PRODUCT = (*_SUMS, "c_stride", "x_values", "operation")
+_ARRAYS = ("pointers", "indices", "nnz", "first", "columns")
 
 
 def _anything(session: Session, image: runtime.Image, names: tuple[str, ...]) -> runtime.Image:
@@ -63,6 +64,26 @@ def unused_fields(session: Session) -> None:
             found = runtime.read_csr((6, 9), image, lambda address, length, base=base: (
                 session.recorder.read_memory((base + address) % STORAGE_BYTES, length)))
             np.testing.assert_array_equal(found.toarray(), expected_result(a, b, out="csr").toarray())
+
+
+def unused_arrays(session: Session) -> None:
+    """Of dense matrices what only CSR has is nothing, one, the largest number or any; behind products of$
+    wider sparse ones, whose last indices are still there."""
+    rng, config = session.rng, session.config
+    for number in range(2 * TRIALS):
+        packed = config.compressed_b and number % 2 == 0
+        sparse = session.matrix(5, 60, 0.5, "csr"), session.matrix(60, 70, 0.4, "csr" if packed else "dense")
+        session.any_memory()
+        session.product(*sparse, session.plan(*sparse, packed=packed))
+        a, b = session.matrix(4, 21, 0.6, "dense"), session.matrix(21, 1 + number // 2, 0.6, "dense")
+        image = session.image(a, b, session.plan(a, b))
+        grouped = fields_of(image, 0)["group_log2"] > 0
+        edited(image, 0, b_format=int(packed and not grouped))
+        for name in (f"{matrix}_{array}" for matrix in "ab" for array in _ARRAYS):
+            edited(image, 0, **{name: int(rng.choice([0, 0, 1, 0xFFFF_FFFF, rng.integers(1 << 32)]))})
+        assert session.run(image) == 0
+        found = np.frombuffer(session.recorder.read_memory(image.c_address, image.c_bytes), "<i4")
+        np.testing.assert_array_equal(found.reshape(image.c_shape), expected_result(a, b))
 
 
 def lone_bits(session: Session) -> None:
