@@ -22,8 +22,8 @@ from tests.simulators import need
 
 pytestmark = pytest.mark.verilator
 
-CSR = replace(PRESETS["tiny"], name="csr", port_bytes=8, compressed_b=True, chains=2, csr_out=True,
-              merge_lanes=2)
+CSR = replace(PRESETS["tiny"], name="csr", port_bytes=8, compressed_b=True, index_rows=256, table_rows=64,
+              row_filter=True, chains=2, csr_out=True, merge_lanes=2)
 DATA_FAULTS = (ErrorCode.ROW_POINTER, ErrorCode.COLUMN_INDEX, ErrorCode.OUTPUT_FULL)
 DESCRIPTOR_CASES = {"few": 120, "many": 2600}  # of each preset
 OPERAND_CASES = {"few": 60, "many": 1100}
