@@ -19,7 +19,7 @@ from .edges import (
     wrapping_sums,
 )
 from .host import doorbells, registers
-from .ignored import lone_bits, unused_arrays, unused_fields
+from .ignored import large_sizes, lone_bits, unused_arrays, unused_fields
 from .malformed import bad_csr, bad_fields, bus_errors, late_faults, packed_overflow, pointer_bits
 from .merge_lists import waiting_merges
 from .merging import (
@@ -64,7 +64,7 @@ _LATER: tuple[Callable[[Session], None], ...] = (
     deep_tiles, merges, far_columns, chains, mixed_lists, merge_room, merge_faults, merge_errors, samples,
     sampled_lists, sample_faults, refused_fields, edges_of_arrays, unused_fields, lone_bits,
     tall_results, backlogs, waiting_merges, blocks_of_columns, earlier_entries, rows_without_entries,
-    full_tables, held_entries, unused_arrays)
+    full_tables, held_entries, unused_arrays, large_sizes)
 """They come behind the products by chance, with random numbers of their own: so what they draw does not hang
 on what comes before, and what comes before is as it was before there were any."""
 

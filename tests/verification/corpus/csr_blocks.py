@@ -70,13 +70,13 @@ def earlier_entries(session: Session) -> None:
 
 
 def held_entries(session: Session) -> None:
-    """Many short rows with places of their own that the memory does not take for a long time, so that all
-    queues fill; then it does."""
+    """Many short rows with places of their own that the memory does not take, or not answer, for a long time,
+    so that all queues fill; then it does."""
     if not session.config.csr_out:
         return
     rng = session.rng
-    for number, channel in enumerate(("w", "aw", "w", "aw")):
-        a, b = session.matrix(HELD_ROWS, 9, 0.3, "csr"), session.matrix(9, 13 - 4 * (number // 2), 0.2, "csr")
+    for number, channel in enumerate(("w", "aw", "b") * 2):
+        a, b = session.matrix(HELD_ROWS, 9, 0.3, "csr"), session.matrix(9, 13 - 4 * (number // 3), 0.2, "csr")
         image = session.image(a, b, out="csr")
         result = golden.matmul(a.astype(np.int8), b.astype(np.int8))
         # Apart in the memory, in which many addresses are one place.
@@ -87,7 +87,7 @@ def held_entries(session: Session) -> None:
                c_indices=INDICES)
         _, writes = csr_writes(fields_of(image, 0), result, result != 0, numbers)
         session.memory(latency=5)
-        session.recorder.inject(MemoryFaults(frozen=(channel,), first=number // 2))
+        session.recorder.inject(MemoryFaults(frozen=(channel,), first=number // 3))
         session.start(image)
         session.recorder.run_cycles(2500)
         session.recorder.inject(None)

@@ -15,7 +15,7 @@ from .merging import run_merge
 from .sampling import check_samples, draw_samples, sample_image
 from .session import MEMORY_BYTES, STORAGE_BYTES, Session
 
-__all__ = ["lone_bits", "unused_arrays", "unused_fields"]
+__all__ = ["large_sizes", "lone_bits", "unused_arrays", "unused_fields"]
 
 TRIALS = 10
 SOME_CYCLES = 150
@@ -134,4 +134,24 @@ def lone_bits(session: Session) -> None:
             image = sample_image(session, problem, sddmm_plans(problem, config)[0])
             assert fields_of(image, 0)["opcode"] in (Opcode.SDDMM.value, Opcode.SDDMM_PATTERN.value)
             begin(image, a_nnz=size, out_int8=bit % 2)
+    session.product(a, b)
+
+
+def large_sizes(session: Session) -> None:
+    """Rows up to 2^32 of one byte each, of which nothing is lost: else the job ends soon; and patterns of as
+    many entries as a power of two, whose first tokens count."""
+    config = session.config
+    a, b = session.matrix(2, 8, 0.7, "dense"), session.matrix(8, 1, 0.9, "dense")
+    finish = {"scale": 1.0, "out_dtype": np.int8}
+    session.memory(latency=3)
+    for bit in range(26, 32):
+        for more in (1, 30):
+            image = session.image(a, b, session.plan(a, b, **finish), **finish)
+            session.run_for(edited(image, 0, rows=1 << bit | more, a_stride=0, c_address=0, c_stride=1), 600)
+    if config.sddmm:
+        for bit in range(2, 30):
+            problem = draw_samples(session, session.matrix(3, 9, 0.9, "csr") != 0, 7)
+            image = sample_image(session, problem, sddmm_plans(problem, config)[0])
+            assert fields_of(image, 0)["opcode"] == Opcode.SDDMM_PATTERN.value
+            session.run_for(edited(image, 0, a_nnz=1 << bit), 4 * SOME_CYCLES)
     session.product(a, b)
