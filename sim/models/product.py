@@ -8,6 +8,7 @@ import numpy as np
 from hdl.config import Config
 from hdl.descriptor import Opcode
 from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS
+from hdl.owner import owner_value
 from hdl.registers import ErrorCode
 from sim.models.csr_write import csr_writes
 from sim.models.elementwise import run_elementwise
@@ -25,7 +26,7 @@ class Outcome:
     ----------
     faults : codes of what is wrong with its operands; the first one that the array meets ends the job
     rows : (address, bytes) of every row of C, or of the arrays of a CSR result; empty where there are faults
-    tile : B as it rests in the array, for the next descriptor: its numbers, and ones where there is a number
+    tile : B as it rests in the array, for the next descriptor: its numbers, and how many entries make each
     """
 
     faults: frozenset[ErrorCode]
@@ -59,6 +60,8 @@ def run_product(config: Config, memory: bytes, d: Mapping[str, int], tile: np.nd
         tile = _matrix(read, d, "b", max(0, d["b_format"] - 1), k_count, d["n_start"], n_count, faults)
         if d["b_format"] == 0:
             tile[1] = 1
+        elif not faults and not _fits_packed(config, d, tile[1]):
+            faults.add(ErrorCode.PACKED_OVERFLOW)
     if faults or (k_count, n_count) != tile[0].shape:
         return Outcome(frozenset(faults), [], tile)
     sums = a @ tile[0]
@@ -95,9 +98,23 @@ def run_product(config: Config, memory: bytes, d: Mapping[str, int], tile: np.nd
                                  for number, line in enumerate(result)], tile)
 
 
+def _fits_packed(config: Config, d: Mapping[str, int], entries: np.ndarray) -> bool:
+    """Whether each PE has room for its part of B. `entries`: how many each element of B has."""
+    slices, share = config.pes >> d["pk_log2"], 1 if d["whole"] else 2
+    k, n = np.nonzero(entries)
+    owners = np.array([owner_value(row, d["pk_log2"]) for row in range(len(entries))], np.int64)
+    pe = (n // config.lanes % slices << d["pk_log2"]) + owners[k]
+    slots = np.zeros((config.pes, len(entries), config.lanes), np.int64)
+    np.add.at(slots, (pe, k, n % config.lanes), entries[k, n].astype(np.int64))
+    filled = slots.any(axis=2).sum(axis=1)
+    return bool(slots.max(initial=0) < 2 * config.acc_words
+                and slots.sum(axis=1).max(initial=0) <= config.store_depth // share
+                and (not config.indexed or filled.max(initial=0) <= config.table_rows // share))
+
+
 def _matrix(read: _Memory, d: Mapping[str, int], name: str, form: int, rows: int, start: int, count: int,
             faults: set[ErrorCode]) -> np.ndarray:
-    """A block of A or B as numbers, duplicates added up; and where there is something that is not zero."""
+    """A block of A or B as numbers, duplicates added up; and how many entries that are not zero make each."""
     if form == 0:
         numbers = read.rows(d[f"{name}_values"], rows, count, d[f"{name}_stride"], "i1").astype(np.int64)
         return np.stack([numbers, numbers != 0])
@@ -119,7 +136,7 @@ def _matrix(read: _Memory, d: Mapping[str, int], name: str, form: int, rows: int
             inside = (local >= 0) & (local < count)
             numbers = values[begin:end][inside].astype(np.int64)
             np.add.at(result[0, row], local[inside], numbers)
-            result[1, row, local[inside][numbers != 0]] = 1
+            np.add.at(result[1, row], local[inside], numbers != 0)
     return result
 
 
