@@ -126,6 +126,7 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
     packed, grouped, csr = d["b_format"] != 0, d["group_log2"] != 0, config.csr_out and d["out_csr"]
     words = -(-d["n_count"] // config.lanes)
     room = d["slice_words"] * (config.pes >> d["pk_log2"])
+    last_column = (d["n_count"] - 1) % (1 << config.column_bits)     # of a block that has any
     sliced = d["pk_log2"] != config.pe_bits
     table = (config.index_rows if d["whole"] else config.index_rows // 2) << d["pk_log2"]
     if d["opcode"] not in known_opcodes(config):
@@ -148,7 +149,7 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
         "rows": d["rows"] == 0,
         "k_count": d["k_count"] > (min(config.tile_bytes, table) if config.compressed_b and packed
                                    else config.tile_bytes),
-        "n_start": csr and d["n_start"] & ((1 << (max(d["n_count"], 1) - 1).bit_length()) - 1) != 0,
+        "n_start": csr and d["n_start"] & ((1 << last_column.bit_length()) - 1) != 0,
         "n_count": (d["n_count"] == 0 or (d["slice_words"] <= config.acc_words and words > room)
                     or (grouped and d["n_count"] > config.lanes >> d["group_log2"])),
         **_misaligned(d, sddmm),
