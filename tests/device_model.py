@@ -1,16 +1,14 @@
 """The array as its contracts describe it, in NumPy, behind the runtime's interface: a check of planner and
 runtime, written from descriptor, register and tile rules alone."""
 
-from collections import Counter
-
 import numpy as np
 
 from hdl.config import Config
 from hdl.descriptor import DESCRIPTOR_BYTES, DESCRIPTOR_FIELDS, Opcode
 from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS, AFormat, BFormat, Operation
-from hdl.owner import owner_value
 from hdl.registers import COUNTERS, ErrorCode, config_values, register
 from sim.models.csr_write import csr_writes
+from sim.models.packed_room import packed_misfit
 from sim.transport import Transport
 
 __all__ = ["DeviceModel"]
@@ -245,21 +243,8 @@ class DeviceModel(Transport):
     def _check_packed(self, d: dict[str, int], k: np.ndarray, n: np.ndarray) -> None:
         config, parts = self.config, 1 if d["whole"] else 2
         assert -(-d["k_count"] >> d["pk_log2"]) <= config.index_rows // parts, "the index is too small"
-        count: dict[tuple[int, int, int], int] = {}
-        for row, column in zip(k.tolist(), n.tolist(), strict=True):
-            slice_number = column // config.lanes % (config.pes >> d["pk_log2"])
-            key = (row, slice_number, column % config.lanes)
-            count[key] = count.get(key, 0) + 1
-        assert max(count.values(), default=0) < 2 * config.acc_words
-        used: Counter[tuple[int, int, int]] = Counter()
-        filled: dict[tuple[int, int], set[int]] = {}
-        for (row, slice_number, lane), number in count.items():
-            pe = owner_value(row, d["pk_log2"]), slice_number
-            used[*pe, lane] += number
-            filled.setdefault(pe, set()).add(row)
-        assert max(used.values(), default=0) <= config.store_depth // parts, "a lane's store is too small"
-        most = max(map(len, filled.values()), default=0)
-        assert most <= config.table_rows // parts, "the table is too small"
+        misfit = packed_misfit(config, d, k, n)
+        assert not misfit, misfit
 
     # ---- collector -----------------------------------------------------------------------------------
 

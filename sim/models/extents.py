@@ -128,7 +128,7 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
     room = d["slice_words"] * (config.pes >> d["pk_log2"])
     last_column = (d["n_count"] - 1) % (1 << config.column_bits)     # of a block that has any
     sliced = d["pk_log2"] != config.pe_bits
-    table = (config.index_rows if d["whole"] else config.index_rows // 2) << d["pk_log2"]
+    index = (config.index_rows if d["whole"] else config.index_rows // 2) << d["pk_log2"]
     if d["opcode"] not in known_opcodes(config):
         return ErrorCode.OPCODE, "opcode"
     if d["opcode"] in MERGES:
@@ -147,7 +147,7 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
         "group_log2": d["group_log2"] > config.lane_bits or (grouped and packed) or (
             grouped and (csr or sddmm)),
         "rows": d["rows"] == 0,
-        "k_count": d["k_count"] > (min(config.tile_bytes, table) if config.compressed_b and packed
+        "k_count": d["k_count"] > (min(config.tile_bytes, index) if config.compressed_b and packed
                                    else config.tile_bytes),
         "n_start": csr and d["n_start"] & ((1 << last_column.bit_length()) - 1) != 0,
         "n_count": (d["n_count"] == 0 or (d["slice_words"] <= config.acc_words and words > room)

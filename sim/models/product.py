@@ -8,10 +8,10 @@ import numpy as np
 from hdl.config import Config
 from hdl.descriptor import Opcode
 from hdl.layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS
-from hdl.owner import owner_value
 from hdl.registers import ErrorCode
 from sim.models.csr_write import csr_writes
 from sim.models.elementwise import run_elementwise
+from sim.models.packed_room import packed_misfit
 
 __all__ = ["Outcome", "run_product", "scaled"]
 
@@ -60,8 +60,10 @@ def run_product(config: Config, memory: bytes, d: Mapping[str, int], tile: np.nd
         tile = _matrix(read, d, "b", max(0, d["b_format"] - 1), k_count, d["n_start"], n_count, faults)
         if d["b_format"] == 0:
             tile[1] = 1
-        elif not faults and not _fits_packed(config, d, tile[1]):
-            faults.add(ErrorCode.PACKED_OVERFLOW)
+        elif not faults:
+            k, n = (np.repeat(places, tile[1][tile[1] != 0]) for places in np.nonzero(tile[1]))
+            if packed_misfit(config, d, k, n):
+                faults.add(ErrorCode.PACKED_OVERFLOW)
     if faults or (k_count, n_count) != tile[0].shape:
         return Outcome(frozenset(faults), [], tile)
     sums = a @ tile[0]
@@ -96,20 +98,6 @@ def run_product(config: Config, memory: bytes, d: Mapping[str, int], tile: np.nd
         return Outcome(frozenset({ErrorCode.OUTPUT_FULL} if needed is not None else ()), writes, tile)
     return Outcome(frozenset(), [(d["c_address"] + number * d["c_stride"], line.tobytes())
                                  for number, line in enumerate(result)], tile)
-
-
-def _fits_packed(config: Config, d: Mapping[str, int], entries: np.ndarray) -> bool:
-    """Whether each PE has room for its part of B. `entries`: how many each element of B has."""
-    slices, share = config.pes >> d["pk_log2"], 1 if d["whole"] else 2
-    k, n = np.nonzero(entries)
-    owners = np.array([owner_value(row, d["pk_log2"]) for row in range(len(entries))], np.int64)
-    pe = (n // config.lanes % slices << d["pk_log2"]) + owners[k]
-    slots = np.zeros((config.pes, len(entries), config.lanes), np.int64)
-    np.add.at(slots, (pe, k, n % config.lanes), entries[k, n].astype(np.int64))
-    filled = slots.any(axis=2).sum(axis=1)
-    return bool(slots.max(initial=0) < 2 * config.acc_words
-                and slots.sum(axis=1).max(initial=0) <= config.store_depth // share
-                and (not config.indexed or filled.max(initial=0) <= config.table_rows // share))
 
 
 def _matrix(read: _Memory, d: Mapping[str, int], name: str, form: int, rows: int, start: int, count: int,
