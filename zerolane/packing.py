@@ -1,8 +1,10 @@
 """What of a resident operand fits into packed tiles, and how it is cut where all of it does not."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from hdl.config import Config
 
@@ -13,26 +15,21 @@ __all__ = ["Packing"]
 
 @dataclass(frozen=True)
 class Packing:
-    """One way to lay B out packed: P_k, the words of a slice, half or all of the tile memory.
-
-    Attributes
-    ----------
-    lengths : store words of each row in each slice of all column blocks, see `Resident.packed_words`; None
-        where that table is too large
-    """
+    """One way to lay B out packed: P_k, the words of a slice, half or all of the tile memory."""
 
     config: Config
     resident: Resident
     pk_log2: int
     slice_words: int
     whole: bool
-    lengths: np.ndarray | None
 
-    @classmethod
-    def of(cls, config: Config, resident: Resident, pk_log2: int, slice_words: int, whole: bool) -> "Packing":
-        lengths = resident.packed_words(config.lanes, slice_words, config.pes >> pk_log2)
-        return cls(config, resident, pk_log2, slice_words, whole, lengths)
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.int64] | None:
+        """Store words of each row in each slice of all column blocks, see `Resident.packed_words`."""
+        config = self.config
+        return self.resident.packed_words(config.lanes, self.slice_words, config.pes >> self.pk_log2)
 
+    @property
     def most_rows(self) -> int:
         """Rows of B that the PEs can tell apart."""
         return self._share(self.config.index_rows) << self.pk_log2
@@ -91,7 +88,7 @@ class Packing:
         store."""
         assert self.lengths is not None
         config = self.config
-        if stop - start > self.most_rows():
+        if stop - start > self.most_rows:
             return False
         filled = by_owner(self.lengths[start:stop, slices] > 0, self.pk_log2)
         if filled.max(initial=0) > self._share(config.table_rows):

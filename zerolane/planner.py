@@ -219,10 +219,10 @@ class _Search:
         config = self.config
         slices = config.pes >> pk_log2
         slice_words = 1 << (min(config.acc_words, _ceil(self.words, slices)) - 1).bit_length()
-        most_rows = (config.index_rows if whole else config.index_rows // 2) << pk_log2
-        parts = 1 if self.problem.csr else max(1, _ceil(self.inner, most_rows))
+        packing = Packing(config, self.resident, pk_log2, slice_words, whole)
+        parts = 1 if self.problem.csr else max(1, _ceil(self.inner, packing.most_rows))
         while slice_words and not self._hopeless(_ceil(self.words, slice_words * slices), parts, packed=True):
-            packing = Packing.of(config, self.resident, pk_log2, slice_words, whole)
+            packing = replace(packing, slice_words=slice_words)
             lengths, ranges = packing.lengths, packing.ranges()
             if ranges is not None and (ranges or self.problem.csr):
                 yield self._plan(pk_log2, 0, whole, slice_words, (0, self.inner), lengths, ranges)
