@@ -24,14 +24,13 @@ class BlockSample:
 
     Attributes
     ----------
-    entries, rows, words : entries of C, rows with one, V-wide words of a row with one
-    joined : words that are left where neighbours in a row whose lanes follow each other join
-    own_rows, own_words : the same of the PE that has the most
+    entries, rows : entries of C, rows with one
+    joined : V-wide words of a row with an entry, where neighbours whose lanes follow each other are one
+    own_rows, own_words : rows with an entry and words, none joined, of the PE that has the most
     """
 
     entries: npt.NDArray[np.float64]
     rows: npt.NDArray[np.float64]
-    words: npt.NDArray[np.float64]
     joined: npt.NDArray[np.float64]
     own_rows: npt.NDArray[np.float64]
     own_words: npt.NDArray[np.float64]
@@ -88,7 +87,6 @@ class SparseSample:
             rows = self._distinct(block, count)
             words = self._distinct(word, -(-self.columns // lanes))
             place = np.arange(len(words))
-            of_block = np.bincount(place * lanes // block_columns, words, minlength=count)
             own_words = np.bincount(place * lanes // block_columns * slices + place % slices, words,
                                     minlength=count * slices)
             own_rows = self._distinct(in_slice, count * slices)
@@ -100,7 +98,7 @@ class SparseSample:
                 (np.diff(word, prepend=-1) == 0) | (np.diff(lane, prepend=lanes) > 0))
             joined = np.bincount(block[~goes_on], minlength=count)
             self._blocks[key] = BlockSample(*(self.scale * part for part in (
-                entries, rows, of_block, joined, *most)))
+                entries, rows, joined, *most)))
         return self._blocks[key]
 
     def lanes(self, pk_log2: int, words: npt.NDArray[np.int64]) -> float:
