@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .adders import MaskedAdder
+from .adders import LoadedCounter
 from .config import VALUE_BITS, Config, log2_exact
 from .layouts import PeTileBeat, TileBeat, TileBeatKind
 from .row_index import RowEnd
@@ -208,14 +208,13 @@ class LaneStore(wiring.Component):
         m.d.comb += load.eq(self._dense | hits["starts"])
         address_bits = config.store_address_bits
         for lane, (port, place) in enumerate(zip(ports, self._places, strict=True)):
-            m.submodules[f"adder{lane}"] = adder = MaskedAdder(address_bits + 2 - address_bits % 2)
+            m.submodules[f"counter{lane}"] = counter = LoadedCounter(address_bits + 2 - address_bits % 2)
             comes, stored = Signal(name=f"comes{lane}"), Signal(name=f"stored{lane}")
             m.d.comb += [
-                adder.i_a.eq(place),
-                adder.i_use_a.eq(~load),
-                adder.i_b.eq(Mux(self._dense, self._dense_place, start_half << (address_bits - 1))),
-                adder.i_use_b.eq(load),
-                adder.i_carry.eq(stored & ~load),
+                counter.i_value.eq(place),
+                counter.i_loads.eq(load),
+                counter.i_new.eq(Mux(self._dense, self._dense_place, start_half << (address_bits - 1))),
+                counter.i_carry.eq(stored & ~load),
                 comes.eq(hits["slots"] & slot_valid[lane]),
                 stored.eq(comes & ~dropped[lane]),
                 dropped[lane].eq(comes & (place[-1] | (lower & place[-2]) | counts[lane].all())),
@@ -224,9 +223,9 @@ class LaneStore(wiring.Component):
                 longest[lane].eq(counted[lane] & (counts[lane] == length)),
                 new_counts[lane].eq(counts[lane] + counted[lane]),
             ]
-            m.d.sync += place.eq(adder.o)
+            m.d.sync += place.eq(counter.o)
             with m.If(begin):
-                m.d.sync += starts[lane].eq(adder.o)
+                m.d.sync += starts[lane].eq(counter.o)
             with m.If(stored):
                 m.d.comb += port.en.eq(0b11)
         m.d.comb += new_length.eq(length + longest.any())

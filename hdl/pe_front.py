@@ -59,7 +59,7 @@ class PeFront(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
-        self._control_names = ("mask", "ends", "last", *(("chunk_end",) if config.sddmm else ()))
+        self._control_names = ("ends", "last", *(("chunk_end",) if config.sddmm else ()))
         super().__init__({
             "i": In(stream.Signature(PeBeat(config), always_ready=True)),
             "i_group_log2": In(width_of(config.lane_bits + 1)),
@@ -68,19 +68,33 @@ class PeFront(wiring.Component):
         } | ({"i_sddmm": In(1)} if config.sddmm else {}))
 
     def _Control(self) -> data.StructLayout:
-        """What is in a beat besides its tokens."""
-        beat = PeBeat(self._config)
-        return data.StructLayout({name: beat[name].shape for name in self._control_names})
+        """What is in a beat besides its tokens. Its mask is looked at before it is stored: what asks for the
+        next beat comes late."""
+        beat, tokens = PeBeat(self._config), self._config.beat_tokens
+        return data.StructLayout({name: beat[name].shape for name in self._control_names} | {
+            "has_token": 1,
+            "first": range(tokens),      # number of its first own token
+            "rest": tokens,              # mask of those behind it
+            "final": 1,                  # there are none
+        })
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        tokens, self._coming = self.i.p.tokens, Signal(self._Control())
+        tokens, self._coming = self.i.p.tokens, Signal(self._Control(), name="coming")
         self._loads = Signal()                               # the next beat comes to work, if there is one
         self._valid = Signal()                               # a beat is at work
-        self._waiting = Signal(range(config.queue_beats + 1))   # beats behind it
+        # Beats behind it; the one that has become it a cycle ago, `taken`, counts still.
+        self._waiting, self._taken = Signal(range(config.queue_beats + 1)), Signal()
         self._there = Signal()
-        m.d.comb += [self._coming[name].eq(self.i.p[name]) for name in self._control_names]
+        mask, coming = self.i.p.mask, self._coming
+        m.d.comb += [
+            *(coming[name].eq(self.i.p[name]) for name in self._control_names),
+            coming.has_token.eq(mask.any()),
+            coming.first.eq(_first(mask)),
+            coming.rest.eq(_rest(mask)),
+            coming.final.eq(coming.rest == 0),
+        ]
         self._token_bits, control_bits = (Shape.cast(shape).width
                                           for shape in (tokens[0].shape(), self._Control()))
         # The payload is stored flat: memories of structs do not keep their field names anyway.
@@ -105,18 +119,17 @@ class PeFront(wiring.Component):
         """What concerns this PE goes into both memories."""
         config, coming = self._config, self._coming
         self._puts, self._write_address = Signal(), control_write.addr
-        puts, takes = self._puts, Signal()
+        puts, taken = self._puts, self._taken
         m.d.comb += [
-            puts.eq(self.i.valid & (coming.mask.any() | coming.ends[0].valid | coming.last
+            puts.eq(self.i.valid & (coming.has_token | coming.ends[0].valid | coming.last
                                     | (coming.chunk_end if config.sddmm else 0))),
-            takes.eq(self._loads & self._there),
-            self._there.eq(self._waiting != 0),
+            self._there.eq((self._waiting != 0) & ~((self._waiting == 1) & taken)),
             control_write.data.eq(coming),
             control_write.en.eq(puts),
             self.o_room.eq(self._waiting + self._valid + self.i.valid
-                           <= config.queue_beats - ROOM_MARGIN_BEATS),
+                           <= config.queue_beats - ROOM_MARGIN_BEATS + taken),
         ]
-        m.d.sync += self._waiting.eq(self._waiting + puts - takes)
+        m.d.sync += [taken.eq(self._loads & self._there), self._waiting.eq(self._waiting + puts - taken)]
         with m.If(puts):
             m.d.sync += control_write.addr.eq(control_write.addr + 1)
 
@@ -165,19 +178,16 @@ class PeFront(wiring.Component):
         """The beat at work gives its first own token, the row ends before it, and at its end those behind."""
         config = self._config
         count = config.beat_tokens
-        head = Signal(self._Control())                       # of the mask: what comes after the token
-        has_token, final = Signal(), Signal(init=1)
-        left, rest = Signal(count), Signal(count)
+        # Of the beat at work, from its next token on.
+        head = Signal(self._Control(), init={"final": 1})
         ends_later, later, earlier = Signal(ROW_ENDS), Signal(ROW_ENDS), Signal(ROW_ENDS)
+        has_token, final, rest = head.has_token, head.final, _rest(head.rest)
         self._moves, self._index, self._next_index = moves, index, next_index = (
-            Signal(), Signal(range(count)), Signal(range(count)))
+            Signal(), head.first, Signal(range(count)))
         m.d.comb += [
             moves.eq(self._valid & self.o.ready),
             self._loads.eq(~self._valid | (self.o.ready & final)),
-            # The lowest bit of what is left: its number, and what is left without it.
-            left.eq(Mux(self._loads, control.mask, head.mask)),
-            rest.eq(Cat(bit & left[:place].any() for place, bit in enumerate(left))),
-            next_index.eq(_first(left)),
+            next_index.eq(Mux(self._loads, control.first, _first(head.rest))),
         ]
         for number, end in enumerate(head.ends):
             m.d.comb += [
@@ -186,15 +196,13 @@ class PeFront(wiring.Component):
                 later[number].eq(end.valid & ends_later[number]),
                 earlier[number].eq(end.valid & ~ends_later[number]),
             ]
-        with m.If(self._loads | moves):
-            m.d.sync += [head.mask.eq(rest), index.eq(next_index), final.eq(rest == 0)]
         with m.If(self._loads):
-            m.d.sync += [has_token.eq(control.mask.any()), head.ends.eq(control.ends),
-                         head.last.eq(control.last)]
-            if config.sddmm:
-                m.d.sync += head.chunk_end.eq(control.chunk_end)
+            m.d.sync += head.eq(control)
         with m.Elif(moves):
-            m.d.sync += [end.valid.eq(later[number]) for number, end in enumerate(head.ends)]
+            m.d.sync += [
+                *(end.valid.eq(later[number]) for number, end in enumerate(head.ends)),
+                head.first.eq(next_index), head.rest.eq(rest), final.eq(rest == 0),
+            ]
 
         before, after = Signal(range(ROW_ENDS + 1)), Signal(range(ROW_ENDS + 1))
         m.d.comb += [
@@ -249,3 +257,8 @@ def _first(bits):
     for place in reversed(range(len(bits) - 1)):
         number = Mux(bits[place], place, number)
     return number
+
+
+def _rest(bits) -> Value:
+    """All bits that are set but the lowest."""
+    return Cat(bit & bits[:place].any() for place, bit in enumerate(bits))

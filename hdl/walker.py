@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .accumulator import BankPlace
-from .adders import MaskedAdder
+from .adders import LoadedCounter
 from .config import VALUE_BITS, Config, width_of
 from .lane_store import TableEntry
 from .pe_front import PeOp
@@ -153,7 +153,7 @@ class Walker(wiring.Component):
         placed = Signal()                          # the next word's sums have a place
         m.d.comb += [
             closes.eq(pending + Mux(self._valid, token.before, 0)),
-            closing.eq(closes != 0),
+            closing.eq(pending.any() | (self._valid & token.before.any())),
             self._closes_touched.eq(closing & touched),
             has_room.eq(~(self._closes_touched & ~self.i_room) & ~(closing & ~self.i_run_room)),
             # A row closes though there is no place for the next one yet: its sums settle meanwhile.
@@ -238,15 +238,14 @@ class Walker(wiring.Component):
             begin: Value = self._dense_address >> 1
             if config.compressed_b:
                 begin = Mux(self.i_packed, self.i_table.starts[number], begin)
-            m.submodules[f"address{number}"] = adder = MaskedAdder(bits + bits % 2)
+            m.submodules[f"address{number}"] = counter = LoadedCounter(bits + bits % 2)
             m.d.comb += [
-                adder.i_a.eq(address),
-                adder.i_use_a.eq(~self._op_moves),
-                adder.i_b.eq(begin),
-                adder.i_use_b.eq(self._op_moves),
-                adder.i_carry.eq(steps),
+                counter.i_value.eq(address),
+                counter.i_new.eq(begin),
+                counter.i_loads.eq(self._op_moves),
+                counter.i_carry.eq(steps),
             ]
-            m.d.sync += address.eq(adder.o)
+            m.d.sync += address.eq(counter.o)
 
     def _stage_issue(self, m: Module) -> None:
         config, word = self._config, self.o_word
