@@ -148,12 +148,13 @@ class Walker(wiring.Component):
         token = self._token
         pending = Signal(range(MAX_CLOSES + 1))    # closes behind the last token
         closes = Signal(range(MAX_CLOSES + 1))
-        touched, closing, done, last_done = Signal(), Signal(), Signal(), Signal()
+        touched, closing, done, last_done = Signal(), Signal(), Signal(), Signal()   # closing: closes != 0
+        closes_after = Signal()                    # there are some behind the token, which is done with
         waits, has_room = Signal(), Signal()       # for a row of X; closes have room
         placed = Signal()                          # the next word's sums have a place
         m.d.comb += [
             closes.eq(pending + Mux(self._valid, token.before, 0)),
-            closing.eq(pending.any() | (self._valid & token.before.any())),
+            closes_after.eq(self._valid & done & token.after.any()),
             self._closes_touched.eq(closing & touched),
             has_room.eq(~(self._closes_touched & ~self.i_room) & ~(closing & ~self.i_run_room)),
             # A row closes though there is no place for the next one yet: its sums settle meanwhile.
@@ -168,6 +169,9 @@ class Walker(wiring.Component):
         ]
         with m.If(~closing):
             m.d.comb += self.o_empties.eq(0)
+        # Known beforehand: what goes on in the PE hangs on it.
+        m.d.sync += closing.eq(Mux(self._goes, closes_after, closing)
+                               | (self._op_moves & self._op_valid & self._op.before.any()))
         m.d.sync += self.o_blocked.eq(~has_room | (self._valid & (self._left != 0) & ~placed))
         if self._config.sddmm:
             self._rows_of_x(m, waits, done)

@@ -169,8 +169,8 @@ def _one_word_at_a_time(b: Bench) -> None:
     b.check(~(waits & block.o_drain.valid & block.o_swept))
     # Rows come only after the sweep.
     b.assume(block.o_swept | ~block.i_touched)
-    b.invariant(block.o_swept | ~Cat(*words, b.inside("_has_row"), b.inside("_settled"),
-                                     b.inside("settling")).any())
+    b.invariant(block.o_swept | ~Cat(*words, b.inside("_has_row"), b.inside("there"),
+                                     b.inside("loaded"), b.inside("settling")).any())
 
 
 def _deaf(path: str = "o") -> Fault:
