@@ -87,14 +87,15 @@ def _proof(block: type, make: Callable[[], wiring.Component], fault: Fault, *, e
 
 def _beats_find_room(b: Bench) -> None:
     """Beats come only where `o_room` has said so (proof `front_room`); they lie one behind the other."""
-    held = Signal(range(SMALL.queue_beats + 1))
-    b.m.d.comb += held.eq(b.inside("_waiting") + b.inside("_valid"))
+    held, behind = Signal(range(SMALL.queue_beats + 1)), Signal(range(SMALL.queue_beats + 1))
+    b.m.d.comb += [behind.eq(b.inside("_waiting") - b.inside("_taken")), held.eq(behind + b.inside("_valid"))]
     b.assume(~b.inside("puts") | (held < SMALL.queue_beats))
     read, write = b.inside.places("tokens")
     ahead, _ = b.inside.places("controls")
     b.invariant(held <= SMALL.queue_beats)
     b.invariant(b.inside("_waiting") <= SMALL.queue_beats)
-    b.invariant((write - ahead)[:len(ahead)] == b.inside("_waiting")[:len(ahead)])
+    b.invariant(~b.inside("_taken") | (b.inside("_valid") & (b.inside("_waiting") != 0)))
+    b.invariant((write - ahead)[:len(ahead)] == behind[:len(ahead)])
     b.invariant(~b.inside("_valid") | ((ahead - read)[:len(ahead)] == 1))
 
 
