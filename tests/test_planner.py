@@ -49,7 +49,7 @@ def test_sums_by_owner_follow_the_hardwares_function(pk_log2, count):
 def test_packed_words_are_the_fullest_lanes(transposed, slice_words, slices):
     matrix = sparse(40, 90, 0.3).toarray()
     operand = as_operand(matrix.T.copy() if transposed else matrix, "b")
-    words = Resident(operand, transposed).packed_words(BASE.lanes, slice_words, slices)
+    words = Resident(operand, transposed, operand.layers).packed_words(BASE.lanes, slice_words, slices)
     width = slice_words * slices * BASE.lanes
     for k in range(40):
         for block in range(-(-90 // width)):
@@ -65,7 +65,8 @@ def test_packed_words_are_the_fullest_lanes(transposed, slice_words, slices):
 def test_ranges_of_k_hold_every_entry_of_their_block_and_no_empty_end(transposed):
     matrix = sparse(40, 90, 0.03).toarray()
     matrix[:, 32:48] = 0
-    resident = Resident(as_operand(matrix.T.copy() if transposed else matrix, "b"), transposed)
+    operand = as_operand(matrix.T.copy() if transposed else matrix, "b")
+    resident = Resident(operand, transposed, operand.layers)
     for block, (start, stop) in enumerate(resident.k_ranges(16)):
         rows = np.flatnonzero(matrix[:, 16 * block:16 * (block + 1)].any(axis=1))
         assert (start, stop) == ((rows[0], rows[-1] + 1) if len(rows) else (0, 1))

@@ -112,10 +112,11 @@ class Streamed:
 
 @dataclass(frozen=True, eq=False)
 class Resident:
-    """The operand that rests in the tile memory."""
+    """The operand that rests in the tile memory, as the sum of `layers`."""
 
     operand: Operand
     transposed: bool
+    layers: tuple[Operand, ...]
 
     @property
     def inner(self) -> int:
@@ -129,7 +130,7 @@ class Resident:
     def _positions(self) -> tuple[npt.NDArray, npt.NDArray]:
         """Row k and column n of every nonzero, of all layers."""
         found: list[tuple[npt.NDArray, ...]] = []
-        for layer in self.operand.layers:
+        for layer in self.layers:
             matrix = layer.stored
             if layer.sparse:
                 keep = matrix.data != 0

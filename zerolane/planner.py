@@ -104,9 +104,10 @@ class _Search:
         a, b = (problem.b, problem.a) if transposed else (problem.a, problem.b)
         self.problem, self.config, self.transposed, self.best = problem, config, transposed, best
         self.streamed = Streamed.of(a, transposed=transposed)
-        self.resident = Resident(b, transposed)
+        layers = problem.layers_of(b)
+        self.resident = Resident(b, transposed, layers)
         self.stretches: dict[tuple[int, int, bool], float] = {}
-        self.layers = len(b.layers)
+        self.layers = len(layers)
         self.products = problem.products
         self.inner, self.columns = self.resident.inner, self.resident.columns
         self.words = _ceil(self.columns, config.lanes)

@@ -171,7 +171,7 @@ class _Builder:
         self.problem, self.plan, self.config = problem, plan, plan.config
         self.image = Image(c_shape=(problem.rows, problem.columns),
                            c_dtype=np.int8 if problem.out_int8 else np.int32)
-        layers = problem.b.layers
+        layers = problem.layers_of(problem.b)
         if len(layers) != plan.layers:
             raise PlanError(f"the plan has {plan.layers} layers, the resident operand {len(layers)}")
         self.layers = layers if plan.packed else tuple(layer.dense for layer in layers)
