@@ -139,6 +139,28 @@ def test_duplicates_of_either_operand_are_nonzeros_that_meet_even_where_they_can
 
 
 @pytest.mark.verilator
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("width, columns", [(1, 70), (4, 110), (9, 70)])
+def test_of_banded_matrices_blocks_have_the_rows_that_they_need(device: Device, width: int, columns: int,
+                                                                scaled: bool) -> None:
+    rng = np.random.default_rng(width)
+
+    def banded(rows: int, inner: int) -> sp.csr_array:
+        dense = draw_matrix(rng, rows, inner, 0.7, "dense")
+        away = np.abs(np.arange(rows)[:, None] * inner / rows - np.arange(inner)[None, :])
+        return sp.csr_array(np.where(away <= width, dense, 0).astype(np.int8))
+
+    a, b = banded(90, 60), banded(60, columns)
+    options: dict[str, Any] = {"scale": np.linspace(0.001, 0.01, 90)[:, None],
+                               "out_dtype": np.int8} if scaled else {}
+    plans = [plan for plan in device.plans(a, b, out="csr", **options) if plan.row_ranges]
+    assert plans
+    for plan in plans[:4]:
+        run(device, a, b, plan=plan, **options)
+        assert device.last_job is not None and device.last_job.plan is plan
+
+
+@pytest.mark.verilator
 def test_every_plan_gives_the_same_entries(device: Device) -> None:
     rng = np.random.default_rng(6)
     a = draw_matrix(rng, 30, 25, 0.2, "csr")
