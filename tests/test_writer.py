@@ -121,8 +121,8 @@ def test_a_segment_a_cycle_goes_to_any_place() -> None:
 
 
 def random_job(rng: random.Random) -> dict[str, int]:
-    row_bytes = rng.choice([0, 1, 3, 4, 8, 12, 16, 17, 32, 100, 300, 1000])
-    rows = min(rng.choice([0, 1, 1, 2, 3, 5, 17, 64]), 1 + 2000 // max(row_bytes, 1))
+    row_bytes = rng.choice([1, 3, 4, 8, 12, 16, 17, 32, 100, 300, 1000])
+    rows = min(rng.choice([1, 1, 2, 3, 5, 17, 64]), 1 + 2000 // max(row_bytes, 1))
     stride = rng.choice([row_bytes, row_bytes, row_bytes + rng.randrange(1, 70), max(64, row_bytes)])
     return {"address": rng.randrange(4096), "row_bytes": row_bytes, "rows": rows, "stride": stride}
 
