@@ -4,10 +4,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from .block_queue import queue_anywhere
 from .config import VALUE_BITS, Config, log2_exact
 from .fetch_layouts import TokenChunk, TokenJob
 from .layouts import Chunk
-from .queue import Queue
 
 __all__ = ["TokenJoin"]
 
@@ -24,7 +24,8 @@ class TokenJoin(wiring.Component):
     """Makes token chunks of value chunks and index chunks, or of value chunks alone where rows are dense.
 
     Throughput: one chunk a cycle; with int32 indices one in two cycles (two index chunks make one).
-    Latency: two cycles; one more for a last chunk that one chunk of int32 indices is enough for.
+    Latency: two cycles; one more for a last chunk that one chunk of int32 indices is enough for, and with
+        `fetch_block_queues`.
     Backpressure: the pipeline never stalls; the inputs are taken while the queue behind it has room for
         everything on its way.
     Order: kept. Every chunk of values makes one of tokens, also one without any.
@@ -63,7 +64,8 @@ class TokenJoin(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.queue = queue = Queue(TokenChunk(self._config, self._value_bits), QUEUE_DEPTH)
+        m.submodules.queue = queue = queue_anywhere(
+            TokenChunk(self._config, self._value_bits), QUEUE_DEPTH, self._config.fetch_block_queues)
         connect(m, queue.o, flipped(self.o))
         active, free, room = Signal(), Signal(), Signal()
         fire, joined_valid = Signal(), Signal()
@@ -77,7 +79,7 @@ class TokenJoin(wiring.Component):
             # The stages behind look at the job too: the next one waits until they are empty.
             self.i_job.ready.eq(free),
             self._load.eq(self.i_job.valid & free),
-            self.o_idle.eq(free & (queue.level == 0)),
+            self.o_idle.eq(free & (queue.level == 0) & ~queue.o.valid),
             queue.i.valid.eq(joined_valid),
         ]
         m.d.sync += [

@@ -5,10 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import AxiAddress, AxiWrite, AxiWriteResponse
-from .block_queue import BlockQueue
+from .block_queue import BlockQueue, queue_anywhere
 from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config, log2_exact
 from .layouts import WriteChunk, WriteJob
-from .queue import Queue
 
 __all__ = ["SegmentWriter"]
 
@@ -47,7 +46,8 @@ class SegmentWriter(wiring.Component):
 
     Throughput: one full chunk a cycle; the end of a strided row costs a cycle more where it spills into a
     second beat.
-    Latency: three cycles from the chunk that closes a burst to its first beat.
+    Latency: three cycles from the chunk that closes a burst to its first beat, one more with
+    `fetch_block_queues`.
     Backpressure: two bursts are buffered; then `i` stalls.
     Order: kept. A burst is sent when all its beats are there: at a multiple of `burst_bytes`, at the end of a
     strided row, and at the end of the job. Its data never comes before its address.
@@ -102,7 +102,7 @@ class SegmentWriter(wiring.Component):
 
         m.submodules.beats = beats = BlockQueue(AxiWrite(config.port_bytes), 2 * MAX_BURST_BEATS,
                                                 however_shallow=config.block_queues)
-        m.submodules.bursts = bursts = Queue(_Burst(config), BURST_QUEUE)
+        m.submodules.bursts = bursts = queue_anywhere(_Burst(config), BURST_QUEUE, config.fetch_block_queues)
         outstanding = Signal(OUTSTANDING_LOG2 + 1)   # bursts closed and not yet answered
         room = Signal()
         m.d.comb += room.eq(beats.i.ready & bursts.i.ready & ~outstanding[OUTSTANDING_LOG2])

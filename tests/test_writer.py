@@ -1,6 +1,7 @@
 """hdl.writer: what ends up in memory, in which bursts, and how fast."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -127,11 +128,13 @@ def random_job(rng: random.Random) -> dict[str, int]:
     return {"address": rng.randrange(4096), "row_bytes": row_bytes, "rows": rows, "stride": stride}
 
 
-@pytest.mark.parametrize("name", ["tiny", "small", "base"])
+@pytest.mark.parametrize("config", [
+    *(PRESETS[name] for name in ("tiny", "small", "base")),
+    replace(PRESETS["small"], name="block queues", compressed_b=False),
+], ids=lambda config: config.name)
 @pytest.mark.parametrize("seed", range(4))
-def test_random_jobs_reach_memory(name, seed):
-    config = PRESETS[name]
-    rng = random.Random(f"{name} {seed}")
+def test_random_jobs_reach_memory(config, seed):
+    rng = random.Random(f"{config.name} {seed}")
     sizes = rng.choice([[config.port_bytes], [config.port_bytes // 2], range(1, config.port_bytes + 1)])
     run(config, [random_job(rng) for _ in range(12)], list(sizes), seed=seed, gap=rng.choice([0, 0.4]),
         stall=rng.choice([0, 0.3, 0.6]))
