@@ -1,13 +1,14 @@
 """A deep queue in block RAM."""
 
-from amaranth.hdl import Module, Shape, Signal
+from amaranth.hdl import Module, Shape
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .attributes import IN_BLOCK_RAM
+from .queue import Queue
 
-__all__ = ["BlockQueue"]
+__all__ = ["BlockQueue", "queue_anywhere"]
 
 
 class BlockQueue(wiring.Component):
@@ -27,6 +28,7 @@ class BlockQueue(wiring.Component):
     Members
     -------
     i, o : streams of `shape`
+    level : entries in the memory, 0..depth
     o_freed : an entry leaves the memory for the output: a place is free in the next cycle
     """
 
@@ -38,6 +40,7 @@ class BlockQueue(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(shape)),
             "o": Out(stream.Signature(shape)),
+            "level": Out(range(depth + 1)),
             "o_freed": Out(1),
         })
 
@@ -47,7 +50,7 @@ class BlockQueue(wiring.Component):
         m.submodules.memory = memory = Memory(shape=Shape.cast(self._shape).width, depth=self._depth, init=[],
                                               attrs=self._attributes)
         write, read = memory.write_port(), memory.read_port()
-        level = Signal(range(self._depth + 1))
+        level = self.level
         flat_in, flat_out = self.i.p, self.o.p
         m.d.comb += [
             self.i.ready.eq(level != self._depth),
@@ -66,3 +69,8 @@ class BlockQueue(wiring.Component):
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
         return m
+
+
+def queue_anywhere(shape, depth: int, in_block_ram: bool) -> BlockQueue | Queue:
+    """A queue of at least so many entries, in block RAM or in distributed RAM."""
+    return BlockQueue(shape, depth, however_shallow=True) if in_block_ram else Queue(shape, depth)

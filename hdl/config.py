@@ -79,8 +79,9 @@ class Config:
         Look up before a token goes to the PEs which of them have an entry of its row of B, so that no other
         one spends a cycle on it: T banks of index_rows / T places of a bit a PE. Needs `compressed_b`.
     block_queues : bool
-        Keep wide queues of 16 to 32 entries in block RAM, too, where a part has some left; otherwise they are
-        in distributed RAM.
+        Keep wide queues of 16 to 32 entries in block RAM, too, where a part has some left; without
+        `compressed_b` also those of 8 and more in the A fetch and the writer. Otherwise they are in
+        distributed RAM.
     address_multipliers : bool
         Work out where rows of the tile begin with multipliers, one for each of T tokens, and with two where
         arrays end, where a part has some left; otherwise by adders.
@@ -234,6 +235,11 @@ class Config:
     def entry_column_bits(self) -> int:
         """Index of a column of a CSR result, of the whole matrix."""
         return WHOLE_INDEX_BITS
+
+    @cached_property
+    def fetch_block_queues(self) -> bool:
+        """Queues of the A fetch and the writer are in block RAM as well, in what packed tiles leave of it."""
+        return self.block_queues and not self.compressed_b
 
     @cached_property
     def tile_readers(self) -> int:

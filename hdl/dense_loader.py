@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import Config, log2_exact
-from .layouts import Chunk, SegmentJob, TileBeat, TileBeatKind, TileJob
+from .layouts import BFormat, Chunk, SegmentJob, TileBeat, TileBeatKind, TileJob
 from .owner import fold, owner
 
 __all__ = ["DenseLoader"]
@@ -32,8 +32,9 @@ class DenseLoader(wiring.Component):
 
     Members
     -------
-    i_job : stream of TileJob; `format` and the fields of other formats are not looked at
-    o_read_job : stream of SegmentJob, what must be read and come to `i`; none for an empty tile
+    i_job : stream of TileJob of a dense tile
+    o_read_job : stream of SegmentJob, what must be read and come to `i`; none for an empty tile. Its payload
+        is right for values of any format, from the cycle after their job was offered until it is taken
     i : stream of Chunk(port_bytes)
     o : stream of TileBeat (WORDS, PARTS; for rows of X ROWS), always ready
     o_done : pulse, the job's last beat is out; a new job is taken from the next cycle on
@@ -115,6 +116,8 @@ class DenseLoader(wiring.Component):
         rows_of = Array(min(config.port_bytes >> log2, config.pes) for log2 in range(config.lane_bits + 1))
         with m.If(read.ready):
             m.d.sync += read.valid.eq(0)
+        with m.If(~self._busy):
+            self._read_job(m, run, run_bytes)
         with m.If(self.i_job.valid & self.i_job.ready):
             m.d.sync += [
                 self._busy.eq(1),
@@ -130,11 +133,6 @@ class DenseLoader(wiring.Component):
                 self._last_word.eq(job.slice_words - 1),
                 self._second_last.eq(job.slice_words - 2),
                 read.valid.eq(~empty),
-                read.p.address.eq(job.values),
-                read.p.row_bytes.eq(Mux(run, run_bytes, job.n_count)),
-                read.p.rows.eq(Mux(run, 1, job.k_count)),
-                # Of a run, which is one row, nobody looks at it.
-                read.p.stride.eq(job.stride),
             ]
         last_out = Signal()
         m.d.sync += [
@@ -143,6 +141,27 @@ class DenseLoader(wiring.Component):
         ]
         with m.If(last_out):
             m.d.sync += self._busy.eq(0)
+
+    def _read_job(self, m: Module, run: Signal, run_bytes: Signal) -> None:
+        """What must be read of the values, whatever the format: one register for both paths."""
+        config, job, read = self._config, self.i_job.p, self.o_read_job.p
+        rows, columns, csr_bytes = job.k_count, job.n_count, job.nnz
+        if config.elementwise:
+            rows = Mux(job.elementwise, job.merge_rows, rows)
+            columns = Mux(job.elementwise, job.merge_count, columns)
+            csr_bytes = Mux(job.wide_values, job.nnz << 2, job.nnz)
+        m.d.sync += [
+            read.address.eq(job.values),
+            read.row_bytes.eq(columns),
+            read.rows.eq(rows),
+            # Of a run, which is one row, nobody looks at it.
+            read.stride.eq(job.stride),
+        ]
+        with m.If((job.format == BFormat.DENSE) & run):
+            m.d.sync += [read.row_bytes.eq(run_bytes), read.rows.eq(1)]
+        if config.compressed_b:
+            with m.Elif((job.format == BFormat.CSR16_PACKED) | (job.format == BFormat.CSR32_PACKED)):
+                m.d.sync += [read.row_bytes.eq(csr_bytes), read.rows.eq(1)]
 
     # ---- stage 1: the chunk at work --------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import Config, log2_exact, width_of
+from .config import WHOLE_INDEX_BITS, Config, log2_exact, width_of
 from .descriptor import Descriptor, Opcode, field_number, is_elementwise, is_sddmm
 from .layouts import INDEX_BYTES, POINTER_BYTES, SUM_BYTES, AFormat, BFormat, CsrMode, Operation
 from .registers import ErrorCode
@@ -141,16 +141,15 @@ class DescriptorCheck(wiring.Component):
         ]
 
     def _csr(self) -> list[tuple[str, Value]]:
-        """Results in CSR: rows by themselves, all of K at once; a block's columns have bits of their own."""
+        """Results in CSR: rows by themselves, all of K at once; every column has a number that fits."""
         i = self.i
         if not self._config.csr_out:
             return [("out_csr", i.out_csr)]
-        last_column = (i.n_count - 1)[:self._config.column_bits]
-        in_block = Cat(last_column[bit:].any() for bit in range(len(last_column)))
+        end = i.n_start + i.n_count
         whole = i.csr_mode == CsrMode.WHOLE
         return [
-            ("n_start", i.out_csr & (i.n_start & in_block).any()),
-            ("csr_index32", i.out_csr & ~i.csr_index32 & (i.n_start >> 16).any()),
+            ("n_start", i.out_csr & (end > 1 << WHOLE_INDEX_BITS)),
+            ("csr_index32", i.out_csr & ~i.csr_index32 & (end > 1 << 16)),
             ("group_log2", i.out_csr & (i.group_log2 != 0)),
             ("out_csr", i.out_csr & ((whole & i.accumulate) | i.out_raw | i.row_bias)),
         ]
@@ -184,20 +183,27 @@ class DescriptorCheck(wiring.Component):
             rows = Signal(range(config.index_rows * config.pes + 1))
             m.d.comb += rows.eq(Mux(i.whole, config.index_rows, config.index_rows // 2)
                                 << i.pk_log2[:width_of(config.pe_bits + 1)])
-            sizes.append(("k_count", (i.b_format != BFormat.DENSE) & (i.k_count > rows)))
+            # More than the tile memory has bytes are refused anyway.
+            k_count = i.k_count[:width_of(config.tile_bytes + 1)]
+            sizes.append(("k_count", (i.b_format != BFormat.DENSE) & (k_count > rows)))
         return sizes
 
     def _grid(self, m: Module) -> list[tuple[str, Value]]:
         """The shape P_k × P_n, the slices and, for N < V, the groups."""
         config, i = self._config, self.i
-        packed, grouped, sliced = Signal(), Signal(), Signal()
-        words, capacity = Signal(33 - config.lane_bits), Signal(range(config.pes * config.acc_words + 1))
+        packed, grouped, sliced, too_many = Signal(), Signal(), Signal(), Signal()
+        words, capacity = (Signal(range(config.pes * config.acc_words + 1), name=name)
+                           for name in ("words", "capacity"))
+        columns = Signal(range(config.max_block_columns + 1))
         group_columns = Signal(range(config.lanes + 1))
         m.d.comb += [
             packed.eq(i.b_format != BFormat.DENSE),
             grouped.eq(i.group_log2 != 0),
             sliced.eq(i.pk_log2 != config.pe_bits),
-            words.eq((i.n_count + (config.lanes - 1)) >> config.lane_bits),
+            # What no block has is a fault by itself; the rest need not look at so many bits.
+            too_many.eq(i.n_count > config.max_block_columns),
+            columns.eq(i.n_count),
+            words.eq((columns + (config.lanes - 1)) >> config.lane_bits),
             capacity.eq(i.slice_words << (config.pe_bits - i.pk_log2)[:width_of(config.pe_bits + 1)]),
             group_columns.eq(config.lanes >> i.group_log2),
         ]
@@ -214,9 +220,9 @@ class DescriptorCheck(wiring.Component):
             ("pk_log2", grouped & sliced),
             ("group_log2", i.group_log2 > config.lane_bits),
             ("group_log2", grouped & packed),
-            ("n_count", grouped & (i.n_count > group_columns)),
+            ("n_count", grouped & (too_many | (columns > group_columns))),
             # Slices that are too long are their own fault; `capacity` cannot hold what they would.
-            ("n_count", (words > capacity) & (i.slice_words <= config.acc_words)),
+            ("n_count", (too_many | (words > capacity)) & (i.slice_words <= config.acc_words)),
             ("slice_words", grouped & (i.slice_words != 1)),
         ]
 

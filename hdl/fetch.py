@@ -213,20 +213,17 @@ class Fetch(wiring.Component):
         sizes = (job.rows << 2, Mux(wide, job.nnz << 2, job.nnz << 1), value_bytes)
         for read, address, size in zip(reads, (job.pointers, job.indices, job.values), sizes, strict=True):
             piece = read.p
-            m.d.comb += [piece.address.eq(address), piece.row_bytes.eq(size), piece.stride.eq(size),
-                         piece.rows.eq(1)]
+            m.d.comb += [piece.address.eq(address), piece.row_bytes.eq(size), piece.rows.eq(1),
+                         piece.stride.eq(job.stride)]    # which matters where there are several rows
         tokens, rows = self._join.i_job.p, self._rows.i_job.p
         with m.If(is_dense):
-            values = reads[VALUES].p
-            m.d.comb += [values.row_bytes.eq(job.count), values.stride.eq(job.stride),
-                         values.rows.eq(job.rows)]
+            m.d.comb += [reads[VALUES].p.row_bytes.eq(job.count), reads[VALUES].p.rows.eq(job.rows)]
         m.d.comb += [
             *([tokens.sddmm.eq(job.sddmm)] if self._config.sddmm else []),
             tokens.dense.eq(is_dense),
             tokens.wide.eq(wide),
-            tokens.start.eq(Mux(is_dense, 0, job.start)),
-            tokens.count.eq(job.count),
-            tokens.columns.eq(Mux(is_dense, job.count, job.columns)),
+            # Dense rows are read from the first column on; what is there is counted, not compared.
+            *(tokens[name].eq(job[name]) for name in ("start", "count", "columns")),
             rows.dense.eq(is_dense),
             rows.alone.eq(is_alone),
             rows.rows.eq(job.rows),

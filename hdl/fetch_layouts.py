@@ -20,7 +20,7 @@ def position_bits(config: Config) -> int:
 
 
 def TokenJob(config: Config) -> data.StructLayout:
-    """How values find their column; of `hdl.layouts.FetchJob`. Dense: start = 0, columns = count."""
+    """How values find their column; of `hdl.layouts.FetchJob`. Dense: only that counts."""
     return data.StructLayout({
         "dense": 1,
         "wide": 1,      # int32 indices

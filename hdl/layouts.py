@@ -75,8 +75,8 @@ def SegmentJob() -> data.StructLayout:
 
 
 def WriteJob(config: Config) -> data.StructLayout:
-    """A SegmentJob of the writer. `scattered`: segments of any length, each where its first chunk says, up to
-    the chunk with `last`; of the other fields only `rows` and `row_bytes` count, which must not be 0."""
+    """A SegmentJob of the writer: `rows` and `row_bytes` must not be 0. `scattered`: segments of any length,
+    each where its first chunk says, up to the chunk with `last`; the other fields say nothing then."""
     return data.StructLayout({"address": ADDRESS_BITS, "row_bytes": 32, "rows": 32, "stride": 32}
                              | ({"scattered": 1} if config.csr_out else {}))
 

@@ -5,9 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import ID_BITS, AxiAddress, AxiRead
-from .config import MAX_BURST_BEATS, Config, width_of
+from .config import MAX_BURST_BEATS, Config, log2_exact, width_of
 from .layouts import ReadBeat, ReadRequest
-from .selectors import one_of
+from .selectors import WideSelect, one_of
 
 __all__ = ["ReadError", "ReadPort"]
 
@@ -86,6 +86,7 @@ class ReadPort(wiring.Component):
         wanted, after, preferred = Signal(readers), Signal(readers), Signal(readers)
         chosen, later = Signal(readers), Signal(readers)
         granted = Signal(readers)      # of it one bit at most is set
+        number = Signal(ID_BITS)       # of that bit
         any_after, any_wanted = Signal(), Signal()
         valid = Cat(request.valid for request in self.i_request)
         m.d.comb += [
@@ -102,18 +103,18 @@ class ReadPort(wiring.Component):
         with m.If(advance):
             m.d.sync += self.ar.valid.eq((granted & valid).any())
             with m.If(any_wanted):
-                m.d.sync += [granted.eq(chosen), preferred.eq(later)]
-        for number, request in enumerate(self.i_request):
-            m.d.comb += request.ready.eq(advance & granted[number])
-        # A sum of masked requests, no chain of choices.
+                m.d.sync += [granted.eq(chosen), preferred.eq(later),
+                             number.eq(one_of(chosen, range(readers)))]
+        beat_log2 = log2_exact(self._config.port_bytes)
+        bursts = [Cat(request.p.beats, request.p.address[beat_log2:]) for request in self.i_request]
+        m.submodules.select = select = WideSelect(len(bursts[0]), readers)
+        m.d.comb += select.i_number.eq(number)
+        for place, (request, burst) in enumerate(zip(self.i_request, bursts, strict=True)):
+            m.d.comb += [request.ready.eq(advance & granted[place]), select.i[place].eq(burst)]
+        beats = len(self.i_request[0].p.beats)
         with m.If(advance):
-            m.d.sync += [
-                self.ar.payload.id.eq(one_of(granted, range(readers))),
-                self.ar.payload.address.eq(
-                    one_of(granted, [request.payload.address for request in self.i_request])),
-                self.ar.payload.length.eq(
-                    one_of(granted, [request.payload.beats for request in self.i_request])),
-            ]
+            m.d.sync += [self.ar.p.id.eq(number), self.ar.p.length.eq(select.o[:beats]),
+                         self.ar.p.address.eq(select.o[beats:] << beat_log2)]
 
     def _answer(self, m: Module) -> None:
         # One register for the data, one valid bit a reader.

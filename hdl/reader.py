@@ -18,8 +18,9 @@ class SegmentReader(wiring.Component):
 
     Throughput: one chunk a cycle, as far as beats come: one beat a cycle; one burst asked a cycle. A row with
     gaps around it whose last chunk lies in two beats costs a cycle more.
-    Latency: three cycles from a job to its first request, five from a beat to its first chunk. A contiguous
-    job of short rows learns its length in as many cycles as its number of rows has bits.
+    Latency: three cycles from a job to its first request, five from a beat to its first chunk. Short rows
+    without gaps are asked for in long bursts: each of them takes a cycle, as it does at `o`, but for the
+    first burst, which waits until as many are counted as fill it.
     Backpressure: nothing is asked before the buffer has room for the longest burst, so beats are
     always taken; a stalled `o` stops the requests when the buffer is spoken for.
     Order: that of the job; the next job is taken when the last chunk of the former is at the output.
@@ -44,7 +45,7 @@ class SegmentReader(wiring.Component):
     o_request : stream of ReadRequest
     i_beat : stream of ReadBeat, never stalled
     i_stored, i_freed : (without `own_buffer`) the data of the same beats, and that a place came free
-    o_waiting : beats are on their way and there is nothing to give
+    o_waiting : beats are on their way, up to the buffer's end, and there is nothing to give
     o_idle : no job, no chunk
     """
 
@@ -72,23 +73,25 @@ class SegmentReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         job = self.i_job.payload
-        active = Signal()
-        start, done = Signal(), Signal()
+        active = self._active = Signal()
+        start, done, empty = Signal(), Signal(), Signal()
         strided = Signal()
         self._load, self._begin = Signal(), Signal()   # one and two cycles after `start`
-        self._longest = Signal(32)                     # row_bytes - 1
-        self._active = active
-        m.d.sync += [self._load.eq(start), self._begin.eq(self._load)]
+        self._longest = Signal(33)                     # row_bytes - 1
+        self._offset = Signal(log2_exact(self._config.port_bytes))   # of the chunk in the window
+        m.d.sync += [self._load.eq(start), self._begin.eq(self._load & ~empty)]
         m.d.comb += [
             self.i_job.ready.eq(~active),
-            start.eq(self.i_job.valid & ~active & (job.rows != 0) & (job.row_bytes != 0)),
+            start.eq(self.i_job.valid & ~active & ((job.rows != 0) if self._single_row else 1)),
             self.o_idle.eq(~active & ~self.o.valid),
         ]
-        with m.If(start):
-            m.d.sync += [active.eq(1), self._longest.eq(job.row_bytes - 1)]
+        with m.If(~active):
+            m.d.sync += self._longest.eq(job.row_bytes - 1)
             if not self._single_row:
                 m.d.sync += strided.eq(job.stride != job.row_bytes)
-        with m.Elif(done):
+        with m.If(start):
+            m.d.sync += active.eq(1)
+        with m.Elif(done | (self._load & empty)):
             m.d.sync += active.eq(0)
 
         if self._own_buffer:
@@ -98,18 +101,28 @@ class SegmentReader(wiring.Component):
             freed, beats = buffer.o_freed, buffer.o
         else:
             freed, beats = self.i_freed, self.i_stored
-        self._ask(m, start, strided, freed)
-        self._answer(m, start, strided, done, beats)
+        self._ask(m, strided, empty, freed)
+        self._answer(m, strided, done, beats)
         return m
 
     def _aligned(self, value: Value) -> Value:
         return Cat(Const(0, self._align_log2), value[self._align_log2:])
 
+    def _count_down(self, m: Module, name: str, step) -> Signal:
+        """Rows of the job behind this one, less one: below 0 at the last. It counts with each `step`, and
+        before that when the job is taken and in the cycle after. Without a job it follows what is offered:
+        the carry cells choose what is counted.
+        """
+        left = Signal(33, name=name)
+        with m.If(~self._active | self._load | step):
+            m.d.sync += left.eq(Mux(self._active, left, self.i_job.payload.rows) - 1)
+        return left
+
     # ---- requests ------------------------------------------------------------------------------------
 
-    def _ask(self, m: Module, start, strided, freed) -> None:
+    def _ask(self, m: Module, strided, empty, freed) -> None:
         """The next burst, as far as the job is known, when there is room for the longest one."""
-        job, request = self.i_job.payload, self.o_request
+        request = self.o_request
         depth, beat_log2 = self._depth, log2_exact(self._config.port_bytes)
         asking = Signal()
         position = Signal(ADDRESS_BITS - beat_log2)  # beat to be asked next
@@ -120,7 +133,6 @@ class SegmentReader(wiring.Component):
         asked = Signal(range(MAX_BURST_BEATS + 1))
         leaves = Signal()                            # a place came free in the cycle before
         free = Signal(range(depth + 1), init=depth)  # places of the buffer nobody has asked for
-        outstanding = Signal(range(depth + 1))
         # Room for the longest burst after the one at the output, whose length is taken for 8 or 16: an exact
         # sum would be on the longest path.
         room = free[BURST_LOG2 + 1:].any() | (
@@ -129,13 +141,12 @@ class SegmentReader(wiring.Component):
             same.eq(last_beat[BURST_LOG2:] == position[BURST_LOG2:]),
             issue.eq(asking & room & (strided | ~same | exhausted) & (~request.valid | request.ready)),
             asked.eq(Mux(issued, request.payload.beats + 1, 0)),
-            self.o_waiting.eq((outstanding != 0) & ~self.o.valid),
+            self.o_waiting.eq(~free[-1] & ~self.o.valid),
         ]
         m.d.sync += [
             issued.eq(issue),
             leaves.eq(freed),
             free.eq(free - asked + leaves),
-            outstanding.eq(outstanding + asked - self.i_beat.valid),
         ]
         with m.If(issue):
             m.d.sync += [
@@ -144,53 +155,55 @@ class SegmentReader(wiring.Component):
                 request.payload.beats.eq(Mux(same, last_beat[:BURST_LOG2], MAX_BURST_BEATS - 1)
                                          - position[:BURST_LOG2]),
             ]
-            with m.If(~same):
-                m.d.sync += position.eq(Cat(Const(0, BURST_LOG2), position[BURST_LOG2:] + 1))
-            with m.Elif(exhausted):
-                m.d.sync += asking.eq(0)
         with m.Elif(request.ready):
             m.d.sync += request.valid.eq(0)
-        step, longer = Signal(ADDRESS_BITS), Signal()  # bytes by which `last` goes on
-        if self._single_row:
-            m.d.comb += exhausted.eq(1)
-        else:
-            self._next_rows(m, start, strided, issue & same, exhausted, position, step, longer)
-        with m.If(start):
-            m.d.sync += [position.eq(job.address[beat_log2:]), last.eq(self._aligned(job.address))]
-        with m.If(self._load):
+        with m.If(self._load & ~empty):
             m.d.sync += asking.eq(1)
-        with m.If(self._load | longer):
-            m.d.sync += last.eq(last + Mux(self._load, self._longest, step))
+        with m.Elif(issue & same & exhausted):
+            m.d.sync += asking.eq(0)
+        if self._single_row:
+            m.d.comb += [exhausted.eq(1), empty.eq(self._longest[-1])]
+            with m.If(self._load):
+                m.d.sync += last.eq(Cat(self._offset, position) + self._longest)
+            sets, base = ~self._active, self.i_job.payload.address[beat_log2:]
+        else:
+            sets, base = self._next_rows(m, strided, asking, issue & same, exhausted, empty, last)
+        # Where the next burst begins; what it begins with otherwise is chosen in the same carry cells.
+        turns, low, high = Signal(), position[:BURST_LOG2], position[BURST_LOG2:]
+        m.d.comb += turns.eq(issue & ~same)
+        m.d.sync += high.eq(Mux(sets, base[BURST_LOG2:], high) + turns)
+        with m.If(sets):
+            m.d.sync += low.eq(base[:BURST_LOG2])
+        with m.Elif(turns):
+            m.d.sync += low.eq(0)
 
-    def _next_rows(self, m: Module, start, strided, row_done, exhausted, position, step, longer) -> None:
-        """`step`: from row to row where there are gaps, or else the bytes of the rows that are added next."""
+    def _next_rows(self, m: Module, strided, asking, row_done, exhausted, empty, last) -> tuple[Value, Value]:
+        """Goes on from row to row: where there are gaps when one is done, else one a cycle, so that the first
+        bursts of a run of short rows are long, too. When the position is set, and to what.
+        """
         job = self.i_job.payload
-        next_row = Signal(ADDRESS_BITS)  # strided: its first byte
-        more = Signal(32)                # strided: rows after this one; else: bits not yet multiplied
-        m.d.comb += exhausted.eq(more == 0)
-        with m.If(strided):
-            m.d.comb += longer.eq(row_done & ~exhausted)
-            with m.If(longer):
-                m.d.sync += position.eq(next_row[ADDRESS_BITS - len(position):])
-            with m.If(self._load | longer):
-                m.d.sync += next_row.eq(next_row + step)
-        with m.Elif(~self._load):
-            # A contiguous run is `rows` times `row_bytes` long: multiplied bit by bit while the first bursts
-            # are on their way, so that bursts of short rows are long too.
-            m.d.comb += longer.eq(more[0])
-            m.d.sync += [more.eq(more >> 1), step.eq(step << 1)]
-        with m.If(start | (strided & longer)):
-            # One subtraction, whose operand the carry cells can choose.
-            m.d.sync += more.eq(Mux(self._active, more, job.rows) - 1)
-        with m.If(start):
-            m.d.sync += [next_row.eq(self._aligned(job.address)), step.eq(self._aligned(job.stride))]
+        row, stride = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)   # first byte of the row behind `last`
+        longer = Signal()
+        more = self._count_down(m, "more", longer)
+        m.d.comb += [
+            exhausted.eq(more[-1]),
+            empty.eq(self._longest[-1] | more[-1]),
+            longer.eq(~exhausted & Mux(strided, row_done, asking)),
+        ]
+        with m.If(self._load | longer):
+            m.d.sync += last.eq(row + self._longest)
+        with m.If(~self._active):
+            m.d.sync += [row.eq(self._aligned(job.address)), stride.eq(self._aligned(job.stride))]
+        with m.Elif(self._load | longer):
+            m.d.sync += row.eq(row + stride)
+        return self._load | (strided & longer), row[log2_exact(self._config.port_bytes):]
 
     # ---- chunks --------------------------------------------------------------------------------------
 
-    def _answer(self, m: Module, start, strided, done, beats) -> None:
+    def _answer(self, m: Module, strided, done, beats) -> None:
         port_bytes, chunk_bytes = self._config.port_bytes, self._chunk_bytes
         running = Signal()
-        offset = Signal(log2_exact(port_bytes))        # of the chunk in the window
+        offset = self._offset
         end = Signal(range(port_bytes + chunk_bytes))  # of the same
         count = Signal(range(chunk_bytes + 1))         # its bytes
         row_last, last_row = Signal(), Signal()        # the row's last chunk, the job's last row
@@ -222,38 +235,30 @@ class SegmentReader(wiring.Component):
             m.d.sync += running.eq(0)
         with m.If(self._begin):
             m.d.sync += running.eq(1)
-        self._count(m, start, strided, emit, offset, end, count, row_last, last_row)
+        self._count(m, strided, emit, end, count, row_last, last_row)
         self._output(m, emit, count, row_last, last, Cat(current, following), offset)
 
-    def _count(self, m: Module, start, strided, emit, offset, end, count, row_last, last_row) -> None:
+    def _count(self, m: Module, strided, emit, end, count, row_last, last_row) -> None:
         """Where the next chunk lies is worked out while this one leaves."""
-        chunk_bytes = self._chunk_bytes
+        chunk_bytes, offset = self._chunk_bytes, self._offset
         chunk_log2 = log2_exact(chunk_bytes)
         tail = Signal(range(chunk_bytes + 1))          # bytes of a row's last chunk
-        one_chunk, two_chunks = Signal(), Signal()     # a row is that long
-        chunks_left = Signal(32 - chunk_log2)          # of the row after the next chunk
-        next_last = Signal()                           # the next chunk is the row's last
-        new_offset, new_count, new_last = Signal.like(offset), Signal.like(count), Signal()
-        chunks = self._longest >> chunk_log2           # of a row, less one
+        chunks_left, next_left = Signal(33 - chunk_log2), Signal(33 - chunk_log2)   # less one
+        new_offset, new_count = Signal.like(offset), Signal.like(count)
         m.d.comb += [
+            # One subtraction, whose operand the carry cells can choose.
+            next_left.eq(Mux(row_last | self._begin, self._longest[chunk_log2:32], chunks_left) - 1),
+            row_last.eq(chunks_left[-1]),
             new_offset.eq(end),
-            new_last.eq(next_last),
-            new_count.eq(Mux(new_last, tail, chunk_bytes)),
+            new_count.eq(Mux(next_left[-1], tail, chunk_bytes)),
         ]
         with m.If(self._load):
-            m.d.sync += [tail.eq(self._longest[:chunk_log2] + 1), one_chunk.eq(chunks == 0),
-                         two_chunks.eq(chunks == 1)]
-        with m.If(emit):
-            m.d.sync += next_last.eq(chunks_left == 1)
+            m.d.sync += tail.eq(self._longest[:chunk_log2] + 1)
         if self._single_row:
             m.d.comb += last_row.eq(1)
         else:
-            self._count_rows(m, start, strided, emit, row_last, last_row, new_offset)
-        with m.If(row_last | self._begin):
-            m.d.comb += new_last.eq(one_chunk)
-        with m.If((emit & row_last) | self._begin):
-            m.d.sync += next_last.eq(two_chunks)
-        with m.If(start):
+            self._count_rows(m, strided, emit, row_last, last_row, new_offset)
+        with m.If(~self._active):
             m.d.sync += offset.eq(self._aligned(self.i_job.payload.address))
         with m.If(self._begin):
             m.d.comb += new_offset.eq(offset)
@@ -262,25 +267,20 @@ class SegmentReader(wiring.Component):
                 offset.eq(self._aligned(new_offset)),
                 count.eq(new_count),
                 end.eq(new_offset + new_count),
-                row_last.eq(new_last),
-                # One subtraction, whose operand the carry cells can choose.
-                chunks_left.eq(Mux(row_last | self._begin, chunks, chunks_left) - 1),
+                chunks_left.eq(next_left),
             ]
 
-    def _count_rows(self, m: Module, start, strided, emit, row_last, last_row, new_offset) -> None:
+    def _count_rows(self, m: Module, strided, emit, row_last, last_row, new_offset) -> None:
         job = self.i_job.payload
         row_offset, stride, next_offset = (Signal.like(new_offset) for _ in range(3))
-        rows_left = Signal(32)                         # less one
-        m.d.comb += next_offset.eq(row_offset + stride)
+        rows_left = self._count_down(m, "rows_left", emit & row_last)
+        m.d.comb += [last_row.eq(rows_left[-1]), next_offset.eq(row_offset + stride)]
         with m.If(strided & row_last):
             m.d.comb += new_offset.eq(next_offset)
-        with m.If(emit & row_last):
-            m.d.sync += [last_row.eq(rows_left == 1), row_offset.eq(next_offset)]
-        with m.If(start):
-            m.d.sync += [row_offset.eq(self._aligned(job.address)), stride.eq(self._aligned(job.stride)),
-                         last_row.eq(job.rows == 1)]
-        with m.If(start | (emit & row_last)):
-            m.d.sync += rows_left.eq(Mux(self._active, rows_left, job.rows) - 1)
+        with m.If(~self._active):
+            m.d.sync += [row_offset.eq(self._aligned(job.address)), stride.eq(self._aligned(job.stride))]
+        with m.Elif(emit & row_last):
+            m.d.sync += row_offset.eq(next_offset)
 
     def _output(self, m: Module, emit, count, row_last, last, window, offset) -> None:
         """The output register: the shifted window, without what lies past the chunk."""

@@ -4,10 +4,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from .block_queue import queue_anywhere
 from .config import Config, log2_exact
 from .fetch_layouts import RowEndPair, RowJob, gap_bits, position_bits
 from .layouts import ROW_ENDS, Chunk
-from .queue import Queue
 
 __all__ = ["RowPointers", "pointer_chunk_bytes"]
 
@@ -29,7 +29,8 @@ class RowPointers(wiring.Component):
     """Says how many token chunks lie between row ends, whatever the row pointers are.
 
     Throughput: one chunk of pointers, one or two, a cycle; dense: `row_ends` a cycle.
-    Latency: four cycles from a chunk of pointers; dense: three from the job.
+    Latency: four cycles from a chunk of pointers; dense: three from the job. One more with
+        `fetch_block_queues`.
     Backpressure: the pipeline never stalls; pointers are taken while the queue behind it has room for
         everything on its way.
     Order: kept.
@@ -67,14 +68,15 @@ class RowPointers(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.queue = self._queue = queue = Queue(RowEndPair(self._config), QUEUE_DEPTH)
+        m.submodules.queue = self._queue = queue = queue_anywhere(
+            RowEndPair(self._config), QUEUE_DEPTH, self._config.fetch_block_queues)
         connect(m, queue.o, flipped(self.o))
         job = Signal(RowJob(self._config))
         active, open_input = Signal(), Signal()
         start, room = Signal(), Signal()
         ends = queue.i.p.ends
         m.d.comb += [
-            self.o_idle.eq(~active & (queue.level == 0)),
+            self.o_idle.eq(~active & (queue.level == 0) & ~queue.o.valid),
             self.i_job.ready.eq(~active),
             start.eq(self.i_job.valid & self.i_job.ready),
             self.i.ready.eq(open_input & room),

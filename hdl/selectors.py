@@ -33,7 +33,7 @@ class WideSelect(wiring.Component):
     Parameters
     ----------
     width : int, bits of a value
-    count : int, values, a power of two
+    count : int, values
 
     Members
     -------
@@ -54,16 +54,25 @@ class WideSelect(wiring.Component):
         m = Module()
         cells = getattr(platform, "family", None) == "ecp5"
         for place in range(self._width):
-            bits: Sequence[Any] = [value[place] for value in self.i]
-            for level, bit in enumerate(self.i_number):
-                pairs = list(zip(bits[::2], bits[1::2], strict=True))
-                if cells and level < 3:
-                    bits = [self._cell(m, f"bit{place}_{level}_{pair}", level, low, high, bit)
-                            for pair, (low, high) in enumerate(pairs)]
-                else:
-                    bits = [Mux(bit, high, low) for low, high in pairs]
-            m.d.comb += self.o[place].eq(bits[0])
+            m.d.comb += self.o[place].eq(
+                self._choose(m, f"bit{place}", [value[place] for value in self.i], self.i_number, cells))
         return m
+
+    def _choose(self, m: Module, name: str, bits: Sequence[Any], number: Value, cells: bool) -> Any:
+        """A power of two of them by cells, those above it by themselves."""
+        above = (len(bits) - 1).bit_length() - 1   # the highest bit of their numbers
+        if len(bits) & (len(bits) - 1):
+            lower = self._choose(m, name, bits[:1 << above], number, cells)
+            upper = self._choose(m, f"{name}_above{above}", bits[1 << above:], number, cells)
+            return Mux(number[above], upper, lower)
+        for level in range(above + 1):
+            pairs = list(zip(bits[::2], bits[1::2], strict=True))
+            if cells and level < 3:
+                bits = [self._cell(m, f"{name}_{level}_{pair}", level, low, high, number[level])
+                        for pair, (low, high) in enumerate(pairs)]
+            else:
+                bits = [Mux(number[level], high, low) for low, high in pairs]
+        return bits[0]
 
     def _cell(self, m: Module, name: str, level: int, low: Any, high: Any, bit: Any) -> Signal:
         """A LUT that chooses, the multiplexer of two LUTs, or that of four."""

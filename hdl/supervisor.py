@@ -1,6 +1,6 @@
 """Begins and ends jobs, whatever happens in between: the one block that a fault in the array cannot stop."""
 
-from amaranth.hdl import Const, Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -71,7 +71,8 @@ class Supervisor(wiring.Component):
         status = self.o_status
         self._expired = Signal()
         self._abort, self._forget = Signal(), Signal()  # asked for; the latter leaves no trace of the job
-        self._stopped = Signal()
+        self._stopped, self._ended = Signal(), Signal()
+        self._watches, self._reported = Signal(), Signal()  # a job may be stopped; the array has a report
         self._busy = Signal()
         over = Signal()        # the stopped job has ended for the host; its transfers have not
         waits = Signal()       # a job was started meanwhile
@@ -92,8 +93,8 @@ class Supervisor(wiring.Component):
 
         with m.FSM():
             with m.State("OPEN"):
-                self._causes(m, self.i_report)
-                m.d.comb += self.o_start.eq(self.i_start)
+                m.d.comb += [self._watches.eq(1), self._reported.eq(self.i_report.valid),
+                             self.o_start.eq(self.i_start)]
                 m.d.sync += over.eq(0)
                 with m.If(self._stopped):
                     m.next = "CLOSING"
@@ -108,8 +109,7 @@ class Supervisor(wiring.Component):
                     m.d.sync += over.eq(1)
                     m.next = "STUCK"
             with m.State("STUCK"):
-                m.d.comb += self.o_close.eq(1)
-                self._causes(m, Const({}, Report()))
+                m.d.comb += [self.o_close.eq(1), self._watches.eq(1)]
                 m.d.sync += waits.eq((waits | self.i_start) & ~self._stopped)
                 with m.If(self._stopped):
                     # What is seen of it in the next cycle is its end.
@@ -138,7 +138,8 @@ class Supervisor(wiring.Component):
         with m.If(self.i_reset):
             m.d.sync += self._forget.eq(1)
         with m.If(self.i_start):
-            m.d.sync += [self._busy.eq(1), status.completed.eq(0), status.overflow.eq(0), status.error.eq(0)]
+            m.d.sync += self._busy.eq(1)
+        self._causes(m)
         return m
 
     def _watchdog(self, m: Module) -> None:
@@ -150,25 +151,27 @@ class Supervisor(wiring.Component):
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
 
-    def _causes(self, m: Module, report) -> None:
+    def _causes(self, m: Module) -> None:
         """What stops a job, and what is written down of it."""
-        status = self.o_status
-        error = status.error
-        m.d.comb += self._stopped.eq(
-            self._forget | (status.busy & (self._abort | report.valid | self._expired)))
+        status, report, error = self.o_status, self.i_report, self.o_status.error
+        told = Signal()   # the cause is what the array reports
+        m.d.comb += [
+            told.eq(self._reported & ~self._abort),
+            self._stopped.eq(self._watches & (self._forget | (
+                status.busy & (self._abort | self._reported | self._expired)))),
+        ]
         with m.If(self._stopped):
-            m.d.sync += [error.eq(0), error.descriptor.eq(status.completed)]
-            with m.If(self._abort):
-                m.d.sync += error.code.eq(ErrorCode.ABORTED)
-            with m.Elif(report.valid):
-                m.d.sync += error.eq(report.error)
-            with m.Else():
-                m.d.sync += error.code.eq(ErrorCode.TIMEOUT)
+            m.d.sync += error.eq(report.error)
+        with m.If(self._stopped & ~told):
+            m.d.sync += [
+                error.code.eq(Mux(self._abort, ErrorCode.ABORTED, ErrorCode.TIMEOUT)), error.detail.eq(0),
+                error.descriptor.eq(status.completed), error.address.eq(0),
+            ]
+        with m.If(self.i_start | (self._ended & self._forget)):
+            m.d.sync += [status.completed.eq(0), status.overflow.eq(0), error.eq(0)]
 
     def _end(self, m: Module) -> None:
         """The job is over."""
-        m.d.comb += [self.o_finished.eq(~self._forget & self.o_status.busy), self.o_cleared.eq(self._forget)]
+        m.d.comb += [self._ended.eq(1), self.o_finished.eq(~self._forget & self.o_status.busy),
+                     self.o_cleared.eq(self._forget)]
         m.d.sync += [self._busy.eq(0), self._forget.eq(0)]
-        with m.If(self._forget):
-            m.d.sync += [self.o_status.completed.eq(0), self.o_status.overflow.eq(0),
-                         self.o_status.error.eq(0)]

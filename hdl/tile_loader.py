@@ -158,7 +158,7 @@ class TileLoader(wiring.Component):
             splitter.i.valid.eq(reader.o.valid & packed & ~wide),
             reader.o.ready.eq(Mux(packed, Mux(wide, self._takes_wide, splitter.i.ready),
                                   dense.i.ready & self._flows)),
-            reader.i_job.p.eq(Mux(packed, fetch.o_value_job.p, dense.o_read_job.p)),
+            reader.i_job.p.eq(dense.o_read_job.p),   # which is right for either
             reader.i_job.valid.eq(Mux(packed, fetch.o_value_job.valid, dense.o_read_job.valid)),
             dense.o_read_job.ready.eq(reader.i_job.ready & ~packed),
             fetch.o_value_job.ready.eq(reader.i_job.ready & packed),
@@ -182,8 +182,7 @@ class TileLoader(wiring.Component):
                                 Mux(job.format == BFormat.CSR16_PACKED, FetchFormat.CSR16,
                                     FetchFormat.CSR32))),
             wants.rows.eq(Mux(merges, job.merge_rows, job.k_count) if config.elementwise else job.k_count),
-            # Dense rows are read from the block's first column on.
-            wants.start.eq(Mux(job.format == BFormat.DENSE_PACKED, 0, job.n_start)),
+            wants.start.eq(job.n_start),
             wants.count.eq(Mux(merges, job.merge_count, job.n_count) if config.elementwise else job.n_count),
             *(wants[name].eq(job[name]) for name in (
                 "pointers", "indices", "values", "stride", "nnz", "first", "columns")),

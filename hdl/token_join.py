@@ -4,10 +4,10 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
+from .block_queue import queue_anywhere
 from .config import VALUE_BITS, Config, log2_exact
 from .fetch_layouts import TokenChunk, TokenJob
 from .layouts import Chunk
-from .queue import Queue
 
 __all__ = ["TokenJoin"]
 
@@ -24,7 +24,8 @@ class TokenJoin(wiring.Component):
     """Makes token chunks of value chunks and index chunks, or of value chunks alone where rows are dense.
 
     Throughput: one chunk a cycle; with int32 indices one in two cycles (two index chunks make one).
-    Latency: two cycles; one more for a last chunk that one chunk of int32 indices is enough for.
+    Latency: two cycles; one more for a last chunk that one chunk of int32 indices is enough for, and with
+        `fetch_block_queues`.
     Backpressure: the pipeline never stalls; the inputs are taken while the queue behind it has room for
         everything on its way.
     Order: kept. Every chunk of values makes one of tokens, also one without any.
@@ -63,7 +64,8 @@ class TokenJoin(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.queue = queue = Queue(TokenChunk(self._config, self._value_bits), QUEUE_DEPTH)
+        m.submodules.queue = queue = queue_anywhere(
+            TokenChunk(self._config, self._value_bits), QUEUE_DEPTH, self._config.fetch_block_queues)
         connect(m, queue.o, flipped(self.o))
         active, free, room = Signal(), Signal(), Signal()
         fire, joined_valid = Signal(), Signal()
@@ -77,7 +79,7 @@ class TokenJoin(wiring.Component):
             # The stages behind look at the job too: the next one waits until they are empty.
             self.i_job.ready.eq(free),
             self._load.eq(self.i_job.valid & free),
-            self.o_idle.eq(free & (queue.level == 0)),
+            self.o_idle.eq(free & (queue.level == 0) & ~queue.o.valid),
             queue.i.valid.eq(joined_valid),
         ]
         m.d.sync += [
@@ -98,26 +100,24 @@ class TokenJoin(wiring.Component):
         """What indices are compared with: int32 as they are, 16 bits twice."""
         job = self.i_job.p
         bounds = Signal(data.StructLayout({
-            "start": WIDE_BITS, "end": WIDE_BITS, "columns": WIDE_BITS,
-            "ends": 1, "limited": 1}))      # no index is too large without these
-        end = Signal(WIDE_BITS + 1)
-        m.d.comb += end.eq(job.start + job.count)
+            "start": WIDE_BITS, "columns": WIDE_BITS, "count": len(job.count),
+            "limited": 1,      # without it no index is too large
+            "reached": 1}))    # without it none comes up to the block
         with m.If(self._load):
-            m.d.sync += [self._wide.eq(job.wide), self._dense.eq(job.dense)]
+            m.d.sync += [
+                self._wide.eq(job.wide),
+                self._dense.eq(job.dense),
+                bounds.count.eq(job.count),
+                bounds.limited.eq(job.wide | ~job.columns[NARROW_BITS:].any()),
+                bounds.reached.eq(job.wide | ~job.start[NARROW_BITS:].any()),
+            ]
             if self._value_bits != VALUE_BITS:
                 m.d.sync += self._wide_values.eq(job.wide_values)
             if self._config.sddmm:
                 m.d.sync += self._sddmm.eq(job.sddmm)
-            for name, value in (("start", job.start), ("end", end), ("columns", job.columns)):
-                low, high = value[:NARROW_BITS], value[NARROW_BITS:WIDE_BITS]
+            for name in ("start", "columns"):
+                low, high = job[name][:NARROW_BITS], job[name][NARROW_BITS:]
                 m.d.sync += bounds[name].eq(Cat(low, Mux(job.wide, high, low)))
-            m.d.sync += [
-                bounds.ends.eq(~end[WIDE_BITS] & (job.wide | ~end[NARROW_BITS:].any())),
-                bounds.limited.eq(job.wide | ~job.columns[NARROW_BITS:].any()),
-            ]
-            with m.If(~job.wide & job.start[NARROW_BITS:].any()):
-                # No index of 16 bits comes up to the block.
-                m.d.sync += [bounds.end.eq(0), bounds.ends.eq(1)]
         return bounds
 
     # ---- stage 1: value and index side by side ---------------------------------------------------------
@@ -145,24 +145,28 @@ class TokenJoin(wiring.Component):
     def _place(self, m: Module, bounds, holds_lower: Signal) -> data.ArrayLayout:
         """Each index within its block. Every 32 bits are one index or two: one subtraction, cut in two."""
         config, tokens = self._config, self._config.beat_tokens
-        place = data.StructLayout({"index": config.fetch_index_bits, "below_start": 1, "below_end": 1,
-                                   "below_columns": 1})
+        index_bits = config.fetch_index_bits
+        # `before`: it lies before the block, or so far behind its first column that `index` cannot say it.
+        place = data.StructLayout({"index": index_bits, "before": 1, "below_columns": 1})
         placed = Signal(data.ArrayLayout(place, tokens))
         found = [Signal(place, name=f"found_{number}") for number in range(tokens)]   # 16 bits
         wide = [Signal(place, name=f"wide_{number}") for number in range(tokens // 2)]
         for number in range(tokens // 2):
             pair = self.i_indices.p.data.word_select(number, WIDE_BITS)
             local, below_start = self._less(m, f"local_{number}", pair, bounds.start)
-            _, below_end = self._less(m, f"end_{number}", pair, bounds.end)
             _, below_columns = self._less(m, f"columns_{number}", pair, bounds.columns)
             for half in range(2):
+                part = local.word_select(half, NARROW_BITS)
                 m.d.comb += [
-                    found[2 * number + half].index.eq(local.word_select(half, NARROW_BITS)),
-                    found[2 * number + half].below_start.eq(below_start[half]),
-                    found[2 * number + half].below_end.eq(below_end[half]),
+                    found[2 * number + half].index.eq(part),
+                    found[2 * number + half].before.eq(below_start[half] | part[index_bits:].any()),
                     found[2 * number + half].below_columns.eq(below_columns[half]),
                 ]
-            m.d.comb += [wide[number].eq(found[2 * number + 1]), wide[number].index.eq(local)]
+            m.d.comb += [
+                wide[number].index.eq(local),
+                wide[number].before.eq(below_start[1] | local[index_bits:].any()),
+                wide[number].below_columns.eq(below_columns[1]),
+            ]
         for number in range(tokens):
             # What is not taken does no harm: nobody looks at it.
             with m.If(~holds_lower if number < tokens // 2 else 1):
@@ -226,7 +230,7 @@ class TokenJoin(wiring.Component):
             m.d.comb += [
                 beyond[number].eq(entries.present[number] & ~self._dense & ~place.below_columns
                                   & bounds.limited),
-                inside[number].eq(~place.below_start & (place.below_end | ~bounds.ends)),
+                inside[number].eq(bounds.reached & ~place.before & (place.index < bounds.count)),
                 token.index.eq(Mux(self._dense, Cat(Const(number, token_log2), entries.chunk), place.index)),
                 token.value.eq(entries.value[number]),
                 output.mask[number].eq(entries.present[number] & entries.value[number].any()

@@ -5,10 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import AxiAddress, AxiWrite, AxiWriteResponse
-from .block_queue import BlockQueue
+from .block_queue import BlockQueue, queue_anywhere
 from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config, log2_exact
 from .layouts import WriteChunk, WriteJob
-from .queue import Queue
 
 __all__ = ["SegmentWriter"]
 
@@ -32,6 +31,11 @@ def _Placed(config: Config) -> data.StructLayout:
     })
 
 
+def _Burst(config: Config) -> data.StructLayout:
+    """A burst to be sent: its first beat, and its number of beats less one."""
+    return data.StructLayout({"beat": ADDRESS_BITS - log2_exact(config.port_bytes), "length": BURST_LOG2})
+
+
 def _Unanswered(config: Config) -> data.StructLayout:
     """A burst on its way."""
     return data.StructLayout({"job_last": 1, "beat": ADDRESS_BITS - log2_exact(config.port_bytes)})
@@ -42,12 +46,13 @@ class SegmentWriter(wiring.Component):
 
     Throughput: one full chunk a cycle; the end of a strided row costs a cycle more where it spills into a
     second beat.
-    Latency: three cycles from the chunk that closes a burst to its first beat.
+    Latency: three cycles from the chunk that closes a burst to its first beat, one more with
+    `fetch_block_queues`.
     Backpressure: two bursts are buffered; then `i` stalls.
     Order: kept. A burst is sent when all its beats are there: at a multiple of `burst_bytes`, at the end of a
     strided row, and at the end of the job. Its data never comes before its address.
 
-    A job without rows or with empty rows takes no chunk. Rows are counted; a chunk's `last` is looked at in
+    Every job has a byte at least. Rows are counted; a chunk's `last` is looked at in
     scattered jobs only, where a segment that spills into a second beat costs a cycle more, as a row does.
 
     Parameters
@@ -82,11 +87,12 @@ class SegmentWriter(wiring.Component):
         config, job = self._config, self.i_job.payload
         m = Module()
         active, strided, scattered = Signal(), Signal(), Signal()
-        start, done = Signal(), Signal()
+        start, load, done = Signal(), Signal(), Signal()      # `load` one cycle after `start`
         m.d.comb += [
             self.i_job.ready.eq(~active),
-            start.eq(self.i_job.valid & ~active & (job.rows != 0) & (job.row_bytes != 0)),
+            start.eq(self.i_job.valid & ~active),
         ]
+        m.d.sync += load.eq(start)
         with m.If(start):
             m.d.sync += [active.eq(1), strided.eq(job.stride != job.row_bytes)]
             if config.csr_out:
@@ -96,17 +102,17 @@ class SegmentWriter(wiring.Component):
 
         m.submodules.beats = beats = BlockQueue(AxiWrite(config.port_bytes), 2 * MAX_BURST_BEATS,
                                                 however_shallow=config.block_queues)
-        m.submodules.bursts = bursts = Queue(AxiAddress(), BURST_QUEUE)
+        m.submodules.bursts = bursts = queue_anywhere(_Burst(config), BURST_QUEUE, config.fetch_block_queues)
         outstanding = Signal(OUTSTANDING_LOG2 + 1)   # bursts closed and not yet answered
         room = Signal()
         m.d.comb += room.eq(beats.i.ready & bursts.i.ready & ~outstanding[OUTSTANDING_LOG2])
 
         placed = Signal(_Placed(config))
         placed_valid, placed_taken = Signal(), Signal()
-        self._place(m, start, active, strided, scattered, placed, placed_valid, placed_taken)
+        self._place(m, load, active, strided, scattered, placed, placed_valid, placed_taken)
         push, rest, closes = self._merge(m, placed, placed_valid, placed_taken, room, beats.i)
         opens = (placed_valid & placed.opens & ~rest) if config.csr_out else Const(0)
-        self._close(m, start, push, closes, opens, placed, bursts.i)
+        self._close(m, load, active, push, closes, opens, placed, bursts.i)
         self._send(m, beats.o, bursts.o)
         m.d.comb += [
             done.eq(push & closes.segment & placed.job_last),
@@ -114,10 +120,10 @@ class SegmentWriter(wiring.Component):
             self.o_idle.eq(~active & (outstanding == 0)),
         ]
         m.d.sync += outstanding.eq(outstanding + (push & closes.burst) - self.b.valid)
-        self._answers(m, push & closes.burst, done, bursts.i.payload.address)
+        self._answers(m, push & closes.burst, done, bursts.i.payload.beat)
         return m
 
-    def _answers(self, m: Module, burst_closed, job_closed, address) -> None:
+    def _answers(self, m: Module, burst_closed, job_closed, beat) -> None:
         """Remembers every burst until it is answered."""
         m.submodules.unanswered = unanswered = BlockQueue(_Unanswered(self._config), 1 << OUTSTANDING_LOG2)
         beat_log2 = log2_exact(self._config.port_bytes)
@@ -125,7 +131,7 @@ class SegmentWriter(wiring.Component):
         m.d.comb += [
             unanswered.i.valid.eq(burst_closed),
             unanswered.i.payload.job_last.eq(job_closed),
-            unanswered.i.payload.beat.eq(address >> beat_log2),
+            unanswered.i.payload.beat.eq(beat),
             unanswered.o.ready.eq(self.b.valid),
         ]
         m.d.sync += [
@@ -136,7 +142,7 @@ class SegmentWriter(wiring.Component):
 
     # ---- stage 1: the chunk turned to its place in the beats ---------------------------------------------
 
-    def _place(self, m: Module, start, active, strided, scattered, placed, placed_valid, placed_taken
+    def _place(self, m: Module, load, active, strided, scattered, placed, placed_valid, placed_taken
                ) -> None:
         job, chunk = self.i_job.payload, self.i.payload
         port_bytes = self._config.port_bytes
@@ -144,7 +150,7 @@ class SegmentWriter(wiring.Component):
         filling = Signal()                           # chunks of the job are still to come
         next_offset, offset = Signal(beat_log2), Signal(beat_log2)   # of a chunk's first byte in its beat
         row_offset, stride = Signal(beat_log2), Signal(beat_log2)
-        rows_left = Signal(32)                       # less one
+        rows_left = Signal(33)                       # less one: below 0 in the last one
         end = Signal(range(2 * port_bytes))
         job_last, next_row_offset = Signal(), Signal(beat_log2)
         turned = Signal(8 * port_bytes)
@@ -152,7 +158,7 @@ class SegmentWriter(wiring.Component):
             self.i.ready.eq(filling & (~placed_valid | placed_taken)),
             end.eq(offset + chunk.count),
             offset.eq(next_offset),
-            job_last.eq(chunk.row_last & (rows_left == 0)),
+            job_last.eq(chunk.row_last & rows_left[-1]),
             next_row_offset.eq(row_offset + stride),
             turned.eq((Cat(chunk.data, chunk.data) << (offset << 3))[8 * port_bytes:]),
         ]
@@ -174,11 +180,13 @@ class SegmentWriter(wiring.Component):
                 m.d.sync += [next_offset.eq(next_row_offset), row_offset.eq(next_row_offset)]
             with m.If(job_last):
                 m.d.sync += filling.eq(0)
-        with m.If(start):
+        with m.If(~active):
             m.d.sync += [
-                filling.eq(1), next_offset.eq(job.address), row_offset.eq(job.address), stride.eq(job.stride),
+                next_offset.eq(job.address), row_offset.eq(job.address), stride.eq(job.stride),
             ]
-        with m.If(start | (self.i.valid & self.i.ready & chunk.row_last)):
+        with m.If(load):
+            m.d.sync += filling.eq(1)
+        with m.If(~active | load | (self.i.valid & self.i.ready & chunk.row_last)):
             # One subtraction, whose operand the carry cells can choose.
             m.d.sync += rows_left.eq(Mux(active, rows_left, job.rows) - 1)
         if self._config.csr_out:
@@ -190,7 +198,7 @@ class SegmentWriter(wiring.Component):
             with m.If(self.i.valid & self.i.ready):
                 m.d.sync += [placed.opens.eq(scattered & opens), placed.beat.eq(chunk.at >> beat_log2),
                              opens.eq(chunk.row_last)]
-            with m.If(start):
+            with m.If(~active):
                 m.d.sync += opens.eq(1)
 
     # ---- stage 2: the open beat ----------------------------------------------------------------------------
@@ -230,36 +238,34 @@ class SegmentWriter(wiring.Component):
 
     # ---- stage 2: where the beat goes, and whether it ends a burst -----------------------------------------
 
-    def _close(self, m: Module, start, push, closes, opens, placed, burst_out) -> None:
+    def _close(self, m: Module, load, active, push, closes, opens, placed, burst_out) -> None:
         job = self.i_job.payload
         beat_log2 = log2_exact(self._config.port_bytes)
         here, position = (Signal(ADDRESS_BITS - beat_log2, name=name)   # of the open beat, in beats
                           for name in ("here", "position"))
-        row, stride = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
+        row, stride = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)        # first byte of the next row
         opened, first = Signal(), Signal(BURST_LOG2)  # a burst is open; its first beat in its block
-        start_beat, next_row = Signal(BURST_LOG2), Signal(ADDRESS_BITS)
+        start_beat, sets = Signal(BURST_LOG2), Signal()
         m.d.comb += [
             position.eq(here),
             closes.burst.eq(closes.segment | position[:BURST_LOG2].all()),
             start_beat.eq(Mux(opened, first, position[:BURST_LOG2])),
-            next_row.eq(row + stride),
+            sets.eq(load | (push & closes.segment)),
             burst_out.valid.eq(push & closes.burst),
-            burst_out.payload.address.eq(
-                Cat(Const(0, beat_log2), start_beat, position[BURST_LOG2:])),
+            burst_out.payload.beat.eq(Cat(start_beat, position[BURST_LOG2:])),
             burst_out.payload.length.eq(position[:BURST_LOG2] - start_beat),
         ]
         if self._config.csr_out:
             with m.If(opens):
                 m.d.comb += position.eq(placed.beat)
-                m.d.sync += here.eq(placed.beat)
         with m.If(push):
             m.d.sync += [opened.eq(~closes.burst), first.eq(start_beat)]
-            with m.If(closes.segment):
-                m.d.sync += [here.eq(next_row[beat_log2:]), row.eq(next_row)]
-            with m.Else():
-                m.d.sync += here.eq(position + 1)
-        with m.If(start):
-            m.d.sync += [here.eq(job.address[beat_log2:]), row.eq(job.address), stride.eq(job.stride)]
+        # Where the next beat goes; what it is that is counted from is chosen in the same carry cells.
+        m.d.sync += here.eq(Mux(sets, row[beat_log2:], position) + (push & ~closes.segment))
+        with m.If(~active):
+            m.d.sync += [row.eq(job.address), stride.eq(job.stride)]
+        with m.Elif(sets):
+            m.d.sync += row.eq(row + stride)
 
     # ---- stage 3: to the memory ----------------------------------------------------------------------------
 
@@ -270,7 +276,8 @@ class SegmentWriter(wiring.Component):
         send = Signal()
         m.d.comb += [
             self.aw.valid.eq(bursts.valid),
-            self.aw.payload.eq(bursts.payload),
+            self.aw.payload.address.eq(bursts.payload.beat << log2_exact(self._config.port_bytes)),
+            self.aw.payload.length.eq(bursts.payload.length),
             bursts.ready.eq(self.aw.ready),
             send.eq((lead > 1) | ((lead == 1) & bursts.valid)),
             self.w.valid.eq(beats.valid & send),

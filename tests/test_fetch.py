@@ -1,16 +1,19 @@
 """hdl.fetch: matrices in memory come out as beats, against plain Python."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from scipy import sparse
 
-from hdl.config import PRESETS
+from hdl.config import PRESETS, Config
 from hdl.emit import emit_verilog
 from hdl.fetch import Fetch
 from hdl.registers import ErrorCode
 from sim.models.fetch import Memory, csr_case, dense_case, random_csr
 from tests.fetch_model import check_fetch
+
+BLOCK_QUEUES = replace(PRESETS["small"], name="block queues", compressed_b=False)
 
 ROW_KINDS = {
     "short": lambda rng: [rng.randrange(4) for _ in range(40)],
@@ -36,10 +39,9 @@ def test_csr_rows_come_out_in_order(kind: str, wide: bool, seed: int):
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("preset", PRESETS)
-def test_random_jobs_follow_each_other(preset: str, seed: int):
-    config = PRESETS[preset]
-    rng, memory = random.Random(f"{seed} {preset}"), Memory(seed)
+@pytest.mark.parametrize("config", [*PRESETS.values(), BLOCK_QUEUES], ids=lambda config: config.name)
+def test_random_jobs_follow_each_other(config: Config, seed: int):
+    rng, memory = random.Random(f"{seed} {config.name}"), Memory(seed)
     cases = []
     for _ in range(5):
         align = rng.choice([1, 4, 64])

@@ -11,7 +11,7 @@ from hdl.emit import emit_rtlil, emit_verilog
 from hdl.selectors import CHOICE_TABLE, WideSelect
 
 
-@pytest.mark.parametrize("count", [2, 4, 8, 16])
+@pytest.mark.parametrize("count", [2, 4, 7, 8, 11, 16])
 def test_the_value_of_the_number_comes_out(count: int) -> None:
     rng, width = random.Random(count), 5
     dut = WideSelect(width, count)
@@ -38,7 +38,7 @@ def test_a_lut_with_the_table_chooses_its_second_input_where_the_third_is_set() 
 
 
 @pytest.mark.parametrize(("count", "cells"), [
-    (2, (1, 0, 0)), (4, (2, 1, 0)), (8, (4, 2, 1)), (16, (8, 4, 2)),
+    (2, (1, 0, 0)), (4, (2, 1, 0)), (8, (4, 2, 1)), (16, (8, 4, 2)), (11, (5, 2, 1)),
 ])
 def test_on_ecp5_a_bit_takes_half_as_many_luts_as_there_are_values(count: int, cells: tuple) -> None:
     text = "".join(emit_rtlil(WideSelect(3, count), "block", "ecp5"))

@@ -41,7 +41,8 @@ async def write(block: Block, jobs: list[dict[str, int]], sizes: list[int], erro
 async def random_jobs_reach_memory(dut: Any, sizes: list[int], rates: tuple[float, float]) -> None:
     rng = random.Random(str(sizes))
     block = Block(dut, BLOCKS["writer"](), len(sizes), gap=rates[0], stall=rates[1])
-    await write(block, [random_segment(rng, most_bytes=80) for _ in range(7)], sizes)
+    jobs = [random_segment(rng, most_bytes=80) for _ in range(12)]
+    await write(block, [job for job in jobs if job["rows"] * job["row_bytes"]], sizes)
 
 
 @cocotb.test(timeout_time=50, timeout_unit="us")

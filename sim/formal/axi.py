@@ -102,6 +102,8 @@ def _in_turn(b: Bench, number, waited) -> None:
         for reader in range(READERS):
             before = Mux(is_last & (number == reader), (reader - last - 1) % READERS, before)
     b.invariant(legal)
+    for reader in range(READERS):
+        b.invariant(~granted[reader] | (b.inside("number") == reader))
     b.invariant(Mux(mine, waited, waited + others + before) < READERS)
 
 

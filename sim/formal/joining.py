@@ -27,6 +27,7 @@ def _token_join(b: Bench) -> None:
     with m.If(moves(join.i_job)):
         m.d.sync += started.eq(1)
     b.assume(~job.dense | ((job.start == 0) & (job.columns == job.count)))
+    b.assume(job.count <= SMALL.tile_bytes)
     b.assume(entries != 0)
 
     # ---- chunks come as readers give them: all full but the last, of dense rows each row's last ----

@@ -38,28 +38,27 @@ def _requests_inside(b: Bench, request, owed) -> None:
     """Invariants: every place of the buffer is free, asked for, or filled; the next beat is a wanted one."""
     inside = b.inside
     levels(b)
-    free, outstanding, issued = inside("free"), inside("outstanding"), inside("issued")
+    free, issued = inside("free"), inside("issued")
     leaves, asked = inside("_ask:leaves"), inside("asked")
+    held = Mux(request.valid, request.p.beats + 1, 0)
     depth = SMALL.read_buffer_beats
-    b.invariant(free + outstanding + inside("buffer/level") + leaves == depth)
-    b.invariant(outstanding + asked == owed + Mux(request.valid, request.p.beats + 1, 0))
+    b.invariant(free + owed + held + inside("buffer/level") + leaves == depth + asked)
     b.invariant(free >= asked)
     b.invariant(~issued | request.valid)
 
-    last, position, step = inside("_ask:last"), inside("position"), inside("step")
-    load, longest = inside("_load"), inside("_longest")
-    asking, strided, row, more = inside("asking"), inside("strided"), inside("next_row"), inside("more")
+    last, position, stride = inside("_ask:last"), inside("position"), inside("_next_rows:stride")
+    load, longest, empty = inside("_load"), inside("_longest"), inside("empty")
+    active, asking, row, longer = inside("active"), inside("asking"), inside("row"), inside("longer")
+    b.invariant(~active | inside("strided") | (stride == (longest + 1)[:33]))
     # No byte of a job lies past the end of the address space: `extent_check` has seen to that.
-    b.assume(~load | (last + longest < 1 << ADDRESS_BITS))
-    b.assume(~asking | (more == 0) | (last + step < 1 << ADDRESS_BITS))
+    b.assume(~(load & ~empty) | (row + longest < 1 << ADDRESS_BITS))
+    b.assume(~longer | (last + stride < 1 << ADDRESS_BITS))
     b.invariant(~asking | (position <= last // BYTES))
     b.invariant(~load | ~asking)
-    b.invariant(load | asking | (more == 0))
-    b.invariant(~load | ((row == last) & (position == last // BYTES)))
-    # Rows with gaps: `last` is the last byte of the row at work, `row` the first one of the next row.
-    b.invariant(~(asking & strided) | ((last >= longest) & (row == (last - longest + step)[:ADDRESS_BITS])))
+    # `last` is the last byte of the row that was counted last, `row` the first one of the next row.
+    b.invariant(~asking | ((last >= longest) & (row == (last - longest + stride)[:ADDRESS_BITS])))
     # The tests show this: a job ends with its last byte, which was asked for last.
-    b.assume(~moves(b.dut.i_job) | ~(asking | load))
+    b.assume(~(asking | load) | active)
 
 
 class Memory:

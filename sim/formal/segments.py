@@ -50,10 +50,11 @@ class _Rows:
         following, at = Signal(ADDRESS_BITS), chunk.at if _can_scatter(b) else Const(0)
         m.d.comb += [
             after.eq(self.column + chunk.count),
-            self.begins.eq(moves(b.dut.i_job) & (offered.rows != 0) & (offered.row_bytes != 0)),
+            self.begins.eq(moves(b.dut.i_job)),
             self.address.eq(Mux(self.scattered, Mux(self.opens, at, following),
                                 self.row_start + self.column)),
         ]
+        b.assume((offered.rows != 0) & (offered.row_bytes != 0))
         if _can_scatter(b):
             m.d.comb += self.scattered.eq(self.job.scattered)
         fits = (after <= self.job.row_bytes) & (chunk.row_last == (after == self.job.row_bytes))
@@ -146,11 +147,21 @@ def _writer_bytes_inside(b: Bench, rows: _Rows, lane, block, present, value) -> 
     at = Mux(placed_valid, position + placed.fills, position)[:len(position)]
     b.invariant(~filling | last_of_segment | opening | (at == rows.address[2:]))
     b.invariant(~(filling & last_of_segment) | Mux(rows.scattered, rows.opens, (rows.column == 0) & strided))
-    next_row = Mux(last_of_segment, row + stride, row)[:ADDRESS_BITS]
-    b.invariant(~(by_rows & strided) | (next_row == rows.row_start))
+    this_row = Mux(last_of_segment, row, row - stride)[:ADDRESS_BITS]
+    b.invariant(~(by_rows & strided) | (this_row == rows.row_start))
     b.invariant(~(by_rows & strided) | (inside("row_offset") == rows.row_start[:2]))
-    b.invariant(~by_rows | ((rows.row < job.rows) & (inside("rows_left") == job.rows - 1 - rows.row)))
+    left = inside("rows_left")
+    b.invariant(~by_rows | ((rows.row < job.rows) & (left == (job.rows - 2 - rows.row)[:len(left)])))
     b.invariant(~by_rows | (rows.column < job.row_bytes))
+    b.invariant(~active | ((job.rows != 0) & (job.row_bytes != 0)))
+    # The cycle after the job was taken.
+    load = inside("load")
+    b.invariant(~load | ((rows.row == 0) & (rows.column == 0) & rows.opens & (left == job.rows - 1)
+                         & (row == rows.row_start) & (rows.row_start == job.address)))
+    b.invariant(~load | ((inside("next_offset") == row[:2]) & (inside("row_offset") == row[:2])
+                         & (partial.strobe == 0)))
+    if _can_scatter(b):
+        b.invariant(~load | inside("_place:opens"))
     _writer_ends(b)
 
 
@@ -159,8 +170,10 @@ def _writer_ends(b: Bench) -> None:
     placed, placed_valid = b.inside("elaborate:placed"), b.inside("elaborate:placed_valid")
     filling, active = b.inside("filling"), b.inside("active")
     b.invariant(~filling | ~placed_valid | ~placed.job_last)
-    b.invariant(~(filling | placed_valid) | active)
-    b.invariant(~active | filling | (placed_valid & placed.job_last & placed.flushes))
+    load = b.inside("load")
+    b.invariant(~(filling | placed_valid | load) | active)
+    b.invariant(~load | ~(filling | placed_valid))
+    b.invariant(~active | filling | load | (placed_valid & placed.job_last & placed.flushes))
     b.invariant(~placed_valid | ~placed.job_last | placed.flushes)
 
 
@@ -181,14 +194,14 @@ def _writer_bursts(b: Bench) -> None:
     b.check(beats.i.valid == push)
     b.check(bursts.i.valid == ends)
     b.check(~push | (beats.i.ready & (~ends | bursts.i.ready)))
-    b.check(~ends | in_one_block(burst.address, burst.length))
+    b.check(~ends | in_one_block(burst.beat * BYTES, burst.length))
     b.check(~ends | ((burst.length == count)
-                     & ((burst.address // BYTES + burst.length)[:len(position)] == position)))
+                     & ((burst.beat + burst.length)[:len(position)] == position)))
     b.cover(ends & (count == 1))
     opened, first = inside("opened"), inside("first")
     _writer_ends(b)
     b.invariant(opened == (count != 0))
-    b.invariant(b.inside("active") | ~opened)
+    b.invariant((b.inside("active") & ~b.inside("load")) | ~opened)
     b.invariant(~opened | ((first + count == position[:4]) & (count < MAX_BURST_BEATS)))
     if _can_scatter(b):
         _segments_close_bursts(b)
