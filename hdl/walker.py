@@ -1,6 +1,6 @@
 """From tokens to store words: walks a token's row of B and closes rows of C."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -114,9 +114,9 @@ class Walker(wiring.Component):
         self._valid = Signal()                                       # at work
         self._op_moves = Signal()
         self._token = Signal(PeOp(config))
-        # Of the next word to issue: of all lanes, or of each one; dense: its half.
+        # Of the next word to issue: dense, and its half; packed, of each lane.
+        self._dense, self._upper = Signal(config.store_address_bits), Signal()
         self._addresses = Signal(MacWord(config)["address"].shape)
-        self._upper = Signal()
         self._left = Signal(self._left_bits)                         # words still to issue
         self._index = Signal(self._left_bits)                        # words that were issued
         self._counts = Signal(data.ArrayLayout(config.count_bits, config.lanes))
@@ -234,20 +234,21 @@ class Walker(wiring.Component):
                     ]
 
     def _step(self, m: Module) -> None:
-        """Addresses are loaded, or go on by one: the adder chooses, so that it costs no multiplexer."""
-        config, steps = self._config, Signal()
-        bits = config.store_address_bits
-        m.d.comb += steps.eq(self._issues & ~self._op_moves & (self._upper | self.i_packed))
-        for number, address in enumerate(self._addresses):
-            begin: Value = self._dense_address >> 1
-            if config.compressed_b:
-                begin = Mux(self.i_packed, self.i_table.starts[number], begin)
+        """Addresses are loaded, or go on by one: the adder chooses, so that it costs no multiplexer. Packed
+        rows' come out of a block RAM, late: nothing else stands before their adders."""
+        counters = [(self._dense, self._dense_address >> 1, self._upper)]
+        if self._config.compressed_b:
+            counters += [(address, start, Const(1))
+                         for address, start in zip(self._addresses, self.i_table.starts, strict=True)]
+        bits, steps = self._config.store_address_bits, Signal()
+        m.d.comb += steps.eq(self._issues & ~self._op_moves)
+        for number, (address, begin, moves) in enumerate(counters):
             m.submodules[f"address{number}"] = counter = LoadedCounter(bits + bits % 2)
             m.d.comb += [
                 counter.i_value.eq(address),
                 counter.i_new.eq(begin),
                 counter.i_loads.eq(self._op_moves),
-                counter.i_carry.eq(steps),
+                counter.i_carry.eq(steps & moves),
             ]
             m.d.sync += address.eq(counter.o)
 
@@ -261,7 +262,8 @@ class Walker(wiring.Component):
         m.d.sync += [
             word.valid.eq(self._issues),
             word.lanes.eq(0),
-            word.address.eq(self._addresses),
+            *(address.eq(Mux(self.i_packed, packed, self._dense) if config.compressed_b else self._dense)
+              for address, packed in zip(word.address, self._addresses, strict=True)),
             word.upper.eq(self._upper),
             word.word.eq(place.word),
             word.bank.eq(place.bank),
