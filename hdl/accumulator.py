@@ -8,6 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .adders import ChoiceSubtractor
+from .attributes import KEPT_COPY
 from .config import ACC_BITS, Config
 
 __all__ = ["BANKS", "PRODUCT_LAG_CYCLES", "WRITE_LATENCY_CYCLES", "Accumulator", "BankAccess", "BankPlace",
@@ -86,7 +87,8 @@ class Accumulator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.subtractor = subtractor = ChoiceSubtractor(ACC_BITS)
-        self._add = Signal(BankAccess(self._config))
+        # Of each lane its own, near to its banks: much of it is the same in all.
+        self._add = Signal(BankAccess(self._config), attrs=KEPT_COPY)
         self._passes = Signal()
         total, drain = subtractor.o, self.i_drain
 

@@ -10,7 +10,8 @@ from amaranth.hdl import Cat, Const, Instance, Module, Mux, Signal, Value, signe
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["CHOICES", "ChoiceSubtractor", "MaskedAdder", "masked_sum_table", "subtract_choice_table"]
+__all__ = ["CHOICES", "ChoiceSubtractor", "LoadedCounter", "MaskedAdder", "loaded_count_table",
+           "masked_sum_table", "subtract_choice_table"]
 
 CHOICES = 3
 """Registers that a ChoiceSubtractor chooses from."""
@@ -26,8 +27,14 @@ def subtract_choice_table(a: int, b: int, c: int, d: int) -> int:
     return 1 - a if (c, d) == (0, 0) else (1 - a) ^ (b & c & d)
 
 
+def loaded_count_table(a: int, b: int, c: int, d: int) -> int:
+    """b where c, else a; only the first cell's carry is added, so none is made: d is 1."""
+    return (b if c else a) & d
+
+
 class MaskedAdder(wiring.Component):
-    """The sum of those of two numbers that are used, and a carry; undefined where none is used.
+    """The sum of those of two numbers that are used, and a carry; where none is used, 0 if one of them is 0,
+    else undefined.
 
     Throughput, Latency: combinational.
     Backpressure: none.
@@ -64,6 +71,46 @@ class MaskedAdder(wiring.Component):
         else:
             m.d.comb += self.o.eq(Mux(self.i_use_a, self.i_a, 0) + Mux(self.i_use_b, self.i_b, 0)
                                   + self.i_carry)
+        return m
+
+
+class LoadedCounter(wiring.Component):
+    """A number or another one, and a carry: what a counter that can be loaded becomes.
+
+    Throughput, Latency: combinational.
+    Backpressure: none.
+    Overflow: sums wrap.
+
+    Parameters
+    ----------
+    width : int, bits, even
+
+    Members
+    -------
+    i_value, i_new : numbers
+    i_loads : the new one
+    i_carry : one more
+    o : sum
+    """
+
+    def __init__(self, width: int):
+        self._width = width
+        super().__init__({
+            "i_value": In(width),
+            "i_new": In(width),
+            "i_loads": In(1),
+            "i_carry": In(1),
+            "o": Out(width),
+        })
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        if _family(platform) == "ecp5":
+            ones = Const(-1, self._width)
+            _carry_cells(m, loaded_count_table, self.i_value, self.i_new,
+                         self.i_loads.replicate(self._width), ones, self.i_carry, self.o)
+        else:
+            m.d.comb += self.o.eq(Mux(self.i_loads, self.i_new, self.i_value) + self.i_carry)
         return m
 
 

@@ -49,7 +49,7 @@ class CollectorPath(wiring.Component):
 
     Throughput: one word a cycle, of all chains together; one chunk a cycle at `o`: W bytes of int32, or V
         bytes of int8.
-    Latency: from a chain word to its first chunk 5 cycles (int32), 10 (int8).
+    Latency: from a chain word to its first chunk 5 cycles (int32; 6 with `csr_out`), 10 (int8).
     Backpressure: through every stage to the chains; nothing is lost.
     Order: rows (groups) as the job counts them, whichever chain they come on.
 
@@ -219,7 +219,7 @@ class Collector(wiring.Component):
 
     Throughput: one word a cycle, of all chains together; one chunk a cycle at `o`: W bytes of int32, or V
         bytes of int8.
-    Latency: from a chain word to its first chunk 5 cycles (int32), 10 (int8).
+    Latency: from a chain word to its first chunk 5 cycles (int32; 6 with `csr_out`), 10 (int8).
     Backpressure: through every stage to the chains; nothing is lost.
     Order: rows (groups) as the job counts them, whichever chain they come on.
 

@@ -1,6 +1,6 @@
 """Makes a collector's job into the plan its blocks follow and the jobs of its readers and writer."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,7 +15,8 @@ class CollectorControl(wiring.Component):
     """Takes a job, works out its plan, starts the blocks, and waits until the job's last chunk left.
 
     Throughput: one job at a time.
-    Latency: 4 cycles from a taken job to `o_start` and the offered jobs.
+    Latency: 4 cycles from a taken job to `o_start` and the offered jobs; where rows share a word up to
+        log2(V) + 2 more.
     Backpressure: no job is taken before the last one's end; each offered job waits for its taker.
     Order: kept.
 
@@ -57,7 +58,8 @@ class CollectorControl(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        job = Signal(CollectorJob(self._config), reset_less=True)
+        self._job = job = Signal(CollectorJob(self._config), reset_less=True)
+        self._sizes, self._counted = Signal(), Signal()   # the first step; groups are counted
         offers = (self.o_write_job, self.o_earlier_job, self.o_parameter_job)
         waiting = Signal()  # for the chains' last words
         m.d.comb += self.o_drained.eq(waiting & self.i_drained)
@@ -74,9 +76,11 @@ class CollectorControl(wiring.Component):
                 with m.If(self.i_job.valid & self.i_job.ready):
                     m.next = "SIZES"
             with m.State("SIZES"):
+                m.d.comb += self._sizes.eq(1)
                 m.next = "COUNTS"
             with m.State("COUNTS"):
-                m.next = "GROUPS"
+                with m.If(self._counted):
+                    m.next = "GROUPS"
             with m.State("GROUPS"):
                 m.d.sync += [
                     self.o_write_job.valid.eq(~job.out_csr if self._config.csr_out else 1),
@@ -120,31 +124,28 @@ class CollectorControl(wiring.Component):
             row_bytes_log2.eq(row_log2 + element_log2),
         ]
         columns_bits = len(job.n_count)
-        rows_before, columns_before = Signal(32), Signal(columns_bits)  # rows - 1, columns - 1
-        row_bytes, run_bytes = Signal(columns_bits + 2), Signal(32)
+        columns_before = Signal(columns_bits)                 # columns - 1
+        row_bytes = Signal(columns_bits + 2)
         m.d.sync += [
-            rows_before.eq(job.rows - 1),
             columns_before.eq(job.n_count - 1),
             row_bytes.eq(job.n_count << element_log2),
-            run_bytes.eq(job.rows << row_bytes_log2),
         ]
 
         # ---- step 2: counts ------------------------------------------------------------------------
-        last_group, run, separate = Signal(32), Signal(), Signal()
+        run, separate = Signal(), Signal()
         tail_lanes = Signal(range(config.lanes + 1))
         m.d.sync += [
-            last_group.eq(rows_before >> job.group_log2),
             plan.last_word.eq(Mux(grouped, 0, columns_before >> lane_bits)),
             run.eq(grouped & ~job.out_raw & (job.n_count == (1 << row_log2)) & (job.c_stride == row_bytes)),
-            plan.tail_rows.eq((rows_before[:lane_bits] & ((1 << job.group_log2) - 1)[:lane_bits]) + 1),
+            plan.tail_rows.eq(((job.rows[:lane_bits] - 1) & ((1 << job.group_log2) - 1)[:lane_bits]) + 1),
             tail_lanes.eq(columns_before[:lane_bits] + 1),
         ]
         m.d.comb += separate.eq(grouped & ~job.out_raw & ~run)
+        run_bytes = self._count_groups(m, row_bytes_log2)
 
-        # ---- step 3: groups, bytes of a word -------------------------------------------------------
+        # ---- step 3: bytes of a word ---------------------------------------------------------------
         groups, word_bytes = plan.groups, Signal(len(plan.last_word) + lane_bits + 3)
         m.d.sync += [
-            groups.eq(last_group + 1),
             word_bytes.eq((plan.last_word + 1) << (lane_bits + 2)),
             plan.run.eq(run),
             plan.separate.eq(separate),
@@ -177,7 +178,7 @@ class CollectorControl(wiring.Component):
             write.address.eq(job.c_address),
             write.rows.eq(Mux(job.out_raw, groups, Mux(plan.run, 1, job.rows))),
             write.row_bytes.eq(Mux(job.out_raw, word_bytes, Mux(plan.run, run_bytes, row_bytes))),
-            write.stride.eq(Mux(plan.run, run_bytes, job.c_stride)),
+            write.stride.eq(job.c_stride),
             earlier.address.eq(job.cin_address),
             earlier.rows.eq(groups),
             earlier.row_bytes.eq(word_bytes),
@@ -191,3 +192,19 @@ class CollectorControl(wiring.Component):
             with m.If(job.out_csr):
                 m.d.comb += [earlier.rows.eq(1), earlier.row_bytes.eq(job.rows << 2),
                              earlier.stride.eq(earlier.row_bytes)]
+
+    def _count_groups(self, m: Module, row_bytes_log2: Value) -> Signal:
+        """Halves rows to groups, and doubles them to bytes of all of them, a bit a cycle: shifters of 32 bits
+        are large. Returns the bytes; they are only wanted of rows that share words."""
+        job, groups, run_bytes = self._job, self.o_plan.groups, Signal(32)
+        halvings, doublings = Signal.like(job.group_log2), Signal.like(row_bytes_log2)
+        m.d.comb += self._counted.eq((halvings == 0) & ((doublings == 0) | (job.group_log2 == 0)))
+        with m.If(self._sizes):
+            m.d.sync += [groups.eq(job.rows), halvings.eq(job.group_log2),
+                         run_bytes.eq(job.rows), doublings.eq(row_bytes_log2)]
+        with m.Else():
+            with m.If(halvings != 0):
+                m.d.sync += [groups.eq((groups + 1) >> 1), halvings.eq(halvings - 1)]
+            with m.If(doublings != 0):
+                m.d.sync += [run_bytes.eq(run_bytes << 1), doublings.eq(doublings - 1)]
+        return run_bytes

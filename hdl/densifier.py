@@ -3,7 +3,7 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,7 +19,7 @@ class Densifier(wiring.Component):
 
     Throughput: one dense word a cycle. A group whose `last` comes on an empty word after its final word keeps
         its chain for a cycle more, not the other one.
-    Latency: none, `o` follows `i` in the same cycle.
+    Latency: none, `o` follows `i` in the same cycle, from the second one behind `i_start` on.
     Backpressure: `i.ready` follows `o.ready` in the same cycle.
     Order: group g comes on chain g mod chains; words that no group has room for are dropped.
 
@@ -49,8 +49,8 @@ class Densifier(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, plan = self._config, self.i_plan
-        groups_left = Signal(32)
-        active, final = Signal(), Signal()  # groups_left != 0, == 1: kept beside it, compares are long
+        behind = Signal(signed(33))         # groups behind the one at hand - 1: its sign tells the last one
+        active, starting, final = Signal(), Signal(), Signal()
         position = Signal.like(plan.last_word)
         turn = Signal(config.chains, init=1)  # the chain whose group it is, one bit set
         ended = Signal()                      # its `last` was taken, zeros fill up the group
@@ -60,7 +60,8 @@ class Densifier(wiring.Component):
         ready, hits, lasts = Signal(), Signal(config.chains), Signal(config.chains)
         there, last, group_last, advance = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            ready.eq(active & ~(turn & flushing).any()),
+            final.eq(behind[-1]),
+            ready.eq(active & ~starting & ~(turn & flushing).any()),
             hits.eq(Cat(turn[c] & source.valid & ((source.p.word == position)
                                                   | (source.p.last & ~source.p.valid.any()))
                         for c, source in enumerate(self.i)) & ~ended.replicate(config.chains)),
@@ -93,13 +94,14 @@ class Densifier(wiring.Component):
                     position.eq(0),
                     ended.eq(0),
                     turn.eq(turn.rotate_left(1)),
-                    groups_left.eq(groups_left - 1),
                     active.eq(~final),
-                    final.eq(groups_left == 2),
                 ]
                 for c in range(config.chains):
                     with m.If(turn[c] & ~(ended | last)):
                         m.d.sync += flushing[c].eq(1)
+        m.d.sync += starting.eq(self.i_start)
+        with m.If(self.i_start | starting | (advance & group_last)):
+            m.d.sync += behind.eq(Mux(self.i_start, plan.groups, behind) - 1)
         with m.If(self.i_start):
-            m.d.sync += [groups_left.eq(plan.groups), active.eq(1), final.eq(plan.groups == 1), turn.eq(1)]
+            m.d.sync += [active.eq(1), turn.eq(1)]
         return m

@@ -1,12 +1,14 @@
 """What happens to a finished sum before it is written: earlier sums, bias, ReLU, scale."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .adders import MaskedAdder
 from .collector_layouts import CollectorPlan, DenseWord, LaneWord, ParameterRecord
-from .config import ACC_BITS, Config
+from .config import ACC_BITS, VALUE_BITS, Config
 from .layouts import ScaleWord
 from .overflow import sum_wraps
 from .queue import Queue
@@ -15,17 +17,19 @@ from .scaler import Scaler
 __all__ = ["Finisher"]
 
 QUEUE_WORDS = 16
-"""Words between bias and output, where nothing stalls; more than the pipeline there is long."""
+"""Words between bias and output where the scaler has a multiplier for each lane, and never stalls; more than
+the pipeline there is long."""
 
 
 class Finisher(wiring.Component):
     """Applies a job's arithmetic to dense words.
 
-    Throughput: one word a cycle; int8 with one multiplier: a word in V cycles. Groups with parameters
-        also take as many cycles as they have records.
-    Latency: 4 cycles, with int8 5 more (V + 9 in all with one multiplier).
-    Backpressure: with V multipliers no stage behind the bias stalls: a word goes on when the queue at the
-        output has room for it and for everything before it. With one or none every stage can wait.
+    Throughput: one word a cycle; int32 without `csr_out`: a word in two cycles, as a whole word is two chunks
+        at least; int8 with one multiplier: a word in V cycles. Groups with parameters also take as many
+        cycles as they have records.
+    Latency: 4 cycles, with `csr_out` one more; with int8 9 (V + 8 with one multiplier).
+    Backpressure: with V multipliers no stage of the scaler stalls: a word goes on when the queue behind it
+        has room for it and for everything before it. Otherwise, and without int8, every stage can wait.
     Overflow: earlier sums and bias wrap in int32, `o_overflow` says so; scaling saturates.
     Order: kept.
 
@@ -62,10 +66,7 @@ class Finisher(wiring.Component):
         config, lanes = self._config, self._config.lanes
         parallel = config.scale_multipliers == lanes
         self._wraps = []
-        # One stage that may wait is enough room where every stage can.
-        depth = QUEUE_WORDS if parallel else 2
-        m.submodules.queue = self._queue = queue = Queue(DenseWord(config), depth)
-        connect(m, queue.o, flipped(self.o))
+        int8 = self.i_plan.int8
 
         dense, summed, biased = (Signal(DenseWord(config), name=name, reset_less=True)
                                  for name in ("dense", "summed", "biased"))
@@ -101,27 +102,55 @@ class Finisher(wiring.Component):
         ]
         with m.If(biased_leaves):
             m.d.sync += biased_valid.eq(summed_moves)
-        # Where nothing behind stalls, what cannot go on yet is added again: the enables of so many registers
-        # do not hang on whether it goes.
-        loads = record.there if parallel else applies
+        # Where only the word that is there can be in the way, what cannot go on yet is added again: the
+        # enables of so many registers do not hang on whether it goes.
+        loads = record.there & biased_leaves if parallel else applies
         with m.If(loads):
             m.d.sync += [biased.group_last.eq(summed.group_last), biased.job_last.eq(summed.job_last)]
         self._bias(m, record, loads, applies, summed, biased, scales)
         m.d.sync += self.o_overflow.eq(Cat(self._wraps).any())
 
-        # ---- ReLU on the way into the queue; int8: scale -------------------------------------------
-        plain = Signal(DenseWord(config))
-        m.d.comb += plain.eq(biased)
-        for value, total in zip(plain.data, biased.data, strict=True):
-            m.d.comb += value.eq(Mux(self.i_plan.relu & (total < 0), 0, total))
+        # ---- 4: ReLU; int8: scale ------------------------------------------------------------------
+        output = self._output(m, parallel)
+        plain_leaves = self._clear_negative(m, biased, biased_valid, output)
         if parallel:
+            m.d.comb += biased_leaves.eq(int8 | plain_leaves)
             self._count_room(m, room, summed_moves)
-            m.d.comb += biased_leaves.eq(1)
-            self._scale_parallel(m, biased, plain, scales, biased_valid)
+            self._scale_parallel(m, biased, scales, biased_valid, output)
         else:
             m.d.comb += room.eq(1)
-            self._scale_serial(m, biased, plain, scales, biased_valid, biased_leaves)
+            self._scale_serial(m, biased, scales, biased_valid, plain_leaves, biased_leaves, output)
         return m
+
+    def _output(self, m: Module, parallel: bool) -> Any:
+        """Where words go: with results in CSR, which have words of few entries, into a queue that takes one a
+        cycle; others are taken as they are, bytes from a queue of their own."""
+        if not self._config.csr_out:
+            return self.o
+        # One stage that may wait is enough room where every stage can.
+        m.submodules.queue = queue = Queue(DenseWord(self._config), QUEUE_WORDS if parallel else 2)
+        connect(m, queue.o, flipped(self.o))
+        return queue.i
+
+    def _clear_negative(self, m: Module, biased, biased_valid: Signal, output) -> Value:
+        """The sums themselves, on their way out; returns: what is there goes on, or there is nothing.
+
+        Negative ones are cleared by the registers' reset. Without a queue the way out is not asked: a word
+        goes on when the register is empty, every other cycle.
+        """
+        plan = self.i_plan
+        plain = Signal(DenseWord(self._config), reset_less=True)
+        valid = Signal(name="plain_valid")
+        moves = ~valid | output.ready if self._config.csr_out else ~valid
+        with m.If(output.ready):
+            m.d.sync += valid.eq(0)
+        with m.If(moves & ~plan.int8):
+            m.d.sync += [valid.eq(biased_valid), plain.eq(biased)]
+            for value, total in zip(plain.data, biased.data, strict=True):
+                with m.If(plan.relu & (total < 0)):
+                    m.d.sync += value.eq(0)
+        m.d.comb += [output.valid.eq(valid), output.p.eq(plain)]
+        return moves | ~biased_valid
 
     def _sum(self, m: Module, one, other, counts: Signal) -> Signal:
         """The sum of two int32."""
@@ -183,24 +212,27 @@ class Finisher(wiring.Component):
 
     def _count_room(self, m, room, moves):
         """Words on their way from stage 3 on, those in the queue included, are no more than it holds."""
-        underway, taken = Signal(range(QUEUE_WORDS + 1)), Signal()
-        m.d.comb += taken.eq(self.o.valid & self.o.ready)
+        underway, taken, counts = Signal(range(QUEUE_WORDS + 1)), Signal(), Signal()
+        m.d.comb += [
+            # Sums have the queue to themselves, too, or none.
+            counts.eq(1 if self._config.csr_out else self.i_plan.int8),
+            taken.eq(self.o.valid & self.o.ready & counts),
+        ]
         # One place is for a word that moves in the cycle of the count.
-        m.d.sync += [underway.eq(underway + moves - taken), room.eq(underway <= QUEUE_WORDS - 2)]
+        m.d.sync += [underway.eq(underway + (moves & counts) - taken), room.eq(underway <= QUEUE_WORDS - 2)]
 
-    def _put(self, m, plain, plain_valid, scaled, scaled_valid, group_last, job_last):
-        """Into the queue: the sums themselves, or bytes from the scaler."""
-        put = self._queue.i
-        m.d.comb += [put.p.eq(plain), put.valid.eq(plain_valid)]
+    def _put(self, m, output, scaled) -> None:
+        """Bytes in place of the sums."""
         with m.If(self.i_plan.int8):
             m.d.comb += [
-                put.valid.eq(scaled_valid),
-                put.p.data.as_value()[:len(scaled)].eq(scaled),
-                put.p.group_last.eq(group_last),
-                put.p.job_last.eq(job_last),
+                output.valid.eq(scaled.valid),
+                output.p.data.as_value()[:len(scaled.p.bytes)].eq(scaled.p.bytes),
+                output.p.group_last.eq(scaled.p.group_last),
+                output.p.job_last.eq(scaled.p.job_last),
+                scaled.ready.eq(output.ready),
             ]
 
-    def _scale_parallel(self, m, biased, plain, scales, valid):
+    def _scale_parallel(self, m, biased, scales, valid, output):
         m.submodules.scaler = scaler = Scaler(self._config.lanes, tag_bits=2)
         m.d.comb += [
             scaler.i_advance.eq(1),
@@ -210,19 +242,26 @@ class Finisher(wiring.Component):
         ]
         for lane in range(self._config.lanes):
             m.d.comb += [scaler.i[lane].value.eq(biased.data[lane]), scaler.i[lane].scale.eq(scales[lane])]
-        self._put(m, plain, valid, scaler.o.as_value(), scaler.o_valid, *scaler.o_tag)
+        scaled = stream.Signature(_ByteWord(self._config)).create(path=("scaled",))
+        m.d.comb += [scaled.valid.eq(scaler.o_valid), scaled.p.eq(Cat(scaler.o, scaler.o_tag))]
+        if self._config.csr_out:
+            self._put(m, output, scaled)
+        else:
+            m.submodules.queue = queue = Queue(_ByteWord(self._config), QUEUE_WORDS)
+            m.d.comb += [queue.i.valid.eq(scaled.valid), queue.i.p.eq(scaled.p)]
+            self._put(m, output, queue.o)
 
-    def _scale_serial(self, m, biased, plain, scales, valid, leaves):
+    def _scale_serial(self, m, biased, scales, valid, plain_leaves, leaves, output):
         """One lane a cycle: stage 3's word moves down a lane at a time, bytes gather in a shift register."""
-        lanes, queue = self._config.lanes, self._queue.i
+        lanes = self._config.lanes
         if not self._config.scale_multipliers:
-            m.d.comb += [queue.valid.eq(valid), queue.p.eq(plain), leaves.eq(~valid | queue.ready)]
+            m.d.comb += leaves.eq(plain_leaves)
             return
         m.submodules.scaler = scaler = Scaler(1, tag_bits=3)
-        advance, feeding, lane, whole = Signal(), Signal(), Signal(range(lanes)), Signal()
-        gathered, ends = Signal(8 * lanes, reset_less=True), Signal(2, reset_less=True)
+        advance, feeding, lane = Signal(), Signal(), Signal(range(lanes))
+        gathered = stream.Signature(_ByteWord(self._config)).create(path=("gathered",))
         m.d.comb += [
-            advance.eq(~whole | queue.ready),
+            advance.eq(~gathered.valid | gathered.ready),
             feeding.eq(valid & self.i_plan.int8),
             scaler.i_advance.eq(advance),
             scaler.i_relu.eq(self.i_plan.relu),
@@ -230,7 +269,7 @@ class Finisher(wiring.Component):
             scaler.i[0].value.eq(biased.data[0]),
             scaler.i[0].scale.eq(scales[0]),
             scaler.i_tag.eq(Cat(biased.group_last, biased.job_last, lane == lanes - 1)),
-            leaves.eq(~valid | Mux(self.i_plan.int8, advance & (lane == lanes - 1), queue.ready)),
+            leaves.eq(Mux(self.i_plan.int8, ~valid | (advance & (lane == lanes - 1)), plain_leaves)),
         ]
         with m.If(feeding & advance):
             m.d.sync += lane.eq(lane + 1)
@@ -241,10 +280,16 @@ class Finisher(wiring.Component):
                         scales[number].eq(scales[number + 1]),
                     ]
         with m.If(advance):
-            m.d.sync += whole.eq(scaler.o_valid & scaler.o_tag[2])
+            m.d.sync += gathered.valid.eq(scaler.o_valid & scaler.o_tag[2])
             with m.If(scaler.o_valid):
                 m.d.sync += [
-                    gathered.eq(gathered[8:] | (scaler.o.as_value() << (8 * (lanes - 1)))),
-                    ends.eq(scaler.o_tag[:2]),
+                    gathered.p.bytes.eq(Cat(gathered.p.bytes[8:], scaler.o)),
+                    gathered.p.group_last.eq(scaler.o_tag[0]),
+                    gathered.p.job_last.eq(scaler.o_tag[1]),
                 ]
-        self._put(m, plain, valid, gathered, whole, *ends)
+        self._put(m, output, gathered)
+
+
+def _ByteWord(config: Config) -> data.StructLayout:
+    """A word after int8 scaling."""
+    return data.StructLayout({"bytes": VALUE_BITS * config.lanes, "group_last": 1, "job_last": 1})

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .adders import MaskedAdder
+from .adders import LoadedCounter
 from .config import VALUE_BITS, Config, log2_exact
 from .layouts import PeTileBeat, TileBeat, TileBeatKind
 from .row_index import RowEnd
@@ -180,56 +180,58 @@ class LaneStore(wiring.Component):
     def _write_packed(self, m: Module, ports) -> None:
         """Rows follow one another in each lane for itself."""
         config, beat = self._config, self.i.p
-        hits = {name: Signal(name=name) for name in PACK_KINDS}
+        hits = {name: Signal(name=name) for name in ("starts", "row_ends")}
         row = Signal(config.index_address_bits)
         start_half, start_whole = Signal(), Signal()
         lower = Signal()                              # the tile has the lower half, and not the other
-        owned, slot_valid = Signal(), Signal(config.lanes)
+        owned, comes = Signal(), Signal(config.lanes)
         m.d.comb += owned.eq(beat.owner == self.i_owner)
         kind_hit = {name: self.i.valid & (beat.kind == kind) for name, kind in PACK_KINDS.items()}
         m.d.sync += [
             hits["starts"].eq(kind_hit["starts"]),
-            hits["slots"].eq(kind_hit["slots"] & owned),
             hits["row_ends"].eq((kind_hit["row_ends"] | (kind_hit["slots"] & beat.row_end)) & owned),
             row.eq(beat.address[0]),
             start_half.eq(beat.half),
             start_whole.eq(beat.whole),
-            *(mine.eq(valid & (slot == self.i_slice))
-              for mine, valid, slot in zip(slot_valid, beat.slot_valid, beat.slot_slice, strict=True)),
+            *(mine.eq(kind_hit["slots"] & owned & valid & (slot == self.i_slice))
+              for mine, valid, slot in zip(comes, beat.slot_valid, beat.slot_slice, strict=True)),
         ]
 
         length = Signal(config.count_bits)            # of the open row: its longest lane
         entry = TableEntry(config)
         starts, counts = Signal(entry["starts"].shape), Signal(entry["counts"].shape)
         new_length, new_counts = Signal.like(length), Signal.like(counts)   # with what comes now
-        dropped, longest, counted = Signal(config.lanes), Signal(config.lanes), Signal(config.lanes)
+        dropped, counted, longer = Signal(config.lanes), Signal(config.lanes), Signal()
+        longest = Signal(config.lanes, init=-1)       # lanes whose count is the length
         load, begin = Signal(), hits["starts"] | hits["row_ends"]
         # A dense tile's first beat may come right behind a packed tile's last row end.
         m.d.comb += load.eq(self._dense | hits["starts"])
         address_bits = config.store_address_bits
         for lane, (port, place) in enumerate(zip(ports, self._places, strict=True)):
-            m.submodules[f"adder{lane}"] = adder = MaskedAdder(address_bits + 2 - address_bits % 2)
-            comes, stored = Signal(name=f"comes{lane}"), Signal(name=f"stored{lane}")
+            m.submodules[f"counter{lane}"] = counter = LoadedCounter(address_bits + 2 - address_bits % 2)
+            stored, full = Signal(name=f"stored{lane}"), counts[lane].all()
             m.d.comb += [
-                adder.i_a.eq(place),
-                adder.i_use_a.eq(~load),
-                adder.i_b.eq(Mux(self._dense, self._dense_place, start_half << (address_bits - 1))),
-                adder.i_use_b.eq(load),
-                adder.i_carry.eq(stored & ~load),
-                comes.eq(hits["slots"] & slot_valid[lane]),
-                stored.eq(comes & ~dropped[lane]),
-                dropped[lane].eq(comes & (place[-1] | (lower & place[-2]) | counts[lane].all())),
+                counter.i_value.eq(place),
+                counter.i_loads.eq(load),
+                counter.i_new.eq(Mux(self._dense, self._dense_place, start_half << (address_bits - 1))),
+                counter.i_carry.eq(stored & ~load),
+                stored.eq(comes[lane] & ~dropped[lane]),
+                dropped[lane].eq(comes[lane] & (place[-1] | (lower & place[-2]) | full)),
                 # After an overflow lengths need not be right, but must not wrap.
-                counted[lane].eq(comes & ~counts[lane].all()),
-                longest[lane].eq(counted[lane] & (counts[lane] == length)),
+                counted[lane].eq(comes[lane] & ~full),
                 new_counts[lane].eq(counts[lane] + counted[lane]),
             ]
-            m.d.sync += place.eq(adder.o)
+            m.d.sync += [
+                place.eq(counter.o),
+                # Known beforehand whether its count is the length: no compare stands before the table.
+                longest[lane].eq(begin | Mux(longer, longest[lane] & counted[lane],
+                                             longest[lane] | (counted[lane] & (counts[lane] + 1 == length)))),
+            ]
             with m.If(begin):
-                m.d.sync += starts[lane].eq(adder.o)
+                m.d.sync += starts[lane].eq(counter.o)
             with m.If(stored):
                 m.d.comb += port.en.eq(0b11)
-        m.d.comb += new_length.eq(length + longest.any())
+        m.d.comb += [longer.eq((counted & longest).any()), new_length.eq(length + longer)]
         m.d.sync += [length.eq(new_length), counts.eq(new_counts)]
         with m.If(begin):
             m.d.sync += [length.eq(0), counts.eq(0)]

@@ -1,6 +1,6 @@
 """A PE's ear on the token bus: its queue of beats, cut into single tokens."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -59,7 +59,7 @@ class PeFront(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
-        self._control_names = ("mask", "ends", "last", *(("chunk_end",) if config.sddmm else ()))
+        self._control_names = ("ends", "last", *(("chunk_end",) if config.sddmm else ()))
         super().__init__({
             "i": In(stream.Signature(PeBeat(config), always_ready=True)),
             "i_group_log2": In(width_of(config.lane_bits + 1)),
@@ -68,82 +68,126 @@ class PeFront(wiring.Component):
         } | ({"i_sddmm": In(1)} if config.sddmm else {}))
 
     def _Control(self) -> data.StructLayout:
-        """What is in a beat besides its tokens."""
-        beat = PeBeat(self._config)
-        return data.StructLayout({name: beat[name].shape for name in self._control_names})
+        """What is in a beat besides its tokens. Its mask is looked at before it is stored: what asks for the
+        next beat comes late."""
+        beat, tokens = PeBeat(self._config), self._config.beat_tokens
+        return data.StructLayout({name: beat[name].shape for name in self._control_names} | {
+            "has_token": 1,
+            "first": range(tokens),      # number of its first own token
+            "rest": tokens,              # mask of those behind it
+            "final": 1,                  # there are none
+        })
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        tokens, self._coming = self.i.p.tokens, Signal(self._Control())
+        tokens, self._coming = self.i.p.tokens, Signal(self._Control(), name="coming")
         self._loads = Signal()                               # the next beat comes to work, if there is one
         self._valid = Signal()                               # a beat is at work
-        self._waiting = Signal(range(config.queue_beats + 1))   # beats behind it
+        # Beats behind it; the one that has become it a cycle ago, `taken`, counts still.
+        self._waiting, self._taken = Signal(range(config.queue_beats + 1)), Signal()
         self._there = Signal()
-        m.d.comb += [self._coming[name].eq(self.i.p[name]) for name in self._control_names]
-        token_bits, control_bits = (Shape.cast(shape).width for shape in (tokens.shape(), self._Control()))
+        mask, coming = self.i.p.mask, self._coming
+        m.d.comb += [
+            *(coming[name].eq(self.i.p[name]) for name in self._control_names),
+            coming.has_token.eq(mask.any()),
+            coming.first.eq(_first(mask)),
+            coming.rest.eq(_rest(mask)),
+            coming.final.eq(coming.rest == 0),
+        ]
+        self._token_bits, control_bits = (Shape.cast(shape).width
+                                          for shape in (tokens[0].shape(), self._Control()))
         # The payload is stored flat: memories of structs do not keep their field names anyway.
-        m.submodules.tokens = token_memory = Memory(shape=token_bits, depth=config.queue_beats, init=[],
-                                                    attrs=IN_BLOCK_RAM if config.block_queues else None)
         m.submodules.controls = control_memory = Memory(shape=control_bits, depth=config.queue_beats, init=[])
-        self._queue(m, token_memory.write_port(), control_memory.write_port())
+        self._queue(m, control_memory.write_port())
 
         # ---- the beat at work, and the next one ----
-        ahead = control_memory.read_port(domain="comb")
+        self._ahead = ahead = control_memory.read_port(domain="comb")
         control = data.View(self._Control(), ahead.data)
         with m.If(self._loads):
             m.d.sync += self._valid.eq(self._there)
-        if config.block_queues:
-            # What is read was written in an earlier cycle, so the two never meet at one address.
-            read = token_memory.read_port()
-            m.d.comb += [read.addr.eq(ahead.addr), read.en.eq(self._loads & self._there)]
-        else:
-            read = token_memory.read_port(domain="comb")
-            with m.If(self._loads):
-                m.d.sync += read.addr.eq(ahead.addr)
         with m.If(self._loads & self._there):
             m.d.sync += ahead.addr.eq(ahead.addr + 1)
         op = self.o.p
-        self._cut(m, control, data.View(tokens.shape(), read.data), op)
+        self._cut(m, control, op)
+        store = self._tokens_in_block_ram if config.block_queues else self._tokens_in_luts
+        token = data.View(tokens[0].shape(), store(m))
+        m.d.comb += [op[name].eq(token[name]) for name in ("address", "part", "value")]
         return m
 
-    def _queue(self, m: Module, token_write, control_write) -> None:
+    def _queue(self, m: Module, control_write) -> None:
         """What concerns this PE goes into both memories."""
         config, coming = self._config, self._coming
-        puts, takes = Signal(), Signal()
+        self._puts, self._write_address = Signal(), control_write.addr
+        puts, taken = self._puts, self._taken
         m.d.comb += [
-            puts.eq(self.i.valid & (coming.mask.any() | coming.ends[0].valid | coming.last
+            puts.eq(self.i.valid & (coming.has_token | coming.ends[0].valid | coming.last
                                     | (coming.chunk_end if config.sddmm else 0))),
-            takes.eq(self._loads & self._there),
-            self._there.eq(self._waiting != 0),
-            token_write.data.eq(self.i.p.tokens),
+            self._there.eq((self._waiting != 0) & ~((self._waiting == 1) & taken)),
             control_write.data.eq(coming),
-            token_write.en.eq(puts),
             control_write.en.eq(puts),
-            control_write.addr.eq(token_write.addr),
             self.o_room.eq(self._waiting + self._valid + self.i.valid
-                           <= config.queue_beats - ROOM_MARGIN_BEATS),
+                           <= config.queue_beats - ROOM_MARGIN_BEATS + taken),
         ]
-        m.d.sync += self._waiting.eq(self._waiting + puts - takes)
+        m.d.sync += [taken.eq(self._loads & self._there), self._waiting.eq(self._waiting + puts - taken)]
         with m.If(puts):
-            m.d.sync += token_write.addr.eq(token_write.addr + 1)
+            m.d.sync += control_write.addr.eq(control_write.addr + 1)
 
-    def _cut(self, m: Module, control, tokens, op) -> None:
+    def _tokens_in_luts(self, m: Module) -> Value:
+        """A memory as wide as the beat, and one token of what it shows."""
+        config, tokens, bits = self._config, self.i.p.tokens, self._token_bits
+        m.submodules.tokens = memory = Memory(shape=bits * config.beat_tokens, depth=config.queue_beats,
+                                              init=[])
+        m.submodules.select = select = WideSelect(bits, config.beat_tokens)
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        m.d.comb += [
+            write.addr.eq(self._write_address),
+            write.data.eq(tokens),
+            write.en.eq(self._puts),
+            select.i_number.eq(self._index),
+            *(value.eq(read.data.word_select(number, bits)) for number, value in enumerate(select.i)),
+        ]
+        with m.If(self._loads):
+            m.d.sync += read.addr.eq(self._ahead.addr)
+        return select.o
+
+    def _tokens_in_block_ram(self, m: Module) -> Value:
+        """A memory that is written by beats and read by tokens: the block RAM chooses. What is read was
+        written in an earlier cycle, so the two never meet at one address."""
+        config, count = self._config, self._config.beat_tokens
+        m.submodules.tokens = memory = Memory(shape=self._token_bits, depth=config.queue_beats * count,
+                                              init=[], attrs=IN_BLOCK_RAM)
+        number_bits, beat = log2_exact(count), Signal.like(self._ahead.addr)
+        for number, token in enumerate(self.i.p.tokens):
+            write = memory.write_port()
+            m.d.comb += [
+                write.addr.eq(Cat(Const(number, number_bits), self._write_address)),
+                write.data.eq(token),
+                write.en.eq(self._puts),
+            ]
+        read = memory.read_port()
+        m.d.comb += [
+            read.addr.eq(Cat(self._next_index, Mux(self._loads, self._ahead.addr, beat))),
+            read.en.eq(Mux(self._loads, self._there, self._moves)),
+        ]
+        with m.If(self._loads):
+            m.d.sync += beat.eq(self._ahead.addr)
+        return read.data
+
+    def _cut(self, m: Module, control, op) -> None:
         """The beat at work gives its first own token, the row ends before it, and at its end those behind."""
         config = self._config
         count = config.beat_tokens
-        head = Signal(self._Control())                       # of the mask: what comes after the token
-        has_token, index, final = Signal(), Signal(range(count)), Signal(init=1)
-        left, next_index, rest = Signal(count), Signal.like(index), Signal(count)
+        # Of the beat at work, from its next token on.
+        head = Signal(self._Control(), init={"final": 1})
         ends_later, later, earlier = Signal(ROW_ENDS), Signal(ROW_ENDS), Signal(ROW_ENDS)
-        moves = Signal()
+        has_token, final, rest = head.has_token, head.final, _rest(head.rest)
+        self._moves, self._index, self._next_index = moves, index, next_index = (
+            Signal(), head.first, Signal(range(count)))
         m.d.comb += [
             moves.eq(self._valid & self.o.ready),
             self._loads.eq(~self._valid | (self.o.ready & final)),
-            # The lowest bit of what is left: its number, and what is left without it.
-            left.eq(Mux(self._loads, control.mask, head.mask)),
-            rest.eq(Cat(bit & left[:place].any() for place, bit in enumerate(left))),
-            next_index.eq(_first(left)),
+            next_index.eq(Mux(self._loads, control.first, _first(head.rest))),
         ]
         for number, end in enumerate(head.ends):
             m.d.comb += [
@@ -152,15 +196,13 @@ class PeFront(wiring.Component):
                 later[number].eq(end.valid & ends_later[number]),
                 earlier[number].eq(end.valid & ~ends_later[number]),
             ]
-        with m.If(self._loads | moves):
-            m.d.sync += [head.mask.eq(rest), index.eq(next_index), final.eq(rest == 0)]
         with m.If(self._loads):
-            m.d.sync += [has_token.eq(control.mask.any()), head.ends.eq(control.ends),
-                         head.last.eq(control.last)]
-            if config.sddmm:
-                m.d.sync += head.chunk_end.eq(control.chunk_end)
+            m.d.sync += head.eq(control)
         with m.Elif(moves):
-            m.d.sync += [end.valid.eq(later[number]) for number, end in enumerate(head.ends)]
+            m.d.sync += [
+                *(end.valid.eq(later[number]) for number, end in enumerate(head.ends)),
+                head.first.eq(next_index), head.rest.eq(rest), final.eq(rest == 0),
+            ]
 
         before, after = Signal(range(ROW_ENDS + 1)), Signal(range(ROW_ENDS + 1))
         m.d.comb += [
@@ -169,14 +211,6 @@ class PeFront(wiring.Component):
             after.eq(Mux(final, sum(later), 0)),
             op.token.eq(has_token),
             op.last.eq(head.last & final),
-        ]
-        token = tokens[0].shape()
-        m.submodules.select = select = WideSelect(Shape.cast(token).width, count)
-        chosen = data.View(token, select.o)
-        m.d.comb += [
-            select.i_number.eq(index),
-            *(value.eq(one) for value, one in zip(select.i, tokens, strict=True)),
-            *(op[name].eq(chosen[name]) for name in ("address", "part", "value")),
         ]
         self._group(m, op, before, after)
         if config.sddmm:
@@ -223,3 +257,8 @@ def _first(bits):
     for place in reversed(range(len(bits) - 1)):
         number = Mux(bits[place], place, number)
     return number
+
+
+def _rest(bits) -> Value:
+    """All bits that are set but the lowest."""
+    return Cat(bit & bits[:place].any() for place, bit in enumerate(bits))

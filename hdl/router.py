@@ -1,6 +1,6 @@
 """Gives every token its owner and its place in the tile, and fills up the last group of rows."""
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -57,6 +57,8 @@ class Router(wiring.Component):
         with m.If(self.o.valid & self.o.ready & self.o.payload.last):
             m.d.sync += active.eq(0)
 
+        if config.address_multipliers:
+            self._scale(m, job)
         entry_valid, entry = self._pad(m, job, active & ~complete, advance)
         with m.If(entry_valid & advance & entry.last):
             m.d.sync += complete.eq(1)
@@ -118,28 +120,46 @@ class Router(wiring.Component):
 
     def _place_token(self, m: Module, job, number: int, entry, first, second, output) -> None:
         config = self._config
-        # Stage 1: owner, part and local row.
-        local_row = Signal(config.index_bits)
-        # Stage 2: word row.
-        word_row = Signal(config.row_address_bits)
+        index = entry.index[:config.index_bits]
         m.d.sync += [
+            # Stage 1: owner and part.
             first.value.eq(entry.value),
-            first.owner.eq(owner(entry.index[:config.index_bits], job.pk_log2, config.pe_bits)),
-            first.part.eq(entry.index & ((1 << job.group_log2) - 1)),
-            local_row.eq(entry.index >> job.pk_log2),
+            first.owner.eq(owner(index, job.pk_log2, config.pe_bits)),
+            first.part.eq(index & ((1 << job.group_log2) - 1)),
 
             second.value.eq(first.value),
             second.owner.eq(first.owner),
             second.part.eq(first.part),
-            word_row.eq(local_row >> job.group_log2),
 
-            # Stage 3: the row's first word.
             output.value.eq(second.value),
             output.owner.eq(second.owner),
             output.part.eq(second.part),
-            output.address.eq(word_row * job.slice_words if config.address_multipliers
-                              else _product(m, f"product{number}", word_row, job.slice_words)),
         ]
+        if config.address_multipliers:
+            # The bits below the word row, and then the product, that many bits higher, without them.
+            kept, row = Signal(config.index_bits), Signal(config.index_bits)
+            bits = len(self._below)
+            m.d.sync += [kept.eq(Cat(index[:bits] & ~self._below, index[bits:])), row.eq(kept),
+                         output.address.eq((row * self._factor) >> bits)]
+            return
+        # Stage 1: local row. Stage 2: word row. Stage 3: the row's first word.
+        local_row, word_row = Signal(config.index_bits), Signal(config.row_address_bits)
+        m.d.sync += [
+            local_row.eq(index >> job.pk_log2),
+            word_row.eq(local_row >> job.group_log2),
+            output.address.eq(_product(m, f"product{number}", word_row, job.slice_words)),
+        ]
+
+    def _scale(self, m: Module, job) -> None:
+        """With multipliers: an index is shifted to its word row by what multiplies it."""
+        config = self._config
+        bits = config.pe_bits + config.lane_bits          # shifted at most
+        self._below = Signal(bits)                        # mask of what an index has below its word row
+        self._factor = Signal(config.slice_words_bits + bits)
+        shift = Signal(range(bits + 1))
+        m.d.comb += [shift.eq(job.pk_log2 + job.group_log2), self._below.eq((1 << shift) - 1)]
+        # Used by a beat two cycles after it has entered.
+        m.d.sync += self._factor.eq(job.slice_words << (bits - shift).as_unsigned())
 
 
 def _product(m: Module, name: str, value: Value, factor: Value) -> Value:

@@ -2,12 +2,13 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .accumulator import BANKS, BankAccess, BankPlace, BankWords
+from .adders import MaskedAdder
 from .config import Config
 from .dot import dot_cycles
-from .queue import Queue
 from .selectors import one_of
 from .walker import MAX_CLOSES
 
@@ -15,6 +16,8 @@ __all__ = ["RUN_BITS", "SETTLING_CYCLES", "RowItem", "RowQueue"]
 
 RUN_BITS = 8
 """Rows without own tokens are counted up to 2^8 - 1 between two touched ones."""
+
+NO_RUN = (1 << RUN_BITS) - 1
 
 SETTLING_CYCLES = 5
 """From a row's close until the accumulators hold all of its sums."""
@@ -96,90 +99,134 @@ class RowQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self._config
-        rows = Queue(data.StructLayout({"run": RUN_BITS, "place": BankPlace(config)}), config.row_queue_rows)
-        m.submodules.rows = rows
-        # The item at work: a run of empty rows, then maybe a touched row, and its next word.
-        self._run, self._has_row, self._place = Signal(RUN_BITS), Signal(), Signal(BankPlace(config))
-        self._index, self._left = Signal(config.word_bits), Signal(config.slice_words_bits)
+        # The item at work: a run of empty rows, then maybe a touched row, and its next word. Runs are counted
+        # as their complements: all ones is none.
+        self._run, self._has_row = Signal(RUN_BITS, init=NO_RUN), Signal()
+        self._place = Signal(BankPlace(config))
+        self._index = Signal(config.word_bits)
+        self._left = Signal(config.slice_words_bits)         # words of the row behind this one
         self._last = Signal()                                # it is the row's last
-        self._settled = Signal(range(config.row_queue_rows + 1))   # rows in the queue whose sums are there
         self._drains = Signal()                              # a word leaves
         self._row_leaves = Signal()                          # the last one
         self._free = Signal()                                # the item is done now, or there is none
         self._row_done, self._chain = Signal(2), Signal()    # rows that end; chain of the next row
-        fresh = Signal(init=1)                               # no row of the job has closed
-        trailing, moves = Signal(RUN_BITS), Signal()         # empty rows behind the last touched one
-        loads, finished = Signal(), Signal()
+        self._loads, self._waits = Signal(), Signal()        # the next row comes to work; one is in the queue
+        self._ready = Signal()                               # the sums of the next row are there
+        # Empty rows behind the last touched one; they come to work. They are the difference of two counts, of
+        # which one only stays behind or not: it comes late whether they move.
+        trailing, moves = Signal(RUN_BITS), Signal()
+        closed, counted = Signal(RUN_BITS), Signal(RUN_BITS)
+        fresh, finished = Signal(init=1), Signal()           # no row of the job has closed; its last one has
+        idle = Signal()
+        m.d.comb += idle.eq(~self._has_row & self._run.all())
 
-        self._allot(m, rows.i.ready, fresh)
-        self._deal(m)
+        head = self._keep(m, Mux(moves, NO_RUN, trailing))
+        self._allot(m, fresh)
+        self._deal(m, idle)
 
-        # ---- closes: a touched row with the empty ones before it ----
-        settles = SETTLING_CYCLES - 2                        # one more to count it, and one to load it
-        settling, settled = Signal(settles + dot_cycles(config) if config.sddmm else settles), Signal()
+        # ---- empty rows behind the last touched one; none before them: they need not wait for the next ----
         m.d.comb += [
-            self.o_run_room.eq(trailing < (1 << RUN_BITS) - MAX_CLOSES),
-            rows.i.valid.eq(self.i_touched),
-            rows.i.p.run.eq(Mux(moves, 0, trailing)),
-            rows.i.p.place.eq(self.o_open),
-            settled.eq(Mux(self.i_sddmm, settling[-1], settling[settles - 1]) if config.sddmm
-                       else settling[-1]),
+            trailing.eq(counted - closed - 1),
+            moves.eq(self._free & ~self._waits & (counted != closed)),
         ]
         m.d.sync += [
-            settling.eq(Cat(self.i_touched, settling)),
-            self._settled.eq(self._settled + settled - loads),
-            trailing.eq(Mux(self.i_touched | moves, 0, trailing) + self.i_empties),
+            closed.eq(closed + self.i_empties),
+            # Less than three quarters of what can be; some come until this is seen.
+            self.o_run_room.eq(trailing[-2:].any()),
         ]
+        with m.If(self.i_touched | moves):
+            m.d.sync += counted.eq(closed)
 
-        # ---- the next item ----
+        # ---- the next item, or the next word ----
+        begins, swept = Signal(), self.o_swept     # what comes next is a row's first word
         m.d.comb += [
-            self._last.eq(self._left == 1),
-            self._row_leaves.eq(self._drains & self._last),
-            self._free.eq(Mux(self._has_row, self._row_leaves, self._run_ends)),
-            # With no row before them the empty rows need not wait for the next touched one.
-            moves.eq(self._free & (rows.level == 0) & (trailing != 0)),
-            loads.eq(self._free & (self._settled != 0)),
-            rows.o.ready.eq(loads),
+            self._loads.eq(self._free & self._ready),
+            self._last.eq(self._left == 0),
+            begins.eq(swept & (~self._has_row | self._last)),
         ]
-        with m.If(self._drains):
+        with m.If(self._drains | self._loads | ~swept):
             m.d.sync += [
-                self._place.as_value().eq(self._place.as_value() + Mux(self.i_packed, BANKS, 1)),
-                self._index.eq(self._index + 1),
-                self._left.eq(self._left - 1),
+                self._place.as_value().eq(Mux(begins, head.place.as_value(), self._place.as_value()
+                                              + Mux(self.i_packed & swept, BANKS, 1))),
+                self._index.eq(Mux(begins, Mux(self.i_packed, 0, self.i_first_word), self._index) + ~begins),
+                self._left.eq(Mux(begins, self.i_own_words, self._left) - 1),
             ]
-        with m.If(loads):
-            m.d.sync += [
-                self._has_row.eq(1),
-                self._run.eq(rows.o.p.run),
-                self._place.eq(rows.o.p.place),
-                self._index.eq(Mux(self.i_packed, 0, self.i_first_word)),
-                self._left.eq(self.i_own_words),
-            ]
-        with m.Elif(self._free):
-            m.d.sync += [self._has_row.eq(0), self._run.eq(Mux(moves, trailing, 0))]
+        with m.If(self._free):
+            m.d.sync += self._has_row.eq(self._loads)
+        self._count_run(m, moves, Mux(self._waits, head.run, trailing))
         if config.csr_out:
-            self._skip(m, rows.o.p.place, loads)
+            self._skip(m, head.place, begins)
 
         # ---- jobs: all is out before the next job's first token comes ----
         with m.If(self.i_last):
             m.d.sync += finished.eq(1)
-        with m.If(finished & (rows.level == 0) & (trailing == 0) & (self._run == 0) & ~self._has_row):
+        with m.If(finished & idle & ~self._waits & (counted == closed)):
             m.d.sync += [finished.eq(0), fresh.eq(1), self._chain.eq(0)]
 
         # ---- after a reset the place counts through all words ----
-        with m.If(~self.o_swept):
-            sweep = Cat(self._place, self.o_swept)
-            m.d.sync += sweep.eq(sweep + 1)
+        with m.If(~swept):
+            m.d.sync += swept.eq(self._place.as_value().all())
         m.d.comb += [
-            self.o_drain.valid.eq(self._drains | ~self.o_swept),
+            self.o_drain.valid.eq(self._drains | ~swept),
             self.o_drain.bank.eq(self._place.bank),
             self.o_drain.word.eq(self._place.word),
         ]
         return m
 
-    def _skip(self, m: Module, place, loads: Signal) -> None:
+    def _count_run(self, m: Module, moves: Signal, next_run: Value) -> None:
+        """The adder chooses between the run at work and the next one; a second row leaves in its place."""
+        begins, second = Signal(), Const(0)
+        m.submodules.runs = adder = MaskedAdder(RUN_BITS)
+        if self._config.chains > 1:
+            next_run, second = Mux(begins, next_run, 1), self._run_leaves[1]
+        m.d.comb += [
+            begins.eq(self._loads | moves),
+            adder.i_a.eq(self._run), adder.i_use_a.eq(~begins),
+            adder.i_b.eq(next_run), adder.i_use_b.eq(begins | second),
+            adder.i_carry.eq(self._run_leaves[0] & ~begins),
+        ]
+        m.d.sync += self._run.eq(adder.o)
+
+    def _keep(self, m: Module, run: Value) -> data.View:
+        """The queue of touched rows, each with the empty ones before it; returns the next one.
+
+        What leaves is counted a cycle later: ready of the chains comes late.
+        """
+        config, depth = self._config, self._config.row_queue_rows
+        row = data.StructLayout({"run": RUN_BITS, "place": BankPlace(config)})
+        m.submodules.rows = rows = Memory(shape=row.size, depth=depth, init=[])
+        write, read = rows.write_port(), rows.read_port(domain="comb")
+        came, there = Signal(range(depth + 1)), Signal(range(depth + 1))   # rows; those whose sums are there
+        loaded, settled = Signal(), Signal()
+        settles = SETTLING_CYCLES - 2                        # one more to count it, and one to load it
+        settling = Signal(settles + dot_cycles(config) if config.sddmm else settles)
+        underway = settling[:settles].any()
+        m.d.comb += settled.eq(settling[settles - 1])
+        if config.sddmm:
+            m.d.comb += settled.eq(Mux(self.i_sddmm, settling[-1], settling[settles - 1]))
+            underway |= self.i_sddmm & settling.any()
+        m.d.comb += [
+            write.data.eq(Cat(run, self.o_open)),
+            write.en.eq(self.i_touched),
+            self.o_room.eq(~came[-1]),
+            self._ready.eq((there != 0) & ~((there == 1) & loaded)),
+            self._waits.eq(underway | self._ready),
+        ]
+        m.d.sync += [
+            loaded.eq(self._loads),
+            settling.eq(Cat(self.i_touched, settling)),
+            came.eq(came + self.i_touched - loaded),
+            there.eq(there + settled - loaded),
+        ]
+        with m.If(self.i_touched):
+            m.d.sync += write.addr.eq(write.addr + 1)
+        with m.If(self._loads):
+            m.d.sync += read.addr.eq(read.addr + 1)
+        return data.View(row, read.data)
+
+    def _skip(self, m: Module, place, begins: Signal) -> None:
         """Of a packed row, from one word that got a sum to the next."""
-        config = self._config
+        config, loads = self._config, self._loads
         its_words, words, rest, lowest = (Signal(config.acc_words, name=name)
                                           for name in ("its_words", "words", "rest", "lowest"))
         next_word = Signal(config.acc_word_bits)
@@ -189,7 +236,7 @@ class RowQueue(wiring.Component):
         touched = Mux(place.bank, self.i_touched_words[1], self.i_touched_words[0])
         m.d.comb += [
             its_words.eq(Cat(((number ^ place.word) & above) == 0 for number in numbers)),
-            words.eq(Mux(loads, touched & its_words, rest)),
+            words.eq(Mux(begins, touched & its_words, rest)),
             lowest.eq(words & -words),
             next_word.eq(Mux(words.any(), one_of(lowest, numbers), place.word)),
             *(cleared.eq(Mux(loads & (place.bank == bank), its_words, 0))
@@ -201,7 +248,7 @@ class RowQueue(wiring.Component):
                 m.d.sync += [rest.eq(words & ~lowest), self._place.word.eq(next_word),
                              self._index.eq(next_word & ~above)]
 
-    def _allot(self, m: Module, room: Value, fresh: Signal) -> None:
+    def _allot(self, m: Module, fresh: Signal) -> None:
         """The places are a ring: rows that took words give them back in order."""
         config = self._config
         last, row_words = Signal(config.acc_word_bits), Signal(config.acc_word_bits + 1)
@@ -210,6 +257,7 @@ class RowQueue(wiring.Component):
         steps = [Signal(config.acc_word_bits + 1, name=f"step{bank}") for bank in range(BANKS)]
         places = Signal(range(BANKS * config.acc_words))     # there are, beside the open row's
         free = Signal(signed(len(places) + 1))               # -1: not even the open row's
+        more, fewer = Signal(), Signal()
         m.d.comb += last.eq(self.i_own_words - 1)
         m.d.sync += [
             # The power of two that is not below i_own_words.
@@ -219,8 +267,14 @@ class RowQueue(wiring.Component):
             steps[1].eq(Mux(self.i_packed, 2 * row_words - 1, row_words)),
             places.eq(Cat(bit for bit in reversed(BANKS * row_words)) - 1),
             free.eq(free - self.i_touched + self._row_leaves),
+            # Compared before it is known what comes and leaves.
+            self.o_open_free.eq(Mux(more, free >= -1, Mux(fewer, free > 0, free >= 0))),
+            self.o_next_free.eq(Mux(more, free >= 0, Mux(fewer, free > 1, free > 0))),
         ]
-        m.d.comb += [self.o_room.eq(room), self.o_open_free.eq(free >= 0), self.o_next_free.eq(free > 0)]
+        m.d.comb += [
+            more.eq(self._row_leaves & ~self.i_touched),
+            fewer.eq(self.i_touched & ~self._row_leaves),
+        ]
         with m.If(self.i_touched):
             m.d.sync += [
                 fresh.eq(0),
@@ -232,18 +286,23 @@ class RowQueue(wiring.Component):
                 self.o_open.as_value().eq(0),
                 self.o_next.as_value().eq(steps[0]),
                 free.eq(places),
+                self.o_open_free.eq(1),
+                self.o_next_free.eq(places != 0),
             ]
 
-    def _deal(self, m: Module) -> None:
-        """The next row's chain gets an empty row or the word; the other one what comes after an empty row."""
+    def _deal(self, m: Module, idle: Signal) -> None:
+        """The next row's chain gets an empty row or the word; the other one what comes after an empty row.
+
+        What would happen is known before it is known whether the chains take it: their ready comes late.
+        """
         config, chains = self._config, self._config.chains
         empty, word = Signal(2), Signal(2)          # what the first and the second item would be
         room, emits = Signal(2), Signal(2)
-        run = Signal(RUN_BITS)                      # the run after this cycle
         can, held = Signal(2), Signal(chains)       # can: take an item; held: a word waits
-        readable = Signal()
+        readable, alone = Signal(), Signal()        # alone: the first item can be a word
         interleaved = Signal(config.word_bits)      # a packed row's word in the whole row of C
         word_index, word_last = Signal(config.word_bits), Signal()
+        self._run_leaves = Signal(2)                # a first and a second empty row
         for number, output in enumerate(self.o):
             m.d.comb += [
                 can[number].eq(~output.valid | output.ready),
@@ -251,27 +310,29 @@ class RowQueue(wiring.Component):
                 output.p.word.eq(word_index),
                 output.p.last.eq(word_last | ~output.p.touched),
             ]
-        # Compared before it is known what leaves: ready comes late.
         run_is = [Signal(name=f"run_is_{count}") for count in range(3)]
-        m.d.comb += [equal.eq(self._run == count) for count, equal in enumerate(run_is)]
-        self._run_ends = run_is[0] | (run_is[1] & emits[0]) | (run_is[2] & emits[1])
+        ends = [Signal(name=f"ends_{number}") for number in range(2)]   # the item is done with that one
         m.d.comb += [
+            *(equal.eq(self._run == NO_RUN - count) for count, equal in enumerate(run_is)),
             # The sums of one word are shown at a time, and read while nothing is added in their bank.
-            readable.eq(self._has_row & ~held.any()
-                        & ~(self.i_adding.valid & (self.i_adding.bank == self._place.bank))),
+            readable.eq(self._has_row & ~(self.i_adding.valid & (self.i_adding.bank == self._place.bank))),
             empty[0].eq(~run_is[0]),
             word[0].eq(run_is[0] & readable),
             empty[1].eq(~run_is[0] & ~run_is[1]),
             word[1].eq(run_is[1] & readable),
+            *(done.eq(Mux(self._has_row, word[number] & self._last, run_is[number + 1]))
+              for number, done in enumerate(ends)),
             room.eq(Mux(self._chain, can[::-1], can)),
-            emits[0].eq(room[0] & (empty[0] | word[0])),
-            emits[1].eq(room[0] & empty[0] & room[1] & (empty[1] | word[1])),
-            run.eq(self._run - (emits[0] & empty[0]) - (emits[1] & empty[1])),
-            self._drains.eq((emits & word).any()),
+            alone.eq(room[0] & ~held.any()),
+            emits[0].eq(Mux(word[0], alone, room[0] & empty[0])),
+            emits[1].eq(room.all() & empty[0] & (empty[1] | word[1])),
+            self._free.eq(idle | (Mux(word[0], alone, room[0]) & ends[0]) | (room.all() & ends[1])),
+            self._run_leaves.eq(Cat(room[0] & empty[0], room.all() & empty[1])),
+            self._drains.eq((alone & word[0]) | (room.all() & word[1])),
+            self._row_leaves.eq(self._drains & self._last),
             self._row_done.eq(emits & (empty | self._last.replicate(2))),
             interleaved.eq((self._index << self.i_slices_log2) | self.i_first_word),
         ]
-        m.d.sync += self._run.eq(run)
         with m.If(self._drains):
             m.d.sync += [word_index.eq(Mux(self.i_packed, interleaved, self._index)),
                          word_last.eq(self._last)]
@@ -283,3 +344,4 @@ class RowQueue(wiring.Component):
             m.d.comb += mine.eq(emits & selected)
             with m.If(can[number]):
                 m.d.sync += [output.valid.eq(mine.any()), output.p.touched.eq((mine & word).any())]
+

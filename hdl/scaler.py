@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal,
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .adders import MaskedAdder
 from .config import ACC_BITS, VALUE_BITS
 from .layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS, ScaleWord
 
@@ -150,15 +151,21 @@ class Scaler(wiring.Component):
             sign = register(f"sign_{stage}", 1, sign)
             shift = register(f"shift_{stage}", len(shift), shift)
 
-        # ---- on the way to the multiplier: round, saturate to its width ----------------------------
-        total, limit = Signal(signed(_MIDDLE_BITS + 1), name=f"total_{lane}"), Signal(name=f"limit_{lane}")
+        # ---- on the way to the multiplier: round, saturate to its width; the adder chooses -----------
+        value, limit, largest = window[1:], Signal(name=f"limit_{lane}"), Signal(name=f"largest_{lane}")
+        keeps = Signal(name=f"keeps_{lane}")
+        m.submodules[f"rounding{lane}"] = adder = MaskedAdder(_MIDDLE_BITS)
         m.d.comb += [
-            total.eq(window[1:].as_signed() + window[0]),
-            limit.eq(lost | (window[-1] != sign) | (total[-1] != total[-2])),
+            limit.eq(lost | (window[-1] != sign)),
+            largest.eq(value[:-1].all() & ~sign),             # rounding must not make it negative
+            keeps.eq(~limit & ~(self.i_relu & sign)),
+            adder.i_a.eq(value), adder.i_use_a.eq(keeps),
+            # The farthest number of that sign; with ReLU 0 instead of a negative one, as where none is used.
+            adder.i_b.eq(Cat((limit & ~sign).replicate(_MIDDLE_BITS - 1), limit & sign & ~self.i_relu)),
+            adder.i_use_b.eq(limit),
+            adder.i_carry.eq(keeps & window[0] & ~largest),
         ]
-        factor = Mux(
-            self.i_relu & sign, 0,
-            Mux(limit, Cat((~sign).replicate(_MIDDLE_BITS - 1), sign), total[:_MIDDLE_BITS]).as_signed())
+        factor = adder.o
         multiplier = taken.scale.multiplier
         for stage in range(2):
             multiplier = register(f"multiplier_{stage}", _MULTIPLIER_BITS, multiplier)

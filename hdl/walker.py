@@ -1,10 +1,11 @@
 """From tokens to store words: walks a token's row of B and closes rows of C."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .accumulator import BankPlace
+from .adders import LoadedCounter
 from .config import VALUE_BITS, Config, width_of
 from .lane_store import TableEntry
 from .pe_front import PeOp
@@ -147,12 +148,13 @@ class Walker(wiring.Component):
         token = self._token
         pending = Signal(range(MAX_CLOSES + 1))    # closes behind the last token
         closes = Signal(range(MAX_CLOSES + 1))
-        touched, closing, done, last_done = Signal(), Signal(), Signal(), Signal()
+        touched, closing, done, last_done = Signal(), Signal(), Signal(), Signal()   # closing: closes != 0
+        closes_after = Signal()                    # there are some behind the token, which is done with
         waits, has_room = Signal(), Signal()       # for a row of X; closes have room
         placed = Signal()                          # the next word's sums have a place
         m.d.comb += [
             closes.eq(pending + Mux(self._valid, token.before, 0)),
-            closing.eq(closes != 0),
+            closes_after.eq(self._valid & done & token.after.any()),
             self._closes_touched.eq(closing & touched),
             has_room.eq(~(self._closes_touched & ~self.i_room) & ~(closing & ~self.i_run_room)),
             # A row closes though there is no place for the next one yet: its sums settle meanwhile.
@@ -167,6 +169,9 @@ class Walker(wiring.Component):
         ]
         with m.If(~closing):
             m.d.comb += self.o_empties.eq(0)
+        # Known beforehand: what goes on in the PE hangs on it.
+        m.d.sync += closing.eq(Mux(self._goes, closes_after, closing)
+                               | (self._op_moves & self._op_valid & self._op.before.any()))
         m.d.sync += self.o_blocked.eq(~has_room | (self._valid & (self._left != 0) & ~placed))
         if self._config.sddmm:
             self._rows_of_x(m, waits, done)
@@ -182,10 +187,9 @@ class Walker(wiring.Component):
                 self._left.eq(self._left - 1),
                 self._index.eq(self._index + 1),
                 self._upper.eq(~self._upper & ~self.i_packed),
-                *(address.eq(address + (self._upper | self.i_packed)) for address in self._addresses),
             ]
-        with m.If(self._op_moves):
-            self._enter(m)
+        self._enter(m)
+        self._step(m)
 
     def _rows_of_x(self, m: Module, waits: Signal, done: Signal) -> None:
         """A token waits for its row; ends of rows behind a token and before the next one come together."""
@@ -202,31 +206,50 @@ class Walker(wiring.Component):
         config, op = self._config, self._op
         sddmm = self.i_sddmm if config.sddmm else None
         shift = Signal.like(self.i_group_log2)
-        m.d.comb += shift.eq(config.lane_bits - self.i_group_log2)
-        dense_address = Signal(config.tile_address_bits)
-        m.d.comb += dense_address.eq(op.address | (self.i_half << (config.tile_address_bits - 1)))
-        m.d.sync += [
-            self._valid.eq(self._op_valid),
-            self._token.eq(op),
-            self._index.eq(0),
-            self._left.eq(Mux(op.token, self.i_own_words, 0)),
-            self._upper.eq(dense_address[0]),
-            *(address.eq(dense_address >> 1) for address in self._addresses),
+        self._dense_address = Signal(config.tile_address_bits)
+        m.d.comb += [
+            shift.eq(config.lane_bits - self.i_group_log2),
+            self._dense_address.eq(op.address | (self.i_half << (config.tile_address_bits - 1))),
         ]
-        for lane in range(config.lanes):
+        with m.If(self._op_moves):
             m.d.sync += [
-                self._lanes[lane].eq((Mux(sddmm, lane, lane >> shift) if config.sddmm else lane >> shift)
-                                     == op.position),
-                self._part_lanes[lane].eq((lane >> shift) == op.part),
+                self._valid.eq(self._op_valid),
+                self._token.eq(op),
+                self._index.eq(0),
+                self._left.eq(Mux(op.token, self.i_own_words, 0)),
+                self._upper.eq(self._dense_address[0]),
             ]
-        if config.compressed_b:
-            with m.If(self.i_packed):
+            for lane in range(config.lanes):
                 m.d.sync += [
-                    self._left.eq(Mux(op.token, self.i_table.words, 0)),
-                    self._upper.eq(0),
-                    self._addresses.eq(self.i_table.starts),
-                    self._counts.eq(self.i_table.counts),
+                    self._lanes[lane].eq((Mux(sddmm, lane, lane >> shift) if config.sddmm else lane >> shift)
+                                         == op.position),
+                    self._part_lanes[lane].eq((lane >> shift) == op.part),
                 ]
+            if config.compressed_b:
+                with m.If(self.i_packed):
+                    m.d.sync += [
+                        self._left.eq(Mux(op.token, self.i_table.words, 0)),
+                        self._upper.eq(0),
+                        self._counts.eq(self.i_table.counts),
+                    ]
+
+    def _step(self, m: Module) -> None:
+        """Addresses are loaded, or go on by one: the adder chooses, so that it costs no multiplexer."""
+        config, steps = self._config, Signal()
+        bits = config.store_address_bits
+        m.d.comb += steps.eq(self._issues & ~self._op_moves & (self._upper | self.i_packed))
+        for number, address in enumerate(self._addresses):
+            begin: Value = self._dense_address >> 1
+            if config.compressed_b:
+                begin = Mux(self.i_packed, self.i_table.starts[number], begin)
+            m.submodules[f"address{number}"] = counter = LoadedCounter(bits + bits % 2)
+            m.d.comb += [
+                counter.i_value.eq(address),
+                counter.i_new.eq(begin),
+                counter.i_loads.eq(self._op_moves),
+                counter.i_carry.eq(steps),
+            ]
+            m.d.sync += address.eq(counter.o)
 
     def _stage_issue(self, m: Module) -> None:
         config, word = self._config, self.o_word

@@ -21,8 +21,9 @@ _BEFORE = (
     # Registers that are copied on purpose stay apart: see hdl/attributes.py.
     "setattr -set keep 1 w:* a:zerolane_kept_copy %i %ci1 t:$*dff* %i",
     # No block reads a word of a block RAM while it is written. Where a memory might, Amaranth promises the
-    # old value, and logic as large as the memory's port would be built to give it.
-    "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2 r:CLK_ENABLE=1 %i",
+    # old value, and logic as large as the memory's port would be built to give it. (A bit for each write
+    # port, more than any memory has.)
+    "setparam -set COLLISION_X_MASK 64'hffffffffffffffff t:$memrd_v2 r:CLK_ENABLE=1 %i",
 )
 _WIDEST_LUT = 7
 """Inputs of what ECP5 makes of LUT4s and the multiplexers behind them."""

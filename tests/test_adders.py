@@ -8,7 +8,14 @@ import pytest
 from amaranth.hdl import Fragment
 from amaranth.sim import Simulator
 
-from hdl.adders import ChoiceSubtractor, MaskedAdder, masked_sum_table, subtract_choice_table
+from hdl.adders import (
+    ChoiceSubtractor,
+    LoadedCounter,
+    MaskedAdder,
+    loaded_count_table,
+    masked_sum_table,
+    subtract_choice_table,
+)
 from hdl.config import ACC_BITS
 from hdl.emit import emit_verilog
 
@@ -35,6 +42,15 @@ def test_a_carry_cell_sums_what_is_used_and_the_carry(carry: int) -> None:
                 operands = (a, b, -use_a & 7, -use_b & 7)
                 total = a * use_a + b * use_b + carry
                 assert carry_cells(masked_sum_table, operands, carry, width) == total % 8
+
+
+@pytest.mark.parametrize("carry", range(2))
+@pytest.mark.parametrize("loads", range(2))
+def test_a_carry_cell_counts_on_from_the_number_that_is_chosen(loads: int, carry: int) -> None:
+    for value in range(8):
+        for new in range(8):
+            total = (new if loads else value) + carry
+            assert carry_cells(loaded_count_table, (value, new, -loads & 7, 7), carry, 3) == total % 8
 
 
 @pytest.mark.parametrize("chosen", range(3))
@@ -89,6 +105,18 @@ def test_on_ecp5_the_carry_enters_the_first_cell() -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
+def test_the_counter_goes_on_from_the_number_that_is_chosen_and_wraps(seed: int) -> None:
+    rng, width = random.Random(seed), 10
+    inputs, expected = [], []
+    for number in range(24):
+        value, new = (rng.choice((rng.getrandbits(width), (1 << width) - 1)) for _ in range(2))
+        loads, carry = number % 2, number // 2 % 2
+        inputs.append({"i_value": value, "i_new": new, "i_loads": loads, "i_carry": carry})
+        expected.append(((new if loads else value) + carry) % (1 << width))
+    assert outputs(LoadedCounter(width), inputs) == expected
+
+
+@pytest.mark.parametrize("seed", range(2))
 def test_the_subtractor_takes_the_chosen_one(seed: int) -> None:
     rng, ones = random.Random(seed), (1 << ACC_BITS) - 1
     inputs, expected = [], []
@@ -104,3 +132,4 @@ def test_the_subtractor_takes_the_chosen_one(seed: int) -> None:
 def test_they_convert_to_verilog() -> None:
     assert "module" in emit_verilog(MaskedAdder(ACC_BITS), "adder")
     assert "module" in emit_verilog(ChoiceSubtractor(ACC_BITS), "subtractor")
+    assert "module" in emit_verilog(LoadedCounter(ACC_BITS), "counter")

@@ -11,7 +11,7 @@ from sim.models.router import expected, facts, random_beats, random_job
 from tests.harness import run_block
 
 
-@pytest.mark.parametrize("preset", ["tiny", "base"])
+@pytest.mark.parametrize("preset", ["tiny", "small", "base"])
 @pytest.mark.parametrize("seed", range(4))
 def test_tokens_find_owner_and_address_in_jobs_of_every_kind(preset: str, seed: int) -> None:
     config, rng = PRESETS[preset], random.Random(seed)

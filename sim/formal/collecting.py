@@ -77,7 +77,7 @@ def _densifier(b: Bench) -> None:
     b.check(~block.o.valid | (made < plan.groups))
     b.check(~block.o.valid | (output.group_last == ends))
     b.check(~block.o.valid | (output.job_last == (ends & (made == (plan.groups - 1)[:GROUP_BITS + 1]))))
-    ended = inside("ended")
+    ended, starting = inside("ended"), inside("starting")
     sums, drained = [], []
     for chain, source in enumerate(block.i):
         word, turn, flushing = source.p, made[0] == chain, inside("flushing")[chain]
@@ -100,7 +100,7 @@ def _densifier(b: Bench) -> None:
         drained.append(rows == groups)
         # Groups and rows keep step, and something always goes on.
         b.check((done == rows) | (done == rows + 1) | (done + 1 == rows))
-        b.check(~(source.valid & block.o.ready & turn) | moves(source) | moves(block.o))
+        b.check(~(source.valid & block.o.ready & turn) | moves(source) | moves(block.o) | starting)
 
         b.invariant(done + (ended & turn) == rows + flushing)
         b.invariant((rows <= groups) & (begun | ((rows == 0) & ~rising & ~flushing)))
@@ -127,9 +127,9 @@ def _densifier(b: Bench) -> None:
     b.invariant(position == inside("position"))
     b.invariant(position <= plan.last_word)
     b.invariant(inside("turn") == Mux(made[0], 2, 1))
-    b.invariant(~begun | ((inside("groups_left") + made) == plan.groups))
-    b.invariant(inside("active") == (begun & (inside("groups_left") != 0)))
-    b.invariant(~begun | (inside("final") == (inside("groups_left") == 1)))
+    b.invariant(~begun | ((inside("behind") + made + 2 - starting) == plan.groups))
+    b.invariant(inside("active") == (begun & (made != plan.groups)))
+    b.invariant(~starting | (begun & (made == 0)))
     b.invariant((made <= plan.groups) & (begun | ((made == 0) & ~ended)))
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from amaranth.hdl import Array, Cat, Const, Mux, Signal, Value, signed
 
-from hdl.collector_layouts import DenseWord, LaneWord
+from hdl.collector_layouts import LaneWord
 from hdl.config import ACC_BITS
 from hdl.finisher import QUEUE_WORDS, Finisher
 from hdl.scaler import SCALER_STAGES
@@ -18,6 +18,7 @@ from .inside import Fault
 __all__ = ["PROOFS"]
 
 PARALLEL = replace(SMALL, scale_multipliers=SMALL.lanes)
+QUEUED = replace(PARALLEL, csr_out=True)
 SERIAL = replace(SMALL, scale_multipliers=1)
 
 GROUP_BITS = 6
@@ -168,7 +169,7 @@ def _finisher(b: Bench, way: Callable[[Bench, object], list[Stage]], room: int) 
         stage = inside(f"elaborate:{name}")
         stages.append((inside(f"{name}_valid"), Cat(stage.group_last, stage.job_last), stage.data.as_value()))
     stages = [*way(b, plan), *stages]
-    level = inside("elaborate:queue").level
+    level = _queue(b).level if _has_queue(b) else Const(0)
     levels(b)
     b.invariant(marked.inside == level + sum(there for there, _, _ in stages))
     b.invariant(owed == (stages[-1][0] & plan.accumulate))
@@ -183,29 +184,53 @@ def _finisher(b: Bench, way: Callable[[Bench, object], list[Stage]], room: int) 
             b.invariant(~at | ((sums == total.as_value()) if behind
                                else ~known | (sums == biased.as_value())))
         ahead = ahead + there
+    plain = inside("plain")
+    is_plain = marked.present & inside("_clear_negative:valid")
+    b.invariant(~(is_plain & (marked.ahead == level)) | (plain.data.as_value() == finished.as_value()))
+    if not _has_queue(b):
+        return
     read, _ = inside.places("queue/memory")
-    place, kept = Signal.like(read), Signal(DenseWord(block._config))
+    place, kept = Signal.like(read), Signal(_queue(b).o.p.shape())
     m.d.comb += [place.eq(read + marked.ahead), kept.eq(inside.word("queue/memory", place))]
     queued = marked.present & (marked.ahead < level)
     b.invariant(~queued | (Cat(kept.group_last, kept.job_last) == marked.value) & ~waits)
-    b.invariant(~(queued & known) | (kept.data.as_value() == finished.as_value()))
+    if block._config.csr_out:
+        b.invariant(~(queued & known) | (kept.data.as_value() == finished.as_value()))
 
 
-def _biased(b: Bench) -> Stage:
-    stage = b.inside("elaborate:biased")
-    return b.inside("biased_valid"), Cat(stage.group_last, stage.job_last), stage.data.as_value()
+def _has_queue(b: Bench) -> bool:
+    config = b.dut._config
+    return config.csr_out or config.scale_multipliers == config.lanes
+
+
+def _queue(b: Bench):
+    """Of all words, or of scaled ones."""
+    return b.inside("_output:queue" if b.dut._config.csr_out else "_scale_parallel:queue")
+
+
+def _unscaled(b: Bench, plan) -> tuple[Stage, Stage]:
+    """The words themselves: with negative sums cleared, and before."""
+    plain, biased = b.inside("plain"), b.inside("elaborate:biased")
+    b.invariant(~plan.int8 | ~b.inside("_clear_negative:valid"))
+    return ((b.inside("_clear_negative:valid"), Cat(plain.group_last, plain.job_last), None),
+            (b.inside("biased_valid"), Cat(biased.group_last, biased.job_last), biased.data.as_value()))
 
 
 def _parallel_way(b: Bench, plan) -> list[Stage]:
     """The bias, and the scaler's stages, which never stall."""
-    inside, scaler = b.inside, b.inside("scaler")
+    inside, scaler, level = b.inside, b.inside("scaler"), _queue(b).level
+    plain, biased = _unscaled(b, plan)
     scaled = [(scaler.o_valid, scaler.o_tag)]
     scaled += [(inside(f"scaler/#valid_{number}"), inside(f"scaler/#tag_{number}"))
                for number in reversed(range(SCALER_STAGES - 1))]
-    stages: list[Stage] = [*((valid, tag, None) for valid, tag in scaled), _biased(b)]
+    stages: list[Stage] = [plain, *((valid, tag, None) for valid, tag in scaled), biased]
     underway, room = inside("underway"), inside("_count_room:room")
     b.invariant(plan.int8 | ~Cat(valid for valid, _ in scaled).any())
-    b.invariant(underway == inside("elaborate:queue").level + sum(valid for valid, _, _ in stages))
+    counted = level + sum(valid for valid, _, _ in stages)
+    if not b.dut._config.csr_out:
+        b.invariant(plan.int8 | (level == 0))
+        counted = Mux(plan.int8, counted, 0)
+    b.invariant(underway == counted)
     b.invariant((underway <= QUEUE_WORDS) & (~room | (underway < QUEUE_WORDS)))
     return stages
 
@@ -213,13 +238,15 @@ def _parallel_way(b: Bench, plan) -> list[Stage]:
 def _serial_way(b: Bench, plan) -> list[Stage]:
     """The bias, and of what is in the scaler the last lane of each word: it has the word's ends."""
     inside, scaler = b.inside, b.inside("scaler")
+    plain, biased = _unscaled(b, plan)
     scaled = [(scaler.o_valid, scaler.o_tag)]
     scaled += [(inside(f"scaler/#valid_{number}"), inside(f"scaler/#tag_{number}"))
                for number in reversed(range(SCALER_STAGES - 1))]
-    whole = inside("whole")
-    b.invariant(plan.int8 | ~Cat(whole, *(valid for valid, _ in scaled)).any())
-    return [(whole, inside("ends"), None), *((valid & tag[2], tag[:2], None) for valid, tag in scaled),
-            _biased(b)]
+    gathered = inside("gathered")
+    b.invariant(plan.int8 | ~Cat(gathered.valid, *(valid for valid, _ in scaled)).any())
+    ends = Cat(gathered.p.group_last, gathered.p.job_last)
+    return [plain, (gathered.valid, ends, None),
+            *((valid & tag[2], tag[:2], None) for valid, tag in scaled), biased]
 
 
 CLAIM = ("every word leaves once, in order, with its ends; where they are not scaled, its sums are those "
@@ -230,6 +257,11 @@ PROOFS = (
           lambda b: _finisher(b, _parallel_way, QUEUE_WORDS + 2),
           Fault("a word goes on without its earlier sums", "dense_moves",
                 lambda value, inside: inside("dense_valid")), cover=16, solver="bitwuzla"),
+    Proof("finisher_queued", "Finisher", f"{CLAIM}; a multiplier a lane, with results in CSR",
+          lambda: Finisher(QUEUED), lambda b: _finisher(b, _parallel_way, QUEUE_WORDS + 2),
+          Fault("a bias is added to a word that is not there", "elaborate:applies",
+                lambda value, inside: inside("elaborate:room") & inside("elaborate:biased_leaves")),
+          cover=16, solver="bitwuzla"),
     Proof("finisher_serial", "Finisher", f"{CLAIM}; one multiplier", lambda: Finisher(SERIAL),
           lambda b: _finisher(b, _serial_way, 2 + 1 + SCALER_STAGES + 3),
           Fault("a word leaves before the scaler has taken all its lanes", "_scale_serial:leaves",

@@ -87,14 +87,15 @@ def _proof(block: type, make: Callable[[], wiring.Component], fault: Fault, *, e
 
 def _beats_find_room(b: Bench) -> None:
     """Beats come only where `o_room` has said so (proof `front_room`); they lie one behind the other."""
-    held = Signal(range(SMALL.queue_beats + 1))
-    b.m.d.comb += held.eq(b.inside("_waiting") + b.inside("_valid"))
+    held, behind = Signal(range(SMALL.queue_beats + 1)), Signal(range(SMALL.queue_beats + 1))
+    b.m.d.comb += [behind.eq(b.inside("_waiting") - b.inside("_taken")), held.eq(behind + b.inside("_valid"))]
     b.assume(~b.inside("puts") | (held < SMALL.queue_beats))
     read, write = b.inside.places("tokens")
     ahead, _ = b.inside.places("controls")
     b.invariant(held <= SMALL.queue_beats)
     b.invariant(b.inside("_waiting") <= SMALL.queue_beats)
-    b.invariant((write - ahead)[:len(ahead)] == b.inside("_waiting")[:len(ahead)])
+    b.invariant(~b.inside("_taken") | (b.inside("_valid") & (b.inside("_waiting") != 0)))
+    b.invariant((write - ahead)[:len(ahead)] == behind[:len(ahead)])
     b.invariant(~b.inside("_valid") | ((ahead - read)[:len(ahead)] == 1))
 
 
@@ -169,8 +170,8 @@ def _one_word_at_a_time(b: Bench) -> None:
     b.check(~(waits & block.o_drain.valid & block.o_swept))
     # Rows come only after the sweep.
     b.assume(block.o_swept | ~block.i_touched)
-    b.invariant(block.o_swept | ~Cat(*words, b.inside("_has_row"), b.inside("_settled"),
-                                     b.inside("settling")).any())
+    b.invariant(block.o_swept | ~Cat(*words, b.inside("_has_row"), b.inside("there"),
+                                     b.inside("loaded"), b.inside("settling")).any())
 
 
 def _deaf(path: str = "o") -> Fault:

@@ -53,6 +53,7 @@ UNPROVEN = {
     "ExtentCheck": "the guard behind it is proven whatever it says",
     "FlatTop": _PARTS,
     "LaneStore": "`skipping` takes B as it should lie there",
+    "LoadedCounter": _ARITHMETIC,
     "MaskedAdder": _ARITHMETIC,
     "ScaleMultiplier": _ARITHMETIC,
     "Multiplier": _ARITHMETIC,

@@ -315,9 +315,10 @@ def _front_room(b: Bench) -> None:
     for stage in range(ROOM_CYCLES):
         room = b.past(room, f"room{stage}")
     b.assume(~front.i.valid | room)
-    held = b.inside("_waiting") + b.inside("_valid")
+    waiting, taken = b.inside("_waiting"), b.inside("_taken")
+    held = waiting - taken + b.inside("_valid")
     b.check(~b.inside("puts") | (held < SMALL.queue_beats))
-    b.invariant(held <= SMALL.queue_beats)
+    b.invariant((held <= SMALL.queue_beats) & (~taken | (b.inside("_valid") & (waiting != 0))))
     b.cover(held == SMALL.queue_beats)
 
 
@@ -338,7 +339,7 @@ PROOFS = (
           lambda: PeFront(SMALL), _front_room,
           Fault("the beat at the input is not counted", "o_room",
                 lambda value, inside: inside("_waiting") + inside("_valid")
-                <= SMALL.queue_beats - ROOM_MARGIN_BEATS),
+                <= SMALL.queue_beats - ROOM_MARGIN_BEATS + inside("_taken")),
           induction=5, depth=10, quick=True),
     Proof("router", "Router",
           "every beat leaves once, in order, with owners and addresses as the formula gives them; then "
