@@ -62,7 +62,7 @@ DESCRIPTOR_FIELDS = (
     Field("k_start", 2, 0, 32, "first column of A (row of B) in this tile; elementwise: 0"),
     Field("k_count", 3, 0, 32, "columns of A (rows of B) in this tile; elementwise: columns of A"),
     Field("n_start", 4, 0, 32, "first column of B in this block (used by packed formats, and of a result in "
-                               "CSR, where no column of the block may have a bit in common with it)"),
+                               "CSR)"),
     Field("n_count", 5, 0, 32, "columns of B in this block; elementwise: of B, 0 where a dense B has none"),
     Field("a_pointers", 6, 0, 32, "CSR: address of indptr[1], A's second row pointer"),
     Field("a_indices", 7, 0, 32, "CSR: address of A's first column index"),

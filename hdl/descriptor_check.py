@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import Config, log2_exact, width_of
+from .config import WHOLE_INDEX_BITS, Config, log2_exact, width_of
 from .descriptor import Descriptor, Opcode, field_number, is_elementwise, is_sddmm
 from .layouts import INDEX_BYTES, POINTER_BYTES, SUM_BYTES, AFormat, BFormat, CsrMode, Operation
 from .registers import ErrorCode
@@ -141,16 +141,15 @@ class DescriptorCheck(wiring.Component):
         ]
 
     def _csr(self) -> list[tuple[str, Value]]:
-        """Results in CSR: rows by themselves, all of K at once; a block's columns have bits of their own."""
+        """Results in CSR: rows by themselves, all of K at once; every column has a number that fits."""
         i = self.i
         if not self._config.csr_out:
             return [("out_csr", i.out_csr)]
-        last_column = (i.n_count - 1)[:self._config.column_bits]
-        in_block = Cat(last_column[bit:].any() for bit in range(len(last_column)))
+        end = i.n_start + i.n_count
         whole = i.csr_mode == CsrMode.WHOLE
         return [
-            ("n_start", i.out_csr & (i.n_start & in_block).any()),
-            ("csr_index32", i.out_csr & ~i.csr_index32 & (i.n_start >> 16).any()),
+            ("n_start", i.out_csr & (end > 1 << WHOLE_INDEX_BITS)),
+            ("csr_index32", i.out_csr & ~i.csr_index32 & (end > 1 << 16)),
             ("group_log2", i.out_csr & (i.group_log2 != 0)),
             ("out_csr", i.out_csr & ((whole & i.accumulate) | i.out_raw | i.row_bias)),
         ]

@@ -147,11 +147,10 @@ class PairPacker(wiring.Component):
         return value
 
     def _column(self, lanes: range, mine: Value) -> Value:
-        """The place in the row, or, elementwise, what the tag says. The block's first column has no bit in
-        common with the place."""
+        """The place in the row, from the block's first column on, or, elementwise, what the tag says."""
         config, tag = self._config, self.i_tag.p
         place = one_of(mine, [Cat(Const(lane, config.lane_bits), tag.words[lane]) for lane in lanes])
-        column = place | self.i_place.first_column
+        column = (place + self.i_place.first_column)[:config.entry_column_bits]
         if not config.elementwise:
             return column
         own = range(lanes.start, config.merge_lanes)

@@ -21,7 +21,7 @@ from .blocks import ARRAY, make_block
 from .carry_choices import fold_choices
 from .carry_folding import fold_carries, name_open_ends
 from .fence import Fence
-from .readings import use_line
+from .readings import overused_line, use_line
 from .reset_folding import fold_resets
 from .scripts import (
     DESIGN_JSON,
@@ -49,6 +49,8 @@ _IN_ABC = "Running ABC command"
 """How the log ends where ABC has ended without a word."""
 _FAILED = "failed"
 _PATHS_JSON = "paths.json"
+_PATIENCE = 15
+"""Tries of the router in which none is better than all before."""
 PINS = "pins"
 """Of the ports, in the place-and-route tool's own words."""
 _APART = ("command", "command.reader", "command.extents", "control_port", "core.collector",
@@ -305,12 +307,19 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
     """Run nextpnr; what it says where the design does not fit, None where it does. ToolMissing, ToolFailed.
 
     It counts what is used before it places, and tries for minutes to place more than there is: it is stopped
-    then.
+    then. So is its router, which has no end of its own, where its tries do not get better any more.
     """
     short: list[str] = []
+    tries: list[int] = []
 
     def hear(line: str) -> None:
         progress.line(line)
+        overused = overused_line(line)
+        if overused is not None:
+            tries.append(overused)
+            if len(tries) > _PATIENCE and min(tries[-_PATIENCE:]) >= min(tries[:-_PATIENCE]):
+                raise ToolFailed(f"{command[0]} was stopped: it cannot be routed, {min(tries):,} wires are "
+                                 f"wanted by more than one net at best, after {len(tries)} tries", ["ERROR"])
         use = use_line(line)
         if use is not None and use[0] > use[1]:
             short.append(line)

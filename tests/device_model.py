@@ -283,7 +283,6 @@ class DeviceModel(Transport):
 
     def _write_csr(self, d: dict[str, int], result: np.ndarray) -> None:
         assert self.config.csr_out and not (d["out_raw"] or d["row_bias"] or d["group_log2"])
-        assert not (d["n_start"] & (1 << (d["n_count"] - 1).bit_length()) - 1)
         entries = self._touched & ((result != 0) | (not d["csr_drop_zeros"]))
         numbers = self._values(d["cin_address"], len(result), "<u4").copy() if d["accumulate"] else None
         needed, writes = csr_writes(d, result, entries, numbers)

@@ -232,7 +232,7 @@ class _Builder:
         """One of the ways to make a result in CSR, and a block of columns that is not the first."""
         mode = int(self.rng.choice(list(CsrMode)).value)
         accumulate = mode == CsrMode.PLACE.value or (mode and self.rng.random() < 0.6)
-        block = int(self.rng.integers(0, 4)) << (d["n_count"] - 1).bit_length() if d["b_format"] < 2 else 0
+        block = int(self.rng.integers(0, 4)) * d["n_count"] if d["b_format"] < 2 else 0
         return {"csr_mode": mode, "accumulate": int(accumulate), "n_start": block}
 
 

@@ -16,9 +16,9 @@ from zerolane.bench import bench_rows, parse_kernels, summarise
 from zerolane.bench_plans import compare_plans, summarise_plans
 from zerolane.bench_tables import bench_table
 from zerolane.device import Device
-from zerolane.kernel_work import NamedKernel
-from zerolane.pattern_kernels import pattern_kernel
-from zerolane.report import Request, run_request
+from zerolane.kernel_work import NamedKernel, einsum_of_entries
+from zerolane.pattern_kernels import PATTERN_KERNELS, folded, pattern_kernel
+from zerolane.report import Request, run_kernel, run_request
 from zerolane.sweep import FORMS, ZEROS, plot_sweep, summarise_sweep, sweep_rows
 from zerolane.work import Kernel, WorkError, pattern_work
 
@@ -171,7 +171,7 @@ def test_options_that_do_not_go_together_are_wrong_usage(
 def test_kernels_of_one_pattern_are_known_by_name_and_have_no_columns() -> None:
     names = ["spgemm", "spgemm_t", "add", "mul"]
     assert [str(kernel) for kernel in parse_kernels("spgemm, spgemm_t,add,mul")] == names
-    with pytest.raises(WorkError, match="add makes its other operand of the first"):
+    with pytest.raises(WorkError, match="add makes its other operands of the first"):
         parse_kernels("add:4")
 
 
@@ -185,6 +185,12 @@ def test_the_other_operand_is_the_first_with_its_columns_shifted() -> None:
     assert product.operands["b"].shape == (3, 2)
 
 
+def test_kernels_with_dense_operands_have_a_length_of_rows() -> None:
+    words = "embedding_bag,embedding_bag:7,ttm:4,mttkrp"
+    assert [str(kernel) for kernel in parse_kernels(words)] == [
+        "embedding_bag:32", "embedding_bag:7", "ttm:4", "mttkrp:32"]
+
+
 def test_sddmm_has_a_length_of_its_rows() -> None:
     assert [str(kernel) for kernel in parse_kernels("sddmm,sddmm:64")] == ["sddmm:128", "sddmm:64"]
     pattern = sp.csr_array(np.array([[1, 0, 1], [0, 1, 0]], np.int8))
@@ -192,6 +198,38 @@ def test_sddmm_has_a_length_of_its_rows() -> None:
     assert [work.operands[name].shape for name in "abd"] == [(2, 3), (2, 64), (64, 3)]
     s, a, b = (work.operands[name].astype(np.int64) for name in "abd")
     np.testing.assert_array_equal(work.expected().toarray(), s.toarray() * (a @ b))
+
+
+@pytest.mark.parametrize("kernel", PATTERN_KERNELS)
+def test_every_kernel_of_a_pattern_runs_and_is_right(device: Device, kernel: NamedKernel) -> None:
+    pattern = sp.random_array((24, 37), density=0.2, format="csr", rng=np.random.default_rng(4))
+    work = pattern_kernel(kernel, "p", (pattern != 0).astype(np.int8), 5, 6)
+    record = run_kernel(device, work).record
+    assert record["mismatches"] == 0 and record["kernel"] == kernel
+    for name, operand in work.operands.items():
+        assert operand.size, name
+
+
+def test_a_folded_matrix_has_all_of_its_columns_in_two_dimensions() -> None:
+    matrix = sp.random_array((5, 37), density=0.5, rng=np.random.default_rng(1))
+    tensor = folded(sp.csr_array(matrix))
+    assert tensor.shape == (5, 5, 8)
+    np.testing.assert_array_equal(tensor.toarray().reshape(5, 40)[:, :37], matrix.toarray())
+
+
+@pytest.mark.parametrize("text, others", [
+    ("ij,j->i", [(7,)]), ("i,i->", [(5,)]), ("ijk,i->jk", [(5,)]), ("ijk,ir->rjk", [(5, 3)]),
+    ("ijk,jr->irk", [(7, 3)]), ("ijk,jr,kr->ir", [(7, 3), (4, 3)]), ("ijk,ir,jr->kr", [(5, 3), (7, 3)])])
+def test_entries_give_what_dense_tensors_give(text: str, others: list[tuple[int, ...]]) -> None:
+    rng = np.random.default_rng(2)
+    shape = (5, 7, 4)[:len(text.split(",")[0])]
+    coordinates = tuple(rng.integers(0, size, 40) for size in shape)     # duplicates among them
+    first = sp.coo_array((rng.integers(-128, 128, 40).astype(np.int8), coordinates), shape=shape)
+    dense = np.zeros(shape, np.int64)
+    np.add.at(dense, coordinates, first.data)
+    factors = [rng.integers(-128, 128, size).astype(np.int8) for size in others]
+    np.testing.assert_array_equal(einsum_of_entries(text, first, *factors),
+                                  np.einsum(text, dense, *(factor.astype(np.int64) for factor in factors)))
 
 
 def test_a_matrix_times_its_transpose_is_one_even_where_it_is_square() -> None:

@@ -340,7 +340,7 @@ def test_a_bad_field_is_named_and_nothing_starts(name: str, changes: dict[str, i
 
 
 MERGED = {"opcode": Opcode.ELEMENTWISE.value, "b_format": 2, "out_csr": 1, "k_count": 70_000,
-          "n_count": 70_000}
+          "n_count": 70_000, "csr_index32": 1}
 
 
 @pytest.mark.parametrize("name, changes", [
@@ -348,7 +348,7 @@ MERGED = {"opcode": Opcode.ELEMENTWISE.value, "b_format": 2, "out_csr": 1, "k_co
     ("reuse_tile", {"reuse_tile": 1}),
     ("out_raw", {"out_raw": 1, "out_int8": 1}), ("rows", {"rows": 0}), ("k_start", {"k_start": 1}),
     ("n_start", {"n_start": 8}), ("out_csr", {"out_csr": 0}), ("out_csr", {"accumulate": 1}),
-    ("csr_mode", {"csr_mode": CsrMode.COUNT.value}),
+    ("csr_index32", {"csr_index32": 0}), ("csr_mode", {"csr_mode": CsrMode.COUNT.value}),
     ("csr_mode", {"csr_mode": CsrMode.PLACE.value, "accumulate": 1}),
     ("b_pointers", {"b_pointers": 2}),
     ("b_values", {"opcode": Opcode.ELEMENTWISE_WIDE.value, "b_nnz": 1, "b_values": 2}),
@@ -374,11 +374,11 @@ SPARSE = {"out_csr": 1, "n_count": 9, "slice_words": 1, "pk_log2": 0, "csr_index
 
 
 @pytest.mark.parametrize("name, changes", [
-    ("n_start", {"n_start": 8}), ("n_start", {"n_start": 1}),
+    ("n_start", {"n_start": (1 << 32) - 8}), ("n_start", {"n_start": (1 << 32) - 1}),
     ("group_log2", {"group_log2": 1, "pk_log2": 3, "n_count": 4}),
     ("out_csr", {"accumulate": 1}), ("out_csr", {"out_raw": 1}), ("out_csr", {"row_bias": 1}),
     ("cin_address", {"accumulate": 1, "csr_mode": CsrMode.COUNT.value, "cin_address": 2}),
-    ("csr_index32", {"csr_index32": 0, "n_start": 1 << 16}), ("n_start", {"n_count": 17, "n_start": 16}),
+    ("csr_index32", {"csr_index32": 0, "n_start": (1 << 16) - 8}),
 ])
 def test_a_bad_field_of_a_result_in_csr_is_named(name: str, changes: dict[str, int]) -> None:
     config = PRESETS["base"]
@@ -386,16 +386,23 @@ def test_a_bad_field_of_a_result_in_csr_is_named(name: str, changes: dict[str, i
     assert machine.run() == [ended(0, ErrorCode.FIELD, field_number(name))]
 
 
-def test_a_block_of_a_result_in_csr_is_handed_on_whole() -> None:
+@pytest.mark.parametrize("n_start", [1 << 20, 3, (1 << 32) - 9])
+def test_a_block_of_a_result_in_csr_is_handed_on_whole(n_start: int) -> None:
     config = PRESETS["base"]
     for mode in CsrMode:
         accumulate = int(mode is not CsrMode.WHOLE)
-        machine = Machine(config, [good(config, **SPARSE, n_start=1 << 20, csr_mode=mode.value,
+        machine = Machine(config, [good(config, **SPARSE, n_start=n_start, csr_mode=mode.value,
                                         accumulate=accumulate, cin_stride=3)])
         assert machine.run() == [ended(1)]
         collector = machine.jobs["collector"][0]
         assert collector["accumulate"] == accumulate
-        assert (collector["csr"]["mode"], collector["csr"]["first_column"]) == (mode, 1 << 20)
+        assert (collector["csr"]["mode"], collector["csr"]["first_column"]) == (mode, n_start)
+
+
+def test_the_last_columns_that_sixteen_bits_name_are_taken() -> None:
+    config = PRESETS["base"]
+    machine = Machine(config, [good(config, **(SPARSE | {"csr_index32": 0, "n_start": (1 << 16) - 9}))])
+    assert machine.run() == [ended(1)]
 
 
 @pytest.mark.parametrize("changes", [

@@ -105,15 +105,59 @@ def test_drawn_products_have_scipys_entries(device: Device, data: st.DataObject)
     rows, inner, columns = data.draw(st.tuples(st.integers(1, 60), st.integers(1, 40), st.integers(1, 100)))
     density = st.sampled_from([0.0, 0.03, 0.2, 1.0])
     a = draw_matrix(rng, rows, inner, data.draw(density), data.draw(st.sampled_from(["csr", "odd"])))
-    b = draw_matrix(rng, inner, columns, data.draw(density) / 2, "csr")
+    b = draw_matrix(rng, inner, columns, data.draw(density) / 2, data.draw(st.sampled_from(["csr", "odd"])))
     options = data.draw(st.sampled_from([{}, {"relu": True}, {"scale": 0.01, "out_dtype": np.int8}]))
-    run(device, a, b, **options)
+    # With a plan nothing is left out.
+    plan = device.plans(a, b, out="csr", **options)[0] if data.draw(st.booleans(), label="planned") else None
+    run(device, a, b, plan=plan, **options)
 
 
 @pytest.mark.verilator
+@pytest.mark.parametrize("planned", [False, True])
 @pytest.mark.parametrize("name", traps(np.random.default_rng(0)))
-def test_shapes_on_which_others_tripped_have_scipys_entries(device: Device, name: str) -> None:
-    run(device, *traps(np.random.default_rng(5))[name])
+def test_shapes_on_which_others_tripped_have_scipys_entries(device: Device, name: str, planned: bool) -> None:
+    a, b = traps(np.random.default_rng(5))[name]
+    # With a plan nothing is left out.
+    run(device, a, b, plan=device.plans(a, b, out="csr")[0] if planned else None)
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("columns", [9, 70])
+def test_duplicates_of_either_operand_are_nonzeros_that_meet_even_where_they_cancel(
+        device: Device, columns: int) -> None:
+    rng = np.random.default_rng(columns)
+
+    def doubled(rows: int, width: int) -> sp.csr_array:
+        place = np.sort(rng.choice(width, (rows, 3)), axis=1).repeat(2, axis=1).reshape(-1).astype(np.int32)
+        values = rng.choice([-128, -3, 3, 127], 3 * rows).astype(np.int8)
+        other = np.where(rng.random(3 * rows) < 0.4, -np.maximum(values, -127), values)
+        return sp.csr_array((np.stack([values, other], axis=1).reshape(-1).astype(np.int8), place,
+                             np.arange(0, 6 * rows + 1, 6, dtype=np.int32)), shape=(rows, width))
+
+    found = run(device, doubled(14, 11), doubled(11, columns))
+    assert (found.data == 0).any() and found.nnz
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("width, columns", [(1, 70), (4, 110), (9, 70)])
+def test_of_banded_matrices_blocks_have_the_rows_that_they_need(device: Device, width: int, columns: int,
+                                                                scaled: bool) -> None:
+    rng = np.random.default_rng(width)
+
+    def banded(rows: int, inner: int) -> sp.csr_array:
+        dense = draw_matrix(rng, rows, inner, 0.7, "dense")
+        away = np.abs(np.arange(rows)[:, None] * inner / rows - np.arange(inner)[None, :])
+        return sp.csr_array(np.where(away <= width, dense, 0).astype(np.int8))
+
+    a, b = banded(90, 60), banded(60, columns)
+    options: dict[str, Any] = {"scale": np.linspace(0.001, 0.01, 90)[:, None],
+                               "out_dtype": np.int8} if scaled else {}
+    plans = [plan for plan in device.plans(a, b, out="csr", **options) if plan.row_ranges]
+    assert plans
+    for plan in plans[:4]:
+        run(device, a, b, plan=plan, **options)
+        assert device.last_job is not None and device.last_job.plan is plan
 
 
 @pytest.mark.verilator

@@ -45,14 +45,30 @@ def test_the_residual_negates_the_operand_that_can_be(x_least, a_least):
     for matrix in (a, sp.csr_array(a)):
         device = device_of()
         np.testing.assert_array_equal(device.residual(matrix, x, b), b - 4 * a_least * x_least)
-        assert "multiplied by alpha = -1" in device.explain()
+        assert "is multiplied by -1" in device.explain()
+
+
+@pytest.mark.parametrize("alpha", [-1, 2, -3, 8])
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_where_alpha_fits_nowhere_the_result_is_negated_or_x_a_sum_of_int8(alpha, transpose, sparse):
+    rng = np.random.default_rng(abs(alpha))
+    a, x = rng.integers(-128, 128, (5, 5)).astype(np.int8), rng.integers(-128, 128, 5).astype(np.int8)
+    a[0, 0] = x[0] = -128
+    b = rng.integers(-1000, 1000, 5).astype(np.int32)
+    device = device_of()
+    operands = (sp.csr_array(a), sp.coo_array(x)) if sparse else (a, x)
+    result = device.gemv(*operands, alpha=alpha, beta=1, b=b, transpose=transpose)
+    np.testing.assert_array_equal(result, alpha * (wide(a).T if transpose else wide(a)) @ wide(x) + b)
+    assert ("the result is negated (5 values)" if alpha == -1
+            else f"x is multiplied by {alpha}, as a sum of int8") in device.explain()
 
 
 @pytest.mark.parametrize("arguments, words", [
     ({"alpha": 0.5}, "alpha is 0.5; it must be an integer"),
     ({"alpha": True}, "alpha is True"),
-    ({"alpha": 2}, "alpha = 2: neither .* no multiplier for int32 sums"),
-    ({"alpha": -1}, "alpha = -1: neither"),
+    ({"alpha": 9}, "alpha = 9: neither .* in a sum of 8 int8, .* no multiplier for int32 sums"),
+    ({"alpha": -10**30}, "alpha = -10{30}: neither"),
     ({"beta": 2}, "beta = 2 needs b"),
     ({"b": np.ones(2, np.int32)}, "beta must not be 0"),
     ({"beta": 1, "b": np.ones(3, np.int32)}, r"shape \(3,\); it must be integers of shape \(2,\)"),

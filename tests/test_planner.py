@@ -13,7 +13,7 @@ from hdl.descriptor import DESCRIPTOR_FIELDS
 from hdl.owner import owner_value
 from tests.device_model import DeviceModel
 from zerolane.bound import bound
-from zerolane.cost import Resident, by_owner
+from zerolane.cost import Resident, Streamed, by_owner
 from zerolane.device import Device
 from zerolane.operands import OperandError, as_operand
 from zerolane.plan import PlanError
@@ -49,7 +49,7 @@ def test_sums_by_owner_follow_the_hardwares_function(pk_log2, count):
 def test_packed_words_are_the_fullest_lanes(transposed, slice_words, slices):
     matrix = sparse(40, 90, 0.3).toarray()
     operand = as_operand(matrix.T.copy() if transposed else matrix, "b")
-    words = Resident(operand, transposed).packed_words(BASE.lanes, slice_words, slices)
+    words = Resident(operand, transposed, operand.layers).packed_words(BASE.lanes, slice_words, slices)
     width = slice_words * slices * BASE.lanes
     for k in range(40):
         for block in range(-(-90 // width)):
@@ -65,10 +65,29 @@ def test_packed_words_are_the_fullest_lanes(transposed, slice_words, slices):
 def test_ranges_of_k_hold_every_entry_of_their_block_and_no_empty_end(transposed):
     matrix = sparse(40, 90, 0.03).toarray()
     matrix[:, 32:48] = 0
-    resident = Resident(as_operand(matrix.T.copy() if transposed else matrix, "b"), transposed)
+    operand = as_operand(matrix.T.copy() if transposed else matrix, "b")
+    resident = Resident(operand, transposed, operand.layers)
     for block, (start, stop) in enumerate(resident.k_ranges(16)):
         rows = np.flatnonzero(matrix[:, 16 * block:16 * (block + 1)].any(axis=1))
         assert (start, stop) == ((rows[0], rows[-1] + 1) if len(rows) else (0, 1))
+
+
+def test_ranges_of_rows_hold_every_entry_and_no_empty_end():
+    matrix = sparse(60, 50, 0.04)
+    matrix.data[:3] = 0
+    streamed = Streamed.of(as_operand(matrix, "a"), transposed=False)
+    ranges = ((0, 7), (7, 9), (20, 21), (30, 50), (0, 50))
+    for (start, stop), rows in zip(ranges, streamed.row_ranges(ranges), strict=True):
+        there = np.flatnonzero(np.diff(sp.csr_array(matrix[:, start:stop]).indptr))
+        assert rows == ((there[0], there[-1] + 1) if len(there) else (0, 1))
+
+
+def test_rows_of_a_range_are_fetched_alone():
+    matrix = sparse(60, 50, 0.3)
+    streamed = Streamed.of(as_operand(matrix, "a"), transposed=False)
+    part = Streamed.of(as_operand(matrix[7:19], "a"), transposed=False)
+    assert streamed.bytes_of(50, (7, 19)) == part.bytes_of(50)
+    assert streamed.fetch_cycles(BASE, 50, (7, 19)) == part.fetch_cycles(BASE, 50)
 
 
 def test_ranges_of_k_go_with_one_part_of_k():

@@ -82,7 +82,7 @@ def test_the_packer_needs_a_cycle_for_each_value_of_a_beats_fullest_lane(
         sparse: bool, block_columns: int) -> None:
     matrix = (np.random.default_rng(4).random((12, 64)) < 0.6).astype(np.int8)
     operand = as_operand(sp.csr_array(matrix) if sparse else matrix, "b")
-    cycles = Resident(operand, False).packer_cycles(CONFIG, block_columns)
+    cycles = Resident(operand, False, operand.layers).packer_cycles(CONFIG, block_columns)
     expected = np.zeros((12, 64 // block_columns), int)
     place = 0
     for row, values in enumerate(matrix):

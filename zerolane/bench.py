@@ -12,7 +12,7 @@ from zerolane.device import Device
 from zerolane.formats import Matrix, MatrixFileError, load_matrix
 from zerolane.kernel_work import NamedKernel
 from zerolane.operands import OperandError
-from zerolane.pattern_kernels import PATTERN_KERNELS, pattern_kernel
+from zerolane.pattern_kernels import LENGTHS, PATTERN_KERNELS, pattern_kernel
 from zerolane.report import Request, run_kernel, run_request
 from zerolane.work import Kernel, WorkError, pattern_work
 from zerolane.workloads import generated_patterns, layer_patterns
@@ -26,8 +26,8 @@ _SUFFIXES = (".mtx", ".smtx", ".npz", ".npy")
 
 @dataclass(frozen=True)
 class BenchKernel:
-    """A kernel and the columns of its random B; kernels of PATTERN_KERNELS make theirs of A, and sddmm has so
-    many values in each row of its dense operands.
+    """A kernel and the columns of its random B; kernels of PATTERN_KERNELS make their operands of A, those of
+    LENGTHS with so many values in each row of a dense one.
 
     `gemm` without columns and without a folder of matrices means dense layers, each with columns of its own.
     """
@@ -51,11 +51,10 @@ def parse_kernels(text: str) -> list[BenchKernel]:
         if columns and (not columns.isdigit() or int(columns) < 1):
             raise WorkError(f"--kernels: {word.strip()!r}: columns must be a number, at least 1")
         if name in set(PATTERN_KERNELS):
-            sampled = name == NamedKernel.SDDMM
-            if columns and not sampled:
-                raise WorkError(f"--kernels: {word.strip()!r}: {name} makes its other operand of the first")
-            length = int(columns or _DEFAULT_COLUMNS) if sampled else None
-            kernels.append(BenchKernel(NamedKernel(name), length))
+            named = NamedKernel(name)
+            if columns and named not in LENGTHS:
+                raise WorkError(f"--kernels: {word.strip()!r}: {name} makes its other operands of the first")
+            kernels.append(BenchKernel(named, int(columns) if columns else LENGTHS.get(named)))
             continue
         if name == Kernel.SPMV and columns not in ("", "1"):
             raise WorkError(f"--kernels: {word.strip()!r}: spmv has one column")

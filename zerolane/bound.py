@@ -19,7 +19,7 @@ class Bound:
     product_cycles : products of two nonzeros over P·V; less than token_cycles where B has zeros
     memory_cycles : every operand once (A, or partial sums, once more a pass), over W
     passes : how often B fills the tile memory, at least 1
-    a_bytes, b_bytes, c_bytes : as stored
+    a_bytes, b_bytes, c_bytes : as stored; of a sparse B in a product with a dense result no more than dense
     """
 
     token_cycles: float
@@ -77,7 +77,8 @@ def bound(config: Config, a: Operand, b: Operand, *, out_bytes: int = 4) -> Boun
     words = -(-columns // config.lanes)
     passes = max(1, -(-inner * columns * (VALUE_BITS // 8) // config.tile_bytes))
     a_bytes = streamed.stream_bytes(transposed=stream_b)
-    b_bytes = resident.stream_bytes(transposed=stream_b)
+    # The host may have made a narrow or full one dense.
+    b_bytes = min(resident.stream_bytes(transposed=stream_b), inner * columns)
     c_bytes = rows * columns * out_bytes
     again = (passes - 1) * min(a_bytes, 8 * rows * columns)
     return Bound(

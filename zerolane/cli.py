@@ -19,7 +19,8 @@ from zerolane.config_file import config_by_preset, load_config
 from zerolane.device import Device, DeviceError
 from zerolane.formats import MatrixFileError
 from zerolane.job import OVERFLOW_WARNING
-from zerolane.kernel_work import KernelOptions, NamedKernel
+from zerolane.kernel_files import KernelOptions
+from zerolane.kernel_work import NamedKernel
 from zerolane.operands import OperandError
 from zerolane.work import Kernel, Values, WorkError
 
@@ -199,7 +200,7 @@ def run(kernel: Annotated[str, typer.Argument(help=f"{', '.join(_RUN_KERNELS)}")
         json_file: JsonFile = None) -> None:
     """One kernel on the simulated array, or on a board, checked against the golden model."""
     from zerolane import report
-    from zerolane.kernel_work import prepare_kernel
+    from zerolane.kernel_files import prepare_kernel
     from zerolane.work import prepare_work
 
     chosen = _configuration(preset, config)
@@ -265,7 +266,8 @@ def bench(matrices: Annotated[
               str, typer.Option(help="comma-separated: spmm:32 (32 columns of B), spmv, gemm:64; gemm alone, "
                                      "without --matrices: dense layers from 64x64x64 to 512x768x768; spgemm, "
                                      "spgemm_t (times its transpose), add, sub, mul, mask: of the matrix and "
-                                     "itself; sddmm:128 (rows of 128 values)")
+                                     "itself; sddmm:128, embedding_bag:32, ttm:32, mttkrp:32 (rows of so "
+                                     "many values); spmspv, gemv, residual, ttv: with vectors")
           ] = "spmm:128,spmm:32,spmm:8,spmv",
           plans: Annotated[
               bool, typer.Option("--plans", help="measure the other legal plans beside each chosen one")

@@ -94,28 +94,52 @@ class Streamed:
     def nonzeros(self) -> int:
         return int(self.counts.sum())
 
-    def bytes_of(self, k_count: int) -> int:
-        """Bytes read for a tile of `k_count` columns: all of CSR, a dense matrix's own columns."""
+    def row_ranges(self, k_ranges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        """Of each range of columns k, the first row of CSR with an entry there and the one after the last;
+        (0, 1) if none."""
+        pointers, columns = self.operand.stored.indptr, self.operand.stored.indices
+        ranges = []
+        for start, stop in k_ranges:
+            here = np.flatnonzero((columns >= start) & (columns < stop))
+            if len(here):
+                first, last = np.searchsorted(pointers, pointers[0] + here[[0, -1]], "right") - 1
+                ranges.append((int(first), int(last) + 1))
+            else:
+                ranges.append((0, 1))
+        return tuple(ranges)
+
+    def bytes_of(self, k_count: int, rows: tuple[int, int] | None = None) -> int:
+        """Bytes read for a tile of `k_count` columns: CSR rows as a whole, a dense matrix's own columns."""
         if not self.sparse:
             return self.rows * k_count
-        return 4 * self.rows + self.entries * ((2 if self.inner <= INDEX16_COLUMNS else 4) + 1)
+        count, entries = self._part(rows)
+        return 4 * count + entries * ((2 if self.inner <= INDEX16_COLUMNS else 4) + 1)
 
-    def fetch_cycles(self, config: Config, k_count: int) -> float:
+    def _part(self, rows: tuple[int, int] | None) -> tuple[int, int]:
+        """How many of CSR, and their entries."""
+        if rows is None:
+            return self.rows, self.entries
+        first, stop = (int(self.operand.stored.indptr[row]) for row in rows)
+        return rows[1] - rows[0], stop - first
+
+    def fetch_cycles(self, config: Config, k_count: int, rows: tuple[int, int] | None = None) -> float:
         """Cycles the A fetch needs at T values and two row ends a cycle."""
         tokens = config.beat_tokens
         if not self.sparse:
             return max(self.rows * max(1, -(-k_count // tokens)),
                        beats_cycles(config, self.rows * k_count / config.port_bytes))
         wide = 1 if self.inner <= INDEX16_COLUMNS or 4 * tokens <= config.port_bytes else 2
-        return max(wide * self.entries / tokens, self.rows / 2)
+        count, entries = self._part(rows)
+        return max(wide * entries / tokens, count / 2)
 
 
 @dataclass(frozen=True, eq=False)
 class Resident:
-    """The operand that rests in the tile memory."""
+    """The operand that rests in the tile memory, as the sum of `layers`."""
 
     operand: Operand
     transposed: bool
+    layers: tuple[Operand, ...]
 
     @property
     def inner(self) -> int:
@@ -129,7 +153,7 @@ class Resident:
     def _positions(self) -> tuple[npt.NDArray, npt.NDArray]:
         """Row k and column n of every nonzero, of all layers."""
         found: list[tuple[npt.NDArray, ...]] = []
-        for layer in self.operand.layers:
+        for layer in self.layers:
             matrix = layer.stored
             if layer.sparse:
                 keep = matrix.data != 0

@@ -24,6 +24,7 @@ from .operands import Operand, nonzero_products
 from .plan import Plan
 from .problem import Problem
 from .runtime import Image, build_image
+from .squeeze import Squeezed
 
 __all__ = ["Chain"]
 
@@ -68,12 +69,16 @@ class Chain:
             self._operands.append(problem.b)
         self._add(problem)
 
-    def begin_product(self, problem: Problem, plan: Plan | None) -> None:
-        """The first job is a product in CSR; `plan` None: it has no elements."""
+    def begin_product(self, problem: Problem, plan: Plan | None, squeezed: Squeezed | None = None) -> None:
+        """The first job is a product in CSR, run as `squeezed` if there is one; `plan` None: it has no
+        elements."""
         self._kernel, self.shape = "masked SpGEMM", (problem.rows, problem.columns)
         self._operands += [problem.a, problem.b]
         self._products = nonzero_products(problem.a, problem.b)
         self._left = StoredCsr(self.shape, 0, 0, {})
+        if squeezed is not None:
+            problem = squeezed.problem
+            self._host += squeezed.notes
         if plan is not None:
             image = build_image(problem, plan, self.memory_bytes)
             self._steps.append(_Step(image, plan))

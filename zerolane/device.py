@@ -36,6 +36,7 @@ from .sddmm import (
     sddmm_host,
     sddmm_result,
 )
+from .squeeze import squeeze
 from .subscripts import is_elementwise_product
 from .timeline import Activity, read_trace
 
@@ -184,7 +185,8 @@ class Device:
         scale : only for int8: the factor sums are multiplied by, shaped like `bias`
         relu : negative sums become zero, before scaling
         out_dtype : int32 (sums wrap), or int8 (rounded to nearest, saturated)
-        plan : one of `plans`, else the cheapest
+        plan : one of `plans`, else the cheapest (of a CSR result of two sparse operands without the rows of
+            both in which nothing meets, see `squeeze`)
         keep_order : only plans in which `a` streams and `b` rests: the host transposes no operand
         out : "dense", or "csr": a csr_array with sorted columns. Of two sparse operands its entries are the
             places where nonzeros meet, a sum that cancels to zero included, as SciPy has it (zeros that an
@@ -202,6 +204,9 @@ class Device:
                                                     out_bytes=problem.out_bytes))
             empty = np.zeros(problem.result_shape, np.int8 if problem.out_int8 else np.int32)
             return sp.csr_array(empty) if problem.csr else empty
+        asked, squeezed = problem, squeeze(problem) if plan is None else None
+        if squeezed:
+            problem = squeezed.problem
         if plan is None:
             plan = make_plan(problem, self.config, keep_order=keep_order)
         self._check_plan(plan)
@@ -209,13 +214,15 @@ class Device:
         transport, overflow = self._run_image(image, plan.cycles)
         if problem.csr:
             result = read_csr(problem.result_shape, image, transport.read_memory)
-            job_bound = csr_bound(self.config, problem.a, problem.b, result.nnz, out_bytes=problem.out_bytes)
+            if squeezed:
+                result = squeezed.widen(result, asked.rows)
+            job_bound = csr_bound(self.config, asked.a, asked.b, result.nnz, out_bytes=problem.out_bytes)
         else:
             content = transport.read_memory(image.c_address, image.c_bytes)
             result = unpack_result(problem, plan, image, content)
             job_bound = bound(self.config, problem.a, problem.b, out_bytes=problem.out_bytes)
         self.last_job = finished_job(transport, self.config, plan, job_bound, image.used_bytes,
-                                     image.descriptor_count, overflow)
+                                     image.descriptor_count, overflow, squeezed.notes if squeezed else ())
         return result
 
     def add(self, a: Any, b: Any, *others: Any, **options: Any) -> sp.csr_array:
@@ -326,12 +333,16 @@ class Device:
     def _masked(self, a: Any, b: Any, mask: Any, *, plan: Plan | None = None, keep_order: bool = False,
                 **options: Any) -> sp.csr_array:
         problem = as_problem(a, b, out="csr")
+        chain = Chain(self.config, self._memory_limit())
         if plan is None and all(problem.result_shape):
-            plan = make_plan(problem, self.config, keep_order=keep_order)
+            # The next job takes all row pointers from the array's memory.
+            squeezed = squeeze(problem, rows=False)
+            plan = make_plan(squeezed.problem if squeezed else problem, self.config, keep_order=keep_order)
+        else:
+            squeezed = None
         if plan is not None:
             self._check_plan(plan)
-        chain = Chain(self.config, self._memory_limit())
-        chain.begin_product(problem, plan)
+        chain.begin_product(problem, plan, squeezed)
         chain.link("mask", mask, "mask", **options)
         return self._run_chain(chain)
 

@@ -96,6 +96,7 @@ class Job:
     bound : what efficiency is measured against
     moved_bytes : read and written over the memory port
     overflow : some int32 addition wrapped around: results may not be the true sums
+    host : what the host did beside laying the job out, in words
     """
 
     plan: Plan | ElementwisePlan | Steps | None
@@ -109,6 +110,7 @@ class Job:
     memory_bytes: int
     descriptors: int
     overflow: bool = False
+    host: tuple[str, ...] = ()
 
     @property
     def efficiency(self) -> float:
@@ -133,6 +135,7 @@ class Job:
             "passes": self.bound.passes,
             "efficiency": self.efficiency,
             "overflow": self.overflow,
+            "host": list(self.host),
         }
 
     def explain(self) -> str:
@@ -142,6 +145,7 @@ class Job:
         bound = self.bound
         lines = [
             self.plan.explain(),
+            *(f"on the host: {step}" for step in self.host),
             f"measured {self.cycles:,} cycles in {self.descriptors} descriptors "
             f"(predicted {self.plan.cycles:,.0f})",
             f"bound: tokens {bound.token_cycles:,.0f}, memory {bound.memory_cycles:,.0f} cycles, "
@@ -186,10 +190,10 @@ def job_of_steps(jobs: list[Job], bound: Bound) -> Job:
 
 
 def finished_job(transport: Transport, config: Config, plan: Plan | ElementwisePlan, bound: Bound,
-                 memory_bytes: int, descriptors: int, overflow: bool) -> Job:
+                 memory_bytes: int, descriptors: int, overflow: bool, host: tuple[str, ...] = ()) -> Job:
     """A job that just ended, with the array's own counters."""
     values = read_counters(transport)
     counters = {name: values[name] for name, _ in COUNTERS}
     moved_bytes = (values["read_beats"] + values["write_beats"]) * config.port_bytes
     return Job(plan, values["cycles"], counters, values["read_beats"], values["write_beats"],
-               values["mac_words"], bound, moved_bytes, memory_bytes, descriptors, overflow)
+               values["mac_words"], bound, moved_bytes, memory_bytes, descriptors, overflow, host)

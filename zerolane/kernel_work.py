@@ -1,9 +1,9 @@
-"""From files to the operands of the kernels that `Device.einsum` and its neighbours run."""
+"""Kernels beside the plain products, on operands that are there: how they run, and what they must give."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,10 @@ import scipy.sparse as sp
 
 from sim import golden
 from zerolane.device import Device, expected_result
-from zerolane.formats import load_matrix, load_tensor
-from zerolane.quantize import random_dense, random_values
 from zerolane.scaling import scale_words
-from zerolane.work import Values, WorkError
 
-__all__ = ["ELEMENTWISE", "KernelOptions", "KernelWork", "NamedKernel", "prepare_kernel", "sampled_work",
-           "spgemm_work"]
-
-_LETTERS = "ijk"
-_RANDOM_DENSITY = 0.25
+__all__ = ["ELEMENTWISE", "KernelWork", "NamedKernel", "bags_work", "einsum_of_entries", "einsum_work",
+           "elementwise_work", "gemv_work", "sampled_work", "spgemm_work", "to_dense_work"]
 
 
 class NamedKernel(StrEnum):
@@ -47,27 +41,6 @@ class NamedKernel(StrEnum):
 
 
 @dataclass(frozen=True)
-class KernelOptions:
-    """What `zerolane run` takes beside operands.
-
-    Attributes
-    ----------
-    columns : of random matrices; of sddmm the length of what is multiplied
-    mode : dimension of a tensor that is summed (ttv, ttm), or that stays (mttkrp)
-    alpha, beta, transpose : of gemv
-    reduce : "sum" or "mean", weights : a file of int8, of embedding_bag
-    """
-
-    columns: int = 32
-    mode: int = 0
-    alpha: int = 1
-    beta: int = 0
-    transpose: bool = False
-    reduce: str = "sum"
-    weights: Path | None = None
-
-
-@dataclass(frozen=True)
 class KernelWork:
     """A kernel that is ready to run.
 
@@ -85,110 +58,59 @@ class KernelWork:
     expected: Callable[[], Any] = field(repr=False)
 
 
-def prepare_kernel(kernel: NamedKernel, paths: list[Path], options: KernelOptions, values: Values,
-                   seed: int) -> KernelWork:
-    """The operands of a kernel; those that no file is given for are random.
+ELEMENTWISE = {NamedKernel.ADD: "add", NamedKernel.SUB: "subtract", NamedKernel.MUL: "multiply",
+               NamedKernel.MASK: "mask", NamedKernel.TO_CSR: "convert"}
 
-    Raises MatrixFileError for a bad file, WorkError for operands that do not suit the kernel.
-    """
-    if options.columns < 1:
-        raise WorkError(f"--cols {options.columns}; it must be at least 1")
-    if not 0 <= options.mode < 3:
-        raise WorkError(f"--mode {options.mode}; it must be 0, 1 or 2")
-    make = {**dict.fromkeys(ELEMENTWISE, _elementwise), NamedKernel.SPGEMM: _spgemm,
-            NamedKernel.SPGEMM_T: _spgemm_t, NamedKernel.TO_DENSE: _to_dense,
-            NamedKernel.SDDMM: _sddmm, NamedKernel.SPMSPV: _spmspv, NamedKernel.DOT: _dot,
-            NamedKernel.GEMV: _gemv, NamedKernel.RESIDUAL: _gemv, NamedKernel.EMBEDDING_BAG: _embedding_bag,
-            NamedKernel.TTV: _tensor, NamedKernel.TTM: _tensor, NamedKernel.MTTKRP: _tensor}[kernel]
-    return make(kernel, _Files(kernel, paths, values, seed), options)
-
-
-class _Files:
-    """Operands by their place on the command line."""
-
-    def __init__(self, kernel: NamedKernel, paths: list[Path], values: Values, seed: int):
-        self.kernel, self.paths, self.values = kernel, paths, values
-        self.rng = np.random.default_rng(seed)
-        self.name = paths[0].stem
-
-    def most(self, count: int) -> None:
-        if len(self.paths) > count:
-            raise WorkError(f"{self.kernel.value} takes {count} operands; {len(self.paths)} are given")
-
-    def matrix(self, place: int, otherwise: tuple[int, ...] | None = None) -> Any:
-        """int8, of a file, or random where there is none."""
-        if place >= len(self.paths) and otherwise is not None:
-            return random_dense(otherwise, self.rng)
-        file = load_matrix(self._path(place))
-        if file.pattern or self.values is Values.PATTERN:
-            return random_values(file.matrix, self.rng)
-        return self._int8(file.matrix, place)
-
-    def of_two_dimensions(self, place: int, otherwise: tuple[int, ...] | None = None) -> Any:
-        found = self.matrix(place, otherwise)
-        if found.ndim != 2:
-            raise WorkError(f"{self.paths[place]}: {found.ndim} dimensions; it must be a matrix")
-        return found
-
-    def vector(self, place: int, length: int | None = None) -> Any:
-        found = self.matrix(place, None if length is None else (length,))
-        if found.ndim == 2 and 1 not in found.shape:
-            raise WorkError(f"{self.paths[place]}: shape {found.shape}; it must be a vector")
-        return (sp.coo_array(found) if sp.issparse(found) else found).reshape(-1)
-
-    def tensor(self) -> Any:
-        return self._int8(load_tensor(self.paths[0]).matrix, 0)
-
-    def integers(self, place: int) -> npt.NDArray:
-        """Of any width: indices, sums."""
-        found = load_matrix(self._path(place)).matrix
-        if sp.issparse(found) or found.dtype.kind not in "iu":
-            raise WorkError(f"{self.paths[place]}: it must be a dense array of integers")
-        return found
-
-    def _path(self, place: int) -> Path:
-        if place >= len(self.paths):
-            raise WorkError(f"{self.kernel.value} needs {place + 1} operands")
-        return self.paths[place]
-
-    def _int8(self, value: Any, place: int) -> Any:
-        numbers = value.data if sp.issparse(value) else value
-        if numbers.dtype.kind not in "iu" or (numbers.size and not (
-                numbers.min() >= -128 and numbers.max() <= 127)):
-            raise WorkError(f"{self.paths[place]}: values must be integers from -128 to 127; "
-                            f"{self.kernel.value} quantizes none (--values pattern draws some)")
-        return value.astype(np.int8)
 
 
 def _wide(value: Any) -> npt.NDArray[np.int64]:
     return (value.toarray() if sp.issparse(value) else value).astype(np.int64)
 
 
-def _einsum(files: _Files, text: str, operands: dict[str, Any]) -> KernelWork:
-    def expected() -> npt.NDArray:
-        wide = [_wide(value) for value in operands.values()]
-        return np.asarray(np.einsum(text, *wide, optimize=True)).astype(np.int32)
-
-    return KernelWork(files.kernel, files.name, operands,
-                      lambda device: device.einsum(text, *operands.values()), expected)
+def einsum_work(kernel: NamedKernel, name: str, text: str, operands: dict[str, Any]) -> KernelWork:
+    """What `Device.einsum` makes of `text` and the operands, in their order."""
+    return KernelWork(kernel, name, operands, lambda device: device.einsum(text, *operands.values()),
+                      lambda: einsum_of_entries(text, *operands.values()).astype(np.int32))
 
 
-ELEMENTWISE = {NamedKernel.ADD: "add", NamedKernel.SUB: "subtract", NamedKernel.MUL: "multiply",
-               NamedKernel.MASK: "mask", NamedKernel.TO_CSR: "convert"}
+def einsum_of_entries(text: str, first: Any, *others: Any) -> npt.NDArray[np.int64]:
+    """np.einsum in int64, also where the first operand is sparse and too large to be dense.
+
+    Parameters
+    ----------
+    text : of the others, letters that the first has not come last, and are one letter, as in "ijk,jr,kr->ir"
+    first : array or sparse array; duplicates count
+    others : arrays, or sparse arrays that may be dense
+    """
+    factors = [_wide(value) for value in others]
+    if not sp.issparse(first):
+        return np.asarray(np.einsum(text, _wide(first), *factors, optimize=True))
+    inputs, output = text.split("->")
+    names = inputs.split(",")
+    entries = sp.coo_array(first)
+    at, size = dict(zip(names[0], entries.coords, strict=True)), dict(zip(names[0], first.shape, strict=True))
+    terms = entries.data.astype(np.int64)
+    for letters, factor in zip(names[1:], factors, strict=True):
+        here = factor[tuple(at[letter] for letter in letters if letter in at)]
+        terms = (terms[:, None] if here.ndim > terms.ndim else terms) * here
+    kept = [letter for letter in output if letter in at]
+    lengths = tuple(size[letter] for letter in kept)
+    place = (np.ravel_multi_index(tuple(at[letter] for letter in kept), lengths) if kept
+             else np.zeros(len(terms), np.int64))
+    sums = np.zeros((math.prod(lengths), *terms.shape[1:]), np.int64)
+    np.add.at(sums, place, terms)
+    sums = sums.reshape((*lengths, *terms.shape[1:]))
+    free = [axis for axis, letter in enumerate(output) if letter not in at]
+    return np.moveaxis(sums, -1, free[0]) if free else sums
 
 
-def _elementwise(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
-    operation, joins = ELEMENTWISE[kernel], kernel in (NamedKernel.ADD, NamedKernel.SUB)
-    least = 1 if kernel is NamedKernel.TO_CSR else 2
-    files.most(3 if joins else least)
-    operands = [files.of_two_dimensions(place) for place in range(max(least, len(files.paths)))]
-    for other in operands[1:]:
-        for side, name in enumerate(("rows", "columns")):
-            _same(operands[0].shape[side], other.shape[side], f"{name} of A", f"{name} of the other")
+def elementwise_work(kernel: NamedKernel, name: str, operands: list[Any]) -> KernelWork:
+    """A kernel of ELEMENTWISE: of one matrix, of two, or (add, sub) of more."""
+    operation = ELEMENTWISE[kernel]
 
     def expected() -> sp.csr_array:
-        result = golden.elementwise(operation, operands[0], operands[1] if least > 1 else None, 0, False,
-                                    np.int32)
+        second = operands[1] if len(operands) > 1 else None
+        result = golden.elementwise(operation, operands[0], second, 0, False, np.int32)
         for other in operands[2:]:
             result = golden.elementwise(operation, result, other, 0, False, np.int32)
         return result
@@ -198,13 +120,17 @@ def _elementwise(kernel: NamedKernel, files: _Files, options: KernelOptions) -> 
             return device.to_csr(operands[0])
         return getattr(device, operation)(*operands)
 
-    return KernelWork(kernel, files.name, dict(zip("abd", operands, strict=False)), run, expected)
+    return KernelWork(kernel, name, dict(zip("abd", operands, strict=False)), run, expected)
 
 
-def spgemm_work(kernel: NamedKernel, name: str, a: Any, b: Any) -> KernelWork:
-    """A·B of two CSR matrices, in CSR."""
-    return KernelWork(kernel, name, {"a": a, "b": b}, lambda device: device.spgemm(a, b),
-                      lambda: expected_result(a, b, out="csr"))
+def spgemm_work(kernel: NamedKernel, name: str, a: Any, b: Any, mask: Any = None) -> KernelWork:
+    """A·B of two CSR matrices, in CSR; only where the mask has entries, if there is one."""
+    def expected() -> sp.csr_array:
+        product = expected_result(a, b, out="csr")
+        return product if mask is None else golden.elementwise("mask", product, mask, 0, False, np.int32)
+
+    return KernelWork(kernel, name, {"a": a, "b": b} | ({} if mask is None else {"d": mask}),
+                      lambda device: device.spgemm(a, b, mask=mask), expected)
 
 
 def sampled_work(name: str, s: Any, a: npt.NDArray, b: npt.NDArray) -> KernelWork:
@@ -215,103 +141,31 @@ def sampled_work(name: str, s: Any, a: npt.NDArray, b: npt.NDArray) -> KernelWor
                                            shape=s.shape))
 
 
-def _spgemm(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
-    files.most(3)
-    a = sp.csr_array(files.of_two_dimensions(0))
-    b = sp.csr_array(files.of_two_dimensions(1)) if len(files.paths) > 1 else a
-    _same(a.shape[1], b.shape[0], "columns of A", "rows of B")
-    if len(files.paths) < 3:
-        return spgemm_work(kernel, files.name, a, b)
-    mask = files.of_two_dimensions(2)
-    _same(a.shape[0], mask.shape[0], "rows of A", "rows of the mask")
-    _same(b.shape[1], mask.shape[1], "columns of B", "columns of the mask")
-    return KernelWork(kernel, files.name, {"a": a, "b": b, "d": mask},
-                      lambda device: device.spgemm(a, b, mask=mask),
-                      lambda: golden.elementwise("mask", expected_result(a, b, out="csr"), mask, 0, False,
-                                                 np.int32))
-
-
-def _spgemm_t(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
-    files.most(1)
-    a = sp.csr_array(files.of_two_dimensions(0))
-    return spgemm_work(kernel, files.name, a, sp.csr_array(a.T))
-
-
-def _to_dense(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
-    files.most(1)
-    a = sp.csr_array(files.of_two_dimensions(0))
-    return KernelWork(kernel, files.name, {"a": a}, lambda device: device.to_dense(a),
+def to_dense_work(kernel: NamedKernel, name: str, a: Any) -> KernelWork:
+    return KernelWork(kernel, name, {"a": a}, lambda device: device.to_dense(a),
                       lambda: np.clip(a.astype(np.int64).toarray(), -128, 127).astype(np.int8))
 
 
-def _sddmm(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
-    files.most(3)
-    s = sp.csr_array(files.of_two_dimensions(0))
-    a = files.of_two_dimensions(1, (s.shape[0], options.columns))
-    b = files.of_two_dimensions(2, (a.shape[1], s.shape[1]))
-    a, b = (value.toarray() if sp.issparse(value) else value for value in (a, b))
-    _same(s.shape[0], a.shape[0], "rows of S", "rows of A")
-    _same(a.shape[1], b.shape[0], "columns of A", "rows of B")
-    _same(s.shape[1], b.shape[1], "columns of S", "columns of B")
-    return sampled_work(files.name, s, a, b)
-
-
-def _spmspv(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
-    files.most(2)
-    a = files.of_two_dimensions(0)
-    x = files.vector(1, a.shape[1])
-    if len(files.paths) == 1:
-        x[files.rng.random(x.shape) >= _RANDOM_DENSITY] = 0
-    _same(a.shape[1], x.shape[0], "columns of A", "elements of x")
-    return _einsum(files, "ij,j->i", {"a": a, "b": sp.coo_array(x)})
-
-
-def _dot(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
-    files.most(2)
-    x = files.vector(0)
-    y = files.vector(1, x.shape[0])
-    _same(x.shape[0], y.shape[0], "elements of x", "elements of y")
-    return _einsum(files, "i,i->", {"a": x, "b": y})
-
-
-def _gemv(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
-    files.most(3)
-    residual = kernel is NamedKernel.RESIDUAL
-    alpha, beta = (-1, 1) if residual else (options.alpha, options.beta)
-    transpose = options.transpose and not residual
-    a = files.of_two_dimensions(0)
-    rows, columns = a.shape[::-1] if transpose else a.shape
-    x = files.vector(1, columns)
-    _same(columns, x.shape[0], "columns" if not transpose else "rows", "elements of x")
-    b = None
-    if beta:
-        b = files.integers(2).reshape(-1) if len(files.paths) > 2 else files.rng.integers(
-            -1000, 1000, rows).astype(np.int32)
-        _same(rows, len(b), "elements of the result", "elements of b")
-
+def gemv_work(kernel: NamedKernel, name: str, a: Any, x: Any, b: Any, *, alpha: int, beta: int,
+              transpose: bool) -> KernelWork:
+    """alpha·A@x + beta·b, or of Aᵀ; `b` is None where beta is 0."""
     def expected() -> npt.NDArray:
         matrix = a.astype(np.int64).T if transpose else a.astype(np.int64)
         earlier = 0 if b is None else beta * b.astype(np.int64)
         return (alpha * (matrix @ _wide(x)) + earlier).astype(np.int32)
 
-    return KernelWork(kernel, files.name, {"a": a, "b": x} | ({} if b is None else {"d": b}),
+    return KernelWork(kernel, name, {"a": a, "b": x} | ({} if b is None else {"d": b}),
                       lambda device: device.gemv(a, x, alpha=alpha, beta=beta, b=b, transpose=transpose),
                       expected)
 
 
-def _embedding_bag(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
-    files.most(3)
-    indices, offsets = files.integers(0), files.integers(1)
-    rows = int(indices.max(initial=0)) + 1
-    table = files.matrix(2, (rows, options.columns))
-    table = table.toarray() if sp.issparse(table) else table
-    weights = None
-    if options.weights is not None:
-        weights = _Files(kernel, [options.weights], Values.FILE, 0).matrix(0)
+def bags_work(name: str, indices: npt.NDArray, offsets: npt.NDArray, table: npt.NDArray, *,
+              reduce: str = "sum", weights: Any = None) -> KernelWork:
+    """An embedding bag, as PyTorch has it."""
     operands = {"a": indices, "b": offsets, "d": table} | ({} if weights is None else {"weights": weights})
 
     def run(device: Device) -> npt.NDArray:
-        return device.embedding_bag(indices, offsets, table, mode=options.reduce, per_sample_weights=weights)
+        return device.embedding_bag(indices, offsets, table, mode=reduce, per_sample_weights=weights)
 
     def expected() -> npt.NDArray:
         bounds = np.append(offsets, indices.size).astype(np.int64)
@@ -321,37 +175,9 @@ def _embedding_bag(kernel: NamedKernel, files: _Files, options: KernelOptions) -
             rows *= _wide(weights)[:, None]
         sums = np.zeros((len(offsets), table.shape[1]), np.int64)
         np.add.at(sums, np.repeat(np.arange(len(offsets)), lengths), rows)
-        if options.reduce == "sum":
+        if reduce == "sum":
             return sums.astype(np.int32)
         words = scale_words(1 / np.maximum(lengths, 1))
         return golden.apply_scale(sums.astype(np.int32), words[:, None])
 
-    return KernelWork(kernel, files.name, operands, run, expected)
-
-
-def _tensor(kernel: NamedKernel, files: _Files, options: KernelOptions) -> KernelWork:
-    files.most(3 if kernel is NamedKernel.MTTKRP else 2)
-    tensor, letter = files.tensor(), _LETTERS[options.mode]
-    others = _LETTERS.replace(letter, "")
-    size = dict(zip(_LETTERS, tensor.shape, strict=True))
-    if kernel is NamedKernel.TTV:
-        vector = files.vector(1, size[letter])
-        _same(size[letter], vector.shape[0], f"of dimension {options.mode}", "elements of the vector")
-        return _einsum(files, f"ijk,{letter}->{others}", {"a": tensor, "b": vector})
-    modes = letter if kernel is NamedKernel.TTM else others
-    factors: dict[str, Any] = {}
-    for place, mode in enumerate(modes, start=1):
-        columns = factors["b"].shape[1] if factors else options.columns
-        factor = files.of_two_dimensions(place, (size[mode], columns))
-        factor = factor.toarray() if sp.issparse(factor) else factor
-        _same(size[mode], factor.shape[0], f"of dimension {_LETTERS.index(mode)}", "rows of the matrix")
-        _same(columns if factors else factor.shape[1], factor.shape[1], "columns of a factor", "of the other")
-        factors["d" if factors else "b"] = factor
-    text = (f"ijk,{letter}r->" + "ijk".replace(letter, "r") if kernel is NamedKernel.TTM
-            else f"ijk,{others[0]}r,{others[1]}r->{letter}r")
-    return _einsum(files, text, {"a": tensor} | factors)
-
-
-def _same(one: int, other: int, what: str, against: str) -> None:
-    if one != other:
-        raise WorkError(f"{one} {what} against {other} {against}; they must be equal")
+    return KernelWork(NamedKernel.EMBEDDING_BAG, name, operands, run, expected)

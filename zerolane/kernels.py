@@ -15,6 +15,9 @@ __all__ = ["Bags", "lower_embedding_bag", "lower_gemv"]
 _INT8 = np.iinfo(np.int8)
 _INT32 = np.iinfo(np.int32)
 
+_MOST_PARTS = 8
+"""int8 that an element of alpha·x may be the sum of."""
+
 
 # ---- alpha·A@x + beta·b ----------------------------------------------------------------------------------
 
@@ -28,7 +31,9 @@ def lower_gemv(a: Any, x: Any, *, alpha: int = 1, beta: int = 0, b: Any = None,
     a : int8 matrix (M, K), dense or sparse; Aᵀ of CSR costs no transposition
     x : int8 vector, dense or sparse
     alpha, beta : integers. The array has no multiplier behind its sums, so that alpha goes into x where
-        alpha·x fits in int8, else into A's values, else it is refused; beta·b must fit in int32.
+        alpha·x fits in int8, else into A's values; else -alpha, if it is not negative, and the result is
+        negated; else into x as a sum of parts that fit, for each of which A may be read again, of _MOST_PARTS
+        at most. beta·b must fit in int32.
     b : integers, of the result's shape; needed where beta is not 0
 
     Raises OperandError.
@@ -42,25 +47,32 @@ def lower_gemv(a: Any, x: Any, *, alpha: int = 1, beta: int = 0, b: Any = None,
             raise OperandError(f"{name} must be an int8 {'matrix' if dimensions == 2 else 'vector'}; it is "
                                f"{getattr(value, 'dtype', type(value).__name__)} of "
                                f"{getattr(value, 'ndim', 'no')} dimensions")
-    steps = []
-    scaled_x, scaled_a = _times(x, alpha), None
-    if scaled_x is None:
-        scaled_a = _times(a, alpha)
-        if scaled_a is None:
-            raise OperandError(f"alpha = {alpha}: neither alpha·x nor alpha·A fits in int8, and the array "
-                               "has no multiplier for int32 sums; scale x or A down, or the result")
-    if alpha != 1:
-        steps.append(f"{'x' if scaled_a is None else 'A'} is multiplied by alpha = {alpha}")
+    a_times, x_times, sign, steps = _scaled(a, x, alpha)
     bias = None
     if beta:
-        bias = _scaled_bias(b, beta, a.shape[1 if transpose else 0])
-        if beta != 1:
-            steps.append(f"b is multiplied by beta = {beta}")
+        bias = _scaled_bias(b, sign * beta, a.shape[1 if transpose else 0])
+        if beta != 1 or sign < 0:
+            steps.append(f"b is multiplied by {sign * beta}")
     elif b is not None:
         raise OperandError("b without beta is not added; beta must not be 0")
-    lowering = lower("ij,i->j" if transpose else "ij,j->i", a if scaled_a is None else scaled_a,
-                     x if scaled_x is None else scaled_x, bias=bias)
+    lowering = lower("ij,i->j" if transpose else "ij,j->i", a_times, x_times, bias=bias)
+    finish = lowering.finish
+    if sign < 0:
+        steps.append(f"the result is negated ({a.shape[1 if transpose else 0]:,} values)")
+        return replace(lowering, host=(*steps, *lowering.host), finish=lambda sums: np.negative(finish(sums)))
     return replace(lowering, host=(*steps, *lowering.host))
+
+
+def _scaled(a: Any, x: Any, alpha: int) -> tuple[Any, Any, int, list[str]]:
+    """A and x, one of them times alpha or -alpha; the sign that the result takes; what was done."""
+    for sign in (1, -1) if alpha < 0 else (1,):
+        factor = sign * alpha
+        for name, value in (("x", x), ("A", a)):
+            scaled = _times(value, factor)
+            if scaled is not None:
+                steps = [f"{name} is multiplied by {factor}"] if factor != 1 else []
+                return (a, scaled, sign, steps) if name == "x" else (scaled, x, sign, steps)
+    return a, _in_parts(x, alpha), 1, [f"x is multiplied by {alpha}, as a sum of int8"]
 
 
 def _times(value: Any, factor: int) -> Any | None:
@@ -78,6 +90,28 @@ def _times(value: Any, factor: int) -> Any | None:
     scaled = value.copy()
     scaled.data = wide.astype(np.int8)
     return scaled
+
+
+def _in_parts(x: Any, factor: int) -> sp.coo_array:
+    """x·factor as a sparse vector with duplicates, which are int8 and add up to it, as few as can be."""
+    if abs(factor) > _MOST_PARTS * -_INT8.min:
+        raise _too_large(factor)
+    entries = sp.coo_array(x)
+    wide = entries.data.astype(np.int64) * factor
+    place, wide = entries.coords[0][wide != 0], wide[wide != 0]
+    most = np.where(wide > 0, _INT8.max, _INT8.min).astype(np.int64)
+    count = -(-np.abs(wide) // np.abs(most))
+    if count.max() > _MOST_PARTS:
+        raise _too_large(factor)
+    parts = np.repeat(most, count)
+    parts[np.cumsum(count) - 1] = wide - most * (count - 1)
+    return sp.coo_array((parts.astype(np.int8), (np.repeat(place, count),)), shape=x.shape)
+
+
+def _too_large(factor: int) -> OperandError:
+    return OperandError(f"alpha = {factor}: neither alpha·x nor alpha·A fits in int8, nor alpha·x in a sum "
+                        f"of {_MOST_PARTS} int8, and the array has no multiplier for int32 sums; scale x or "
+                        "A down, or the result")
 
 
 def _scaled_bias(b: Any, beta: int, length: int) -> npt.NDArray[np.int32]:

@@ -27,6 +27,7 @@ class Tile:
     n_count: int
     mode: Any = CsrMode.WHOLE           # CsrMode of a result in CSR
     reuse: bool = False                 # the tile of the descriptor before is this one
+    rows: tuple[int, int] | None = None  # rows of the streamed operand, from the first to before the last
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Plan:
     block_columns : columns of C that one descriptor makes, the last block's aside
     k_ranges : of each column block, the first row of the resident operand with an entry in it and the one
         after the last, where only these are loaded; else empty
+    row_ranges : of each column block of a CSR result, the first row of the streamed operand that meets a row
+        of `k_ranges` and the one after the last, where only these are streamed; else empty
     layers : matrices that the resident operand is the sum of (1 but for duplicates beyond int8)
     csr : the result is CSR; of several column blocks each is made twice, to count and to place its entries
     cycles : predicted, from doorbell to done
@@ -64,6 +67,7 @@ class Plan:
     layers: int = 1
     csr: bool = False
     k_ranges: tuple[tuple[int, int], ...] = ()
+    row_ranges: tuple[tuple[int, int], ...] = ()
     cycles: float = 0.0
     terms: dict[str, float] = field(default_factory=dict, compare=False)
     alternatives: tuple["Plan", ...] = field(default=(), compare=False, repr=False)
@@ -98,16 +102,25 @@ class Plan:
 
         Of a CSR result in blocks: the entries of each row are counted, in any order of blocks; then the rows'
         pointers are known, and the blocks' entries go to their places, from the first block on, whose tile
-        still rests from the last count.
+        still rests from the last count. Of every row numbers are needed, and so the first and the last count
+        and the first block that is placed have all rows; the others those that they have entries in.
         """
         tiles = self._tiles()
         if not self.counts_first:
             return tiles
-        count = [replace(tile, mode=CsrMode.COUNT) for tile in reversed(tiles)]
-        count[-1] = replace(count[-1], mode=CsrMode.POINTERS)
-        place = [replace(tile, mode=CsrMode.PLACE) for tile in tiles]
-        place[0] = replace(place[0], reuse=True)
-        return count + place
+        ranged = [replace(tile, rows=rows) for tile, rows in zip(tiles, self.row_ranges, strict=True)
+                  ] if self.row_ranges else tiles
+        widest = max(range(1, len(tiles)), key=lambda block: (self.rows_of(ranged[block]), block))
+        others = [ranged[block] for block in reversed(range(1, len(tiles))) if block != widest]
+        count = [replace(tile, mode=CsrMode.COUNT) for tile in (tiles[widest], *others)]
+        pointers = replace(tiles[0], mode=CsrMode.POINTERS)
+        first = replace(tiles[0], mode=CsrMode.PLACE, reuse=True)
+        return [*count, pointers, first, *(replace(tile, mode=CsrMode.PLACE) for tile in ranged[1:])]
+
+    def rows_of(self, tile: Tile) -> int:
+        """Rows of the streamed operand that a descriptor of a CSR result has."""
+        first, stop = tile.rows or (0, self.shape[0])
+        return stop - first
 
     def _tiles(self) -> list[Tile]:
         result = []
@@ -131,6 +144,10 @@ class Plan:
         if self.k_ranges:
             loaded = sum(stop - start for start, stop in self.k_ranges) / (blocks * self.k_cuts[-1])
             text += f"; {loaded:.0%} of K loaded"
+        if self.row_ranges:
+            tiles = self.tiles()
+            streamed = sum(self.rows_of(tile) for tile in tiles)
+            text += f", {streamed / (len(tiles) * self.shape[0]):.0%} of A streamed"
         if self.group_log2:
             text += f"; {1 << self.group_log2} rows a word"
         return text if self.layers == 1 else f"{text}; resident operand as a sum of {self.layers}"

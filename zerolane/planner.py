@@ -35,6 +35,8 @@ _MOST_CUTS = 12          # ways to cut K that are looked at for one split of the
 _PACKED_DENSITY = 0.75   # above it packing a dense matrix saves nothing
 _MOST_DESCRIPTORS = (1 << 16) - 1  # of one job
 _WORTH_A_LOOK = 2                  # times the best plan's cycles
+_FEW_ROWS = 0.9                    # of A, that the column blocks of a CSR result have entries in, on average
+_MANY_BLOCKS = 64
 _LARGEST_STRETCH = 2               # of the lanes' cycles by uneven tokens, where something else limits
 
 
@@ -104,9 +106,10 @@ class _Search:
         a, b = (problem.b, problem.a) if transposed else (problem.a, problem.b)
         self.problem, self.config, self.transposed, self.best = problem, config, transposed, best
         self.streamed = Streamed.of(a, transposed=transposed)
-        self.resident = Resident(b, transposed)
+        layers = problem.layers_of(b)
+        self.resident = Resident(b, transposed, layers)
         self.stretches: dict[tuple[int, int, bool], float] = {}
-        self.layers = len(b.layers)
+        self.layers = len(layers)
         self.products = problem.products
         self.inner, self.columns = self.resident.inner, self.resident.columns
         self.words = _ceil(self.columns, config.lanes)
@@ -120,6 +123,15 @@ class _Search:
     def sample(self) -> SparseSample:
         """Of a CSR result's rows."""
         return SparseSample(self.streamed.operand, self.resident.operand)
+
+    @cached_property
+    def least_rows(self) -> float:
+        """Share of A's rows that a column block of a CSR result has entries in, on average, at least."""
+        if not (self.streamed.sparse and self.resident.operand.sparse):
+            return 1.0
+        ranges = self.resident.k_ranges(_ceil(self.columns, _MANY_BLOCKS))
+        rows = [stop - start for start, stop in self.streamed.row_ranges(ranges)]
+        return sum(rows) / (len(rows) * self.streamed.rows)
 
     def run(self) -> Iterator[Plan]:
         config = self.config
@@ -148,9 +160,8 @@ class _Search:
         yield from (plan for plan in found if self._is_whole(plan))
 
     def _is_whole(self, plan: Plan) -> bool:
-        """All of K at once, and column blocks that begin at multiples of a power of two that holds them."""
-        aligned = plan.blocks == 1 or plan.block_columns & (plan.block_columns - 1) == 0
-        return aligned and len(plan.k_cuts) == 2 and plan.layers == 1
+        """All of K at once."""
+        return len(plan.k_cuts) == 2 and plan.layers == 1
 
     def _may_pack(self) -> bool:
         operand = self.resident.operand
@@ -218,10 +229,11 @@ class _Search:
     def _packed(self, pk_log2: int, whole: bool) -> Iterator[Plan]:
         config = self.config
         slices = config.pes >> pk_log2
-        slice_words = 1 << (min(config.acc_words, _ceil(self.words, slices)) - 1).bit_length()
-        packing = Packing(config, self.resident, pk_log2, slice_words, whole)
+        packing = Packing(config, self.resident, pk_log2, 1, whole)
         parts = 1 if self.problem.csr else max(1, _ceil(self.inner, packing.most_rows))
-        while slice_words and not self._hopeless(_ceil(self.words, slice_words * slices), parts, packed=True):
+        for slice_words in self._packed_words(slices):
+            if self._hopeless(_ceil(self.words, slice_words * slices), parts, packed=True):
+                return
             packing = replace(packing, slice_words=slice_words)
             lengths, ranges = packing.lengths, packing.ranges()
             if ranges is not None and (ranges or self.problem.csr):
@@ -231,7 +243,21 @@ class _Search:
                 yield self._plan(pk_log2, 0, whole, slice_words, cuts, lengths)
                 if len(cuts) == 2:
                     return
-            slice_words //= 2
+
+    def _packed_words(self, slices: int) -> Iterator[int]:
+        """Words of a slice, fewer and fewer. Of a CSR result each block costs two passes: as few blocks of
+        one size as there can be, then more."""
+        most = min(self.config.acc_words, _ceil(self.words, slices))
+        if not self.problem.csr:
+            yield from (1 << bits for bits in reversed(range((most - 1).bit_length() + 1)))
+            return
+        blocks, before = _ceil(self.words, most * slices), 0
+        while before != 1:
+            words = _ceil(_ceil(self.words, blocks), slices)
+            if words != before:
+                yield words
+            before = words
+            blocks += max(1, blocks // 4)
 
     # ---- cost ----------------------------------------------------------------------------------------
 
@@ -240,7 +266,9 @@ class _Search:
         if blocks * parts * self.layers > _MOST_DESCRIPTORS:
             return True
         config, streamed, operand = self.config, self.streamed, self.resident.operand
-        again = blocks * (parts if streamed.sparse else 1) * (2 if self.problem.csr and blocks > 1 else 1)
+        again: float = blocks * (parts if streamed.sparse else 1)
+        if self.problem.csr and blocks > 1:
+            again = 3 + (2 * blocks - 3) * self.least_rows
         if packed:
             lanes = self.products / config.total_lanes
             # A cycle a row, and the slots; blocks of a CSR result may load part of the rows only.
@@ -268,11 +296,19 @@ class _Search:
         plan = Plan(config, (problem.rows, problem.inner, problem.columns), self.transposed, packed,
                     self.resident.operand.sparse and not packed, pk_log2, group_log2, slice_words, whole,
                     cuts, block_columns, self.layers, self.problem.csr, k_ranges)
+        if plan.counts_first and k_ranges and self.streamed.sparse:
+            plan = self._with_row_ranges(plan)
         if problem.csr and not self._is_whole(plan):
             return plan     # not one to run
         cycles, terms = schedule_cycles(self._tile_costs(plan, lengths), whole=whole, config=config)
         self.best = min(self.best, cycles)
         return replace(plan, cycles=cycles, terms=terms)
+
+    def _with_row_ranges(self, plan: Plan) -> Plan:
+        """Of a banded matrix few rows of A meet those of B that a column block has entries in."""
+        ranges = self.streamed.row_ranges(plan.k_ranges)
+        share = sum(stop - start for start, stop in ranges) / (len(ranges) * self.streamed.rows)
+        return replace(plan, row_ranges=ranges) if share < _FEW_ROWS else plan
 
     def _tile_costs(self, plan: Plan, lengths: np.ndarray | None, *, exact: bool = False) -> list[TileCost]:
         """Costs of all tiles; those of full column blocks with equal parts of K are made once.
@@ -280,12 +316,12 @@ class _Search:
         Unless `exact`, the packer is taken to be as fast as its best case.
         """
         tiles = plan.tiles()
-        costs: dict[tuple[int, int, int, Any], TileCost] = {}
+        costs: dict[tuple[Any, ...], TileCost] = {}
         result = []
         steps = (len(plan.k_cuts) - 1) * plan.layers
         for number, tile in enumerate(tiles):
             step = number % steps
-            key = (step, tile.n_count, tile.n_start if lengths is not None else 0, tile.mode)
+            key = (step, tile.n_count, tile.n_start if lengths is not None else 0, tile.mode, tile.rows)
             if key not in costs:
                 costs[key] = self._tile_cost(plan, tile, step == 0, step == steps - 1, lengths, exact)
             result.append(replace(costs[key], load=0, load_port=0) if tile.reuse else costs[key])
@@ -327,7 +363,8 @@ class _Search:
         sparse_drain = own_drain = 0.0
         if self.problem.csr:
             sparse_drain, own_drain, out = self._sparse_cost(plan, tile, lengths)
-        moved = streamed.bytes_of(tile.k_count) + out + (self.row_parameters * streamed.rows if last else 0)
+        moved = streamed.bytes_of(tile.k_count, tile.rows) + out + (
+            self.row_parameters * streamed.rows if last else 0)
         if not first or self.column_bias:
             moved += raw_bytes
         rows = slice(tile.k_start, tile.k_start + tile.k_count)
@@ -356,7 +393,7 @@ class _Search:
         drain: float = groups * words * scaling
         if self.problem.csr:
             drain, lanes = sparse_drain * scaling, max(lanes, own_drain)
-        fetch = streamed.fetch_cycles(config, tile.k_count)
+        fetch = streamed.fetch_cycles(config, tile.k_count, tile.rows)
         if plan.packed and config.row_filter:
             fetch = max(fetch, filter_cycles(config, counts.sum()))
         return TileCost(lanes, fetch, drain, moved / config.port_bytes,
@@ -368,7 +405,7 @@ class _Search:
         In the collector words of a row join where their lanes follow each other, and each row takes one word
         at least. A PE's rows with a sum wait in its accumulators until all of it has been added.
         """
-        config, rows = self.config, self.streamed.rows
+        config, rows = self.config, plan.rows_of(tile)
         own_words = _ceil(_ceil(tile.n_count, config.lanes), config.pes >> plan.pk_log2)
         if lengths is None:
             # A dense tile makes sums everywhere.

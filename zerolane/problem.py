@@ -76,6 +76,11 @@ class Problem:
         """Of a CSR result: with a dense operand zeros are no entries; else sums that cancel are."""
         return not (self.a.sparse and self.b.sparse)
 
+    def layers_of(self, resident: Operand) -> tuple[Operand, ...]:
+        """What the resident operand is the sum of. Of a CSR result duplicates stay apart: each is a nonzero
+        that meets others, even where they cancel, and packed tiles take them as they are."""
+        return (resident,) if self.csr else resident.layers
+
     @cached_property
     def transposed(self) -> "Problem":
         """C^T = B^T·A^T with rows and columns of bias and scale exchanged."""

@@ -105,16 +105,20 @@ def place_csr(image: Image, rows: int, entries: int, out_bytes: int) -> None:
     image.csr = {"c_indices": image.place(4 * entries), "c_pointers": image.place(4 * (rows + 1))}
 
 
-def a_fields(matrix: Operand, place: dict[str, int], k_start: int = 0) -> dict[str, Any]:
-    """Descriptor fields of A, from column `k_start` on."""
+def a_fields(matrix: Operand, place: dict[str, int], k_start: int = 0,
+             rows: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Descriptor fields of A, from column `k_start` on; of CSR some rows only, if that is said."""
     if not matrix.sparse:
         return {"a_format": AFormat.DENSE, "a_values": place["values"] + k_start,
                 "a_stride": place["stride"]}
-    first, last = int(matrix.stored.indptr[0]), int(matrix.stored.indptr[-1])
+    start, stop = rows or (0, matrix.shape[0])
+    first, last = int(matrix.stored.indptr[start]), int(matrix.stored.indptr[stop])
+    before = first - int(matrix.stored.indptr[0])
     return {"a_format": AFormat.CSR16 if place["index_bytes"] == 2 else AFormat.CSR32,
-            "a_pointers": place["pointers"] + 4, "a_indices": place["indices"],
-            "a_values": place["values"], "a_nnz": last - first, "a_first": first,
-            "a_columns": matrix.shape[1]}
+            "a_pointers": place["pointers"] + 4 * (start + 1),
+            "a_indices": place["indices"] + place["index_bytes"] * before,
+            "a_values": place["values"] + before, "a_nnz": last - first, "a_first": first,
+            "a_columns": matrix.shape[1], "rows": stop - start}
 
 
 def b_fields(matrix: Operand, place: dict[str, int], k_start: int, k_count: int, n_start: int, *,
@@ -171,7 +175,7 @@ class _Builder:
         self.problem, self.plan, self.config = problem, plan, plan.config
         self.image = Image(c_shape=(problem.rows, problem.columns),
                            c_dtype=np.int8 if problem.out_int8 else np.int32)
-        layers = problem.b.layers
+        layers = problem.layers_of(problem.b)
         if len(layers) != plan.layers:
             raise PlanError(f"the plan has {plan.layers} layers, the resident operand {len(layers)}")
         self.layers = layers if plan.packed else tuple(layer.dense for layer in layers)
@@ -212,6 +216,7 @@ class _Builder:
         if problem.row_scale is not None:
             records.append(problem.row_scale)
         self.parameters = self.image.put(np.stack(records, axis=1)) if records else 0
+        self.parameter_bytes = 4 * len(records)     # of a row
         if problem.column_bias is None:
             return
         lanes = config.lanes
@@ -234,7 +239,7 @@ class _Builder:
                 | (self._output(number, tile) if step == self.steps - 1 else self._partial(tile)))
 
     def _a(self, tile: Tile) -> dict[str, Any]:
-        return a_fields(self.problem.a, self.a_fields, tile.k_start)
+        return a_fields(self.problem.a, self.a_fields, tile.k_start, tile.rows)
 
     def _b(self, tile: Tile) -> dict[str, Any]:
         matrix, place = self.layers[tile.layer], self.b_fields[tile.layer]
@@ -255,7 +260,7 @@ class _Builder:
         problem = self.problem
         fields = {"out_int8": problem.out_int8, "relu": problem.relu, "scale": problem.scale,
                   "row_bias": problem.row_bias is not None, "row_scale": problem.row_scale is not None,
-                  "params_address": self.parameters,
+                  "params_address": self.parameters + self.parameter_bytes * (tile.rows or (0, 0))[0],
                   "c_address": self.image.c_address + tile.n_start * problem.out_bytes}
         if problem.csr:
             # Indices as SciPy has them, so that the host need not widen them.
@@ -270,11 +275,12 @@ class _Builder:
         if not self.plan.counts_first:
             return {}
         pointers = self.image.csr["c_pointers"]
+        numbers = self.numbers + 4 * (tile.rows or (0, 0))[0]
         fields: dict[str, Any] = {"csr_mode": tile.mode}
         if number:
-            fields |= {"accumulate": 1, "cin_address": pointers if tile.reuse else self.numbers}
+            fields |= {"accumulate": 1, "cin_address": pointers if tile.reuse else numbers}
         if tile.mode is not CsrMode.POINTERS:
-            fields["c_pointers"] = self.numbers
+            fields["c_pointers"] = numbers
         if tile.mode is CsrMode.COUNT:
             fields["c_capacity"] = 0
         return fields

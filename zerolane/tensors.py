@@ -12,6 +12,7 @@ from .operands import OperandError
 __all__ = ["Matricized", "khatri_rao", "matricize", "occupied_columns"]
 
 _INT64_MAX = (1 << 63) - 1
+_INT32_MAX = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,18 @@ def matricize(value: Any, letters: str, rows: str, columns: str, name: str) -> M
         lines = [_flat(entries, part) for part in (axes[:len(rows)], axes[len(rows):])]
     except ValueError as error:
         raise OperandError(f"{name} has coordinates outside its shape {value.shape}: {error}") from error
-    matrix = sp.coo_array((entries.data, (lines[0], lines[1])), shape=shape)
+    matrix = (_line(entries.data, lines, shape) if value.ndim == 1 and max(shape) <= _INT32_MAX
+              else sp.coo_array((entries.data, (lines[0], lines[1])), shape=shape))
     note = "" if value.ndim == 1 else (f"{name} is matricized to {shape[0]:,} x {shape[1]:,}: "
                                        f"{value.nnz:,} entries sorted into rows")
     return Matricized(matrix, moved=0 if value.ndim == 1 else value.nnz, note=note)
+
+
+def _line(values: npt.NDArray, lines: list[npt.NDArray[np.int64]], shape: tuple[int, int]) -> sp.csr_array:
+    """A vector as CSR; duplicates stay, which may add up to more than their type holds."""
+    order = np.argsort(lines[0], kind="stable")
+    pointers = np.concatenate(([0], np.cumsum(np.bincount(lines[0], minlength=shape[0]))))
+    return sp.csr_array((values[order], lines[1][order], pointers), shape=shape)
 
 
 def _matrix(value: Any, transposed: bool, square: bool, shape: tuple[int, int], name: str) -> Matricized:

@@ -77,7 +77,6 @@ class _Words:
         for lane, column in enumerate(self._columns):
             in_block = tag.words[lane] * PAIRS.lanes + lane
             m.d.comb += column.eq(place.first_column + in_block)
-            b.assume(~self.offered | ~tag.valid[lane] | ((place.first_column & in_block) == 0))
 
     def pair(self, lane) -> Value:
         """Column and value of that lane."""

@@ -47,7 +47,7 @@ class CsrJob:
         self.rng = rng = random.Random(f"csr {self.seed}")
         config = self.config
         self.words = -(-self.n_count // config.lanes)
-        self.first_column = self.blocks_before << (self.n_count - 1).bit_length()
+        self.first_column = self.blocks_before * self.n_count
         self.places = {name: 64 * rng.randrange(1, 1 << 10) + (1 << 20) * number + rng.randrange(16)
                        for number, name in enumerate(("values", "indices", "pointers"))}
         self.scales = [(rng.randrange(1 << 15, 1 << 16), rng.randrange(8, 25))

@@ -126,7 +126,6 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
     packed, grouped, csr = d["b_format"] != 0, d["group_log2"] != 0, config.csr_out and d["out_csr"]
     words = -(-d["n_count"] // config.lanes)
     room = d["slice_words"] * (config.pes >> d["pk_log2"])
-    last_column = (d["n_count"] - 1) % (1 << config.column_bits)     # of a block that has any
     sliced = d["pk_log2"] != config.pe_bits
     index = (config.index_rows if d["whole"] else config.index_rows // 2) << d["pk_log2"]
     if d["opcode"] not in known_opcodes(config):
@@ -149,17 +148,16 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
         "rows": d["rows"] == 0,
         "k_count": d["k_count"] > (min(config.tile_bytes, index) if config.compressed_b and packed
                                    else config.tile_bytes),
-        "n_start": csr and d["n_start"] & ((1 << last_column.bit_length()) - 1) != 0,
+        "n_start": csr and d["n_start"] + d["n_count"] > 1 << 32,
         "n_count": (d["n_count"] == 0 or (d["slice_words"] <= config.acc_words and words > room)
                     or (grouped and d["n_count"] > config.lanes >> d["group_log2"])),
         **_misaligned(d, sddmm),
         "slice_words": (not 1 <= d["slice_words"] <= config.acc_words or (grouped and d["slice_words"] != 1)
-                        or (packed and sliced and d["slice_words"] & (d["slice_words"] - 1) != 0)
                         or (sddmm and words <= room - (config.pes >> d["pk_log2"]))),
         "out_csr": d["out_csr"] and not (csr and not (
             sddmm or (d["accumulate"] and d["csr_mode"] == CsrMode.WHOLE.value)
             or d["out_raw"] or d["row_bias"])),
-        "csr_index32": csr and not d["csr_index32"] and d["n_start"] >= 1 << 16,
+        "csr_index32": csr and not d["csr_index32"] and d["n_start"] + d["n_count"] > 1 << 16,
     }
     for name, wrong in bad.items():
         if wrong:
@@ -188,7 +186,7 @@ def _elementwise_error(config: Config, d: Descriptor) -> tuple[ErrorCode, str] |
         **_misaligned({**d, "k_count": 1}, False),
         "b_values": wide and d["b_nnz"] != 0 and d["b_values"] % 4 != 0,
         "out_csr": not d["out_csr"] or d["accumulate"] or d["out_raw"] or d["row_bias"],
-        "csr_index32": d["out_csr"] and not d["csr_index32"] and d["n_start"] >= 1 << 16,
+        "csr_index32": d["out_csr"] and not d["csr_index32"] and d["n_start"] + d["n_count"] > 1 << 16,
         "operation": wide and d["operation"] == Operation.MULTIPLY.value,
         "csr_mode": d["csr_mode"] != CsrMode.WHOLE.value,
     }

@@ -15,6 +15,9 @@ _PACKED = "only packed tiles, which this configuration has not"
 _ONE_END = "beats of the tile loader have one row end at most, and no second one"
 _TWO_LANES = "with two lanes one at most ends a row, and nothing follows it: each end comes from A and B"
 
+_FILTERED = ("tokens wait for their tile before the row filter, from which none comes before the bus takes "
+             "it; reached in `tiny`, which has none")
+
 _CSR = "only results in CSR, which this configuration has not"
 
 BRANCHES: tuple[tuple[str, str, str, str], ...] = (
@@ -62,7 +65,7 @@ TINY: tuple[tuple[str, str, str, str], ...] = (
 
 POINTS: dict[str, dict[str, str]] = {
     "tiny": {"error_packed_overflow": _PACKED, "error_output_full": _CSR},
-    "mutation": {"merge_several_ends": _TWO_LANES},
+    "mutation": {"merge_several_ends": _TWO_LANES, "bus_closed": _FILTERED},
 }
 """Configuration and point to the reason."""
 

@@ -28,7 +28,7 @@ def bad_fields(session: Session) -> None:
         {"params_address": 2, "row_bias": 1}, {"a_pointers": 2}, {"a_indices": 1}, {"reuse_tile": 1},
         {"relu": 1, "out_raw": 1}, {"row_scale": 1, "out_raw": 1}, {"k_count": 0, "b_format": 1},
         {"group_log2": 1, "pk_log2": config.pe_bits, "b_format": 1, "slice_words": 1},
-        {"accumulate": 1, "cin_stride": 2}, {"out_csr": 1, "n_start": 1 << 16},
+        {"accumulate": 1, "cin_stride": 2}, {"out_csr": 1, "n_start": 1 << 16}, {"out_csr": 1, "n_start": (1 << 32) - 1},
         {"group_log2": 1, "pk_log2": 0, "slice_words": 1, "n_count": 1}]
     for number, values in enumerate(bad):
         session.any_memory()
