@@ -2,9 +2,9 @@
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from .block_queue import BlockQueue
 from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config, log2_exact
 from .descriptor import DESCRIPTOR_BYTES, Descriptor
 from .layouts import ReadBeat, ReadRequest
@@ -112,8 +112,8 @@ class DescriptorReader(wiring.Component):
     def _assemble(self, m: Module) -> None:
         """Beats into the descriptor, straight or, while one is on offer, by way of the queue."""
         beat_bits = 8 * self._config.port_bytes
-        # One more than needed: all but one of its places are a memory, whose depth is then a power of two.
-        m.submodules.behind = behind = SyncFIFOBuffered(width=beat_bits + 1, depth=self._beats + 1)
+        m.submodules.behind = behind = BlockQueue(beat_bits + 1, self._beats,
+                                                  however_shallow=self._config.fetch_block_queues)
         arriving, placed = Signal(beat_bits + 1), Signal(beat_bits + 1)
         straight, place = Signal(), Signal()
         full, number = Signal(), Signal(range(self._beats))
@@ -121,12 +121,12 @@ class DescriptorReader(wiring.Component):
         error = Signal()
         m.d.comb += [
             arriving.eq(Cat(self.i_beat.payload.data, self.i_beat.payload.error)),
-            straight.eq(~full & (behind.level == 0)),
-            behind.w_data.eq(arriving),
-            behind.w_en.eq(self.i_beat.valid & ~straight),
-            behind.r_en.eq(~full),
-            placed.eq(behind.r_data),
-            place.eq(behind.r_rdy & ~full),
+            straight.eq(~full & (behind.level == 0) & ~behind.o.valid),
+            behind.i.p.eq(arriving),
+            behind.i.valid.eq(self.i_beat.valid & ~straight),
+            behind.o.ready.eq(~full),
+            placed.eq(behind.o.p),
+            place.eq(behind.o.valid & ~full),
             self.o.valid.eq(full),
             self.o.payload.descriptor.eq(Cat(words)),
             self.o.payload.error.eq(error),

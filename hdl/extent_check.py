@@ -21,6 +21,7 @@ from .descriptor import (
 from .guard import BLOCK_BITS, Window, Windows
 from .layouts import AFormat, BFormat
 from .registers import ErrorCode
+from .selectors import WideSelect
 from .status import Report
 
 __all__ = ["ExtentCheck"]
@@ -214,25 +215,27 @@ class ExtentCheck(wiring.Component):
         """Loads one array after the other; the return value is 1 when all had their turn."""
         arrays, item = self._arrays(m), self._item
         # The first turn is nobody's: with the first word it is known whose is next.
-        number, following = Signal(range(len(arrays) + 2)), Signal(range(len(arrays) + 2))
+        nobody, all_done = len(arrays), len(arrays) + 1
+        number, following = Signal(range(all_done + 1), init=nobody), Signal(range(all_done + 1))
         there, takes, any_units = Signal(), Signal(), Signal()
         choice, next_choice = Signal(_Choice(self._config)), Signal(_Choice(self._config))
-        base = Signal(ADDRESS_BITS)
+        # The tile, which is the last one, has no address.
+        m.submodules.base = base = WideSelect(ADDRESS_BITS, len(arrays) - 1)
+        m.d.comb += [base.i_number.eq(number),
+                     *(sink.eq(self.i[array.name]) for sink, array in zip(base.i, arrays[:-1], strict=True))]
         words_per_beat = self._config.port_bytes // 4
         with m.Switch(number):
-            with m.Case(0):
+            with m.Case(nobody):
                 m.d.comb += [there.eq(~self._begins), following.eq(self._after(arrays, 0))]
             for place, array in enumerate(arrays):
-                with m.Case(1 + place):
+                with m.Case(place):
                     m.d.comb += [
                         following.eq(self._after(arrays, 1 + place)),
                         there.eq(self.i_placed > _FIELDS[array.words].word // words_per_beat),
                     ]
-                    if not array.tile:
-                        m.d.comb += base.eq(self.i[array.name])
         with m.Switch(following):
             for place, array in enumerate(arrays):
-                with m.Case(1 + place):
+                with m.Case(place):
                     m.d.comb += [
                         next_choice.used.eq(array.used), next_choice.field.eq(field_number(array.name)),
                         next_choice.write.eq(array.write), next_choice.tile.eq(array.tile),
@@ -248,13 +251,15 @@ class ExtentCheck(wiring.Component):
         with m.If(takes):
             m.d.sync += [
                 number.eq(following), choice.eq(next_choice),
-                item.base.eq(base), item.field.eq(choice.field), item.write.eq(choice.write),
+                item.base.eq(base.o), item.field.eq(choice.field), item.write.eq(choice.write),
                 item.tile.eq(choice.tile), item.wrong.eq(0),
             ]
+            with m.If(choice.tile):
+                m.d.sync += item.base.eq(0)
         self._load(m, choice, takes, any_units)
         with m.If(self._begins):
-            m.d.sync += number.eq(0)
-        return number == 1 + len(arrays)
+            m.d.sync += number.eq(nobody)
+        return number == all_done
 
     def _load(self, m: Module, choice, takes: Signal, any_units: Signal) -> None:
         """Sizes of the array that is chosen."""
@@ -276,10 +281,10 @@ class ExtentCheck(wiring.Component):
             ]
 
     def _after(self, arrays: list[_Array], number: int) -> Value:
-        """Whose turn is next."""
+        """Whose turn is next, from that one on."""
         following: Value = Const(1 + len(arrays))
         for place in reversed(range(number, len(arrays))):
-            following = Mux(arrays[place].possible, 1 + place, following)
+            following = Mux(arrays[place].possible, place, following)
         return following
 
     # ---- stage 2: a digit of the product, and where the array would end with one row -------------------
@@ -365,7 +370,9 @@ class ExtentCheck(wiring.Component):
                 self.o.valid.eq(1),
                 error.code.eq(Mux(item.tile | ~outside, ErrorCode.FIELD, ErrorCode.OUTSIDE)),
                 error.detail.eq(Mux(item.tile | outside, item.field, field_number("c_stride"))),
-                error.address.eq(Mux(item.tile | ~outside, 0, item.base)),
+                error.address.eq(item.base),
             ]
+            with m.If(item.tile | ~outside):
+                m.d.sync += error.address.eq(0)
         with m.If(self._begins):
             m.d.sync += self.o.valid.eq(0)

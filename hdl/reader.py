@@ -165,21 +165,23 @@ class SegmentReader(wiring.Component):
             m.d.comb += [exhausted.eq(1), empty.eq(self._longest[-1])]
             with m.If(self._load):
                 m.d.sync += last.eq(Cat(self._offset, position) + self._longest)
-            sets, base = ~self._active, self.i_job.payload.address[beat_log2:]
+            sets, begins, base = ~self._active, ~self._active, self.i_job.payload.address[beat_log2:]
         else:
-            sets, base = self._next_rows(m, strided, asking, issue & same, exhausted, empty, last)
-        # Where the next burst begins; what it begins with otherwise is chosen in the same carry cells.
-        turns, low, high = Signal(), position[:BURST_LOG2], position[BURST_LOG2:]
-        m.d.comb += turns.eq(issue & ~same)
-        m.d.sync += high.eq(Mux(sets, base[BURST_LOG2:], high) + turns)
-        with m.If(sets):
-            m.d.sync += low.eq(base[:BURST_LOG2])
-        with m.Elif(turns):
-            m.d.sync += low.eq(0)
+            sets, begins, base = self._next_rows(
+                m, strided, asking, same, issue & same, exhausted, empty, last)
+        # Where the next burst begins: what it is counted from is chosen in the carry cells. Whether it is
+        # needed comes last, and enables only; behind a job's last burst nobody looks at it.
+        with m.If(begins | issue):
+            m.d.sync += [
+                position[:BURST_LOG2].eq(Mux(sets, base[:BURST_LOG2], 0)),
+                position[BURST_LOG2:].eq(Mux(sets, base[BURST_LOG2:], position[BURST_LOG2:]) + ~sets),
+            ]
 
-    def _next_rows(self, m: Module, strided, asking, row_done, exhausted, empty, last) -> tuple[Value, Value]:
+    def _next_rows(self, m: Module, strided, asking, same, row_done, exhausted, empty, last
+                   ) -> tuple[Value, Value, Value]:
         """Goes on from row to row: where there are gaps when one is done, else one a cycle, so that the first
-        bursts of a run of short rows are long, too. When the position is set, and to what.
+        bursts of a run of short rows are long, too. Whether the next position is one that is set, whether it
+        is set for the job's first burst, and to what.
         """
         job = self.i_job.payload
         row, stride = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)   # first byte of the row behind `last`
@@ -196,7 +198,7 @@ class SegmentReader(wiring.Component):
             m.d.sync += [row.eq(self._aligned(job.address)), stride.eq(self._aligned(job.stride))]
         with m.Elif(self._load | longer):
             m.d.sync += row.eq(row + stride)
-        return self._load | (strided & longer), row[log2_exact(self._config.port_bytes):]
+        return self._load | (strided & same), self._load, row[log2_exact(self._config.port_bytes):]
 
     # ---- chunks --------------------------------------------------------------------------------------
 
