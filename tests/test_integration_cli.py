@@ -20,7 +20,7 @@ RECORD_KEYS = {
     "kernel", "matrix", "preset", "shape", "nnz", "out_dtype", "plan", "predicted_cycles", "descriptors",
     "cycles", "counters", "read_beats", "write_beats", "mac_words", "bytes", "token_cycles",
     "product_cycles", "memory_cycles", "passes", "efficiency", "bytes_read", "bytes_written", "simulator",
-    "seconds", "dropped_values", "quantization_error", "mismatches", "overflow",
+    "seconds", "dropped_values", "quantization_error", "mismatches", "overflow", "host",
 }
 
 
