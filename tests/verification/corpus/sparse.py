@@ -64,8 +64,8 @@ def _narrow(session: Session, a, b) -> None:
 def _refused(session: Session) -> None:
     """What such a result cannot be, and more room than there is memory."""
     a, b = session.matrix(4, 20, 0.5, "csr"), session.matrix(20, 18, 0.9, "dense")
-    for values in ({"accumulate": 1}, {"out_raw": 1}, {"row_bias": 1}, {"n_start": 1}, {"group_log2": 1},
-                   {"c_capacity": 0xFFFF_FFFF}):
+    for values in ({"accumulate": 1}, {"out_raw": 1}, {"row_bias": 1}, {"n_start": 0xFFFF_FFFF},
+                   {"group_log2": 1}, {"c_capacity": 0xFFFF_FFFF}):
         session.any_memory()
         assert session.run(edited(session.image(a, b, out="csr"), 0, **values)) != 0, values
     session.product(a, b, out="csr")
