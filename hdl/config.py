@@ -227,11 +227,6 @@ class Config:
         return self.csr_out and self.compressed_b
 
     @cached_property
-    def column_bits(self) -> int:
-        """Index of a column in a block of C."""
-        return width_of(self.max_block_columns)
-
-    @cached_property
     def entry_column_bits(self) -> int:
         """Index of a column of a CSR result, of the whole matrix."""
         return WHOLE_INDEX_BITS

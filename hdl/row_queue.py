@@ -344,4 +344,3 @@ class RowQueue(wiring.Component):
             m.d.comb += mine.eq(emits & selected)
             with m.If(can[number]):
                 m.d.sync += [output.valid.eq(mine.any()), output.p.touched.eq((mine & word).any())]
-

@@ -29,6 +29,11 @@ class Tile:
     reuse: bool = False                 # the tile of the descriptor before is this one
     rows: tuple[int, int] | None = None  # rows of the streamed operand, from the first to before the last
 
+    @property
+    def first_row(self) -> int:
+        """Of those of the streamed operand."""
+        return self.rows[0] if self.rows else 0
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -16,7 +16,7 @@ from .plan import Plan, PlanError, Tile
 from .problem import Problem
 
 __all__ = ["ALIGNMENT_BYTES", "Image", "LayoutError", "a_fields", "b_fields", "build_image", "check_room",
-           "pack_descriptor", "place_csr", "place_matrix", "read_csr", "unpack_result"]
+           "pack_descriptor", "place_csr", "place_matrix", "read_csr", "sorted_csr", "unpack_result"]
 
 ALIGNMENT_BYTES = 64
 
@@ -260,7 +260,7 @@ class _Builder:
         problem = self.problem
         fields = {"out_int8": problem.out_int8, "relu": problem.relu, "scale": problem.scale,
                   "row_bias": problem.row_bias is not None, "row_scale": problem.row_scale is not None,
-                  "params_address": self.parameters + self.parameter_bytes * (tile.rows or (0, 0))[0],
+                  "params_address": self.parameters + self.parameter_bytes * tile.first_row,
                   "c_address": self.image.c_address + tile.n_start * problem.out_bytes}
         if problem.csr:
             # Indices as SciPy has them, so that the host need not widen them.
@@ -275,7 +275,7 @@ class _Builder:
         if not self.plan.counts_first:
             return {}
         pointers = self.image.csr["c_pointers"]
-        numbers = self.numbers + 4 * (tile.rows or (0, 0))[0]
+        numbers = self.numbers + 4 * tile.first_row
         fields: dict[str, Any] = {"csr_mode": tile.mode}
         if number:
             fields |= {"accumulate": 1, "cin_address": pointers if tile.reuse else numbers}
@@ -300,6 +300,12 @@ def read_csr(shape: tuple[int, ...], image: Image, read: Callable[[int, int], by
     entries = int(pointers[-1])
     values = array(image.c_address, entries, image.c_dtype)
     indices = array(image.csr["c_indices"], entries, np.int32)
+    return sorted_csr(values, indices, pointers, shape)
+
+
+def sorted_csr(values: npt.NDArray, indices: npt.NDArray, pointers: npt.NDArray,
+               shape: tuple[int, ...]) -> sp.csr_array:
+    """The arrays as they are, of rows whose columns rise: SciPy need not look whether they do."""
     result = sp.csr_array((values, indices, pointers), shape=shape)
     result.has_sorted_indices = result.has_canonical_format = True
     return result

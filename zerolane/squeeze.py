@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 from .operands import Operand
 from .problem import Problem
+from .runtime import sorted_csr
 
 __all__ = ["Squeezed", "squeeze"]
 
@@ -35,9 +36,7 @@ class Squeezed:
         pointers = np.zeros(rows + 1, result.indptr.dtype)
         pointers[self.rows + 1] = np.diff(result.indptr)
         np.cumsum(pointers, out=pointers)
-        whole = sp.csr_array((result.data, result.indices, pointers), shape=(rows, result.shape[1]))
-        whole.has_sorted_indices = whole.has_canonical_format = True
-        return whole
+        return sorted_csr(result.data, result.indices, pointers, (rows, result.shape[1]))
 
 
 def squeeze(problem: Problem, *, rows: bool = True) -> Squeezed | None:
@@ -57,8 +56,8 @@ def squeeze(problem: Problem, *, rows: bool = True) -> Squeezed | None:
     before = np.concatenate(([0], np.cumsum(stays)))[a.indptr]
     kept_rows = np.flatnonzero(np.diff(before)) if rows else np.arange(problem.rows)
     inner = np.flatnonzero(meets)
-    least = max(1 - len(kept_rows) / max(1, problem.rows), 1 - len(inner) / max(1, problem.inner))
-    if least < _WORTH_A_COPY or not len(kept_rows) or not len(inner):
+    goes = max(1 - len(kept_rows) / max(1, problem.rows), 1 - len(inner) / max(1, problem.inner))
+    if goes < _WORTH_A_COPY or not len(kept_rows) or not len(inner):
         return None
     place = np.cumsum(meets, dtype=np.int32) - np.int32(1)
     pointers = np.append(before[kept_rows], before[-1]).astype(np.int32)
