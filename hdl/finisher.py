@@ -252,7 +252,8 @@ class Finisher(wiring.Component):
             self._put(m, output, queue.o)
 
     def _scale_serial(self, m, biased, scales, valid, plain_leaves, leaves, output):
-        """One lane a cycle: stage 3's word moves down a lane at a time, bytes gather in a shift register."""
+        """One lane a cycle: stage 3's word moves down a lane at a time, bytes gather in a shift register. A
+        whole word waits beside it: as the next one takes V cycles, nobody asks whether it leaves."""
         lanes = self._config.lanes
         if not self._config.scale_multipliers:
             m.d.comb += leaves.eq(plain_leaves)
@@ -260,8 +261,10 @@ class Finisher(wiring.Component):
         m.submodules.scaler = scaler = Scaler(1, tag_bits=3)
         advance, feeding, lane = Signal(), Signal(), Signal(range(lanes))
         gathered = stream.Signature(_ByteWord(self._config)).create(path=("gathered",))
+        gathering, completes = Signal(VALUE_BITS * (lanes - 1), reset_less=True), Signal()
         m.d.comb += [
-            advance.eq(~gathered.valid | gathered.ready),
+            completes.eq(scaler.o_valid & scaler.o_tag[2]),
+            advance.eq(~(completes & gathered.valid)),
             feeding.eq(valid & self.i_plan.int8),
             scaler.i_advance.eq(advance),
             scaler.i_relu.eq(self.i_plan.relu),
@@ -279,14 +282,13 @@ class Finisher(wiring.Component):
                         biased.data[number].eq(biased.data[number + 1]),
                         scales[number].eq(scales[number + 1]),
                     ]
-        with m.If(advance):
-            m.d.sync += gathered.valid.eq(scaler.o_valid & scaler.o_tag[2])
-            with m.If(scaler.o_valid):
-                m.d.sync += [
-                    gathered.p.bytes.eq(Cat(gathered.p.bytes[8:], scaler.o)),
-                    gathered.p.group_last.eq(scaler.o_tag[0]),
-                    gathered.p.job_last.eq(scaler.o_tag[1]),
-                ]
+        with m.If(scaler.o_valid & advance):
+            m.d.sync += gathering.eq(Cat(gathering, scaler.o)[VALUE_BITS:])
+        with m.If(gathered.valid):
+            m.d.sync += gathered.valid.eq(~gathered.ready)
+        with m.Elif(completes):
+            m.d.sync += [gathered.valid.eq(1), gathered.p.bytes.eq(Cat(gathering, scaler.o)),
+                         gathered.p.group_last.eq(scaler.o_tag[0]), gathered.p.job_last.eq(scaler.o_tag[1])]
         self._put(m, output, gathered)
 
 
