@@ -23,7 +23,8 @@ class Supervisor(wiring.Component):
 
     Throughput: one job at a time.
     Latency: none from `i_start` to `o_start` and from `i_finished` to `o_finished` of a good job; a stop
-        closes the port one cycle after its cause, and is over three cycles after the last transfer.
+        closes the port one cycle after its cause, a report of the array one later, and is over three cycles
+        after the last transfer.
     Backpressure: none.
     Order: the first cause in time counts; of one cycle: soft reset, abort, the array's report, watchdog.
 
@@ -73,6 +74,7 @@ class Supervisor(wiring.Component):
         self._abort, self._forget = Signal(), Signal()  # asked for; the latter leaves no trace of the job
         self._stopped, self._ended = Signal(), Signal()
         self._watches, self._reported = Signal(), Signal()  # a job may be stopped; the array has a report
+        self._report = Signal(Report())   # of the cycle before: many causes are behind it
         self._busy = Signal()
         over = Signal()        # the stopped job has ended for the host; its transfers have not
         waits = Signal()       # a job was started meanwhile
@@ -82,7 +84,7 @@ class Supervisor(wiring.Component):
         # An abort or the watchdog name the first descriptor that is not complete: one that ends with them
         # does not count. A report has looked at what is complete already.
         counts = Signal()
-        m.d.comb += counts.eq(self.i_completed & (~self._stopped | (self.i_report.valid & ~self._abort)))
+        m.d.comb += counts.eq(self.i_completed & (~self._stopped | (self._report.valid & ~self._abort)))
         with m.If(status.busy & ~self.o_close):
             m.d.sync += status.overflow.eq(status.overflow | self.i_overflow)
             # It comes late: an enable, not an operand.
@@ -93,12 +95,12 @@ class Supervisor(wiring.Component):
 
         with m.FSM():
             with m.State("OPEN"):
-                m.d.comb += [self._watches.eq(1), self._reported.eq(self.i_report.valid),
+                m.d.comb += [self._watches.eq(1), self._reported.eq(self._report.valid),
                              self.o_start.eq(self.i_start)]
                 m.d.sync += over.eq(0)
                 with m.If(self._stopped):
                     m.next = "CLOSING"
-                with m.Elif(status.busy & self.i_finished):
+                with m.Elif(status.busy & self.i_finished & ~self.i_report.valid):
                     self._end(m)
             with m.State("CLOSING"):
                 m.d.comb += self.o_close.eq(1)
@@ -153,7 +155,8 @@ class Supervisor(wiring.Component):
 
     def _causes(self, m: Module) -> None:
         """What stops a job, and what is written down of it."""
-        status, report, error = self.o_status, self.i_report, self.o_status.error
+        status, report, error = self.o_status, self._report, self.o_status.error
+        m.d.sync += [report.eq(self.i_report), report.valid.eq(self.i_report.valid & ~self.o_close)]
         told = Signal()   # the cause is what the array reports
         m.d.comb += [
             told.eq(self._reported & ~self._abort),

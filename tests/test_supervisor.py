@@ -78,7 +78,7 @@ def test_a_good_job_starts_and_ends_at_once() -> None:
 
 @pytest.mark.parametrize("inputs, code", [
     ({"i_report": REPORT}, ErrorCode.READ_BUS), ({"i_abort": 1}, ErrorCode.ABORTED),
-    ({"i_abort": 1, "i_report": REPORT}, ErrorCode.READ_BUS), ({"i_reset": 1}, ErrorCode.NONE),
+    ({"i_abort": 1, "i_report": REPORT}, ErrorCode.ABORTED), ({"i_reset": 1}, ErrorCode.NONE),
     ({"i_report": REPORT, "i_finished": 1}, ErrorCode.READ_BUS)])
 @pytest.mark.parametrize("wait", [0, 1, 9])
 def test_a_stopped_job_ends_when_the_port_is_quiet(inputs: dict, code: ErrorCode, wait: int) -> None:
