@@ -347,7 +347,7 @@ def place_command(target: Target, speed: str, freq_mhz: float, seed: int) -> tup
     `pack_command` takes."""
     outputs = {
         "ecp5": ["--textcfg", "placed.config", "--lpf", PINS, "--lpf-allow-unconstrained",
-                 "--router", "router2"],
+                 "--placer", "static", "--router", "router2"],
         "ice40": ["--asc", "placed.asc", "--pcf", PINS, "--pcf-allow-unconstrained"],
         "gowin": ["--vopt", f"cst={PINS}"],
     }[target.family]

@@ -34,7 +34,17 @@ from .merging import (
     tall_results,
 )
 from .packed_rows import full_tables, rows_without_entries
-from .places import alignments, counts, far_apart, far_blocks, long_rows, odd_sums, reuse, wide_indices
+from .places import (
+    alignments,
+    counts,
+    far_apart,
+    far_blocks,
+    long_rows,
+    odd_sums,
+    reuse,
+    reuse_of_any_width,
+    wide_indices,
+)
 from .products import (
     any_scales,
     cuts,
@@ -64,7 +74,7 @@ _LATER: tuple[Callable[[Session], None], ...] = (
     deep_tiles, merges, far_columns, chains, mixed_lists, merge_room, merge_faults, merge_errors, samples,
     sampled_lists, sample_faults, refused_fields, edges_of_arrays, unused_fields, lone_bits,
     tall_results, backlogs, waiting_merges, blocks_of_columns, earlier_entries, rows_without_entries,
-    full_tables, held_entries, unused_arrays, large_sizes)
+    full_tables, held_entries, unused_arrays, large_sizes, reuse_of_any_width)
 """They come behind the products by chance, with random numbers of their own: so what they draw does not hang
 on what comes before, and what comes before is as it was before there were any."""
 

@@ -1,5 +1,6 @@
 """Products whose operands, results and descriptors lie anywhere."""
 
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -14,7 +15,7 @@ from .images import add_to_words, content_of, edited, field_of, fields_of
 from .session import Session
 
 __all__ = ["alignments", "counts", "far_apart", "far_blocks", "long_rows", "odd_sums", "reuse",
-           "wide_indices"]
+           "reuse_of_any_width", "wide_indices"]
 
 
 def wide_indices(session: Session) -> None:
@@ -132,22 +133,36 @@ def reuse(session: Session) -> None:
         for whole in (0, 1):
             a = session.matrix(6, 30, 0.5, "csr")
             b = session.matrix(30, 14, 0.5, "csr" if packed else "dense")
-            image = session.image(a, b, session.plan(a, b, packed=packed))
-            descriptor = bytes(content_of(edited(image, 0, whole=whole, half=0)))
-            assert image.descriptor_count == 1
-            places = [image.c_address, *(image.place(image.c_bytes) for _ in range(3))]
-            # Descriptors may begin at any beat.
-            beat = int(session.rng.integers(1, 16)) * session.config.port_bytes
-            image.descriptor_address = image.place(len(places) * DESCRIPTOR_BYTES + beat) + beat
-            image.descriptor_count = len(places)
-            image.pieces.append((image.descriptor_address, descriptor * len(places)))
-            for number, place in enumerate(places):
-                edited(image, number, c_address=place, reuse_tile=int(number > 0))
-            session.any_memory()
-            assert session.run(image) == 0
-            for place in places:
-                found = np.frombuffer(session.recorder.read_memory(place, image.c_bytes), "<i4")
-                np.testing.assert_array_equal(found.reshape(image.c_shape), expected_result(a, b))
+            _on_one_tile(session, a, b, packed, whole)
+
+
+def reuse_of_any_width(session: Session) -> None:
+    """The same with tiles of other numbers of words, odd ones too, and of rows."""
+    for number, columns in enumerate((1, 3, 5, 10, 19, 27, 35)):
+        for packed in (False, True)[:1 + session.config.compressed_b]:
+            rows = int(session.rng.integers(1, 40))
+            a = session.matrix(5, rows, 0.5, "csr")
+            b = session.matrix(rows, columns, 0.5, "csr" if packed else "dense")
+            _on_one_tile(session, a, b, packed, number % 2)
+
+
+def _on_one_tile(session: Session, a: Any, b: Any, packed: bool, whole: int) -> None:
+    image = session.image(a, b, session.plan(a, b, packed=packed))
+    descriptor = bytes(content_of(edited(image, 0, whole=whole, half=0)))
+    assert image.descriptor_count == 1
+    places = [image.c_address, *(image.place(image.c_bytes) for _ in range(3))]
+    # Descriptors may begin at any beat.
+    beat = int(session.rng.integers(1, 16)) * session.config.port_bytes
+    image.descriptor_address = image.place(len(places) * DESCRIPTOR_BYTES + beat) + beat
+    image.descriptor_count = len(places)
+    image.pieces.append((image.descriptor_address, descriptor * len(places)))
+    for number, place in enumerate(places):
+        edited(image, number, c_address=place, reuse_tile=int(number > 0))
+    session.any_memory()
+    assert session.run(image) == 0
+    for place in places:
+        found = np.frombuffer(session.recorder.read_memory(place, image.c_bytes), "<i4")
+        np.testing.assert_array_equal(found.reshape(image.c_shape), expected_result(a, b))
 
 
 def long_rows(session: Session) -> None:
