@@ -154,7 +154,8 @@ def _cost(records: dict[str, Record]) -> str:
     return f"""### What sparsity costs
 
 `{SPARSE.preset}`, {SPARSE.note}, with and without packed tiles, on {sparse['part']}:
-{more}; {clocks[0]} against {clocks[1]}. A sparse A costs nothing beside this: both read it, by the same unit as dense rows.
+{more}; {clocks[0]} against {clocks[1]}. A sparse A costs nothing beside this: both
+read it, by the same unit as dense rows.
 
 """
 
