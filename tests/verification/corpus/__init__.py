@@ -61,7 +61,7 @@ from .refusals import edges_of_arrays, refused_fields
 from .sampling import sample_faults, sampled_lists, samples
 from .session import ADDRESS_SPACE_BYTES, MEMORY_BYTES, STORAGE_BYTES, Session
 from .sparse import csr_results
-from .stops import broken_memory, endless, held_results, stops, windows
+from .stops import broken_memory, endless, held_results, held_windows, stops, windows
 
 __all__ = ["ADDRESS_SPACE_BYTES", "JOBS", "MEMORY_BYTES", "STORAGE_BYTES", "Session", "corpus", "finishes",
            "registers"]
@@ -74,7 +74,8 @@ _LATER: tuple[Callable[[Session], None], ...] = (
     deep_tiles, merges, far_columns, chains, mixed_lists, merge_room, merge_faults, merge_errors, samples,
     sampled_lists, sample_faults, refused_fields, edges_of_arrays, unused_fields, lone_bits,
     tall_results, backlogs, waiting_merges, blocks_of_columns, earlier_entries, rows_without_entries,
-    full_tables, held_entries, unused_arrays, large_sizes, reuse_of_any_width)
+    full_tables, held_entries, unused_arrays, large_sizes, reuse_of_any_width,
+    held_windows)
 """They come behind the products by chance, with random numbers of their own: so what they draw does not hang
 on what comes before, and what comes before is as it was before there were any."""
 

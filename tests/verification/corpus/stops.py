@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from hdl.control import SLVERR
 from hdl.registers import register
+from sim.host_port import HostCommand
 from sim.memory_faults import CHANNELS, MemoryFaults
 from zerolane import runtime
 from zerolane.device import expected_result
@@ -14,7 +16,7 @@ from .images import ADDRESSES, edited, field_of, fields_of
 from .products import rows_of
 from .session import MEMORY_BYTES, PATIENCE_CYCLES, STORAGE_BYTES, Session
 
-__all__ = ["broken_memory", "endless", "held_results", "stops", "windows"]
+__all__ = ["broken_memory", "endless", "held_results", "held_windows", "stops", "windows"]
 
 
 def windows(session: Session) -> None:
@@ -117,6 +119,33 @@ def broken_memory(session: Session) -> None:
     session.write("WATCHDOG", register("WATCHDOG").reset)
     session.memory()
     session.product(a, b, bias=bias)
+
+
+def held_windows(session: Session) -> None:
+    """Windows are written to while a job runs, while it is over but its transfers are not, and after that:
+    only then they change, before it is an error."""
+    a, b = session.matrix(9, 40, 0.5, "csr"), session.matrix(40, 18, 0.9, "dense")
+    names = [f"{kind}_{end}" for kind in ("READ", "WRITE") for end in ("BASE", "LAST")]
+    session.memory()
+    session.write("WATCHDOG", 300)
+    session.recorder.inject(MemoryFaults(frozen=("r",), first=20))
+    session.start(session.image(a, b))
+    before = [session.read(name) for name in names]
+    for busy in (1, 0):
+        assert session.read("STATUS") & 1 == busy
+        for name, value in zip(names, before, strict=True):
+            answer = session.access(HostCommand.WRITE, register(name).address, value ^ 0x5540)
+            assert answer["response"] == SLVERR
+        assert [session.read(name) for name in names] == before
+        session.recorder.run_cycles(700)
+    session.recorder.inject(None)
+    session.recorder.run_cycles(200)
+    for name, value in zip(names, before, strict=True):
+        session.write(name, value ^ 0x5540)
+        assert session.read(name) == value ^ 0x5540
+        session.write(name, value)
+    session.write("WATCHDOG", register("WATCHDOG").reset)
+    session.product(a, b)
 
 
 def held_results(session: Session) -> None:
