@@ -51,6 +51,8 @@ _FAILED = "failed"
 _PATHS_JSON = "paths.json"
 _PATIENCE = 15
 """Tries of the router in which none is better than all before."""
+_FEW_WIRES, _FEW_PATIENCE = 100, 150
+"""Where so few wires are short a try takes a moment, and the last of them many tries."""
 PINS = "pins"
 """Of the ports, in the place-and-route tool's own words."""
 _APART = ("command", "command.reader", "command.extents", "control_port", "core.collector",
@@ -276,7 +278,8 @@ def flattened_gates(netlist: Netlist, module: str, small: str, large: str,
 def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> Placed:
     """Place, route and pack with one seed; not to fit is a result, not an error. ToolMissing, ToolFailed."""
     target = request.target
-    key = cache_key(netlist.key, target, request.speed, request.freq_mhz, seed, netlist.versions)
+    command = place_command(target, request.speed, request.freq_mhz, seed)
+    key = cache_key(netlist.key, target, command, _PATIENCE, _FEW_PATIENCE, netlist.versions)
     folder = cache_directory() / "placed" / f"{request.config.name}-{request.block}-{target.name}-{key}"
 
     def make() -> None:
@@ -287,8 +290,7 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
         shutil.copyfile(netlist.folder / DESIGN_JSON, design)
         (folder / PINS).write_text(_pins(target))
         try:
-            failure = run_place(place_command(target, request.speed, request.freq_mhz, seed), folder,
-                                progress)
+            failure = run_place(command, folder, progress)
         finally:
             design.unlink()
         if failure is not None:
@@ -317,7 +319,8 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
         overused = overused_line(line)
         if overused is not None:
             tries.append(overused)
-            if len(tries) > _PATIENCE and min(tries[-_PATIENCE:]) >= min(tries[:-_PATIENCE]):
+            patience = _PATIENCE if min(tries) > _FEW_WIRES else _FEW_PATIENCE
+            if len(tries) > patience and min(tries[-patience:]) >= min(tries[:-patience]):
                 raise ToolFailed(f"{command[0]} was stopped: it cannot be routed, {min(tries):,} wires are "
                                  f"wanted by more than one net at best, after {len(tries)} tries", ["ERROR"])
         use = use_line(line)

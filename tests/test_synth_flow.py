@@ -180,7 +180,10 @@ def test_a_design_that_needs_more_than_there_is_is_not_placed(used: int, failure
 
 
 @pytest.mark.parametrize("overused, failure", [
-    ([9000, 3000, 100, *[100] * 14, 0], None),
+    ([9000, 3000, 101, *[101] * 14, 0], None),
+    ([9000, 60, *[60] * 149, 0], None),
+    ([9000, 60, *[60] * 151, 0],
+     "it cannot be routed, 60 wires are wanted by more than one net at best, after 152 tries"),
     ([9000, 3251, *range(3252, 3267), 0],
      "it cannot be routed, 3,251 wires are wanted by more than one net at best, after 17 tries")])
 def test_a_router_that_gets_no_better_is_stopped(overused: list[int], failure: str | None, tmp_path: Path,

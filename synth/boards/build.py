@@ -46,8 +46,9 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     generator = clock_generator(target.family, pins.clock_hz, round(clock_mhz * 1e6))
     versions = tool_versions(target.family)
     here = "".join(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py")))
-    key = cache_key(board.name, target, config, pins, generator, memory_bytes, seed, versions, source_hash(),
-                    here)
+    command = place_command(target, board.speed, generator.output_hz / 1e6, seed)
+    key = cache_key(board.name, target, config, pins, generator, memory_bytes, command, versions,
+                    source_hash(), here)
     folder = cache_directory() / "boards" / f"{board.name}-{config.name}-{key}"
 
     def make() -> None:
@@ -57,8 +58,7 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
         progress.stage("synthesis")
         run_synthesis(folder, target, progress)
         progress.stage("place and route")
-        failure = run_place(place_command(target, board.speed, generator.output_hz / 1e6, seed), folder,
-                            progress)
+        failure = run_place(command, folder, progress)
         if failure is not None:
             (folder / _FAILED).write_text(failure)
             return
