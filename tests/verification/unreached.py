@@ -21,7 +21,6 @@ _FILTERED = ("tokens wait for their tile before the row filter, from which none 
 _CSR = "only results in CSR, which this configuration has not"
 
 BRANCHES: tuple[tuple[str, str, str, str], ...] = (
-    (r"command", r"if", r"= 8'h09;", _BLOCKED),
     (r"guard", r"cond_then", r"port__ar__payload\[35:4\] : port__aw__payload", _BLOCKED),
     (r"command", r"cond_then", r"\? 4'h9 : |\[35:4\] : 32'd0|\? \\\$signal\$\d+  : 2'h0", _BLOCKED),
     (r"command", r"cond_then", r"\? reader : 4'h0|\? 8'hff : 8'h00|\? i_blocked\[", _BLOCKED),
@@ -31,27 +30,22 @@ BRANCHES: tuple[tuple[str, str, str, str], ...] = (
     (r"core\.merger\.feed_b", r"cond_then", r"ranked\[288:219\]", _ONE_END),
     (r"core\.tile_loader\.fetch\.cutter", r"if", r"= held\[71:36\]", _ONE_END),
     (r"core\.merger\.rows", r"if", r"else if \(\\o__ready", _TWO_LANES),
-    (r"command\.check", r"if", r"flags\[(2|5)\]", "the feature that the field asks for is built in"),
     (r"command\.reader\$?", r"else", r"if \(first\)", "a job always begins with a first descriptor"),
-    (r"core\.collector\.path\.densifier", r".*", r"flushing \?|\[\d\] = 1'h[01];", _DENSIFIER),
     (r"core\.collector\.path\.control", r"else", r"= 3'h0;",
      "the writer has taken its job long before the last word is drained"),
     (r"core\.tile_loader\.dense", r"else", r"if \(_held\)", "a chunk that is not taken is always a held one"),
     (r"core\.tile_loader\.dense", r"cond_then", r"i__payload\[\d+:0\]",
      "a beat holds one row of a part only where the port is as wide as the lanes (`tiny`)"),
-    (r"supervisor", r"if", r"if \(\\\$signal \) begin _\d+_\[16:1\] = 16'h0000;",
-     "a soft reset stops a job before it can end by itself"),
-    (r"fetch", r"else", r"\{ 1'h1, ", "the check and the tile loader hand on no matrix without rows"),
     (r"fetch\.cutter", r"if|cond_then", r"marks\[",
      "the second mark of a pair never becomes the window's first: the first one does"),
+    (r"core\.collector\.path\.finisher", r"else", r"if \(biased_leaves\)",
+     "with results in CSR the queue behind has room for every word on its way: they are counted"),
+    (r"pe\.front", r"cond_then", r"head\[\d+\] \? \d'h0 :", "the first token of a beat is behind none"),
 )
 """Block, kind and text of the branch (regular expressions), and the reason."""
 
 TINY: tuple[tuple[str, str, str, str], ...] = (
     (r"core\.collector\.path\.densifier", r".*", r"= 1'h[01];", _DENSIFIER),
-    (r"core\.router", r"cond_then", r"job\[\d+\] \? .*word_row", _PACKED),
-    (r"pe\.store", r"cond_then", r"\? _data\[.*\] : _data\[", _PACKED),
-    (r"pe\.(walker|row_queue)", r"cond_then", r"i_packed \?|port\$0\$15 \[0\] \?|\? 5'h00 : _index", _PACKED),
     (r"core\.router", r"if", r"i_job__payload\[6\]", _PACKED),
     (r"command\.extents", r"case", r"i\[575:544\]", _PACKED),
     (r"pe\.row_queue", r"cond_then", r"\? \{ .*\[0\], .*\[1\] \}|\? 2'h2 : 2'h1",
