@@ -28,8 +28,8 @@ Changes = tuple[tuple[str, bool | int], ...]
 """Fields of the preset that a run sets to something else."""
 
 DENSE_B: Changes = (("compressed_b", False),)
+LEAN: Changes = (*DENSE_B, ("block_queues", False))
 PRODUCTS: Changes = (("csr_out", False), ("sddmm", False), ("merge_lanes", 0))
-DENSE_PRODUCTS: Changes = PRODUCTS + DENSE_B
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Run:
         return "\n".join([f'preset = "{self.preset}"', *lines, ""])
 
 
-SPARSE = Run("base-products-85k", "base", "ecp5-85k", 60, PRODUCTS, "products into dense results only")
-DENSE = Run("base-dense-85k", "base", "ecp5-85k", 60, DENSE_PRODUCTS, f"{SPARSE.note}, dense B only")
+SPARSE = Run("small-45k", "small", "ecp5-45k", 60)
+DENSE = Run("small-dense-45k", "small", "ecp5-45k", 60, DENSE_B, "dense B only")
 """What sparsity of B costs is the difference of these two."""
 
 RUNS = (
@@ -67,12 +67,13 @@ RUNS = (
     Run("tiny-25k", "tiny", "ecp5-25k", 60, picture=True),
     Run("small-gw2a", "small", "gw2a-18", 80),
     Run("small-25k", "small", "ecp5-25k", 60),
-    Run("small-dense-25k", "small", "ecp5-25k", 60, (*DENSE_B, ("block_queues", False)),
-        "dense B only, queues in distributed RAM"),
-    Run("small-45k", "small", "ecp5-45k", 60),
-    Run("base-45k", "base", "ecp5-45k", 60),
+    Run("small-dense-25k", "small", "ecp5-25k", 60, LEAN, f"{DENSE.note}, queues in distributed RAM"),
+    Run("small-narrow-25k", "small", "ecp5-25k", 60, (*LEAN, ("port_bytes", 4), ("beat_tokens", 2)),
+        f"{DENSE.note}, queues in distributed RAM, a port of 4 bytes"),
     SPARSE,
     DENSE,
+    Run("base-45k", "base", "ecp5-45k", 60),
+    Run("base-products-85k", "base", "ecp5-85k", 60, PRODUCTS, "products into dense results only"),
     Run("large-85k", "large", "ecp5-85k", 60),
 )
 
@@ -153,7 +154,7 @@ def _cost(records: dict[str, Record]) -> str:
               for record in (sparse, dense)]
     return f"""### What sparsity costs
 
-`{SPARSE.preset}`, {SPARSE.note}, with and without packed tiles, on {sparse['part']}:
+`{SPARSE.preset}` with and without packed tiles, on {sparse['part']}:
 {more}; {clocks[0]} against {clocks[1]}. A sparse A costs nothing beside this: both
 read it, by the same unit as dense rows.
 
