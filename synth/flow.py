@@ -279,7 +279,7 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
     """Place, route and pack with one seed; not to fit is a result, not an error. ToolMissing, ToolFailed."""
     target = request.target
     command = place_command(target, request.speed, request.freq_mhz, seed)
-    key = cache_key(netlist.key, target, command, _PATIENCE, _FEW_PATIENCE, netlist.versions)
+    key = cache_key(netlist.key, target, command, _PATIENCE, _FEW_WIRES, _FEW_PATIENCE, netlist.versions)
     folder = cache_directory() / "placed" / f"{request.config.name}-{request.block}-{target.name}-{key}"
 
     def make() -> None:
