@@ -54,8 +54,8 @@ class Config:
     chains : int
         Drain chains, 1 or 2; rows (in vector mode, groups of rows) alternate between them.
     chain_cut_stages : int
-        Every so many stages of a drain chain one ends the path of ready, which passes the others; the one
-        next to the collector does.
+        Every so many stages of a drain chain one ends the path of ready, which passes the others. With
+        `csr_out` the one next to the collector does; without it PEs end the path, too.
     bus_listeners : int
         PEs that hear one copy of what the token bus and the tile bus bring: a copy is a register of a whole
         beat, near to those that listen.
@@ -251,6 +251,10 @@ class Config:
     def above_bits(self) -> int:
         """Bits of a row number above the owner's that tell where in a beat of narrow rows of B it lies."""
         return max(1, log2_exact(self.port_bytes) - self.pe_bits)
+
+    def cuts_chain(self, stage: int) -> bool:
+        """Stage `stage` of a drain chain, counted from the collector, ends the path of ready."""
+        return (stage if self.csr_out else stage + 1) % self.chain_cut_stages == 0
 
     @cached_property
     def listener_groups(self) -> tuple[range, ...]:

@@ -191,8 +191,7 @@ class Core(wiring.Component):
         for chain in range(config.chains):
             upstream = elements[-1].o[chain]
             for number in reversed(range(config.pes - 1)):
-                # The first one keeps the collector's ready from the PEs.
-                cuts = number % config.chain_cut_stages == 0
+                cuts = config.cuts_chain(number)
                 stage = ChainStage(config, cuts=cuts)
                 add_shared(m, f"chain{chain}_stage{number}", stage,
                            "chain_stage_cut" if cuts else "chain_stage", platform)

@@ -59,7 +59,17 @@ def emit_rtlil(component: wiring.Component, name: str, family: str | None = None
 def _intermediate(component: wiring.Component, name: str, library: ModuleLibrary) -> str:
     ports = {port: (value, PortDirection.Input if is_input else PortDirection.Output)
              for port, is_input, value in flat_ports(component)}
-    return rtlil.convert(component, name=name, platform=library, ports=ports, emit_src=False)
+    text = rtlil.convert(component, name=name, platform=library, ports=ports, emit_src=False)
+    return _IN_BRACKETS.sub(_by_points, text)
+
+
+_IN_BRACKETS = re.compile(r"(?<=\s)\\[^\s\[]+\[[^\s]*")
+
+
+def _by_points(name: re.Match) -> str:
+    """An element of an array as `name.2`: what Amaranth calls `name[2]`, Yosys (0.70) takes for bit 2 of `name`
+    where it gives logic to ABC, and makes one net of the two."""
+    return re.sub(r"\[(\w+)\]", r".\1", name[0])
 
 
 _INITIAL = re.compile(r"^( *)initial begin\n((?: *[^\n]+\[\d+\] = \d+'h0+;\n)+) *end\n", re.MULTILINE)

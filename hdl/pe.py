@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .accumulator import PRODUCT_LAG_CYCLES, WRITE_LATENCY_CYCLES, Accumulator, BankAccess
 from .config import VALUE_BITS, Config
@@ -15,6 +15,7 @@ from .registers import ErrorCode
 from .row_buffer import RowBuffer
 from .row_index import RowIndex
 from .row_queue import SETTLING_CYCLES, RowQueue
+from .skid import Skid
 from .touched_words import TouchedWords
 from .walker import MacWord, Walker
 
@@ -34,7 +35,8 @@ class ProcessingElement(wiring.Component):
         has one word; rows without own tokens close four a cycle and leave one a cycle and chain.
     Latency: 11 cycles from a beat to the first word of a row that it closes, 7 to an empty row; 3 more with
         an index.
-    Backpressure: `o_room` keeps four beats of room; a full row queue stops the walk, nothing behind it.
+    Backpressure: `o_room` keeps four beats of room; a full row queue stops the walk, nothing behind it. The
+        chains' ready ends in the PE: a word more of each chain waits here (with `csr_out` it passes).
     Overflow: sums wrap; `o_overflow`. A packed row that does not fit is cut; `o_fault`.
     Order: rows leave in the order in which they arrive, row r of a job on chain r mod chains.
 
@@ -319,7 +321,7 @@ class ProcessingElement(wiring.Component):
         reads = Signal()
         m.d.sync += [reads.eq(word.valid), row_queue.i_adding.bank.eq(word.bank)]
         m.d.comb += row_queue.i_adding.valid.eq(reads & ~self._keeps)
-        for item, output in zip(row_queue.o, self.o, strict=True):
+        for chain, (item, output) in enumerate(zip(row_queue.o, self.o, strict=True)):
             valid = Cat(total.valid for total in sums) & item.p.touched.replicate(len(sums))
             word = Signal.like(output.p)
             m.d.comb += [
@@ -329,7 +331,10 @@ class ProcessingElement(wiring.Component):
                 *(target.eq(total.data) for target, total in zip(word.data, sums, strict=True)),
             ]
             if not self._config.csr_out:
-                m.d.comb += [output.p.eq(word), output.valid.eq(item.valid), item.ready.eq(output.ready)]
+                # The chain's ready hangs on words of other PEs: it ends here.
+                m.submodules[f"skid{chain}"] = skid = Skid(ChainWord(self._config))
+                m.d.comb += [skid.i.p.eq(word), skid.i.valid.eq(item.valid), item.ready.eq(skid.i.ready)]
+                connect(m, skid.o, flipped(output))
                 continue
             # A word without any sum stays here, unless it ends the row. A word that waits for those of other
             # PEs does so in a register of its chain: the next row's may go meanwhile, on the other one.

@@ -1,6 +1,6 @@
 """From row ends to cuts: which part of which token chunk makes a beat."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -88,13 +88,12 @@ class RowCutter(wiring.Component):
         first, second = held.ends
         marks = Signal(data.ArrayLayout(_Mark(config), self._row_ends))
         added = Signal(range(self._row_ends + 1))
+        # More than one chunk on: chunks without a row end lie between. Found out as a pair comes, since what
+        # asks for the next one hangs on it.
         far_first, far_second, finish = Signal(), Signal(), Signal()
-        both = Signal()
+        both, comes = Signal(), self.i.p
         m.d.comb += [
-            # More than one chunk on: chunks without a row end lie between.
-            far_first.eq((first.gap >> 1).any() & ~held.alone),
             both.eq(second.valid if self._row_ends == ROW_ENDS else 0),
-            far_second.eq((second.gap >> 1).any() & both & ~held.alone),
             finish.eq(room & ~far_first & ~far_second),
             self.i.ready.eq(~held_valid | finish),
         ]
@@ -108,11 +107,18 @@ class RowCutter(wiring.Component):
         with m.If(held_valid & room):
             m.d.comb += added.eq(Mux(far_first | ~both, 1, 2))
             with m.If(far_first):
-                m.d.sync += first.gap.eq(first.gap - 1)
+                m.d.sync += [first.gap.eq(first.gap - 1), far_first.eq(_exceeds_two(first.gap))]
             with m.Elif(far_second):
-                m.d.sync += [first.eq(second), first.gap.eq(second.gap - 1), second.valid.eq(0)]
+                m.d.sync += [first.eq(second), first.gap.eq(second.gap - 1), second.valid.eq(0),
+                             far_first.eq(_exceeds_two(second.gap)), far_second.eq(0)]
         with m.If(self.i.ready):
-            m.d.sync += [held_valid.eq(self.i.valid), held.eq(self.i.p)]
+            m.d.sync += [
+                held_valid.eq(self.i.valid),
+                held.eq(comes),
+                far_first.eq((comes.ends[0].gap >> 1).any() & ~comes.alone),
+                far_second.eq((comes.ends[1].gap >> 1).any() & ~comes.alone
+                              & (comes.ends[1].valid if self._row_ends == ROW_ENDS else 0)),
+            ]
         return marks, added
 
     # ---- stage 3: marks to cuts --------------------------------------------------------------------------
@@ -149,3 +155,8 @@ class RowCutter(wiring.Component):
             m.d.comb += removed.eq(Mux(two, 2, 1))
             m.d.sync += sent.eq(Mux(cut.done, 0, up_to))
         return removed
+
+
+def _exceeds_two(gap: Value) -> Value:
+    """By its bits: a comparison would take carry cells."""
+    return (gap >> 2).any() | gap[:2].all()

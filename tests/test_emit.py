@@ -1,11 +1,13 @@
 """hdl.emit: port names, and memories that are cleared in a loop."""
 
+import re
+
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hdl.emit import emit_verilog
+from hdl.emit import emit_rtlil, emit_verilog
 from hdl.shared import add_shared
 
 
@@ -81,3 +83,20 @@ def test_equal_blocks_are_printed_once() -> None:
 
 def test_the_same_component_gives_the_same_text() -> None:
     assert emit_verilog(Store([]), "store") == emit_verilog(Store([]), "store")
+
+
+class Listed(wiring.Component):
+    i: In(4)
+    o: Out(4)
+
+    def elaborate(self, platform):
+        m = Module()
+        listed = Signal(data.ArrayLayout(4, 2))
+        m.d.sync += [listed[1].eq(self.i), self.o.eq(listed[1] ^ listed[0])]
+        return m
+
+
+def test_elements_of_arrays_are_not_named_like_bits() -> None:
+    for text in (emit_verilog(Listed(), "top"), *emit_rtlil(Listed(), "top")):
+        assert not re.search(r"\\\w+\[", text)
+        assert re.search(r"\\listed\.1\s", text)
