@@ -67,7 +67,7 @@ _IN_BRACKETS = re.compile(r"(?<=\s)\\[^\s\[]+\[[^\s]*")
 
 
 def _by_points(name: re.Match) -> str:
-    """An element of an array as `name.2`: what Amaranth calls `name[2]`, Yosys (0.70) takes for bit 2 of `name`
+    """An element of an array as `name.2`: what Amaranth calls `name[2]`, Yosys 0.70 takes for bit 2 of that
     where it gives logic to ABC, and makes one net of the two."""
     return re.sub(r"\[(\w+)\]", r".\1", name[0])
 

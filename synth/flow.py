@@ -21,7 +21,7 @@ from .blocks import ARRAY, make_block
 from .carry_choices import fold_choices
 from .carry_folding import fold_carries, name_open_ends
 from .fence import Fence
-from .readings import overused_line, use_line
+from .readings import overused_line, remaining_line, use_line
 from .reset_folding import fold_resets
 from .scripts import (
     DESIGN_JSON,
@@ -37,7 +37,7 @@ from .scripts import (
 from .targets import Target
 from .tools import ToolFailed, run_tool, tool_versions
 
-__all__ = ["PINS", "Netlist", "Placed", "Progress", "Request", "cache_key", "flattened_gates",
+__all__ = ["PINS", "ROUTING", "Netlist", "Placed", "Progress", "Request", "cache_key", "flattened_gates",
            "kept_folder", "netlist_key", "pack_command", "place", "place_command", "read_paths", "run_place",
            "run_synthesis", "source_hash", "synthesize", "write_design"]
 
@@ -53,6 +53,11 @@ _PATIENCE = 15
 """Tries of the router in which none is better than all before."""
 _FEW_WIRES, _FEW_PATIENCE = 100, 150
 """Where so few wires are short a try takes a moment, and the last of them many tries."""
+_REROUTED = 60
+"""Thousands of connections that the router one by one makes again without less to do than ever before."""
+_FAST_ROUTER, _PATIENT_ROUTER = "router2", "router1"
+ROUTING = (_PATIENCE, _FEW_WIRES, _FEW_PATIENCE, _REROUTED, _PATIENT_ROUTER)
+"""What `run_place` does beyond its command."""
 PINS = "pins"
 """Of the ports, in the place-and-route tool's own words."""
 _APART = ("command", "command.reader", "command.extents", "control_port", "core.collector",
@@ -279,7 +284,7 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
     """Place, route and pack with one seed; not to fit is a result, not an error. ToolMissing, ToolFailed."""
     target = request.target
     command = place_command(target, request.speed, request.freq_mhz, seed)
-    key = cache_key(netlist.key, target, command, _PATIENCE, _FEW_WIRES, _FEW_PATIENCE, netlist.versions)
+    key = cache_key(netlist.key, target, command, ROUTING, netlist.versions)
     folder = cache_directory() / "placed" / f"{request.config.name}-{request.block}-{target.name}-{key}"
 
     def make() -> None:
@@ -309,20 +314,46 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
     """Run nextpnr; what it says where the design does not fit, None where it does. ToolMissing, ToolFailed.
 
     It counts what is used before it places, and tries for minutes to place more than there is: it is stopped
-    then. So is its router, which has no end of its own, where its tries do not get better any more.
+    then. So are its routers, which have no end of their own, where they do not get better any more. ECP5's
+    faster one gives up on a part that is nearly full: then the other one has its turn.
     """
+    name, options = command
+    try:
+        return _run_placer(command, folder, progress)
+    except _NotRouted as error:
+        if _FAST_ROUTER not in options:
+            return str(error)
+    progress.stage("place and route again, with the router that takes longer")
+    options = [_PATIENT_ROUTER if option == _FAST_ROUTER else option for option in options]
+    try:
+        return _run_placer((name, options), folder, progress)
+    except _NotRouted as error:
+        return str(error)
+
+
+class _NotRouted(ToolFailed):
+    """A router was stopped."""
+
+
+def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress) -> str | None:
     short: list[str] = []
     tries: list[int] = []
 
+    def stop_stuck_router(line: str) -> None:
+        overused, remaining = overused_line(line), remaining_line(line)
+        if overused is None and remaining is None:
+            return
+        tries.append(overused if overused is not None else remaining or 0)
+        patience = _REROUTED if overused is None else _PATIENCE if min(tries) > _FEW_WIRES else _FEW_PATIENCE
+        if len(tries) > patience and min(tries[-patience:]) >= min(tries[:-patience]):
+            wanted = (f"connections are to be made at best, after {len(tries):,},000" if overused is None else
+                      f"wires are wanted by more than one net at best, after {len(tries)} tries")
+            raise _NotRouted(f"{command[0]} was stopped: it cannot be routed, {min(tries):,} {wanted}",
+                             ["ERROR"])
+
     def hear(line: str) -> None:
         progress.line(line)
-        overused = overused_line(line)
-        if overused is not None:
-            tries.append(overused)
-            patience = _PATIENCE if min(tries) > _FEW_WIRES else _FEW_PATIENCE
-            if len(tries) > patience and min(tries[-patience:]) >= min(tries[:-patience]):
-                raise ToolFailed(f"{command[0]} was stopped: it cannot be routed, {min(tries):,} wires are "
-                                 f"wanted by more than one net at best, after {len(tries)} tries", ["ERROR"])
+        stop_stuck_router(line)
         use = use_line(line)
         if use is not None and use[0] > use[1]:
             short.append(line)
@@ -331,6 +362,8 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
 
     try:
         run_tool(*command, folder, "place.log", hear)
+    except _NotRouted:
+        raise
     except ToolFailed as error:
         if not any(line.startswith("ERROR") for line in error.lines):
             raise  # it was stopped, or ran out of memory: says nothing about the design
@@ -350,7 +383,7 @@ def place_command(target: Target, speed: str, freq_mhz: float, seed: int) -> tup
     `pack_command` takes."""
     outputs = {
         "ecp5": ["--textcfg", "placed.config", "--lpf", PINS, "--lpf-allow-unconstrained",
-                 "--placer", "static", "--router", "router2"],
+                 "--placer", "static", "--router", _FAST_ROUTER],
         "ice40": ["--asc", "placed.asc", "--pcf", PINS, "--pcf-allow-unconstrained"],
         "gowin": ["--vopt", f"cst={PINS}"],
     }[target.family]

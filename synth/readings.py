@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .targets import Resources, Target
 
 __all__ = ["Path", "Step", "Timing", "Use", "cells_by_type", "overused_line", "read_timing", "read_use",
-           "registers_of", "use_line", "used_of", "why_not"]
+           "registers_of", "remaining_line", "use_line", "used_of", "why_not"]
 
 Use = dict[str, tuple[int, int]]
 """Kind of site to (used, available), as nextpnr counts them."""
@@ -16,6 +16,7 @@ Use = dict[str, tuple[int, int]]
 _LUTRAM_LUTS = 4  # of a Gowin RAM16SDP4
 _REGISTERS = re.compile(r"TRELLIS_FF|SB_DFF.*|DFF[A-Z]*")
 _OVERUSED = re.compile(r"Info:\s+iter=\d+ wires=\d+ overused=(\d+) ")
+_REMAINING = re.compile(r"Info:\s+\d+ \|(?:\s+\d+){2} \|(?:\s+-?\d+){2} \|\s+(\d+)\|")
 _SITE = re.compile(r"^Info:\s+(\S+):\s*(\d+)/\s*(\d+)\s+\d+%$", re.MULTILINE)
 
 
@@ -28,6 +29,12 @@ def use_line(line: str) -> tuple[int, int] | None:
 def overused_line(line: str) -> int | None:
     """Wires that more than one net still wants, if a line of router2's tells of a try."""
     found = _OVERUSED.match(line)
+    return int(found[1]) if found else None
+
+
+def remaining_line(line: str) -> int | None:
+    """Connections that are still to be made, if a line of router1's tells of its progress."""
+    found = _REMAINING.match(line)
     return int(found[1]) if found else None
 
 

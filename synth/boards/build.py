@@ -8,6 +8,7 @@ from sim.cache import cache_directory
 
 from ..flow import (
     PINS,
+    ROUTING,
     Progress,
     cache_key,
     kept_folder,
@@ -47,8 +48,8 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     versions = tool_versions(target.family)
     here = "".join(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py")))
     command = place_command(target, board.speed, generator.output_hz / 1e6, seed)
-    key = cache_key(board.name, target, config, pins, generator, memory_bytes, command, versions,
-                    source_hash(), here)
+    key = cache_key(board.name, target, config, pins, generator, memory_bytes, command, ROUTING,
+                    versions, source_hash(), here)
     folder = cache_directory() / "boards" / f"{board.name}-{config.name}-{key}"
 
     def make() -> None:
