@@ -7,7 +7,6 @@ from amaranth.lib.wiring import In, Out
 from .adders import MaskedAdder
 from .config import ACC_BITS, Config
 from .layouts import ChainWord
-from .overflow import sum_wraps
 
 __all__ = ["ChainStage"]
 
@@ -93,7 +92,9 @@ class ChainStage(wiring.Component):
             word.valid.eq(own_lanes | up_lanes),
             word.last.eq(row_ends),
         ]
-        wraps = Signal(self._config.lanes)
+        # Overflow: the signs are compared a cycle later, the adder is long enough.
+        may_wrap, sign, new_sign = (Signal(self._config.lanes, name=name)
+                                    for name in ("may_wrap", "sign", "new_sign"))
         for lane, total in enumerate(word.data):
             m.submodules[f"adder{lane}"] = adder = MaskedAdder(ACC_BITS)
             m.d.comb += [
@@ -103,9 +104,13 @@ class ChainStage(wiring.Component):
                 adder.i_use_b.eq(up_lanes[lane]),
                 total.eq(adder.o),
             ]
-            m.d.sync += wraps[lane].eq(decides & own_lanes[lane] & up_lanes[lane]
-                                       & sum_wraps(own.data[lane], up.data[lane], total))
-        m.d.sync += self.o_overflow.eq(wraps.any())
+            m.d.sync += [
+                may_wrap[lane].eq(decides & own_lanes[lane] & up_lanes[lane]
+                                  & (own.data[lane][-1] == up.data[lane][-1])),
+                sign[lane].eq(own.data[lane][-1]),
+                new_sign[lane].eq(total[-1]),
+            ]
+        m.d.sync += self.o_overflow.eq((may_wrap & (sign ^ new_sign)).any())
         if self._cuts:
             self._buffer(m, decides, word, room)
         else:

@@ -299,14 +299,15 @@ class ProcessingElement(wiring.Component):
 
     def _repeat(self, m: Module, following, word) -> None:
         """A sum stays in the adders where the words before and behind it are of the same place and lanes."""
-        self._keeps, same, same_before = Signal(), Signal(), Signal()
+        self._keeps, self._will_keep = Signal(), Signal()    # in this cycle, in the next
+        same, will_be_same = Signal(), Signal()
         compared = ("valid", "lanes", "bank", "word")
-        m.d.sync += [
-            same.eq(word.valid & ~self._packed
-                    & (Cat(following[name] for name in compared) == Cat(word[name] for name in compared))),
-            same_before.eq(same),
+        m.d.comb += [
+            will_be_same.eq(word.valid & ~self._packed & (Cat(following[name] for name in compared)
+                                                          == Cat(word[name] for name in compared))),
+            self._will_keep.eq(will_be_same & same),
         ]
-        m.d.comb += self._keeps.eq(same & same_before)
+        m.d.sync += [same.eq(will_be_same), self._keeps.eq(self._will_keep)]
 
     def _acc_word(self, word, store_word):
         """Where a lane's product belongs: dense words are counted, a packed slot says it."""
@@ -318,9 +319,9 @@ class ProcessingElement(wiring.Component):
     def _drain(self, m: Module, word, sums) -> None:
         """Drained sums are offered to the chain of their row."""
         row_queue = self._row_queue
-        reads = Signal()
-        m.d.sync += [reads.eq(word.valid), row_queue.i_adding.bank.eq(word.bank)]
-        m.d.comb += row_queue.i_adding.valid.eq(reads & ~self._keeps)
+        adding = Signal(row_queue.i_adding.shape())
+        m.d.sync += [adding.valid.eq(word.valid & ~self._will_keep), adding.bank.eq(word.bank)]
+        m.d.comb += row_queue.i_adding.eq(adding)
         for chain, (item, output) in enumerate(zip(row_queue.o, self.o, strict=True)):
             valid = Cat(total.valid for total in sums) & item.p.touched.replicate(len(sums))
             word = Signal.like(output.p)
