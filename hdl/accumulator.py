@@ -90,7 +90,7 @@ class Accumulator(wiring.Component):
         # Of each lane its own, near to its banks: much of it is the same in all.
         self._add = Signal(BankAccess(self._config), attrs=KEPT_COPY)
         self._passes = Signal()
-        total, drain = subtractor.o, self.i_drain
+        total = subtractor.o
 
         # ---- what comes to its bank next; it may be the word whose sum is made then ----
         m.d.sync += [
@@ -102,11 +102,7 @@ class Accumulator(wiring.Component):
         banks = [self._bank(m, bank, total) for bank in range(BANKS)]
         passed = _chosen("passed")
         m.d.sync += passed.eq(Mux(self._passes, total, ONES))
-        with m.If(drain.valid):
-            m.d.sync += [
-                self.o.data.eq(~Mux(drain.bank, banks[1].stored, banks[0].stored)),
-                self.o.valid.eq(Mux(drain.bank, banks[1].present, banks[0].present)),
-            ]
+        self._drain(m, banks)
 
         # ---- add and write ----
         m.d.comb += [
@@ -126,6 +122,22 @@ class Accumulator(wiring.Component):
         ]
         m.d.comb += self.o_overflow.eq(may_wrap & (new_sign != sign))
         return m
+
+    def _drain(self, m: Module, banks: "list[_Bank]") -> None:
+        """What is read stays. Each bank has a register, of which the other one is set: the multiplexer that
+        follows in a PE puts them together. With `csr_out`, where chains have registers, it is one."""
+        drain = self.i_drain
+        with m.If(drain.valid):
+            m.d.sync += self.o.valid.eq(Mux(drain.bank, banks[1].present, banks[0].present))
+        if self._config.csr_out:
+            with m.If(drain.valid):
+                m.d.sync += self.o.data.eq(~Mux(drain.bank, banks[1].stored, banks[0].stored))
+            return
+        shown = [_chosen(f"shown{number}") for number in range(BANKS)]
+        for number, (register, bank) in enumerate(zip(shown, banks, strict=True)):
+            with m.If(drain.valid):
+                m.d.sync += register.eq(Mux(drain.bank == number, bank.stored, ONES))
+        m.d.comb += self.o.data.eq(~(shown[0] & shown[1]))
 
     def _bank(self, m: Module, bank: int, total: Signal) -> "_Bank":
         config, drain = self._config, self.i_drain

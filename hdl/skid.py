@@ -42,7 +42,9 @@ class Skid(wiring.Component):
             self.o.valid.eq(self.i.valid | self.o_held),
             flat_out.eq(Mux(self.o_held, kept, flat_in)),
         ]
-        m.d.sync += self.o_held.eq(self.o.valid & ~self.o.ready)
-        with m.If(~self.o_held):
-            m.d.sync += kept.eq(flat_in)
+        m.d.sync += [
+            self.o_held.eq(self.o.valid & ~self.o.ready),
+            # What is offered, not what comes: on the same LUT.
+            kept.eq(flat_out),
+        ]
         return m
