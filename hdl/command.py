@@ -76,7 +76,8 @@ class CommandProcessor(wiring.Component):
 
     Members
     -------
-    i_start, i_descriptor, i_count : one cycle of `i_start` begins a job; not before `o_finished` or a reset
+    i_start, i_descriptor, i_count : one cycle of `i_start` begins a job; not before `o_finished` or a reset.
+        The other two, and the windows, are as in the cycle before
     i_windows : Windows, where the descriptors and their arrays must lie
     o_finished : one cycle, the job ended well
     o_report : Report, the job may not go on
@@ -211,14 +212,17 @@ class CommandProcessor(wiring.Component):
             alone.eq(~self._owned & self._idle),
             bad_fields.eq(checked & (reader.o.payload.error | self._check.o.valid)),
             bad_extents.eq(checked & extents.o_done & extents.o.valid),
-            self._refused.eq(Mux(self._started, self.o_hold & bad_extents,
-                                 (bad_fields | bad_extents) & alone)),
             self._begin.eq(~self._started & checked & ~bad_fields & ~bad_extents & (extents.o_done | alone)),
         ]
         for job in (self.o_fetch_job, self.o_router_job, self.o_collector_job):
             with m.If(job.ready):
                 m.d.sync += job.valid.eq(0)
-        m.d.sync += checked.eq(reader.o.valid & ~reader.o.ready)
+        m.d.sync += [
+            checked.eq(reader.o.valid & ~reader.o.ready),
+            # It waits there for its end: what is written down of it may come a cycle later.
+            self._refused.eq(Mux(self._started, self.o_hold & bad_extents,
+                                 (bad_fields | bad_extents) & alone)),
+        ]
         with m.If(extents.o_done & ~extents.o.valid):
             m.d.sync += self.o_hold.eq(0)
         with m.If(self._started):
@@ -401,12 +405,14 @@ class CommandProcessor(wiring.Component):
         list_bytes, last = Signal(COUNT_BITS + log2_exact(DESCRIPTOR_BYTES)), Signal(ADDRESS_BITS + 1)
         window, block = self.i_windows.read, ADDRESS_BITS - BLOCK_BITS
         self._bad_registers, self._list_outside = Signal(), Signal()
-        bad, outside = Signal(), Signal()
-        m.d.comb += [
+        bad, outside = Signal(), Signal()    # of the registers, before they are asked for
+        m.d.sync += [
             bad.eq((self.i_count == 0) | self.i_descriptor[:log2_exact(self._config.port_bytes)].any()),
+            outside.eq((self.i_descriptor[block:] < window.base) | (last[block:] > window.last)),
+        ]
+        m.d.comb += [
             list_bytes.eq(self.i_count << log2_exact(DESCRIPTOR_BYTES)),
             last.eq(self.i_descriptor + list_bytes - 1),
-            outside.eq((self.i_descriptor[block:] < window.base) | (last[block:] > window.last)),
             self._reader.i_start.eq(self.i_start & ~bad & ~outside),
             self.o_finished.eq(self._running & self._reader.o_idle & ~self._owned & ~self._rows_loading
                                & self._idle & ~self._bad_registers & ~self._list_outside),

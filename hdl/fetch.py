@@ -45,7 +45,7 @@ class Fetch(wiring.Component):
 
     Throughput: one beat a cycle; a chunk of T entries with more than `row_ends` row ends makes a beat for
         every so many. With int32 indices a beat in two cycles.
-    Latency: none from a job to the jobs of the readers; four from a chunk of values and indices to its
+    Latency: one cycle from a job to the jobs of the readers; four from a chunk of values and indices to its
         beat, eight from one of row pointers.
     Backpressure: `o`. Everything the readers have asked for finds room in them.
     Order: kept. A job is taken when every part has begun it, and must hold until then; a part that is done
@@ -178,17 +178,21 @@ class Fetch(wiring.Component):
         still to take it."""
         shift = log2_exact(self._config.beat_tokens)
         job = self.i_job.p
-        is_dense, is_alone = Signal(), Signal()   # dense rows; no token chunk
+        # Dense rows; no token chunk; there are rows. What sizes say is looked at a cycle before it counts.
+        is_dense, is_alone, any_rows, known = Signal(), Signal(), Signal(), Signal()
         reads_values = ~is_alone & ~job.pattern if self._config.sddmm else ~is_alone
         wanted, given = Signal(FETCH_READERS + 2), Signal(FETCH_READERS + 2)
         row_chunks = Signal(self._config.fetch_index_bits + 1 - shift)   # of a dense row
         m.d.comb += [
             row_chunks.eq((job.count[:self._config.fetch_index_bits + 1] + ((1 << shift) - 1)) >> shift),
             is_dense.eq(job.format == FetchFormat.DENSE),
+            wanted.eq(Mux(any_rows, Cat(~is_dense, ~is_dense & ~is_alone, reads_values, ~is_alone, 1), 0)),
+            self.i_job.ready.eq(known & (given | ~wanted).all()),
+        ]
+        m.d.sync += [
             is_alone.eq(Mux(is_dense, job.count, job.nnz) == 0),
-            wanted.eq(Mux(job.rows != 0,
-                          Cat(~is_dense, ~is_dense & ~is_alone, reads_values, ~is_alone, 1), 0)),
-            self.i_job.ready.eq((given | ~wanted).all()),
+            any_rows.eq(job.rows != 0),
+            known.eq(self.i_job.valid & ~self.i_job.ready),
         ]
         # Parts go on to the next job at different times; each remembers which one it has.
         self._numbers = [Signal(AT_WORK_BITS, name=f"number_{part}") for part in range(len(given))]
@@ -198,7 +202,7 @@ class Fetch(wiring.Component):
             reads.append(self.o_value_job)
         branches = [*reads, self._join.i_job, self._rows.i_job]
         for number, branch in enumerate(branches):
-            m.d.comb += branch.valid.eq(self.i_job.valid & wanted[number] & ~given[number])
+            m.d.comb += branch.valid.eq(known & wanted[number] & ~given[number])
             with m.If(branch.valid & branch.ready):
                 m.d.sync += [given[number].eq(1), self._numbers[number].eq(job.number)]
         with m.If(self.i_job.valid & self.i_job.ready):

@@ -1,6 +1,6 @@
 """The last gate before the memory's pins: no burst outside the windows, no transfer left half done."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -136,13 +136,18 @@ class MemoryGuard(wiring.Component):
         block_log2 = log2_exact(WINDOW_BYTES)
         address, page = source.p.address, source.p.address[page_log2:]
         last_beat = Signal(page_log2 - beat_log2 + 1)  # of the burst, in its page
-        first, last, inside = Signal(BLOCK_BITS), Signal(BLOCK_BITS), Signal()
+        in_page = page_log2 - block_log2               # bits of a block's number within its page
+        first, last = Signal(BLOCK_BITS), Signal(in_page)
+        last_block, last_page = window.last[:in_page], window.last[in_page:]
+        in_time, inside = Signal(), Signal()
         offered, goes, moves = Signal(), Signal(), Signal()
         m.d.comb += [
             last_beat.eq(address[beat_log2:page_log2] + source.p.length[:len(last_beat)]),
             first.eq(address[block_log2:]),
-            last.eq(Cat(last_beat[block_log2 - beat_log2:-1], page)),
-            inside.eq((first >= window.base) & (last <= window.last) & ~last_beat[-1]
+            # The burst ends in its page: that is compared while it is found out where in the page.
+            in_time.eq((page < last_page) | ((page == last_page) & (last <= last_block))),
+            last.eq(last_beat[block_log2 - beat_log2:-1]),
+            inside.eq((first >= window.base) & in_time & ~last_beat[-1]
                       & ~source.p.length[len(last_beat):].any()),
             # What was offered once is offered until it is taken.
             goes.eq(inside & (offered | (room & ~self.i_hold & ~self.i_close))),

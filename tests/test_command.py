@@ -32,6 +32,7 @@ class Machine:
     token_cycles: int = 60
     slow: bool = True                # random speeds, random waits before a job is taken
     faults: dict = field(default_factory=dict)  # cycle to a dict of inputs that are set for that cycle
+    settings: dict = field(default_factory=dict)  # inputs that are set before the job and stay
     faulty_jobs: int = 1 << 30       # so many jobs have these faults
     bad_beats: frozenset = frozenset()
     count: int | None = None
@@ -84,6 +85,9 @@ class Machine:
 
         ctx.set(dut.i_count, len(self.descriptors) if self.count is None else self.count)
         ctx.set(dut.i_descriptor, self.address)
+        for name, value in self.settings.items():
+            ctx.set(member(dut, name), value)
+        await ctx.tick()
         ctx.set(dut.i_start, 1)
         while done is None or cycle < done + 20:
             assert cycle < self.timeout, f"no end; {self.log[first:]}"
@@ -532,7 +536,7 @@ def test_descriptors_outside_the_read_window_are_not_read(count: int, address: i
     config = PRESETS["base"]
     window = {"base": 0x2000 >> 6, "last": 0xFFFFFFFF >> 6}
     machine = Machine(config, [good(config)], count=count, address=address,
-                      faults={0: {"i_windows.read": window}})
+                      settings={"i_windows.read": window})
     assert machine.run() == [ended(0, ErrorCode.OUTSIDE, NOT_A_FIELD)]
     assert machine.address_named == address and machine.times("request") == 0
 
