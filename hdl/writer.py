@@ -12,6 +12,7 @@ from .layouts import WriteChunk, WriteJob
 __all__ = ["SegmentWriter"]
 
 BURST_LOG2 = log2_exact(MAX_BURST_BEATS)
+BEAT_QUEUE = 2 * MAX_BURST_BEATS
 BURST_QUEUE = 8
 OUTSTANDING_LOG2 = 6
 
@@ -100,12 +101,15 @@ class SegmentWriter(wiring.Component):
         with m.Elif(done):
             m.d.sync += active.eq(0)
 
-        m.submodules.beats = beats = BlockQueue(AxiWrite(config.port_bytes), 2 * MAX_BURST_BEATS,
+        m.submodules.beats = beats = BlockQueue(AxiWrite(config.port_bytes), BEAT_QUEUE,
                                                 however_shallow=config.block_queues)
         m.submodules.bursts = bursts = queue_anywhere(_Burst(config), BURST_QUEUE, config.fetch_block_queues)
         outstanding = Signal(OUTSTANDING_LOG2 + 1)   # bursts closed and not yet answered
         room = Signal()
-        m.d.comb += room.eq(beats.i.ready & bursts.i.ready & ~outstanding[OUTSTANDING_LOG2])
+        # A register, as `i.ready` hangs on it: each of the last places is for a beat pushed in the cycle of
+        # the count.
+        m.d.sync += room.eq((beats.level < BEAT_QUEUE - 1) & (bursts.level < BURST_QUEUE - 1)
+                            & (outstanding < (1 << OUTSTANDING_LOG2) - 1))
 
         placed = Signal(_Placed(config))
         placed_valid, placed_taken = Signal(), Signal()

@@ -227,6 +227,8 @@ def _writer_bursts(b: Bench) -> None:
     outstanding, lead, level = inside("outstanding"), inside("lead"), bursts.level
     b.invariant(outstanding == (closed - answered)[:COUNT_BITS])
     b.invariant(outstanding <= 1 << 6)
+    # Counted a cycle before the beat that it lets go.
+    b.invariant(~inside("elaborate:room") | (beats.i.ready & bursts.i.ready & (outstanding < 1 << 6)))
     levels(b)
     b.invariant((announced + level)[:COUNT_BITS] == closed)
     b.invariant(lead == (announced - sent + 1)[:COUNT_BITS])
