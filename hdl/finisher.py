@@ -30,6 +30,8 @@ class Finisher(wiring.Component):
     Latency: 4 cycles, with `csr_out` one more; with int8 9 (V + 8 with one multiplier).
     Backpressure: with V multipliers no stage of the scaler stalls: a word goes on when the queue behind it
         has room for it and for everything before it. Otherwise, and without int8, every stage can wait.
+        `i.ready` follows `o.ready` in the same cycle; where there are neither V multipliers nor `csr_out` it
+        does not, but falls for a cycle after each word.
     Overflow: earlier sums and bias wrap in int32, `o_overflow` says so; scaling saturates.
     Order: kept.
 
@@ -76,7 +78,12 @@ class Finisher(wiring.Component):
         biased_leaves = Signal()   # or is not there
 
         # ---- 1: the word from the chains -----------------------------------------------------------
-        m.d.comb += self.i.ready.eq(~dense_valid | dense_moves)
+        # Where words leave every other cycle at best, they may come so, too: the chains, which hang on this
+        # ready, do not wait for what is decided behind the word.
+        m.d.comb += self.i.ready.eq(~dense_valid | dense_moves if parallel or config.csr_out
+                                    else ~dense_valid)
+        with m.If(dense_moves):
+            m.d.sync += dense_valid.eq(0)
         with m.If(self.i.ready):
             m.d.sync += [dense_valid.eq(self.i.valid), dense.eq(self.i.p)]
 

@@ -265,5 +265,5 @@ PROOFS = (
     Proof("finisher_serial", "Finisher", f"{CLAIM}; one multiplier", lambda: Finisher(SERIAL),
           lambda b: _finisher(b, _serial_way, 2 + 1 + SCALER_STAGES + 3),
           Fault("a word leaves before the scaler has taken all its lanes", "_scale_serial:leaves",
-                lambda value, inside: Const(1)), cover=20, solver="bitwuzla"),
+                lambda value, inside: Const(1)), cover=20, depth=12, solver="bitwuzla"),
 )
