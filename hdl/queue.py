@@ -1,11 +1,11 @@
-"""A shallow queue in distributed RAM."""
+"""Shallow queues in distributed RAM."""
 
-from amaranth.hdl import Module, Shape
+from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Queue"]
+__all__ = ["HeadQueue", "Queue"]
 
 
 class Queue(wiring.Component):
@@ -56,4 +56,51 @@ class Queue(wiring.Component):
             m.d.sync += write.addr.eq(write.addr + 1)
         with m.If(take):
             m.d.sync += read.addr.eq(read.addr + 1)
+        return m
+
+
+class HeadQueue(wiring.Component):
+    """First in, first out, for a few dozen entries; what it offers is in a register.
+
+    Throughput: one entry in and one out a cycle.
+    Latency: an entry is offered the cycle after it was taken.
+    Backpressure: `i.ready` falls when full and does not look at `o.ready`.
+    Order: kept.
+
+    Parameters
+    ----------
+    shape : shape of the payload
+    depth : int, entries in the memory, a power of two; one more is on offer
+
+    Members
+    -------
+    i, o : streams of `shape`
+    level : entries in the memory, 0..depth
+    """
+
+    def __init__(self, shape, depth: int):
+        self._shape, self._depth = shape, depth
+        super().__init__({
+            "i": In(stream.Signature(shape)),
+            "o": Out(stream.Signature(shape)),
+            "level": Out(range(depth + 1)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.behind = behind = Queue(Shape.cast(self._shape).width, self._depth)
+        leaves, straight = Signal(), Signal()
+        flat_in, flat_out = self.i.p, self.o.p
+        m.d.comb += [
+            leaves.eq(~self.o.valid | self.o.ready),
+            straight.eq(leaves & ~behind.o.valid),     # past the memory
+            behind.i.valid.eq(self.i.valid & ~straight),
+            behind.i.p.eq(flat_in),
+            behind.o.ready.eq(leaves),
+            self.i.ready.eq(behind.i.ready),
+            self.level.eq(behind.level),
+        ]
+        with m.If(leaves):
+            m.d.sync += [self.o.valid.eq(behind.o.valid | self.i.valid),
+                         flat_out.eq(Mux(behind.o.valid, behind.o.p, flat_in))]
         return m

@@ -4,7 +4,7 @@ import pytest
 from amaranth.lib import data
 
 from hdl.emit import emit_verilog
-from hdl.queue import Queue
+from hdl.queue import HeadQueue, Queue
 from tests.harness import run_block
 
 PAIR = data.StructLayout({"a": 8, "b": data.ArrayLayout(4, 2)})
@@ -12,15 +12,17 @@ PAIR = data.StructLayout({"a": 8, "b": data.ArrayLayout(4, 2)})
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("depth", [2, 8])
-def test_entries_come_out_in_order_under_gaps_and_stalls(depth: int, seed: int) -> None:
+@pytest.mark.parametrize("kind", [Queue, HeadQueue])
+def test_entries_come_out_in_order_under_gaps_and_stalls(kind: type, depth: int, seed: int) -> None:
     items = [{"a": number, "b": [number % 16, 3]} for number in range(60)]
-    result = run_block(Queue(PAIR, depth), {"i": items}, {"o": 60}, gap=0.3, stall=0.4, seed=seed)
+    result = run_block(kind(PAIR, depth), {"i": items}, {"o": 60}, gap=0.3, stall=0.4, seed=seed)
     assert result["o"] == items
 
 
-def test_a_depth_that_is_no_power_of_two_is_refused() -> None:
+@pytest.mark.parametrize("kind", [Queue, HeadQueue])
+def test_a_depth_that_is_no_power_of_two_is_refused(kind: type) -> None:
     with pytest.raises(ValueError, match="depth = 6"):
-        Queue(8, 6)
+        emit_verilog(kind(8, 6), "block")
 
 
 def test_it_converts_to_verilog() -> None:

@@ -3,7 +3,7 @@
 from amaranth.hdl import Const, Signal
 
 from hdl.block_queue import BlockQueue
-from hdl.queue import Queue
+from hdl.queue import HeadQueue, Queue
 from hdl.skid import Skid
 
 from .bench import Bench, Proof
@@ -54,6 +54,24 @@ def _block_queue(b: Bench) -> None:
     b.invariant(~marked.present | at_output | (b.inside.word("memory", place) == marked.value))
 
 
+def _head_queue(b: Bench) -> None:
+    queue = b.dut
+    marked = Marked(b, moves(queue.i), queue.i.p, moves(queue.o), queue.o.p, DEPTH + 1)
+    stable(b, queue.o)
+    prompt(b, marked.inside, queue.o, 0)
+    b.check(queue.level + queue.o.valid == marked.inside)
+    b.check(queue.i.ready == (queue.level != DEPTH))
+    b.cover(queue.level == DEPTH)
+    read, write = b.inside.places("behind/memory")
+    b.invariant((write - read)[:len(read)] == queue.level[:len(read)])
+    b.invariant((queue.level == 0) | queue.o.valid)
+    place, at_output = Signal.like(read), Signal()
+    b.m.d.comb += [at_output.eq(queue.o.valid & (marked.ahead == 0)),
+                   place.eq(read + marked.ahead - queue.o.valid)]
+    b.invariant(~(marked.present & at_output) | (queue.o.p == marked.value))
+    b.invariant(~marked.present | at_output | (b.inside.word("behind/memory", place) == marked.value))
+
+
 def _skid(b: Bench) -> None:
     """Nothing is assumed of the input: what was offered once is kept."""
     skid = b.dut
@@ -74,6 +92,12 @@ PROOFS = (
           "the output is stable",
           lambda: Queue(BITS, DEPTH), _queue,
           Fault("an entry is taken while full", "i.ready", lambda value, inside: Const(1)), quick=True),
+    Proof("head_queue", "HeadQueue",
+          "every entry leaves once, in order, unchanged, and is offered the next cycle; `level` is right; "
+          "the output is stable",
+          lambda: HeadQueue(BITS, DEPTH), _head_queue,
+          Fault("an entry goes past those in the memory", "straight", lambda value, inside: inside("leaves")),
+          quick=True),
     Proof("block_queue", "BlockQueue",
           "every entry leaves once, in order, unchanged, and is offered two cycles later; `o_freed` means "
           "room; the output is stable",

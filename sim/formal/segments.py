@@ -224,7 +224,8 @@ def _writer_bursts(b: Bench) -> None:
     b.check(~writer.o_idle | ((closed == answered) & (announced == answered) & (sent == answered)
                               & ~aw.valid))
     b.cover(writer.o_idle & (answered != 0))
-    outstanding, lead, level = inside("outstanding"), inside("lead"), bursts.level
+    outstanding, lead = inside("outstanding"), inside("lead")
+    level = bursts.level + bursts.o.valid
     b.invariant(outstanding == (closed - answered)[:COUNT_BITS])
     b.invariant(outstanding <= 1 << 6)
     # Counted a cycle before the beat that it lets go.
