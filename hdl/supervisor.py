@@ -93,6 +93,8 @@ class Supervisor(wiring.Component):
         with m.If(~status.busy):
             m.d.sync += self._abort.eq(0)
 
+        # With the state RESET, and only then; a register, as it goes everywhere.
+        m.d.sync += self.o_reset.eq(0)
         with m.FSM():
             with m.State("OPEN"):
                 m.d.comb += [self._watches.eq(1), self._reported.eq(self._report.valid),
@@ -105,6 +107,7 @@ class Supervisor(wiring.Component):
             with m.State("CLOSING"):
                 m.d.comb += self.o_close.eq(1)
                 with m.If(self.i_quiet):
+                    m.d.sync += self.o_reset.eq(1)
                     m.next = "RESET"
                 with m.Elif(self._expired):
                     self._end(m)
@@ -117,13 +120,14 @@ class Supervisor(wiring.Component):
                     # What is seen of it in the next cycle is its end.
                     m.next = "LATE"
                 with m.Elif(self.i_quiet):
+                    m.d.sync += self.o_reset.eq(1)
                     m.next = "RESET"
             with m.State("LATE"):
                 m.d.comb += self.o_close.eq(1)
                 self._end(m)
                 m.next = "STUCK"
             with m.State("RESET"):
-                m.d.comb += [self.o_close.eq(1), self.o_reset.eq(1)]
+                m.d.comb += self.o_close.eq(1)
                 m.d.sync += waits.eq(0)
                 with m.If(~over):
                     self._end(m)
