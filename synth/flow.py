@@ -55,8 +55,10 @@ _FEW_WIRES, _FEW_PATIENCE = 100, 150
 """Where so few wires are short a try takes a moment, and the last of them many tries."""
 _REROUTED = 60
 """Thousands of connections that the router one by one makes again without less to do than ever before."""
+_SILENCE_SECONDS = 1200
+"""Of a placer, which looks for a legal place of a cell without a word and without an end."""
 _FAST_ROUTER, _PATIENT_ROUTER = "router2", "router1"
-ROUTING = (_PATIENCE, _FEW_WIRES, _FEW_PATIENCE, _REROUTED, _PATIENT_ROUTER)
+ROUTING = (_PATIENCE, _FEW_WIRES, _FEW_PATIENCE, _REROUTED, _PATIENT_ROUTER, _SILENCE_SECONDS)
 """What `run_place` does beyond its command."""
 PINS = "pins"
 """Of the ports, in the place-and-route tool's own words."""
@@ -315,7 +317,8 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
 
     It counts what is used before it places, and tries for minutes to place more than there is: it is stopped
     then. So are its routers, which have no end of their own, where they do not get better any more. ECP5's
-    faster one gives up on a part that is nearly full: then the other one has its turn.
+    faster one gives up on a part that is nearly full: then the other one has its turn. A placer that does not
+    find a place for a cell says nothing at all.
     """
     name, options = command
     try:
@@ -361,7 +364,7 @@ def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress
             raise ToolFailed(f"{command[0]} was stopped: {short[0].removeprefix('Info:').strip()}", ["ERROR"])
 
     try:
-        run_tool(*command, folder, "place.log", hear)
+        run_tool(*command, folder, "place.log", hear, _SILENCE_SECONDS)
     except _NotRouted:
         raise
     except ToolFailed as error:

