@@ -54,8 +54,8 @@ class Config:
     chains : int
         Drain chains, 1 or 2; rows (in vector mode, groups of rows) alternate between them.
     chain_cut_stages : int
-        Every so many stages of a drain chain one ends the path of ready, which passes the others. With
-        `csr_out` the one next to the collector does; without it PEs end the path, too.
+        Every so many stages of a drain chain one ends the path of ready, which passes the others; the one
+        next to the collector does, but where the collector's ready is a register.
     bus_listeners : int
         PEs that hear one copy of what the token bus and the tile bus bring: a copy is a register of a whole
         beat, near to those that listen.
@@ -254,7 +254,9 @@ class Config:
 
     def cuts_chain(self, stage: int) -> bool:
         """Stage `stage` of a drain chain, counted from the collector, ends the path of ready."""
-        return (stage if self.csr_out else stage + 1) % self.chain_cut_stages == 0
+        # The collector's ready is a register where words leave it every other cycle at best.
+        in_register = not self.csr_out and self.scale_multipliers != self.lanes
+        return (stage + in_register) % self.chain_cut_stages == 0
 
     @cached_property
     def listener_groups(self) -> tuple[range, ...]:
