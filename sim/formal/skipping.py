@@ -163,9 +163,11 @@ def _skipping(b: Bench) -> None:
                      met.eq(Mux(op.p.after != 0, 0, nonzero)), touched.eq(started & (op.p.after == 0))]
 
     # ---- one finished row, whichever ----
-    # The sums that are shown belong to the chain with a word, from the cycle after the drain on.
-    present_out = Cat(output.valid & output.p.valid[lane] for output in b.dut.o).any()
-    data_out = b.dut.o[0].p.data[lane]
+    # The sums that are shown belong to the chain with a word, from the cycle after the drain on; looked at
+    # before the chains' skids, which say of themselves that they keep what passes.
+    shown = [inside(f"skid{chain}/i") for chain in range(SMALL.chains)]
+    present_out = Cat(output.valid & output.p.valid[lane] for output in shown).any()
+    data_out = shown[0].p.data[lane]
     drains = b.past(row_queue.o_drain.valid & row_queue.o_swept, "drains")
     leaves = drains & (inside("row_queue/word_index") == word)
     inside_, ahead, present, once = Signal(4), Signal(4), Signal(), Signal()
