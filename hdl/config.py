@@ -254,9 +254,12 @@ class Config:
 
     def cuts_chain(self, stage: int) -> bool:
         """Stage `stage` of a drain chain, counted from the collector, ends the path of ready."""
-        # The collector's ready is a register where words leave it every other cycle at best.
-        in_register = not self.csr_out and self.scale_multipliers != self.lanes
-        return (stage + in_register) % self.chain_cut_stages == 0
+        return (stage + self.words_spaced) % self.chain_cut_stages == 0
+
+    @cached_property
+    def words_spaced(self) -> bool:
+        """Words leave the finisher every other cycle at best, so that the collector's ready is a register."""
+        return not self.csr_out and self.scale_multipliers != self.lanes
 
     @cached_property
     def listener_groups(self) -> tuple[range, ...]:

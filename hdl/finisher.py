@@ -80,8 +80,7 @@ class Finisher(wiring.Component):
         # ---- 1: the word from the chains -----------------------------------------------------------
         # Where words leave every other cycle at best, they may come so, too: the chains, which hang on this
         # ready, do not wait for what is decided behind the word.
-        m.d.comb += self.i.ready.eq(~dense_valid | dense_moves if parallel or config.csr_out
-                                    else ~dense_valid)
+        m.d.comb += self.i.ready.eq(~dense_valid if config.words_spaced else ~dense_valid | dense_moves)
         with m.If(dense_moves):
             m.d.sync += dense_valid.eq(0)
         with m.If(self.i.ready):

@@ -319,9 +319,8 @@ class ProcessingElement(wiring.Component):
     def _drain(self, m: Module, word, sums) -> None:
         """Drained sums are offered to the chain of their row."""
         row_queue = self._row_queue
-        adding = Signal(row_queue.i_adding.shape())
-        m.d.sync += [adding.valid.eq(word.valid & ~self._will_keep), adding.bank.eq(word.bank)]
-        m.d.comb += row_queue.i_adding.eq(adding)
+        m.d.sync += [row_queue.i_adding.valid.eq(word.valid & ~self._will_keep),
+                     row_queue.i_adding.bank.eq(word.bank)]
         for chain, (item, output) in enumerate(zip(row_queue.o, self.o, strict=True)):
             valid = Cat(total.valid for total in sums) & item.p.touched.replicate(len(sums))
             word = Signal.like(output.p)

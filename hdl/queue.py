@@ -59,7 +59,7 @@ class Queue(wiring.Component):
         return m
 
 
-class HeadQueue(wiring.Component):
+class HeadQueue(Queue):
     """First in, first out, for a few dozen entries; what it offers is in a register.
 
     Throughput: one entry in and one out a cycle.
@@ -77,14 +77,6 @@ class HeadQueue(wiring.Component):
     i, o : streams of `shape`
     level : entries in the memory, 0..depth
     """
-
-    def __init__(self, shape, depth: int):
-        self._shape, self._depth = shape, depth
-        super().__init__({
-            "i": In(stream.Signature(shape)),
-            "o": Out(stream.Signature(shape)),
-            "level": Out(range(depth + 1)),
-        })
 
     def elaborate(self, platform):
         m = Module()

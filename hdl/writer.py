@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import AxiAddress, AxiWrite, AxiWriteResponse
-from .block_queue import BlockQueue
+from .block_queue import BlockQueue, queue_anywhere
 from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config, log2_exact
 from .layouts import WriteChunk, WriteJob
 from .queue import HeadQueue
@@ -105,9 +105,8 @@ class SegmentWriter(wiring.Component):
         m.submodules.beats = beats = BlockQueue(AxiWrite(config.port_bytes), BEAT_QUEUE,
                                                 however_shallow=config.block_queues)
         # The memory's gate works out what an address is: it comes from a register.
-        m.submodules.bursts = bursts = (
-            BlockQueue(_Burst(config), BURST_QUEUE, however_shallow=True) if config.fetch_block_queues
-            else HeadQueue(_Burst(config), BURST_QUEUE))
+        m.submodules.bursts = bursts = queue_anywhere(
+            _Burst(config), BURST_QUEUE, config.fetch_block_queues, HeadQueue)
         outstanding = Signal(OUTSTANDING_LOG2 + 1)   # bursts closed and not yet answered
         room = Signal()
         # A register, as `i.ready` hangs on it: each of the last places is for a beat pushed in the cycle of

@@ -334,7 +334,7 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
         return str(error)
 
 
-class _NotRouted(ToolFailed):
+class _NotRouted(Exception):
     """A router was stopped."""
 
 
@@ -351,8 +351,7 @@ def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress
         if len(tries) > patience and min(tries[-patience:]) >= min(tries[:-patience]):
             wanted = (f"connections are to be made at best, after {len(tries):,},000" if overused is None else
                       f"wires are wanted by more than one net at best, after {len(tries)} tries")
-            raise _NotRouted(f"{command[0]} was stopped: it cannot be routed, {min(tries):,} {wanted}",
-                             ["ERROR"])
+            raise _NotRouted(f"{command[0]} was stopped: it cannot be routed, {min(tries):,} {wanted}")
 
     def hear(line: str) -> None:
         progress.line(line)
@@ -365,8 +364,6 @@ def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress
 
     try:
         run_tool(*command, folder, "place.log", hear, _SILENCE_SECONDS)
-    except _NotRouted:
-        raise
     except ToolFailed as error:
         if not any(line.startswith("ERROR") for line in error.lines):
             raise  # it was stopped, or ran out of memory: says nothing about the design

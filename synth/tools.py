@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -86,24 +87,24 @@ class _Watch:
     """Ends a process that has been silent for too long."""
 
     def __init__(self, process: subprocess.Popen, seconds: float | None):
-        self._process, self._seconds = process, seconds
-        self._timer: threading.Timer | None = None
+        self._process, self._over = process, threading.Event()
         self.ended_it = False
         self.heard()
+        if seconds is not None:
+            threading.Thread(target=self._look, args=(seconds,), daemon=True).start()
 
     def heard(self) -> None:
         """It is not silent."""
-        self.end()
-        if self._seconds is not None:
-            self._timer = threading.Timer(self._seconds, self._kill)
-            self._timer.daemon = True
-            self._timer.start()
+        self._heard = time.monotonic()
 
     def end(self) -> None:
         """Nobody watches any more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._over.set()
 
-    def _kill(self) -> None:
-        self.ended_it = True
-        self._process.kill()
+    def _look(self, seconds: float) -> None:
+        while (left := self._heard + seconds - time.monotonic()) > 0:
+            if self._over.wait(left):
+                return
+        if self._process.poll() is None:
+            self.ended_it = True
+            self._process.kill()
