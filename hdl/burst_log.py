@@ -14,7 +14,7 @@ __all__ = ["BurstAnswer", "BurstAsked", "BurstLog"]
 
 
 def BurstAsked() -> data.StructLayout:
-    """A burst's address was handed over."""
+    """A burst is on its way to the memory."""
     return data.StructLayout({"valid": 1, "id": ID_BITS, "address": ADDRESS_BITS})
 
 

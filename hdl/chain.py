@@ -1,6 +1,6 @@
 """A stage of a drain chain: a PE's rows are merged into those of the PEs behind it."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -95,6 +95,9 @@ class ChainStage(wiring.Component):
         # Overflow: the signs are compared a cycle later, the adder is long enough.
         may_wrap, sign, new_sign = (Signal(self._config.lanes, name=name)
                                     for name in ("may_wrap", "sign", "new_sign"))
+        if not self._cuts:
+            # A sum that is made goes to the output.
+            new_sign = Cat(total[-1] for total in self.o.p.data)
         for lane, total in enumerate(word.data):
             m.submodules[f"adder{lane}"] = adder = MaskedAdder(ACC_BITS)
             m.d.comb += [
@@ -108,8 +111,9 @@ class ChainStage(wiring.Component):
                 may_wrap[lane].eq(decides & own_lanes[lane] & up_lanes[lane]
                                   & (own.data[lane][-1] == up.data[lane][-1])),
                 sign[lane].eq(own.data[lane][-1]),
-                new_sign[lane].eq(total[-1]),
             ]
+            if self._cuts:
+                m.d.sync += new_sign[lane].eq(total[-1])
         m.d.sync += self.o_overflow.eq((may_wrap & (sign ^ new_sign)).any())
         if self._cuts:
             self._buffer(m, decides, word, room)

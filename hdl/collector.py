@@ -29,6 +29,7 @@ from .layouts import (
 )
 from .queue import Queue
 from .reader import SegmentReader
+from .skid import Skid
 from .sparse_rows import TAGS, SparseRows
 from .word_joiner import WordJoiner
 
@@ -267,8 +268,14 @@ class Collector(wiring.Component):
         m.submodules.earlier_reader, m.submodules.parameter_reader = earlier, parameters
         connect(m, path.o_earlier_job, earlier.i_job)
         connect(m, path.o_parameter_job, parameters.i_job)
-        connect(m, earlier.o, path.i_earlier)
-        connect(m, parameters.o, path.i_parameters)
+        for name, reader in (("earlier", earlier), ("parameters", parameters)):
+            taken = reader.o
+            if config.words_spaced:
+                # What the finisher takes hangs on a word in the midst of being scaled: it ends here.
+                m.submodules[f"{name}_skid"] = skid = Skid(taken.p.shape())
+                connect(m, taken, skid.i)
+                taken = skid.o
+            connect(m, taken, getattr(path, f"i_{name}"))
         for number, reader in enumerate((earlier, parameters)):
             connect(m, reader.o_request, flipped(self.o_request[number]))
             connect(m, flipped(self.i_beat[number]), reader.i_beat)

@@ -40,7 +40,7 @@ class DescriptorReader(wiring.Component):
     -------
     i_start : reads begin; only while `o_idle`
     i_address : of the first descriptor, in bytes; a multiple of `config.port_bytes`
-    i_count : descriptors, 0..65535
+    i_count : descriptors, 1..65535
     o_request, i_beat : read stream
     o : stream of DescriptorRead; the payload holds until it is taken, and is there as it comes:
     o_placed : beats of `o.payload` that are in place
@@ -98,16 +98,13 @@ class DescriptorReader(wiring.Component):
         with m.If(self.o_request.valid & self.o_request.ready):
             m.d.sync += [beat_address.eq(beat_address + burst), to_ask.eq(to_ask - burst)]
         with m.If(self.i_start):
-            first = Signal()
-            m.d.comb += first.eq(self.i_count != 0)
             # The first descriptor begins at once: a cycle less between the doorbell and its request.
             m.d.sync += [
                 beat_address.eq(self.i_address >> beat_bytes_log2),
-                self._left.eq(self.i_count - first),
-                self._pending.eq(first),
+                self._left.eq(self.i_count - 1),
+                self._pending.eq(1),
+                to_ask.eq(self._beats),
             ]
-            with m.If(first):
-                m.d.sync += to_ask.eq(self._beats)
 
     def _assemble(self, m: Module) -> None:
         """Beats into the descriptor, straight or, while one is on offer, by way of the queue."""

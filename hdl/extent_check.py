@@ -78,10 +78,10 @@ def _Item() -> data.StructLayout:
                               "overlaps": 1})
 
 
-def _Part() -> data.StructLayout:
-    """A digit's part of the product."""
-    return data.StructLayout({"first": 1, "last": 1, "product": ADDRESS_BITS, "start": ADDRESS_BITS + 4,
-                              "item": _Item()})
+def _Part(digit_bits: int) -> data.StructLayout:
+    """A digit's part of the product, and what of it is past the address space."""
+    return data.StructLayout({"first": 1, "last": 1, "product": ADDRESS_BITS, "past": digit_bits,
+                              "start": ADDRESS_BITS + 4, "item": _Item()})
 
 
 def _End() -> data.StructLayout:
@@ -291,7 +291,7 @@ class ExtentCheck(wiring.Component):
 
     def _multiply(self, m: Module) -> tuple[data.View, Signal]:
         digits, factor, item, digit_bits = self._digits, self._factor, self._item, self._digit_bits
-        part, valid = Signal(_Part()), Signal()
+        part, valid = Signal(_Part(digit_bits)), Signal()
         sizes, units, last = self._sizes, Signal(32), Signal(ADDRESS_BITS + 3)   # bytes of a row, less one
         in_word = (1 << self._config.lane_bits) - 1
         m.d.comb += [
@@ -308,9 +308,9 @@ class ExtentCheck(wiring.Component):
             part.first.eq(self._first),
             part.last.eq(~self._more),
             part.product.eq(product),
+            part.past.eq(product[ADDRESS_BITS:]),
             part.start.eq(item.base + last),
             part.item.eq(item),
-            part.item.wrong.eq(item.wrong | product[ADDRESS_BITS:].any()),
             # Rows, if there are several, less than a row apart.
             part.item.overlaps.eq(item.write & digits.any() & (factor <= last)),
         ]
@@ -346,7 +346,8 @@ class ExtentCheck(wiring.Component):
             valid.eq(part_valid & part.last),
             end.address.eq(total),
             end.item.eq(part.item),
-            end.item.wrong.eq(part.item.wrong | total[ADDRESS_BITS:].any() | (end.item.wrong & ~part.first)),
+            end.item.wrong.eq(part.item.wrong | part.past.any() | total[ADDRESS_BITS:].any()
+                              | (end.item.wrong & ~part.first)),
             # Of the stride as it was.
             end.item.overlaps.eq(Mux(part.first, part.item.overlaps, end.item.overlaps)),
         ]

@@ -85,6 +85,8 @@ class MemoryGuard(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         most_reads = 16 * self._config.read_buffer_beats
+        # Addresses are counted the cycle after they were taken: that comes late.
+        asked_before, announced_before = Signal(), Signal()
         reads = Signal(range(most_reads + 1))         # bursts asked for, last beat not here
         writes = Signal(range(MAX_WRITE_BURSTS + 1))  # bursts announced, answer not here
         # Bursts announced less bursts whose data went out, plus one: data may be a burst ahead of an address
@@ -92,15 +94,16 @@ class MemoryGuard(wiring.Component):
         lead = Signal(width_of(MAX_WRITE_BURSTS + 2), init=1)
         read_blocked, write_blocked = Signal(), Signal()
         asked, read_offered = self._address(
-            m, self.port.ar, self.memory.ar, self.i_windows.read, reads != most_reads, read_blocked)
+            m, self.port.ar, self.memory.ar, self.i_windows.read, reads < most_reads - 1, read_blocked)
         announced, write_offered = self._address(
-            m, self.port.aw, self.memory.aw, self.i_windows.write, writes != MAX_WRITE_BURSTS, write_blocked)
+            m, self.port.aw, self.memory.aw, self.i_windows.write, writes < MAX_WRITE_BURSTS - 1,
+            write_blocked)
 
         # ---- write data, only behind an address ----
         w, w_open, sent = self.memory.w, Signal(), Signal()
         m.d.comb += [
             # What was offered and not taken is on offer still; whether it may be is not asked again.
-            w_open.eq((lead > 1) | ((lead == 1) & write_offered)),
+            w_open.eq((lead > 1) | ((lead == 1) & (announced_before | write_offered))),
             w.valid.eq(self.port.w.valid & w_open),
             w.p.eq(self.port.w.p),
             self.port.w.ready.eq(w.ready & w_open),
@@ -112,13 +115,15 @@ class MemoryGuard(wiring.Component):
         for source, sink in ((r, self.port.r), (b, self.port.b)):
             m.d.comb += [sink.valid.eq(source.valid), sink.p.eq(source.p), source.ready.eq(sink.ready)]
         m.d.sync += [
-            reads.eq(reads + asked - (r.valid & r.ready & r.p.last)),
-            writes.eq(writes + announced - (b.valid & b.ready)),
-            lead.eq(lead + announced - sent),
+            asked_before.eq(asked),
+            announced_before.eq(announced),
+            reads.eq(reads + asked_before - (r.valid & r.ready & r.p.last)),
+            writes.eq(writes + announced_before - (b.valid & b.ready)),
+            lead.eq(lead + announced_before - sent),
         ]
         # Nothing new is offered under `i_close`.
-        m.d.comb += self.o_quiet.eq(~(read_offered | write_offered) & (reads == 0) & (writes == 0)
-                                    & (lead == 1))
+        m.d.comb += self.o_quiet.eq(~(read_offered | write_offered | asked_before | announced_before)
+                                    & (reads == 0) & (writes == 0) & (lead == 1))
         m.d.sync += [
             # What has been taken back, by a reset, is not told any more.
             self.o_blocked.read.eq(read_blocked & self.port.ar.valid),

@@ -5,6 +5,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from .register_slice import RegisterSlice
+
 __all__ = ["HeadQueue", "Queue"]
 
 
@@ -60,7 +62,8 @@ class Queue(wiring.Component):
 
 
 class HeadQueue(Queue):
-    """First in, first out, for a few dozen entries; what it offers is in a register.
+    """First in, first out, for a few dozen entries; what it offers is in a register, and whether it is taken
+    goes no further than that.
 
     Throughput: one entry in and one out a cycle.
     Latency: an entry is offered the cycle after it was taken.
@@ -70,7 +73,7 @@ class HeadQueue(Queue):
     Parameters
     ----------
     shape : shape of the payload
-    depth : int, entries in the memory, a power of two; one more is on offer
+    depth : int, entries in the memory, a power of two; one more is on offer, and one waits behind that
 
     Members
     -------
@@ -81,18 +84,19 @@ class HeadQueue(Queue):
     def elaborate(self, platform):
         m = Module()
         m.submodules.behind = behind = Queue(Shape.cast(self._shape).width, self._depth)
-        leaves, straight = Signal(), Signal()
-        flat_in, flat_out = self.i.p, self.o.p
+        m.submodules.head = head = RegisterSlice(Shape.cast(self._shape).width)
+        straight, flat_in, flat_out = Signal(), self.i.p, self.o.p
         m.d.comb += [
-            leaves.eq(~self.o.valid | self.o.ready),
-            straight.eq(leaves & ~behind.o.valid),     # past the memory
+            straight.eq(head.i.ready & ~behind.o.valid),     # past the memory
             behind.i.valid.eq(self.i.valid & ~straight),
             behind.i.p.eq(flat_in),
-            behind.o.ready.eq(leaves),
+            behind.o.ready.eq(head.i.ready),
+            head.i.valid.eq(behind.o.valid | self.i.valid),
+            head.i.p.eq(Mux(behind.o.valid, behind.o.p, flat_in)),
             self.i.ready.eq(behind.i.ready),
             self.level.eq(behind.level),
+            self.o.valid.eq(head.o.valid),
+            flat_out.eq(head.o.p),
+            head.o.ready.eq(self.o.ready),
         ]
-        with m.If(leaves):
-            m.d.sync += [self.o.valid.eq(behind.o.valid | self.i.valid),
-                         flat_out.eq(Mux(behind.o.valid, behind.o.p, flat_in))]
         return m

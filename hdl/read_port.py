@@ -2,11 +2,13 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .axi import ID_BITS, AxiAddress, AxiRead
-from .config import MAX_BURST_BEATS, Config, log2_exact, width_of
+from .burst_log import BurstAsked
+from .config import Config, log2_exact
 from .layouts import ReadBeat, ReadRequest
+from .register_slice import RegisterSlice
 from .selectors import WideSelect, one_of
 
 __all__ = ["ReadError", "ReadPort"]
@@ -28,7 +30,8 @@ class ReadPort(wiring.Component):
     Throughput: one burst asked and one beat answered a cycle.
     Latency: two cycles from a request to `ar`, one if its reader was the last to be served; one from `r` to
         `o_beat`.
-    Backpressure: `ar` may stall; `r` is always taken, since every reader has reserved room for its answers.
+    Backpressure: `ar` may stall, and a second burst waits behind it; `r` is always taken, since every reader
+        has reserved room for its answers.
     Order: that of the memory. A reader's number is its AXI id, so its own answers come in order; answers of
     different readers may come in any order and may be interleaved.
 
@@ -42,9 +45,9 @@ class ReadPort(wiring.Component):
     i_request : streams of ReadRequest
     o_beat : streams of ReadBeat, never stalled
     ar, r : the memory's read channels
+    o_asked : BurstAsked, in the cycle in which a request is taken
     o_error : ReadError, for one cycle
     o_beats : a beat arrived
-    o_idle : every beat that was asked for has arrived
     """
 
     def __init__(self, config: Config, readers: int):
@@ -56,23 +59,15 @@ class ReadPort(wiring.Component):
             "o_beat": Out(stream.Signature(ReadBeat(config), always_ready=True)).array(readers),
             "ar": Out(stream.Signature(AxiAddress())),
             "r": In(stream.Signature(AxiRead(config.port_bytes))),
+            "o_asked": Out(BurstAsked()),
             "o_error": Out(ReadError()),
             "o_beats": Out(1),
-            "o_idle": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
         self._ask(m)
         self._answer(m)
-        # Beats the memory was asked for that have not come; every reader bounds its own.
-        outstanding = Signal(width_of(self._readers * self._config.read_buffer_beats + 1))
-        asked = Signal(width_of(MAX_BURST_BEATS + 1))
-        m.d.comb += [
-            asked.eq(Mux(self.ar.valid & self.ar.ready, self.ar.payload.length + 1, 0)),
-            self.o_idle.eq((outstanding == 0) & ~self.ar.valid),
-        ]
-        m.d.sync += outstanding.eq(outstanding + asked - self.o_beats)
         return m
 
     def _ask(self, m: Module) -> None:
@@ -90,7 +85,6 @@ class ReadPort(wiring.Component):
         any_after, any_wanted = Signal(), Signal()
         valid = Cat(request.valid for request in self.i_request)
         m.d.comb += [
-            advance.eq(~self.ar.valid | self.ar.ready),
             # Whether the one that is taken now is followed by another is not known yet.
             wanted.eq(valid & ~granted),
             any_wanted.eq(wanted.any()),
@@ -100,11 +94,8 @@ class ReadPort(wiring.Component):
             later.eq(Mux(any_after, _above_first(after), _above_first(wanted))),
             chosen.eq(Mux(any_after, after, wanted) & ~later),
         ]
-        with m.If(advance):
-            m.d.sync += self.ar.valid.eq((granted & valid).any())
-            with m.If(any_wanted):
-                m.d.sync += [granted.eq(chosen), preferred.eq(later),
-                             number.eq(one_of(chosen, range(readers)))]
+        with m.If(advance & any_wanted):
+            m.d.sync += [granted.eq(chosen), preferred.eq(later), number.eq(one_of(chosen, range(readers)))]
         beat_log2 = log2_exact(self._config.port_bytes)
         bursts = [Cat(request.p.beats, request.p.address[beat_log2:]) for request in self.i_request]
         m.submodules.select = select = WideSelect(len(bursts[0]), readers)
@@ -112,9 +103,19 @@ class ReadPort(wiring.Component):
         for place, (request, burst) in enumerate(zip(self.i_request, bursts, strict=True)):
             m.d.comb += [request.ready.eq(advance & granted[place]), select.i[place].eq(burst)]
         beats = len(self.i_request[0].p.beats)
-        with m.If(advance):
-            m.d.sync += [self.ar.p.id.eq(number), self.ar.p.length.eq(select.o[:beats]),
-                         self.ar.p.address.eq(select.o[beats:] << beat_log2)]
+        # The memory guard looks at a register, and no reader waits for what it says.
+        m.submodules.head = head = RegisterSlice(AxiAddress())
+        m.d.comb += [
+            advance.eq(head.i.ready),
+            head.i.valid.eq((granted & valid).any()),
+            head.i.p.id.eq(number),
+            head.i.p.length.eq(select.o[:beats]),
+            head.i.p.address.eq(select.o[beats:] << beat_log2),
+            self.o_asked.valid.eq(head.i.valid & head.i.ready),
+            self.o_asked.id.eq(head.i.p.id),
+            self.o_asked.address.eq(head.i.p.address),
+        ]
+        connect(m, head.o, flipped(self.ar))
 
     def _answer(self, m: Module) -> None:
         # One register for the data, one valid bit a reader.

@@ -44,7 +44,8 @@ class Supervisor(wiring.Component):
     o_reset : resets the array
     o_finished : pulse, the job is over; not after a soft reset
     o_cleared : pulse, a soft reset is over
-    o_status : JobStatus; `busy` from the cycle after `i_start` to that of `o_finished`
+    o_status : JobStatus; `busy` from the cycle after `i_start` to that of `o_finished`; what it says of the
+        job before is gone a cycle later, and nothing may be complete in that one
     """
 
     def __init__(self):
@@ -82,9 +83,11 @@ class Supervisor(wiring.Component):
         # No job is started in the midst of a soft reset.
         m.d.comb += [status.closing.eq(self.o_close), status.busy.eq(self._busy | self._forget)]
         # An abort or the watchdog name the first descriptor that is not complete: one that ends with them
-        # does not count. A report has looked at what is complete already.
+        # does not count. A report has looked at what is complete already; what ends behind a failed write is
+        # the descriptor that it names.
         counts = Signal()
-        m.d.comb += counts.eq(self.i_completed & (~self._stopped | (self._report.valid & ~self._abort)))
+        m.d.comb += counts.eq(self.i_completed & (~self._stopped | (
+            self._report.valid & ~self._abort & (self._report.error.code != ErrorCode.WRITE_BUS))))
         with m.If(status.busy & ~self.o_close):
             m.d.sync += status.overflow.eq(status.overflow | self.i_overflow)
             # It comes late: an enable, not an operand.
@@ -150,23 +153,27 @@ class Supervisor(wiring.Component):
 
     def _watchdog(self, m: Module) -> None:
         """Counts cycles of a job in which nothing moves."""
-        left = Signal(WATCHDOG_BITS)
-        m.d.comb += self._expired.eq(self.o_status.busy & (left == 1) & ~self.i_moves)
+        left, last = Signal(WATCHDOG_BITS), Signal()   # `last`: `left` is 1
+        m.d.comb += self._expired.eq(self.o_status.busy & last & ~self.i_moves)
         with m.If(~self.o_status.busy | self.i_moves | self._stopped):
-            m.d.sync += left.eq(self.i_watchdog)
+            m.d.sync += [left.eq(self.i_watchdog), last.eq(self.i_watchdog == 1)]
         with m.Elif(left != 0):
-            m.d.sync += left.eq(left - 1)
+            m.d.sync += [left.eq(left - 1), last.eq(left == 2)]
 
     def _causes(self, m: Module) -> None:
         """What stops a job, and what is written down of it."""
         status, report, error = self.o_status, self._report, self.o_status.error
         m.d.sync += [report.eq(self.i_report), report.valid.eq(self.i_report.valid & ~self.o_close)]
         told = Signal()   # the cause is what the array reports
+        begins = Signal() # a job, a cycle ago: what is written down is wide
         m.d.comb += [
             told.eq(self._reported & ~self._abort),
             self._stopped.eq(self._watches & (self._forget | (
                 status.busy & (self._abort | self._reported | self._expired)))),
         ]
+        m.d.sync += begins.eq(self.i_start | (self._ended & self._forget))
+        with m.If(begins):
+            m.d.sync += [status.completed.eq(0), status.overflow.eq(0), error.eq(0)]
         with m.If(self._stopped):
             m.d.sync += error.eq(report.error)
         with m.If(self._stopped & ~told):
@@ -174,8 +181,6 @@ class Supervisor(wiring.Component):
                 error.code.eq(Mux(self._abort, ErrorCode.ABORTED, ErrorCode.TIMEOUT)), error.detail.eq(0),
                 error.descriptor.eq(status.completed), error.address.eq(0),
             ]
-        with m.If(self.i_start | (self._ended & self._forget)):
-            m.d.sync += [status.completed.eq(0), status.overflow.eq(0), error.eq(0)]
 
     def _end(self, m: Module) -> None:
         """The job is over."""

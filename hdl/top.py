@@ -4,7 +4,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .axi import AxiAddress, AxiLite, AxiMemory
+from .axi import AxiLite, AxiMemory
 from .burst_log import BurstLog
 from .command import CommandProcessor
 from .config import Config
@@ -17,7 +17,6 @@ from .guard import MemoryGuard
 from .read_port import ReadPort
 from .registers import REGISTER_SPACE_BITS
 from .shared import add_resettable
-from .skid import Skid
 from .supervisor import Supervisor
 from .writer import SegmentWriter
 
@@ -63,10 +62,8 @@ class Top(wiring.Component):
         command, core, writer = CommandProcessor(config), Core(config), SegmentWriter(config)
         bursts = (DESCRIPTOR_BURSTS, *core.read_bursts)
         read_port, log = ReadPort(config, len(bursts)), BurstLog(config, bursts)
-        # The guard looks at an address in the cycle in which it passes: nobody behind waits for what it says.
-        reads, writes = Skid(AxiAddress()), Skid(AxiAddress())
         add_resettable(m, {"command": command, "core": core, "writer": writer, "read_port": read_port,
-                           "reads": reads, "writes": writes, "log": log}, supervisor.o_reset, platform)
+                           "log": log}, supervisor.o_reset, platform)
 
         # ---- control ----
         connect(m, flipped(self.control), control.bus)
@@ -139,13 +136,10 @@ class Top(wiring.Component):
                                                      [command.i_beat, *core.i_beat], strict=True)):
             connect(m, request, read_port.i_request[number])
             connect(m, read_port.o_beat[number], beat)
-        connect(m, read_port.ar, reads.i)
-        connect(m, reads.o, guard.port.ar)
+        connect(m, read_port.ar, guard.port.ar)
         connect(m, guard.port.r, read_port.r)
         m.d.comb += [
-            log.i_asked.valid.eq(read_port.ar.valid & read_port.ar.ready),
-            log.i_asked.id.eq(read_port.ar.p.id),
-            log.i_asked.address.eq(read_port.ar.p.address),
+            log.i_asked.eq(read_port.o_asked),
             log.i_answer.valid.eq(read_port.r.valid),
             log.i_answer.id.eq(read_port.r.p.id),
             log.i_answer.last.eq(read_port.r.p.last),
@@ -153,8 +147,7 @@ class Top(wiring.Component):
         ]
         connect(m, core.o_write_job, writer.i_job)
         connect(m, core.o_write, writer.i)
-        connect(m, writer.aw, writes.i)
-        connect(m, writes.o, guard.port.aw)
+        connect(m, writer.aw, guard.port.aw)
         connect(m, writer.w, guard.port.w)
         connect(m, guard.port.b, writer.b)
         connect(m, guard.memory, flipped(self.memory))

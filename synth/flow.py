@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,10 +55,13 @@ _FEW_WIRES, _FEW_PATIENCE = 100, 150
 """Where so few wires are short a try takes a moment, and the last of them many tries."""
 _REROUTED = 60
 """Thousands of connections that the router one by one makes again without less to do than ever before."""
-_SILENCE_SECONDS = 1200
+_SILENCE_SECONDS = 600
 """Of a placer, which looks for a legal place of a cell without a word and without an end."""
-_FAST_ROUTER, _PATIENT_ROUTER = "router2", "router1"
-ROUTING = (_PATIENCE, _FEW_WIRES, _FEW_PATIENCE, _REROUTED, _PATIENT_ROUTER, _SILENCE_SECONDS)
+_BY_TIMING = ("--placer", "heap", "--placer-heap-timingweight", "20")
+"""Of nextpnr's placers the one that looks at delays, twice as much as by itself."""
+_BY_DENSITY = ("--placer", "static")
+"""The one that copes with a nearly full part."""
+ROUTING = (_PATIENCE, _FEW_WIRES, _FEW_PATIENCE, _REROUTED, _BY_DENSITY, _SILENCE_SECONDS)
 """What `run_place` does beyond its command."""
 PINS = "pins"
 """Of the ports, in the place-and-route tool's own words."""
@@ -316,26 +319,34 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
     """Run nextpnr; what it says where the design does not fit, None where it does. ToolMissing, ToolFailed.
 
     It counts what is used before it places, and tries for minutes to place more than there is: it is stopped
-    then. So are its routers, which have no end of their own, where they do not get better any more. ECP5's
-    faster one gives up on a part that is nearly full: then the other one has its turn. A placer that does not
-    find a place for a cell says nothing at all.
+    then. So are routers, which have no end of their own, where they do not get better any more, and a placer
+    that does not find a place for a cell, which says nothing at all. Where ECP5's better placer leads to
+    nothing, on a part that is nearly full, the other one has its turn.
     """
     name, options = command
     try:
         return _run_placer(command, folder, progress)
-    except _NotRouted as error:
-        if _FAST_ROUTER not in options:
+    except _GivenUp as error:
+        others = _without(options, _BY_TIMING)
+        if others is None:
             return str(error)
-    progress.stage("place and route again, with the router that takes longer")
-    options = [_PATIENT_ROUTER if option == _FAST_ROUTER else option for option in options]
+    progress.stage("place and route again, with the placer for full parts")
     try:
-        return _run_placer((name, options), folder, progress)
-    except _NotRouted as error:
+        return _run_placer((name, [*others, *_BY_DENSITY]), folder, progress)
+    except _GivenUp as error:
         return str(error)
 
 
-class _NotRouted(Exception):
-    """A router was stopped."""
+def _without(options: list[str], some: Sequence[str]) -> list[str] | None:
+    """Options without those, which follow each other; None where they are not among them."""
+    for start in range(len(options)):
+        if options[start:start + len(some)] == [*some]:
+            return options[:start] + options[start + len(some):]
+    return None
+
+
+class _GivenUp(Exception):
+    """A placer or a router found no way."""
 
 
 def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress) -> str | None:
@@ -351,7 +362,7 @@ def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress
         if len(tries) > patience and min(tries[-patience:]) >= min(tries[:-patience]):
             wanted = (f"connections are to be made at best, after {len(tries):,},000" if overused is None else
                       f"wires are wanted by more than one net at best, after {len(tries)} tries")
-            raise _NotRouted(f"{command[0]} was stopped: it cannot be routed, {min(tries):,} {wanted}")
+            raise _GivenUp(f"{command[0]} was stopped: it cannot be routed, {min(tries):,} {wanted}")
 
     def hear(line: str) -> None:
         progress.line(line)
@@ -367,7 +378,9 @@ def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress
     except ToolFailed as error:
         if not any(line.startswith("ERROR") for line in error.lines):
             raise  # it was stopped, or ran out of memory: says nothing about the design
-        return str(error)
+        if short:
+            return str(error)
+        raise _GivenUp(str(error)) from None
     return None
 
 
@@ -383,7 +396,7 @@ def place_command(target: Target, speed: str, freq_mhz: float, seed: int) -> tup
     `pack_command` takes."""
     outputs = {
         "ecp5": ["--textcfg", "placed.config", "--lpf", PINS, "--lpf-allow-unconstrained",
-                 "--placer", "static", "--router", _FAST_ROUTER],
+                 *_BY_TIMING, "--router", "router1"],
         "ice40": ["--asc", "placed.asc", "--pcf", PINS, "--pcf-allow-unconstrained"],
         "gowin": ["--vopt", f"cst={PINS}"],
     }[target.family]

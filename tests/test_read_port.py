@@ -84,23 +84,6 @@ def test_an_error_response_is_reported_and_handed_on():
     assert errors
 
 
-def test_it_is_idle_when_all_beats_have_come():
-    dut, levels = ReadPort(PRESETS["base"], READERS), []
-
-    async def watch(ctx: Any) -> None:
-        left = 0
-        while True:
-            _, _, valid, ready, request, beats, idle = await ctx.tick().sample(
-                dut.i_request[1].valid, dut.i_request[1].ready, dut.i_request[1].payload.beats,
-                dut.o_beats, dut.o_idle)
-            levels.append((left == 0, idle))
-            left += (request + 1 if valid and ready else 0) - beats
-
-    run_block(dut, {"i_request.1": [{"address": 64, "beats": 3}] * 3}, {"o_beat.1": 12}, gap=0.5,
-              processes=[answer_out_of_order(dut, 0), watch])
-    assert all(expected == idle for expected, idle in levels)
-
-
 @pytest.mark.parametrize("name", ["tiny", "base", "large"])
 def test_it_converts_to_verilog(name):
     assert "module block" in emit_verilog(ReadPort(PRESETS[name], 10), "block")

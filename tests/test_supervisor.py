@@ -35,6 +35,11 @@ class Board:
             if name not in ("i_quiet", "i_watchdog", "i_moves"):
                 self.ctx.set(getattr(self.dut, name), {} if name == "i_report" else 0)
 
+    async def start(self) -> None:
+        """Begin a job; what is told of the one before is gone the cycle after."""
+        await self.cycles(i_start=1)
+        await self.cycles()
+
     def took(self, **wanted: int) -> bool:
         """Whether just these pulses came since the last time."""
         seen, self.seen = self.seen, dict.fromkeys(PULSES, 0)
@@ -63,7 +68,7 @@ def run(body: Callable) -> None:
 
 def test_a_good_job_starts_and_ends_at_once() -> None:
     async def body(board: Board) -> None:
-        await board.cycles(i_start=1)
+        await board.start()
         assert board.took(start=1) and board.status["busy"]
         await board.cycles(3, i_completed=1)
         await board.cycles(i_overflow=1)
@@ -71,7 +76,7 @@ def test_a_good_job_starts_and_ends_at_once() -> None:
         assert board.took(finished=1)
         assert board.status == {"busy": 0, "closing": 0, "overflow": 1, "completed": 3,
                                 "error": {"code": 0, "detail": 0, "descriptor": 0, "address": 0}}
-        await board.cycles(i_start=1)
+        await board.start()
         assert board.status["overflow"] == board.status["completed"] == 0
     run(body)
 
@@ -83,7 +88,7 @@ def test_a_good_job_starts_and_ends_at_once() -> None:
 @pytest.mark.parametrize("wait", [0, 1, 9])
 def test_a_stopped_job_ends_when_the_port_is_quiet(inputs: dict, code: ErrorCode, wait: int) -> None:
     async def body(board: Board) -> None:
-        await board.cycles(i_start=1)
+        await board.start()
         await board.cycles(2, i_completed=1)
         await board.cycles(i_quiet=int(wait == 0), **inputs)
         await board.cycles(2)
@@ -101,7 +106,7 @@ def test_a_stopped_job_ends_when_the_port_is_quiet(inputs: dict, code: ErrorCode
             assert status["error"]["descriptor"] == status["completed"] == 2
         else:
             assert status["completed"] == 0
-        await board.cycles(i_start=1)
+        await board.start()
         await board.cycles(i_finished=1)
         assert board.took(start=1, finished=1) and board.code == 0
     run(body)
@@ -109,7 +114,7 @@ def test_a_stopped_job_ends_when_the_port_is_quiet(inputs: dict, code: ErrorCode
 
 def test_an_abort_with_the_end_of_a_descriptor_names_what_completed_counts() -> None:
     async def body(board: Board) -> None:
-        await board.cycles(i_start=1)
+        await board.start()
         await board.cycles(2, i_completed=1)
         await board.cycles(i_abort=1)
         await board.cycles(1, i_completed=1)  # the cycle in which the abort takes effect
@@ -119,15 +124,28 @@ def test_an_abort_with_the_end_of_a_descriptor_names_what_completed_counts() -> 
     run(body)
 
 
+@pytest.mark.parametrize(("code", "completed"), [(ErrorCode.READ_BUS, 2), (ErrorCode.WRITE_BUS, 1)])
+def test_what_ends_behind_a_failed_write_does_not_complete_a_descriptor(code: ErrorCode,
+                                                                        completed: int) -> None:
+    async def body(board: Board) -> None:
+        await board.start()
+        await board.cycles(i_completed=1)
+        await board.cycles(i_report={"valid": 1, "error": {"code": code, "descriptor": 1}})
+        await board.cycles(i_completed=1)     # the last answer, which is a good one
+        await board.cycles(4)
+        assert board.code == code and board.status["completed"] == completed
+    run(body)
+
+
 def test_only_the_first_fault_is_kept_and_aborts_come_too_late() -> None:
     async def body(board: Board) -> None:
-        await board.cycles(i_start=1)
+        await board.start()
         await board.cycles(i_report=REPORT, i_quiet=0)
         other = {"valid": 1, "error": {"code": ErrorCode.WRITE_BUS}}
         await board.cycles(3, i_report=other, i_abort=1)
         await board.cycles(5, i_quiet=1)
         assert board.took(start=1, reset=1, finished=1) and board.code == ErrorCode.READ_BUS
-        await board.cycles(i_start=1)
+        await board.start()
         await board.cycles(5)
         assert board.status["busy"], "the late abort hit the next job"
     run(body)
@@ -135,7 +153,7 @@ def test_only_the_first_fault_is_kept_and_aborts_come_too_late() -> None:
 
 def test_a_soft_reset_leaves_no_trace_even_of_a_job_that_is_being_stopped() -> None:
     async def body(board: Board) -> None:
-        await board.cycles(i_start=1)
+        await board.start()
         await board.cycles(i_report=REPORT, i_quiet=0)
         await board.cycles(2)
         await board.cycles(i_reset=1)
@@ -153,7 +171,7 @@ def test_a_soft_reset_without_a_job_resets_and_an_abort_does_nothing() -> None:
         assert board.status["busy"], "no job may start in the midst of a reset"
         await board.cycles(5)
         assert board.took(reset=1, cleared=1) and not board.status["busy"]
-        await board.cycles(i_start=1)
+        await board.start()
         await board.cycles(3)
         assert board.took(start=1) and board.status["busy"]
     run(body)
@@ -178,7 +196,7 @@ def test_the_watchdog_counts_cycles_without_movement(limit: int) -> None:
 def test_no_watchdog_waits_for_ever() -> None:
     async def body(board: Board) -> None:
         await board.cycles(i_watchdog=0)
-        await board.cycles(i_start=1)
+        await board.start()
         await board.cycles(300)
         assert board.took(start=1) and board.status["busy"]
     run(body)
@@ -188,13 +206,13 @@ def test_no_watchdog_waits_for_ever() -> None:
 def test_a_job_started_while_transfers_are_open_waits_for_them(then: str) -> None:
     async def body(board: Board) -> None:
         await board.cycles(i_watchdog=10)
-        await board.cycles(i_start=1)
+        await board.start()
         await board.cycles(i_quiet=0)
         await board.cycles(30)
         # Given up twice: the job, then its transfers; the job has ended for the host.
         assert board.took(start=1, finished=1) and board.code == ErrorCode.TIMEOUT
         assert board.status["closing"] and not board.status["busy"]
-        await board.cycles(i_start=1)
+        await board.start()
         assert board.status["busy"] and board.code == 0
         if then == "quiet":
             await board.cycles(5, i_quiet=1)
@@ -214,7 +232,7 @@ def test_a_job_started_while_transfers_are_open_waits_for_them(then: str) -> Non
             assert board.took(cleared=1) and board.code == 0 and not board.status["busy"]
         await board.cycles(6, i_quiet=1)
         assert not board.status["closing"]
-        await board.cycles(i_start=1)
+        await board.start()
         await board.cycles(3)
         assert board.seen["o_start"] == 1 and board.status["busy"]
     run(body)

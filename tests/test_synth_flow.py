@@ -197,27 +197,31 @@ def test_a_router_that_gets_no_better_is_stopped(overused: list[int], failure: s
     assert found == (failure and f"nextpnr was stopped: {failure}")
 
 
+@pytest.mark.parametrize("gives_up", ["router", "silence"])
 @pytest.mark.parametrize("remaining, failure", [
     ([900, *[950] * 59, 899, 0], None),
     ([900, *[950] * 60, 0], "it cannot be routed, 900 connections are to be made at best, after 61,000")])
-def test_what_the_fast_router_gives_up_the_other_one_tries(remaining: list[int], failure: str | None,
-                                                           tmp_path: Path,
-                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_better_placer_leads_to_nothing_the_other_one_tries(
+        remaining: list[int], failure: str | None, gives_up: str, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
     def routes(name, arguments, folder, log, tell, silence) -> None:
-        if arguments == ["--router", "router2"]:
-            for number in range(20):
-                tell(f"Info:     iter={number + 1} wires=405213 overused=3251 overuse=3256 archfail=NA")
+        if "heap" in arguments:
+            if gives_up == "silence":
+                raise ToolFailed("it wrote nothing", ["ERROR"])
+            for number in range(100):
+                tell(f"Info: {number + 1:>10} |  5545      31454 |  -52   848 | 3000|      0.64     42.52|")
             raise AssertionError("it was not stopped")
-        assert arguments == ["--router", "router1"]
+        assert arguments == ["--seed", "1", "--router", "router1", "--placer", "static"]
         for number, arcs in enumerate(remaining):
             tell(f"Info: {number + 1:>10} |     5545      31454 |  -52   848 | {arcs}|      0.64     42.52|")
 
     heard = Heard()
     monkeypatch.setattr(flow, "run_tool", routes)
-    found = flow.run_place(("nextpnr", ["--router", "router2"]), tmp_path, heard)
+    heap = ["--placer", "heap", "--placer-heap-timingweight", "20"]
+    found = flow.run_place(("nextpnr", ["--seed", "1", *heap, "--router", "router1"]), tmp_path, heard)
     assert found == (failure and f"nextpnr was stopped: {failure}")
     assert [stage for stage in heard.stages if "again" in stage] == [
-        "place and route again, with the router that takes longer"]
+        "place and route again, with the placer for full parts"]
 
 
 def test_a_tool_that_fails_is_quoted_and_its_log_named(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def _windows(b: Bench) -> None:
 
 def _behind_addresses(b: Bench) -> None:
     """Whatever the array does but take an address back: data goes out only for a burst whose address is out
-    or on offer. Addresses come by way of a Skid, which keeps what it offers; `windows_hold` says the rest."""
+    or on offer. They come out of a HeadQueue, which keeps what it offers; `windows_hold` says the rest."""
     guard, m = b.dut, b.m
     steady(b, guard.port.aw)
     b.drive(guard.i_windows, b.constant(guard.i_windows.shape(), "windows"))
@@ -55,9 +55,11 @@ def _behind_addresses(b: Bench) -> None:
     late = (sent - announced)[:COUNT_BITS] == 1
     b.check(~w.valid | (~late & ((ahead != 0) | aw.valid)))
     b.cover(late & moves(aw))
-    b.invariant(b.inside("lead") == (ahead + 1)[:COUNT_BITS])
+    before = b.inside("announced_before")
+    b.invariant(b.inside("lead") + before == (ahead + 1)[:COUNT_BITS])
+    b.invariant(~(before & b.inside("offered@1")))
     writes = (announced - answered)[:COUNT_BITS]
-    b.invariant(writes == b.inside("writes"))
+    b.invariant(writes == b.inside("writes") + before)
     b.invariant((writes < MAX_WRITE_BURSTS) | ((writes == MAX_WRITE_BURSTS) & ~b.inside("offered@1")))
     b.invariant(late | (ahead <= writes))
 
@@ -99,11 +101,14 @@ def _protocol(b: Bench) -> None:
     reads, writes = (asked - come)[:COUNT_BITS], (announced - answered)[:COUNT_BITS]
     late = (sent - announced)[:COUNT_BITS] == 1
     ahead = (announced - sent)[:COUNT_BITS]
-    for count, name, most, number in ((reads, "reads", 16 * SMALL.read_buffer_beats, 0),
-                                      (writes, "writes", MAX_WRITE_BURSTS, 1)):
-        b.invariant(count == b.inside(name))
+    asked_before, announced_before = b.inside("asked_before"), b.inside("announced_before")
+    for count, name, before, most, number in (
+            (reads, "reads", asked_before, 16 * SMALL.read_buffer_beats, 0),
+            (writes, "writes", announced_before, MAX_WRITE_BURSTS, 1)):
+        b.invariant(count == b.inside(name) + before)
+        b.invariant(~(before & b.inside(f"offered@{number}")))
         b.invariant((count < most) | ((count == most) & ~b.inside(f"offered@{number}")))
-    b.invariant(b.inside("lead") == (ahead + 1)[:COUNT_BITS])
+    b.invariant(b.inside("lead") + announced_before == (ahead + 1)[:COUNT_BITS])
     b.invariant(late | (ahead <= writes))
     # Data ahead of its address: the address is on offer, and stays so.
     b.invariant(~late | memory.aw.valid)

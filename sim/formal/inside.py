@@ -137,12 +137,12 @@ class Inside:
         return data
 
     def paths(self, kind: type) -> list[str]:
-        """Where components of that class are inside, `submodule/submodule`."""
+        """Where components of just that class are inside, `submodule/submodule`."""
         found = []
 
         def visit(fragment: Fragment, path: str) -> None:
             for child, name, _ in fragment.subfragments:
-                if child.origins and isinstance(child.origins[0], kind):
+                if child.origins and type(child.origins[0]) is kind:
                     found.append(f"{path}{name}")
                 visit(child, f"{path}{name}/")
 

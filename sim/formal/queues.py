@@ -1,9 +1,10 @@
 """Proofs of the queues."""
 
-from amaranth.hdl import Const, Signal
+from amaranth.hdl import Const, Mux, Signal
 
 from hdl.block_queue import BlockQueue
 from hdl.queue import HeadQueue, Queue
+from hdl.register_slice import RegisterSlice
 from hdl.skid import Skid
 
 from .bench import Bench, Proof
@@ -56,20 +57,24 @@ def _block_queue(b: Bench) -> None:
 
 def _head_queue(b: Bench) -> None:
     queue = b.dut
-    marked = Marked(b, moves(queue.i), queue.i.p, moves(queue.o), queue.o.p, DEPTH + 1)
+    marked = Marked(b, moves(queue.i), queue.i.p, moves(queue.o), queue.o.p, DEPTH + 2)
     stable(b, queue.o)
     prompt(b, marked.inside, queue.o, 0)
-    b.check(queue.level + queue.o.valid == marked.inside)
+    waits, waiting = b.inside("head/o_waits"), b.inside("head/waiting")
+    b.check(queue.level + queue.o.valid + waits == marked.inside)
     b.check(queue.i.ready == (queue.level != DEPTH))
     b.cover(queue.level == DEPTH)
     read, write = b.inside.places("behind/memory")
     b.invariant((write - read)[:len(read)] == queue.level[:len(read)])
-    b.invariant((queue.level == 0) | queue.o.valid)
-    place, at_output = Signal.like(read), Signal()
-    b.m.d.comb += [at_output.eq(queue.o.valid & (marked.ahead == 0)),
-                   place.eq(read + marked.ahead - queue.o.valid)]
+    b.invariant((queue.level <= DEPTH) & ((queue.level == 0) | queue.o.valid))
+    b.invariant(~waits | queue.o.valid)
+    place, at_output, second = Signal.like(read), Signal(), Signal()
+    b.m.d.comb += [at_output.eq(queue.o.valid & (marked.ahead == 0)), second.eq(waits & (marked.ahead == 1)),
+                   place.eq(read + marked.ahead - queue.o.valid - waits)]
     b.invariant(~(marked.present & at_output) | (queue.o.p == marked.value))
-    b.invariant(~marked.present | at_output | (b.inside.word("behind/memory", place) == marked.value))
+    b.invariant(~(marked.present & second) | (waiting == marked.value))
+    b.invariant(~marked.present | at_output | second
+                | (b.inside.word("behind/memory", place) == marked.value))
 
 
 def _skid(b: Bench) -> None:
@@ -86,6 +91,19 @@ def _skid(b: Bench) -> None:
     b.invariant(~marked.present | (skid.o.p == marked.value))
 
 
+def _register_slice(b: Bench) -> None:
+    """Nothing is assumed of the input, which may take an offer back."""
+    block = b.dut
+    marked = Marked(b, moves(block.i), block.i.p, moves(block.o), block.o.p, 2)
+    stable(b, block.o)
+    prompt(b, marked.inside, block.o, 0)
+    b.check(block.i.ready == (marked.inside != 2))
+    b.cover(~block.i.ready & moves(block.o))
+    b.invariant(marked.inside == block.o.valid + block.o_waits)
+    b.invariant(~block.o_waits | block.o.valid)
+    b.invariant(~marked.present | (marked.value == Mux(marked.ahead == 0, block.o.p, b.inside("waiting"))))
+
+
 PROOFS = (
     Proof("queue", "Queue",
           "every entry leaves once, in order, unchanged, and is offered the next cycle; `level` is right; "
@@ -96,8 +114,14 @@ PROOFS = (
           "every entry leaves once, in order, unchanged, and is offered the next cycle; `level` is right; "
           "the output is stable",
           lambda: HeadQueue(BITS, DEPTH), _head_queue,
-          Fault("an entry goes past those in the memory", "straight", lambda value, inside: inside("leaves")),
+          Fault("an entry goes past those in the memory", "straight",
+                lambda value, inside: inside("head/i.ready")),
           quick=True),
+    Proof("register_slice", "RegisterSlice",
+          "every entry leaves once, in order, unchanged, and is offered the next cycle; two have room; the "
+          "output is stable",
+          lambda: RegisterSlice(BITS), _register_slice,
+          Fault("what cannot leave at once is lost", "o_waits", lambda value, inside: Const(0)), quick=True),
     Proof("block_queue", "BlockQueue",
           "every entry leaves once, in order, unchanged, and is offered two cycles later; `o_freed` means "
           "room; the output is stable",

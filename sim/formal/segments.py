@@ -225,7 +225,7 @@ def _writer_bursts(b: Bench) -> None:
                               & ~aw.valid))
     b.cover(writer.o_idle & (answered != 0))
     outstanding, lead = inside("outstanding"), inside("lead")
-    level = bursts.level + bursts.o.valid
+    level = bursts.level + bursts.o.valid + inside("bursts/head/o_waits")
     b.invariant(outstanding == (closed - answered)[:COUNT_BITS])
     b.invariant(outstanding <= 1 << 6)
     # Counted a cycle before the beat that it lets go.
