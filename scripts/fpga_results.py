@@ -29,6 +29,7 @@ Changes = tuple[tuple[str, bool | int], ...]
 
 DENSE_B: Changes = (("compressed_b", False),)
 LEAN: Changes = (*DENSE_B, ("block_queues", False))
+FOUR_LANES: Changes = (("lanes", 2), ("tile_bytes", 2048), ("scale_multipliers", 0), ("block_queues", True))
 PRODUCTS: Changes = (("csr_out", False), ("sddmm", False), ("merge_lanes", 0))
 
 
@@ -56,15 +57,17 @@ class Run:
         return "\n".join([f'preset = "{self.preset}"', *lines, ""])
 
 
-SPARSE = Run("small-45k", "small", "ecp5-45k", 60)
-DENSE = Run("small-dense-45k", "small", "ecp5-45k", 60, DENSE_B, "dense B only")
+SPARSE = Run("small-45k", "small", "ecp5-45k", 70)
+DENSE = Run("small-dense-45k", "small", "ecp5-45k", 70, DENSE_B, "dense B only")
 """What sparsity of B costs is the difference of these two."""
 
 RUNS = (
     Run("tiny-up5k", "tiny", "ice40-up5k", 24),
     Run("tiny-gw2ar", "tiny", "gw2ar-18", 80),
+    Run("tiny-4-gw2ar", "tiny", "gw2ar-18", 40, FOUR_LANES,
+        "four lanes, no int8 results, queues in block RAM"),
     # To work towards more than can be reached costs time only.
-    Run("tiny-25k", "tiny", "ecp5-25k", 60, picture=True),
+    Run("tiny-25k", "tiny", "ecp5-25k", 80, picture=True),
     Run("small-gw2a", "small", "gw2a-18", 80),
     Run("small-25k", "small", "ecp5-25k", 60),
     Run("small-dense-25k", "small", "ecp5-25k", 60, LEAN, f"{DENSE.note}, queues in distributed RAM"),
