@@ -52,7 +52,7 @@ async def every_answer_reaches_the_reader_that_asked(dut: Any, seed: int, rates:
                 for number in range(request["beats"] + 1)] for own in requests]
     block = Block(dut, BLOCKS["read_port"](), seed, gap=rates[0], stall=rates[1])
     await block.start()
-    errors, beats = block.pulses("o_error"), block.pulses("o_beats")
+    errors, beats, asked = (block.pulses(name) for name in ("o_error", "o_beats", "o_asked"))
     sinks = [block.sink(f"o_beat.{number}") for number in range(READERS)]
     for number, own in enumerate(requests):
         block.source(f"i_request.{number}", own)
@@ -63,7 +63,9 @@ async def every_answer_reaches_the_reader_that_asked(dut: Any, seed: int, rates:
         assert (sum(item["error"] for item in sink.items)
                 == sum(error["reader"] == number for _, error in errors))
     assert len(beats) == sum(map(len, answers))
-    assert block.get("o_idle")
+    for number, own in enumerate(requests):
+        assert ([burst["address"] for _, burst in asked if burst["id"] == number]
+                == [request["address"] for request in own])
 
 
 @cocotb.test(timeout_time=50, timeout_unit="us")
