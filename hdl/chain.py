@@ -2,11 +2,12 @@
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .adders import MaskedAdder
 from .config import ACC_BITS, Config
 from .layouts import ChainWord
+from .register_slice import RegisterSlice
 
 __all__ = ["ChainStage"]
 
@@ -93,11 +94,10 @@ class ChainStage(wiring.Component):
             word.last.eq(row_ends),
         ]
         # Overflow: the signs are compared a cycle later, the adder is long enough.
-        may_wrap, sign, new_sign = (Signal(self._config.lanes, name=name)
-                                    for name in ("may_wrap", "sign", "new_sign"))
-        if not self._cuts:
-            # A sum that is made goes to the output.
-            new_sign = Cat(total[-1] for total in self.o.p.data)
+        may_wrap, sign = (Signal(self._config.lanes, name=name) for name in ("may_wrap", "sign"))
+        # Without room for a second word a sum that is made is at the output.
+        new_sign = (Signal(self._config.lanes, name="new_sign") if self._cuts
+                    else Cat(total[-1] for total in self.o.p.data))
         for lane, total in enumerate(word.data):
             m.submodules[f"adder{lane}"] = adder = MaskedAdder(ACC_BITS)
             m.d.comb += [
@@ -116,19 +116,11 @@ class ChainStage(wiring.Component):
                 m.d.sync += new_sign[lane].eq(total[-1])
         m.d.sync += self.o_overflow.eq((may_wrap & (sign ^ new_sign)).any())
         if self._cuts:
-            self._buffer(m, decides, word, room)
+            m.submodules.head = head = RegisterSlice(ChainWord(self._config))
+            m.d.comb += [room.eq(head.i.ready), head.i.valid.eq(decides), head.i.p.eq(word)]
+            connect(m, head.o, flipped(self.o))
         else:
             m.d.comb += room.eq(~self.o.valid | self.o.ready)
             with m.If(room):
                 m.d.sync += [self.o.valid.eq(decides), self.o.p.eq(word)]
         return m
-
-    def _buffer(self, m: Module, comes: Signal, word, room: Signal) -> None:
-        """Two words: the output, and one that came when the output was held up."""
-        held_valid, held = Signal(), Signal.like(word)
-        m.d.comb += room.eq(~held_valid)
-        with m.If(~self.o.valid | self.o.ready):
-            m.d.sync += [self.o.valid.eq(held_valid | comes), held_valid.eq(0)]
-            m.d.sync += self.o.p.eq(Mux(held_valid, held.as_value(), word.as_value()))
-        with m.Elif(comes):
-            m.d.sync += [held_valid.eq(1), held.eq(word)]

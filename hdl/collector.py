@@ -268,7 +268,7 @@ class Collector(wiring.Component):
         m.submodules.earlier_reader, m.submodules.parameter_reader = earlier, parameters
         connect(m, path.o_earlier_job, earlier.i_job)
         connect(m, path.o_parameter_job, parameters.i_job)
-        for name, reader in (("earlier", earlier), ("parameters", parameters)):
+        for number, (name, reader) in enumerate((("earlier", earlier), ("parameters", parameters))):
             taken = reader.o
             if config.words_spaced:
                 # What the finisher takes hangs on a word in the midst of being scaled: it ends here.
@@ -276,7 +276,6 @@ class Collector(wiring.Component):
                 connect(m, taken, skid.i)
                 taken = skid.o
             connect(m, taken, getattr(path, f"i_{name}"))
-        for number, reader in enumerate((earlier, parameters)):
             connect(m, reader.o_request, flipped(self.o_request[number]))
             connect(m, flipped(self.i_beat[number]), reader.i_beat)
         connect(m, flipped(self.i_job), path.i_job)

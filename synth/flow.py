@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,10 +57,10 @@ _REROUTED = 60
 """Thousands of connections that the router one by one makes again without less to do than ever before."""
 _SILENCE_SECONDS = 600
 """Of a placer, which looks for a legal place of a cell without a word and without an end."""
-_BY_TIMING = ("--placer", "heap", "--placer-heap-timingweight", "20")
-"""Of nextpnr's placers the one that looks at delays, twice as much as by itself."""
-_BY_DENSITY = ("--placer", "static")
-"""The one that copes with a nearly full part."""
+_BY_TIMING, _BY_DENSITY = "heap", "static"
+"""Of nextpnr's placers the one that looks at delays, and the one that copes with a nearly full part."""
+_TIMING_WEIGHT = 20
+"""Of delays against wires; nextpnr's own is 10."""
 ROUTING = (_PATIENCE, _FEW_WIRES, _FEW_PATIENCE, _REROUTED, _BY_DENSITY, _SILENCE_SECONDS)
 """What `run_place` does beyond its command."""
 PINS = "pins"
@@ -327,22 +327,14 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
     try:
         return _run_placer(command, folder, progress)
     except _GivenUp as error:
-        others = _without(options, _BY_TIMING)
-        if others is None:
+        if _BY_TIMING not in options:
             return str(error)
     progress.stage("place and route again, with the placer for full parts")
+    options = [_BY_DENSITY if option == _BY_TIMING else option for option in options]
     try:
-        return _run_placer((name, [*others, *_BY_DENSITY]), folder, progress)
+        return _run_placer((name, options), folder, progress)
     except _GivenUp as error:
         return str(error)
-
-
-def _without(options: list[str], some: Sequence[str]) -> list[str] | None:
-    """Options without those, which follow each other; None where they are not among them."""
-    for start in range(len(options)):
-        if options[start:start + len(some)] == [*some]:
-            return options[:start] + options[start + len(some):]
-    return None
 
 
 class _GivenUp(Exception):
@@ -396,7 +388,8 @@ def place_command(target: Target, speed: str, freq_mhz: float, seed: int) -> tup
     `pack_command` takes."""
     outputs = {
         "ecp5": ["--textcfg", "placed.config", "--lpf", PINS, "--lpf-allow-unconstrained",
-                 *_BY_TIMING, "--router", "router1"],
+                 "--placer", _BY_TIMING, "--placer-heap-timingweight", str(_TIMING_WEIGHT),
+                 "--router", "router1"],
         "ice40": ["--asc", "placed.asc", "--pcf", PINS, "--pcf-allow-unconstrained"],
         "gowin": ["--vopt", f"cst={PINS}"],
     }[target.family]

@@ -211,7 +211,8 @@ def test_where_the_better_placer_leads_to_nothing_the_other_one_tries(
             for number in range(100):
                 tell(f"Info: {number + 1:>10} |  5545      31454 |  -52   848 | 3000|      0.64     42.52|")
             raise AssertionError("it was not stopped")
-        assert arguments == ["--seed", "1", "--router", "router1", "--placer", "static"]
+        assert arguments == ["--seed", "1", "--placer", "static", "--placer-heap-timingweight", "20",
+                             "--router", "router1"]
         for number, arcs in enumerate(remaining):
             tell(f"Info: {number + 1:>10} |     5545      31454 |  -52   848 | {arcs}|      0.64     42.52|")
 

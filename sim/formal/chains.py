@@ -1,6 +1,7 @@
 """Proofs of the drain chain."""
 
 from amaranth.hdl import Cat, Mux, Signal
+from amaranth.lib import data
 
 from hdl.chain import ChainStage
 from hdl.layouts import ChainWord
@@ -59,8 +60,8 @@ def _chain(b: Bench, words: int) -> None:
     b.invariant(~(ended[0] & ended[1]))
     held, at_output = 0, stage.o.valid & (marked.ahead == 0)
     if words == 2:
-        held = b.inside("held_valid")
-        kept = _what_counts(b, b.inside("held"), "kept")
+        held = b.inside("head/o_waits")
+        kept = _what_counts(b, data.View(ChainWord(SMALL), b.inside("head/waiting")), "kept")
         b.invariant(~held | stage.o.valid)
         b.invariant(~marked.present | at_output | (flat(kept) == marked.value))
     b.invariant(marked.inside == stage.o.valid + held)
