@@ -71,6 +71,6 @@ class BlockQueue(wiring.Component):
         return m
 
 
-def queue_anywhere(shape, depth: int, in_block_ram: bool, in_luts: type[Queue] = Queue) -> BlockQueue | Queue:
-    """A queue of at least so many entries, in block RAM or in distributed RAM, there of that kind."""
-    return BlockQueue(shape, depth, however_shallow=True) if in_block_ram else in_luts(shape, depth)
+def queue_anywhere(shape, depth: int, in_block_ram: bool) -> BlockQueue | Queue:
+    """A queue of at least so many entries, in block RAM or in distributed RAM."""
+    return BlockQueue(shape, depth, however_shallow=True) if in_block_ram else Queue(shape, depth)

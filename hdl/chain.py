@@ -1,15 +1,26 @@
 """A stage of a drain chain: a PE's rows are merged into those of the PEs behind it."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
 
 from .adders import MaskedAdder
 from .config import ACC_BITS, Config
 from .layouts import ChainWord
-from .register_slice import RegisterSlice
+from .overflow import sum_wraps
 
-__all__ = ["ChainStage"]
+__all__ = ["ChainHead", "ChainStage"]
+
+
+def ChainHead(config: Config) -> data.StructLayout:
+    """What a word is beside its sums."""
+    return data.StructLayout({"word": config.word_bits, "valid": config.lanes, "last": 1})
+
+
+def _Terms(config: Config) -> data.StructLayout:
+    """The sums of both sides, and in which lanes they count."""
+    side = data.StructLayout({"data": ChainWord(config)["data"].shape, "lanes": config.lanes})
+    return data.StructLayout({"own": side, "up": side})
 
 
 class ChainStage(wiring.Component):
@@ -18,7 +29,7 @@ class ChainStage(wiring.Component):
     Throughput: one word a cycle, and where words of both sides meet two.
     Latency: one cycle.
     Backpressure: the inputs' ready follows `o.ready` in the same cycle, by one gate; in a stage that `cuts`
-        it comes out of a register and the decision, and there are two words of room at the output.
+        it comes out of a register and the decision, and a word that was not taken waits beside the next one.
     Overflow: sums wrap; `o_overflow` says so.
     Order: rows in order, words of a row by their index; a row ends on its last word. An empty row of one
         side costs no cycle when the other side has words.
@@ -83,44 +94,61 @@ class ChainStage(wiring.Component):
                 up_done.eq(~row_ends & (up_done | (takes_up & up.last))),
             ]
 
-        # ---- the word ----
-        word = Signal(ChainWord(self._config))
+        # ---- what is decided: the sums are made of it in the next cycle ----
+        new, terms = Signal(ChainHead(self._config)), Signal(_Terms(self._config), reset_less=True)
         own_lanes, up_lanes = Signal(self._config.lanes), Signal(self._config.lanes)
         m.d.comb += [
             own_lanes.eq(Mux(uses_own, own.valid, 0)),
             up_lanes.eq(Mux(uses_up, up.valid, 0)),
-            word.word.eq(Mux(uses_own & ~(own_empty & uses_up), own.word, up.word)),
-            word.valid.eq(own_lanes | up_lanes),
-            word.last.eq(row_ends),
+            new.word.eq(Mux(uses_own & ~(own_empty & uses_up), own.word, up.word)),
+            new.valid.eq(own_lanes | up_lanes),
+            new.last.eq(row_ends),
         ]
-        # Overflow: the signs are compared a cycle later, the adder is long enough.
-        may_wrap, sign = (Signal(self._config.lanes, name=name) for name in ("may_wrap", "sign"))
-        # Without room for a second word a sum that is made is at the output.
-        new_sign = (Signal(self._config.lanes, name="new_sign") if self._cuts
-                    else Cat(total[-1] for total in self.o.p.data))
-        for lane, total in enumerate(word.data):
+        with m.If(room):
+            m.d.sync += [terms.own.data.eq(own.data), terms.own.lanes.eq(own_lanes),
+                         terms.up.data.eq(up.data), terms.up.lanes.eq(up_lanes)]
+
+        sums = self._add(m, terms, decides)
+        head = Signal(ChainHead(self._config))
+        m.d.comb += [self.o.p.word.eq(head.word), self.o.p.valid.eq(head.valid), self.o.p.last.eq(head.last)]
+        if self._cuts:
+            self._offer_or_keep(m, decides, new, head, sums, room)
+        else:
+            m.d.comb += [room.eq(~self.o.valid | self.o.ready), self.o.p.data.eq(sums)]
+            with m.If(room):
+                m.d.sync += [self.o.valid.eq(decides), head.eq(new)]
+        return m
+
+    def _add(self, m: Module, terms: data.View, decides: Signal) -> Signal:
+        """The terms' sums; what wraps is told in the first cycle in which they are there."""
+        sums = Signal(ChainWord(self._config)["data"].shape)
+        fresh, wraps = Signal(), Signal(self._config.lanes)
+        for lane, total in enumerate(sums):
+            one, other = terms.own.data[lane], terms.up.data[lane]
             m.submodules[f"adder{lane}"] = adder = MaskedAdder(ACC_BITS)
             m.d.comb += [
-                adder.i_a.eq(own.data[lane]),
-                adder.i_b.eq(up.data[lane]),
-                adder.i_use_a.eq(own_lanes[lane]),
-                adder.i_use_b.eq(up_lanes[lane]),
+                adder.i_a.eq(one),
+                adder.i_b.eq(other),
+                adder.i_use_a.eq(terms.own.lanes[lane]),
+                adder.i_use_b.eq(terms.up.lanes[lane]),
                 total.eq(adder.o),
+                wraps[lane].eq(terms.own.lanes[lane] & terms.up.lanes[lane] & sum_wraps(one, other, total)),
             ]
-            m.d.sync += [
-                may_wrap[lane].eq(decides & own_lanes[lane] & up_lanes[lane]
-                                  & (own.data[lane][-1] == up.data[lane][-1])),
-                sign[lane].eq(own.data[lane][-1]),
-            ]
-            if self._cuts:
-                m.d.sync += new_sign[lane].eq(total[-1])
-        m.d.sync += self.o_overflow.eq((may_wrap & (sign ^ new_sign)).any())
-        if self._cuts:
-            m.submodules.head = head = RegisterSlice(ChainWord(self._config))
-            m.d.comb += [room.eq(head.i.ready), head.i.valid.eq(decides), head.i.p.eq(word)]
-            connect(m, head.o, flipped(self.o))
-        else:
-            m.d.comb += room.eq(~self.o.valid | self.o.ready)
-            with m.If(room):
-                m.d.sync += [self.o.valid.eq(decides), self.o.p.eq(word)]
-        return m
+        m.d.sync += [fresh.eq(decides), self.o_overflow.eq(fresh & wraps.any())]
+        return sums
+
+    def _offer_or_keep(self, m: Module, decides: Signal, new, head, sums: Signal, room: Signal) -> None:
+        """A word that is not taken leaves its terms to the next one: its sums are kept. Of the heads both are
+        there, the one on offer in a register of its own, as the next stage compares it."""
+        held, kept = Signal(), Signal(sums.shape(), reset_less=True)
+        next_head, next_there = Signal(ChainHead(self._config), reset_less=True), Signal()
+        m.d.comb += [
+            room.eq(~held),
+            self.o.p.data.eq(Mux(held, kept.as_value(), sums.as_value())),
+        ]
+        m.d.sync += [held.eq(self.o.valid & ~self.o.ready), kept.eq(self.o.p.data)]
+        with m.If(room):
+            m.d.sync += [next_head.eq(new), next_there.eq(decides)]
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += [self.o.valid.eq(Mux(held, next_there, decides)),
+                         head.eq(Mux(held, next_head.as_value(), new.as_value()))]

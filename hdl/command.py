@@ -440,10 +440,12 @@ class CommandProcessor(wiring.Component):
         m.d.comb += [
             head.eq(self._number),
             reader.eq(Mux(self.i_read_error.valid, self.i_read_error.reader, self.i_blocked.id)),
-            # The PEs still store a tile when the loader already has the next one.
-            of_pe.eq(Mux(self._tile_settles != 0, stored, tile)),
             of_reader.eq(collector),
         ]
+        # Any of the PEs, from afar. They still store a tile when the loader already has the next one.
+        pe_fault = Signal(Fault())
+        m.d.sync += [pe_fault.eq(self.i_faults[2]),
+                     of_pe.eq(Mux(self._tile_settles != 0, stored, tile))]
         with m.Switch(reader):
             with m.Case(0):
                 m.d.comb += of_reader.eq(head)
@@ -464,8 +466,8 @@ class CommandProcessor(wiring.Component):
              self.i_read_address),
             (self.i_write_error, ErrorCode.WRITE_BUS, 0, 0, self.i_write_address),
             *((fault.valid, fault.code, 0, number, address) for fault, number, address in zip(
-                self.i_faults, (self.i_fetch_fault_number, tile, of_pe), (*self.i_fault_addresses, 0),
-                strict=True)),
+                self.i_faults[:2], (self.i_fetch_fault_number, tile), self.i_fault_addresses, strict=True)),
+            (pe_fault.valid, pe_fault.code, 0, of_pe, 0),
             *([(self.i_merge_fault.valid, self.i_merge_fault.code, self.i_merge_fault_operand, merged, 0)]
               if self._config.elementwise else []),
             *([(self.i_full.valid, ErrorCode.OUTPUT_FULL, 0, collector, self.i_full.needed)]

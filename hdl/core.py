@@ -82,6 +82,7 @@ class Core(wiring.Component):
     o_fetch_numbers, o_fetch_fault_number : descriptors that the A fetch's readers work on, and of its fault
     o_overflow : an int32 addition wrapped around
     o_active, o_blocked : one bit a PE
+    o_moves : a PE was active in the cycle before
     o_token_waits : a beat waits at the token bus
     o_fetch_waiting : the A fetch waits for memory
     o_rows_done : one-cycle event, see TileLoader (only with `sddmm`)
@@ -123,6 +124,7 @@ class Core(wiring.Component):
             "o_overflow": Out(1),
             "o_active": Out(config.pes),
             "o_blocked": Out(config.pes),
+            "o_moves": Out(1),
             "o_token_waits": Out(1),
             "o_fetch_waiting": Out(1),
         } | ({"o_full": Out(CsrFull())} if config.csr_out else {})
@@ -271,4 +273,5 @@ class Core(wiring.Component):
             self.o_active.eq(Cat(element.o_active for element in elements)),
             self.o_blocked.eq(Cat(element.o_blocked for element in elements)),
         ]
+        m.d.sync += self.o_moves.eq(self.o_active.any())
 

@@ -1,13 +1,11 @@
 """Shallow queues in distributed RAM."""
 
-from amaranth.hdl import Module, Mux, Shape, Signal
+from amaranth.hdl import Module, Shape
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .register_slice import RegisterSlice
-
-__all__ = ["HeadQueue", "Queue"]
+__all__ = ["Queue"]
 
 
 class Queue(wiring.Component):
@@ -58,45 +56,4 @@ class Queue(wiring.Component):
             m.d.sync += write.addr.eq(write.addr + 1)
         with m.If(take):
             m.d.sync += read.addr.eq(read.addr + 1)
-        return m
-
-
-class HeadQueue(Queue):
-    """First in, first out, for a few dozen entries; what it offers is in a register, and whether it is taken
-    goes no further than that.
-
-    Throughput: one entry in and one out a cycle.
-    Latency: an entry is offered the cycle after it was taken.
-    Backpressure: `i.ready` falls when full and does not look at `o.ready`.
-    Order: kept.
-
-    Parameters
-    ----------
-    shape : shape of the payload
-    depth : int, entries in the memory, a power of two; one more is on offer, and one waits behind that
-
-    Members
-    -------
-    i, o : streams of `shape`
-    level : entries in the memory, 0..depth
-    """
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.behind = behind = Queue(Shape.cast(self._shape).width, self._depth)
-        m.submodules.head = head = RegisterSlice(Shape.cast(self._shape).width)
-        straight, flat_in, flat_out = Signal(), self.i.p, self.o.p
-        m.d.comb += [
-            straight.eq(head.i.ready & ~behind.o.valid),     # past the memory
-            behind.i.valid.eq(self.i.valid & ~straight),
-            behind.i.p.eq(flat_in),
-            behind.o.ready.eq(head.i.ready),
-            head.i.valid.eq(behind.o.valid | self.i.valid),
-            head.i.p.eq(Mux(behind.o.valid, behind.o.p, flat_in)),
-            self.i.ready.eq(behind.i.ready),
-            self.level.eq(behind.level),
-            self.o.valid.eq(head.o.valid),
-            flat_out.eq(head.o.p),
-            head.o.ready.eq(self.o.ready),
-        ]
         return m

@@ -76,7 +76,7 @@ class Top(wiring.Component):
             supervisor.i_finished.eq(command.o_finished),
             supervisor.i_completed.eq(writer.o_job_written & ~writer.o_error),
             supervisor.i_overflow.eq(core.o_overflow),
-            supervisor.i_moves.eq(guard.o_moves | core.o_active.any()),
+            supervisor.i_moves.eq(guard.o_moves | core.o_moves),
             supervisor.i_quiet.eq(guard.o_quiet),
             command.i_start.eq(supervisor.o_start),
             command.i_descriptor.eq(control.o_descriptor),

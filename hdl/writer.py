@@ -5,10 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import AxiAddress, AxiWrite, AxiWriteResponse
-from .block_queue import BlockQueue, queue_anywhere
+from .block_queue import BlockQueue
 from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config, log2_exact
+from .head_queue import HeadQueue
 from .layouts import WriteChunk, WriteJob
-from .queue import HeadQueue
 
 __all__ = ["SegmentWriter"]
 
@@ -48,8 +48,7 @@ class SegmentWriter(wiring.Component):
 
     Throughput: one full chunk a cycle; the end of a strided row costs a cycle more where it spills into a
     second beat.
-    Latency: three cycles from the chunk that closes a burst to its first beat, one more with
-    `fetch_block_queues`.
+    Latency: three cycles from the chunk that closes a burst to its first beat.
     Backpressure: two bursts are buffered; then `i` stalls.
     Order: kept. A burst is sent when all its beats are there: at a multiple of `burst_bytes`, at the end of a
     strided row, and at the end of the job. Its data never comes before its address.
@@ -105,8 +104,7 @@ class SegmentWriter(wiring.Component):
         m.submodules.beats = beats = BlockQueue(AxiWrite(config.port_bytes), BEAT_QUEUE,
                                                 however_shallow=config.block_queues)
         # The memory's gate works out what an address is: it comes from a register.
-        m.submodules.bursts = bursts = queue_anywhere(
-            _Burst(config), BURST_QUEUE, config.fetch_block_queues, HeadQueue)
+        m.submodules.bursts = bursts = HeadQueue(_Burst(config), BURST_QUEUE, config.fetch_block_queues)
         outstanding = Signal(OUTSTANDING_LOG2 + 1)   # bursts closed and not yet answered
         room = Signal()
         # A register, as `i.ready` hangs on it: each of the last places is for a beat pushed in the cycle of

@@ -3,7 +3,7 @@
 from amaranth.hdl import Cat, Mux, Signal
 from amaranth.lib import data
 
-from hdl.chain import ChainStage
+from hdl.chain import ChainHead, ChainStage
 from hdl.layouts import ChainWord
 
 from .bench import Bench, Proof
@@ -58,13 +58,16 @@ def _chain(b: Bench, words: int) -> None:
     b.cover(carries[0] & carries[1] & row_ends)
     b.invariant((ended[0] == b.inside("own_done")) & (ended[1] == b.inside("up_done")))
     b.invariant(~(ended[0] & ended[1]))
-    held, at_output = 0, stage.o.valid & (marked.ahead == 0)
+    waits, at_output = 0, stage.o.valid & (marked.ahead == 0)
     if words == 2:
-        held = b.inside("head/o_waits")
-        kept = _what_counts(b, data.View(ChainWord(SMALL), b.inside("head/waiting")), "kept")
+        held, head = b.inside("held"), data.View(ChainHead(SMALL), b.inside("next_head"))
+        behind = Signal(ChainWord(SMALL), name="behind")
+        b.m.d.comb += [behind.word.eq(head.word), behind.valid.eq(head.valid), behind.last.eq(head.last),
+                       behind.data.eq(b.inside("sums"))]
+        waits = held & b.inside("next_there")
         b.invariant(~held | stage.o.valid)
-        b.invariant(~marked.present | at_output | (flat(kept) == marked.value))
-    b.invariant(marked.inside == stage.o.valid + held)
+        b.invariant(~marked.present | at_output | (flat(_what_counts(b, behind, "waiting")) == marked.value))
+    b.invariant(marked.inside == stage.o.valid + waits)
     b.invariant(~(marked.present & at_output) | (flat(offered) == marked.value))
 
 

@@ -3,7 +3,8 @@
 from amaranth.hdl import Const, Mux, Signal
 
 from hdl.block_queue import BlockQueue
-from hdl.queue import HeadQueue, Queue
+from hdl.head_queue import HeadQueue
+from hdl.queue import Queue
 from hdl.register_slice import RegisterSlice
 from hdl.skid import Skid
 
@@ -55,25 +56,32 @@ def _block_queue(b: Bench) -> None:
     b.invariant(~marked.present | at_output | (b.inside.word("memory", place) == marked.value))
 
 
-def _head_queue(b: Bench) -> None:
+def _head_queue(b: Bench, in_block_ram: bool) -> None:
     queue = b.dut
-    marked = Marked(b, moves(queue.i), queue.i.p, moves(queue.o), queue.o.p, DEPTH + 2)
+    marked = Marked(b, moves(queue.i), queue.i.p, moves(queue.o), queue.o.p, DEPTH + 2 + in_block_ram)
     stable(b, queue.o)
-    prompt(b, marked.inside, queue.o, 0)
+    prompt(b, marked.inside, queue.o, int(in_block_ram))
     waits, waiting = b.inside("head/o_waits"), b.inside("head/waiting")
-    b.check(queue.level + queue.o.valid + waits == marked.inside)
+    read_ahead = b.inside("behind/o.valid") if in_block_ram else Const(0)
+    b.check(queue.level + read_ahead + queue.o.valid + waits == marked.inside)
     b.check(queue.i.ready == (queue.level != DEPTH))
     b.cover(queue.level == DEPTH)
     read, write = b.inside.places("behind/memory")
     b.invariant((write - read)[:len(read)] == queue.level[:len(read)])
-    b.invariant((queue.level <= DEPTH) & ((queue.level == 0) | queue.o.valid))
-    b.invariant(~waits | queue.o.valid)
-    place, at_output, second = Signal.like(read), Signal(), Signal()
+    if in_block_ram:
+        b.invariant((queue.level == 0) | read_ahead | (queue.o.valid & (queue.level == 1)))
+    else:
+        b.invariant((queue.level == 0) | queue.o.valid)
+    b.invariant((queue.level <= DEPTH) & (~waits | queue.o.valid))
+    place, at_output, second, third = Signal.like(read), Signal(), Signal(), Signal()
     b.m.d.comb += [at_output.eq(queue.o.valid & (marked.ahead == 0)), second.eq(waits & (marked.ahead == 1)),
-                   place.eq(read + marked.ahead - queue.o.valid - waits)]
+                   third.eq(read_ahead & (marked.ahead == queue.o.valid + waits)),
+                   place.eq(read + marked.ahead - queue.o.valid - waits - read_ahead)]
     b.invariant(~(marked.present & at_output) | (queue.o.p == marked.value))
     b.invariant(~(marked.present & second) | (waiting == marked.value))
-    b.invariant(~marked.present | at_output | second
+    if in_block_ram:
+        b.invariant(~(marked.present & third) | (b.inside("behind/o.p") == marked.value))
+    b.invariant(~marked.present | at_output | second | third
                 | (b.inside.word("behind/memory", place) == marked.value))
 
 
@@ -104,6 +112,8 @@ def _register_slice(b: Bench) -> None:
     b.invariant(~marked.present | (marked.value == Mux(marked.ahead == 0, block.o.p, b.inside("waiting"))))
 
 
+PAST = Fault("an entry goes past those in the memory", "straight",
+             lambda value, inside: inside("head/i.ready"))
 PROOFS = (
     Proof("queue", "Queue",
           "every entry leaves once, in order, unchanged, and is offered the next cycle; `level` is right; "
@@ -113,10 +123,11 @@ PROOFS = (
     Proof("head_queue", "HeadQueue",
           "every entry leaves once, in order, unchanged, and is offered the next cycle; `level` is right; "
           "the output is stable",
-          lambda: HeadQueue(BITS, DEPTH), _head_queue,
-          Fault("an entry goes past those in the memory", "straight",
-                lambda value, inside: inside("head/i.ready")),
-          quick=True),
+          lambda: HeadQueue(BITS, DEPTH), lambda b: _head_queue(b, False), PAST, quick=True),
+    Proof("head_queue_block", "HeadQueue",
+          "in block RAM: every entry leaves once, in order, unchanged, and is offered a cycle later at most; "
+          "`level` is right; the output is stable",
+          lambda: HeadQueue(BITS, DEPTH, in_block_ram=True), lambda b: _head_queue(b, True), PAST),
     Proof("register_slice", "RegisterSlice",
           "every entry leaves once, in order, unchanged, and is offered the next cycle; two have room; the "
           "output is stable",
