@@ -26,7 +26,7 @@ BLOCKS = (
     ("hdl.job_switch", "JobSwitch"), ("hdl.merger", "Merger"), ("hdl.merge_feed", "MergeFeed"),
     ("hdl.merge_sorter", "MergeSorter"), ("hdl.merge_combiner", "MergeCombiner"),
     ("hdl.merge_rows", "MergeRows"),
-    ("hdl.queue", "Queue"),
+    ("hdl.queue", "Queue"), ("hdl.head_queue", "HeadQueue"),
 )
 
 

@@ -60,7 +60,7 @@ def _head_queue(b: Bench, in_block_ram: bool) -> None:
     queue = b.dut
     marked = Marked(b, moves(queue.i), queue.i.p, moves(queue.o), queue.o.p, DEPTH + 2 + in_block_ram)
     stable(b, queue.o)
-    prompt(b, marked.inside, queue.o, int(in_block_ram))
+    late = prompt(b, marked.inside, queue.o, int(in_block_ram))
     waits, waiting = b.inside("head/o_waits"), b.inside("head/waiting")
     read_ahead = b.inside("behind/o.valid") if in_block_ram else Const(0)
     b.check(queue.level + read_ahead + queue.o.valid + waits == marked.inside)
@@ -69,6 +69,7 @@ def _head_queue(b: Bench, in_block_ram: bool) -> None:
     read, write = b.inside.places("behind/memory")
     b.invariant((write - read)[:len(read)] == queue.level[:len(read)])
     if in_block_ram:
+        b.invariant((late == 0) | queue.o.valid)
         b.invariant((queue.level == 0) | read_ahead | (queue.o.valid & (queue.level == 1)))
     else:
         b.invariant((queue.level == 0) | queue.o.valid)
