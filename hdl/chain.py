@@ -58,7 +58,7 @@ class ChainStage(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         own, up = self.i_own.p, self.i_up.p
-        room = Signal()
+        room = Signal(init=1)
         own_done, up_done = Signal(), Signal()     # that side's row has ended, the other's goes on
         decides, takes_own, takes_up = Signal(), Signal(), Signal()
         own_empty, up_empty = Signal(), Signal()
@@ -142,11 +142,13 @@ class ChainStage(wiring.Component):
         there, the one on offer in a register of its own, as the next stage compares it."""
         held, kept = Signal(), Signal(sums.shape(), reset_less=True)
         next_head, next_there = Signal(ChainHead(self._config), reset_less=True), Signal()
-        m.d.comb += [
-            room.eq(~held),
-            self.o.p.data.eq(Mux(held, kept.as_value(), sums.as_value())),
+        m.d.comb += self.o.p.data.eq(Mux(held, kept.as_value(), sums.as_value()))
+        m.d.sync += [
+            held.eq(self.o.valid & ~self.o.ready),
+            # The same from a register of its own: that one goes to every bit of the sums.
+            room.eq(~self.o.valid | self.o.ready),
+            kept.eq(self.o.p.data),
         ]
-        m.d.sync += [held.eq(self.o.valid & ~self.o.ready), kept.eq(self.o.p.data)]
         with m.If(room):
             m.d.sync += [next_head.eq(new), next_there.eq(decides)]
         with m.If(~self.o.valid | self.o.ready):

@@ -197,7 +197,7 @@ class RowQueue(wiring.Component):
         m.submodules.rows = rows = Memory(shape=row.size, depth=depth, init=[])
         write, read = rows.write_port(), rows.read_port(domain="comb")
         came, there = Signal(range(depth + 1)), Signal(range(depth + 1))   # rows; those whose sums are there
-        loaded, settled = Signal(), Signal()
+        there_next, loaded, settled = Signal.like(there), Signal(), Signal()
         settles = SETTLING_CYCLES - 2                        # one more to count it, and one to load it
         settling = Signal(settles + dot_cycles(config) if config.sddmm else settles)
         underway = settling[:settles].any()
@@ -209,14 +209,16 @@ class RowQueue(wiring.Component):
             write.data.eq(Cat(run, self.o_open)),
             write.en.eq(self.i_touched),
             self.o_room.eq(~came[-1]),
-            self._ready.eq((there != 0) & ~((there == 1) & loaded)),
+            there_next.eq(there + settled - loaded),
             self._waits.eq(underway | self._ready),
         ]
         m.d.sync += [
             loaded.eq(self._loads),
             settling.eq(Cat(self.i_touched, settling)),
             came.eq(came + self.i_touched - loaded),
-            there.eq(there + settled - loaded),
+            there.eq(there_next),
+            # Whether one is left when that which is loaded now has been counted.
+            self._ready.eq((there_next != 0) & ~((there_next == 1) & self._loads)),
         ]
         with m.If(self.i_touched):
             m.d.sync += write.addr.eq(write.addr + 1)

@@ -36,14 +36,17 @@ class Skid(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         kept = Signal(Shape.cast(self._shape).width, reset_less=True)
+        # A register of its own, near to whoever asks: `o_held` goes to every bit of the payload.
+        room = Signal(init=1)
         flat_in, flat_out = self.i.p, self.o.p
         m.d.comb += [
-            self.i.ready.eq(~self.o_held),
+            self.i.ready.eq(room),
             self.o.valid.eq(self.i.valid | self.o_held),
             flat_out.eq(Mux(self.o_held, kept, flat_in)),
         ]
         m.d.sync += [
             self.o_held.eq(self.o.valid & ~self.o.ready),
+            room.eq(~self.o.valid | self.o.ready),
             # What is offered, not what comes: on the same LUT.
             kept.eq(flat_out),
         ]

@@ -65,7 +65,7 @@ def _chain(b: Bench, words: int) -> None:
         b.m.d.comb += [behind.word.eq(head.word), behind.valid.eq(head.valid), behind.last.eq(head.last),
                        behind.data.eq(b.inside("sums"))]
         waits = held & b.inside("next_there")
-        b.invariant(~held | stage.o.valid)
+        b.invariant((~held | stage.o.valid) & (b.inside("room") == ~held))
         b.invariant(~marked.present | at_output | (flat(_what_counts(b, behind, "waiting")) == marked.value))
     b.invariant(marked.inside == stage.o.valid + waits)
     b.invariant(~(marked.present & at_output) | (flat(offered) == marked.value))

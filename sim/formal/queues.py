@@ -96,7 +96,7 @@ def _skid(b: Bench) -> None:
     stable(b, skid.o)
     b.check(skid.o.valid == (skid.i.valid | (marked.inside != 0)))
     b.cover(~skid.i.ready & moves(skid.o))
-    b.invariant(marked.inside == skid.o_held)
+    b.invariant((marked.inside == skid.o_held) & (b.inside("room") == ~skid.o_held))
     b.invariant(~marked.present | (skid.o.p == marked.value))
 
 
