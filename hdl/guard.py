@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import ID_BITS, AxiMemory
-from .config import ADDRESS_BITS, AXI_PAGE_BYTES, Config, log2_exact, width_of
+from .config import ADDRESS_BITS, Config, log2_exact, width_of
 from .registers import WINDOW_BYTES
 
 __all__ = ["BLOCK_BITS", "EVERYWHERE", "MAX_WRITE_BURSTS", "Blocked", "MemoryGuard", "Window", "Windows"]
@@ -40,7 +40,7 @@ class MemoryGuard(wiring.Component):
     """Lets only bursts inside the windows out to the memory, and closes the port without cutting a transfer.
 
     Contract, whatever `port` does: an address goes out only if every byte of its burst lies in the window
-    (`read` for AR, `write` for AW) and in one page of 4 KiB.
+    (`read` for AR, `write` for AW) and in one piece of `burst_bytes`, from a multiple of that on.
     Contract, if an offer of `port.aw` holds until it is taken and the windows stay as they are meanwhile: W
     beats go out only for a burst whose address went out, at the earliest in the cycle after it was first
     offered.
@@ -137,23 +137,23 @@ class MemoryGuard(wiring.Component):
 
     def _address(self, m: Module, source, sink, window, room, blocked) -> tuple[Signal, Signal]:
         """An address channel; is one handed over, and was one offered and not taken."""
-        beat_log2, page_log2 = log2_exact(self._config.port_bytes), log2_exact(AXI_PAGE_BYTES)
+        beat_log2, piece_log2 = log2_exact(self._config.port_bytes), log2_exact(self._config.burst_bytes)
         block_log2 = log2_exact(WINDOW_BYTES)
-        address, page = source.p.address, source.p.address[page_log2:]
-        last_beat = Signal(page_log2 - beat_log2 + 1)  # of the burst, in its page
-        in_page = page_log2 - block_log2               # bits of a block's number within its page
-        first, last = Signal(BLOCK_BITS), Signal(in_page)
-        last_block, last_page = window.last[:in_page], window.last[in_page:]
+        # The array's bursts end in the piece of memory that they begin in; others are not let out.
+        address, piece = source.p.address, source.p.address[piece_log2:]
+        beats = piece_log2 - beat_log2
+        last_beat = Signal(beats + 1)                  # of the burst, in its piece
+        in_piece = piece_log2 - block_log2             # bits of a block's number within its piece
+        first, last = Signal(BLOCK_BITS), Signal(in_piece)
+        last_block, last_piece = window.last[:in_piece], window.last[in_piece:]
         in_time, inside = Signal(), Signal()
         offered, goes, moves = Signal(), Signal(), Signal()
         m.d.comb += [
-            last_beat.eq(address[beat_log2:page_log2] + source.p.length[:len(last_beat)]),
+            last_beat.eq(address[beat_log2:piece_log2] + source.p.length[:beats]),
             first.eq(address[block_log2:]),
-            # The burst ends in its page: that is compared while it is found out where in the page.
-            in_time.eq((page < last_page) | ((page == last_page) & (last <= last_block))),
+            in_time.eq((piece < last_piece) | ((piece == last_piece) & (last <= last_block))),
             last.eq(last_beat[block_log2 - beat_log2:-1]),
-            inside.eq((first >= window.base) & in_time & ~last_beat[-1]
-                      & ~source.p.length[len(last_beat):].any()),
+            inside.eq((first >= window.base) & in_time & ~last_beat[-1] & ~source.p.length[beats:].any()),
             # What was offered once is offered until it is taken.
             goes.eq(inside & (offered | (room & ~self.i_hold & ~self.i_close))),
             sink.valid.eq(source.valid & goes),

@@ -59,6 +59,10 @@ class Run:
 
 SPARSE = Run("small-45k", "small", "ecp5-45k", 70)
 DENSE = Run("small-dense-45k", "small", "ecp5-45k", 70, DENSE_B, "dense B only")
+BASE_SPARSE = Run("base-products-85k", "base", "ecp5-85k", 60, PRODUCTS, "products into dense results only")
+BASE_DENSE = Run("base-dense-85k", "base", "ecp5-85k", 60, (*PRODUCTS, *DENSE_B),
+                 f"{BASE_SPARSE.note}, {DENSE.note}")
+PAIRS = ((SPARSE, DENSE), (BASE_SPARSE, BASE_DENSE))
 """What sparsity of B costs is the difference of these two."""
 
 RUNS = (
@@ -76,7 +80,8 @@ RUNS = (
     SPARSE,
     DENSE,
     Run("base-45k", "base", "ecp5-45k", 60),
-    Run("base-products-85k", "base", "ecp5-85k", 60, PRODUCTS, "products into dense results only"),
+    BASE_SPARSE,
+    BASE_DENSE,
     Run("large-85k", "large", "ecp5-85k", 60),
 )
 
@@ -145,23 +150,31 @@ with these files:
 
 
 def _cost(records: dict[str, Record]) -> str:
-    """What packed tiles take, by the two builds that differ in them alone."""
-    if SPARSE.name not in records or DENSE.name not in records:
+    """What packed tiles take, by pairs of builds that differ in them alone."""
+    lines = [_pair_cost(sparse, records[sparse.name], records[dense.name]) for sparse, dense in PAIRS
+             if sparse.name in records and dense.name in records]
+    if not lines:
         return ""
-    sparse, dense = records[SPARSE.name], records[DENSE.name]
+    text = "\n".join(lines)
+    return f"""### What sparsity costs
+
+With packed tiles against without:
+
+{text}
+
+A sparse A costs nothing beside this: both read it, by the same unit as dense rows.
+
+"""
+
+
+def _pair_cost(run: Run, sparse: Record, dense: Record) -> str:
     kinds = (("luts", "LUTs"), ("registers", "registers"), ("brams", "block RAMs"))
     more = ", ".join(
         f"{sparse[kind]:,} {name} against {dense[kind]:,} ({sparse[kind] / dense[kind] - 1:+.0%})"
         for kind, name in kinds)
     clocks = [f"{record['fmax_mhz']:.1f} MHz" if record["fits"] else "no clock, as it is not routed"
               for record in (sparse, dense)]
-    return f"""### What sparsity costs
-
-`{SPARSE.preset}` with and without packed tiles, on {sparse['part']}:
-{more}; {clocks[0]} against {clocks[1]}. A sparse A costs nothing beside this: both
-read it, by the same unit as dense rows.
-
-"""
+    return f"- {run.title} on {sparse['part']}: {more}; {clocks[0]} against {clocks[1]}"
 
 
 def _figures(record: Record, run: Run) -> list[str]:

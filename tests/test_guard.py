@@ -22,7 +22,8 @@ def range_of(name: str) -> range:
 def is_inside(config: Config, name: str, burst: dict[str, int]) -> bool:
     first = burst["address"]
     last = first + (burst["length"] + 1) * config.port_bytes - 1
-    return first in range_of(name) and last in range_of(name) and first // 4096 == last // 4096
+    piece = config.burst_bytes
+    return first in range_of(name) and last in range_of(name) and first // piece == last // piece
 
 
 class Ports:

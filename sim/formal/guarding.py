@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Signal
 
-from hdl.config import AXI_PAGE_BYTES
+from hdl.config import log2_exact
 from hdl.guard import MAX_WRITE_BURSTS, MemoryGuard
 from hdl.registers import WINDOW_BYTES
 from hdl.top import Top
@@ -18,13 +18,13 @@ COUNT_BITS = 10
 
 
 def allowed(address, window):
-    """An AxiAddress: every byte of the burst lies in the window, and in one page."""
+    """An AxiAddress: every byte of the burst lies in the window, and in one piece of the burst's size."""
     first = address.address
     aligned = first & ~(SMALL.port_bytes - 1)
     end = aligned + (address.length + 1) * SMALL.port_bytes   # one more bit: nothing wraps around
-    page = AXI_PAGE_BYTES.bit_length() - 1
+    piece = log2_exact(SMALL.burst_bytes)
     return ((first >= window.base * WINDOW_BYTES) & (end <= (window.last + 1) * WINDOW_BYTES)
-            & ((end - 1)[page:] == first[page:]))
+            & ((end - 1)[piece:] == first[piece:]))
 
 
 def _windows(b: Bench) -> None:
@@ -127,8 +127,8 @@ def _array(b: Bench) -> None:
 
 PROOFS = (
     Proof("guard_windows", "MemoryGuard",
-          "no address goes out unless every byte of its burst lies in the window and in one page; nothing "
-          "assumed of array, memory, windows or reset",
+          "no address goes out unless every byte of its burst lies in the window and in one aligned piece "
+          "of `burst_bytes`; nothing assumed of array, memory, windows or reset",
           lambda: MemoryGuard(SMALL), _windows,
           Fault("the end of a burst is not looked at", "inside@0",
                 lambda value, inside: inside("first@0") >= inside("i_windows").read.base),
