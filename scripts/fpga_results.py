@@ -57,8 +57,8 @@ class Run:
         return "\n".join([f'preset = "{self.preset}"', *lines, ""])
 
 
-SPARSE = Run("small-45k", "small", "ecp5-45k", 70)
-DENSE = Run("small-dense-45k", "small", "ecp5-45k", 70, DENSE_B, "dense B only")
+SPARSE = Run("small-45k", "small", "ecp5-45k", 75)
+DENSE = Run("small-dense-45k", "small", "ecp5-45k", 75, DENSE_B, "dense B only")
 BASE_SPARSE = Run("base-products-85k", "base", "ecp5-85k", 60, PRODUCTS, "products into dense results only")
 BASE_DENSE = Run("base-dense-85k", "base", "ecp5-85k", 60, (*PRODUCTS, *DENSE_B),
                  f"{BASE_SPARSE.note}, {DENSE.note}")
