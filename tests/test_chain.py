@@ -91,10 +91,11 @@ LARGEST, LOWEST = (1 << 31) - 1, -1 << 31
     (LARGEST, 0, 0), (LARGEST, 1, 1), (LARGEST, -1, 0), (LOWEST, 0, 0), (LOWEST, -1, 1), (LOWEST, LARGEST, 0),
     (1 << 30, 1 << 30, 1), (1 << 30, (1 << 30) - 1, 0), (-1 << 30, -1 << 30, 0), (LOWEST, LOWEST, 1)])
 @pytest.mark.parametrize("valid", [(1, 1), (1, 0), (0, 1)])
-def test_overflow_is_told_where_two_valid_words_are_added(own: int, up: int, wraps: int,
+@CUTS
+def test_overflow_is_told_where_two_valid_words_are_added(cuts: bool, own: int, up: int, wraps: int,
                                                           valid: tuple[int, int]) -> None:
     config, seen = PRESETS["tiny"], []
-    dut, lane = ChainStage(config), 2
+    dut, lane = ChainStage(config, cuts=cuts), 2
 
     async def watch(ctx) -> None:
         while True:
