@@ -38,7 +38,7 @@ class ChainStage(wiring.Component):
     ----------
     config : Config
     cuts : bool
-        End the path of ready here, at the cost of a second word; each word costs more than the adders.
+        End the path of ready here, at the cost of a word that waits, which takes more than the adders.
 
     Members
     -------
