@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .targets import Resources, Target
 
-__all__ = ["Path", "Step", "Timing", "Use", "cells_by_type", "overused_line", "read_timing", "read_use",
+__all__ = ["Path", "Step", "Timing", "Use", "cells_by_type", "read_timing", "read_use",
            "registers_of", "remaining_line", "use_line", "used_of", "why_not"]
 
 Use = dict[str, tuple[int, int]]
@@ -15,7 +15,6 @@ Use = dict[str, tuple[int, int]]
 
 _LUTRAM_LUTS = 4  # of a Gowin RAM16SDP4
 _REGISTERS = re.compile(r"TRELLIS_FF|SB_DFF.*|DFF[A-Z]*")
-_OVERUSED = re.compile(r"Info:\s+iter=\d+ wires=\d+ overused=(\d+) ")
 _REMAINING = re.compile(r"Info:\s+\d+ \|(?:\s+\d+){2} \|(?:\s+-?\d+){2} \|\s+(\d+)\|")
 _SITE = re.compile(r"^Info:\s+(\S+):\s*(\d+)/\s*(\d+)\s+\d+%$", re.MULTILINE)
 
@@ -24,12 +23,6 @@ def use_line(line: str) -> tuple[int, int] | None:
     """Used and available of a kind of site, if a line of nextpnr's says so."""
     found = _SITE.match(line)
     return (int(found[2]), int(found[3])) if found else None
-
-
-def overused_line(line: str) -> int | None:
-    """Wires that more than one net still wants, if a line of router2's tells of a try."""
-    found = _OVERUSED.match(line)
-    return int(found[1]) if found else None
 
 
 def remaining_line(line: str) -> int | None:

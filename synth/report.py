@@ -8,7 +8,8 @@ from typing import Any
 
 from .area import Owners, area_by_block, netlist_cells, placed_cells
 from .blocks import ARRAY
-from .flow import Netlist, Placed, Progress, Request, place, read_paths, synthesize
+from .flow import Netlist, Progress, Request, read_paths, synthesize
+from .placing import Placed, place
 from .readings import Path, cells_by_type, read_timing, read_use, registers_of, used_of, why_not
 from .scripts import TOP
 

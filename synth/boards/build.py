@@ -6,19 +6,8 @@ from typing import Any
 from hdl.config import Config
 from sim.cache import cache_directory
 
-from ..flow import (
-    PINS,
-    ROUTING,
-    Progress,
-    cache_key,
-    kept_folder,
-    pack_command,
-    place_command,
-    run_place,
-    run_synthesis,
-    source_hash,
-    write_design,
-)
+from ..flow import Progress, cache_key, kept_folder, run_synthesis, source_hash, write_design
+from ..placing import PINS, ROUTING, pack_command, place_command, run_place
 from ..readings import cells_by_type, read_timing, read_use, used_of, why_not
 from ..scripts import STAT_JSON
 from ..targets import Target

