@@ -15,18 +15,21 @@ CASES = [
 ]
 TINY_UP5K_LUTS = 43_500
 """Logic cells that `tiny` may take on an UP5K, which has 5,280; it took 42,761, 25,752 of them with a LUT."""
-TINY_25F_LUTS, TINY_25F_MHZ = 14_000, 70
+TINY_25F_LUTS, TINY_25F_ASKED_MHZ, TINY_25F_MHZ = 14_000, 80, 76
+"""It took 13,381 and reached 88.8 MHz; between placements that moves by a tenth."""
+SMALL_45F_ASKED_MHZ, SMALL_45F_MHZ = 75, 68
+"""It reached 77.1 MHz."""
 SMALL_25F_LUTS = 21_200
 """Of 24,288; the placer finds no place for all of 24,000. It took 21,082 and some 240 more as it counts."""
 
 
-def request(config: Config, block: str, target: str) -> Request:
+def request(config: Config, block: str, target: str, freq_mhz: float | None = None) -> Request:
     part = TARGETS[target]
-    return Request(config, part, part.speed, part.freq_mhz, block)
+    return Request(config, part, part.speed, freq_mhz or part.freq_mhz, block)
 
 
-def built(config: Config, block: str, target: str) -> Record:
-    return build(request(config, block, target), [1], Progress())
+def built(config: Config, block: str, target: str, freq_mhz: float | None = None) -> Record:
+    return build(request(config, block, target, freq_mhz), [1], Progress())
 
 
 @pytest.mark.slow
@@ -39,9 +42,18 @@ def test_a_build_fits_and_reaches_its_clock(config: Config, block: str, target: 
     assert record["fmax_mhz"] >= floor_mhz, record["critical_path"]
 
 
+@pytest.mark.first
+@pytest.mark.timeout(1700)
+def test_small_becomes_a_bitstream_on_the_45f_and_reaches_its_clock() -> None:
+    record = built(PRESETS["small"], "array", "ecp5-45k", SMALL_45F_ASKED_MHZ)
+    assert record["fits"] and record["bitstream"], record["reason"]
+    assert record["fmax_mhz"] >= SMALL_45F_MHZ, record["critical_path"]
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_tiny_becomes_a_bitstream_on_the_25f_and_reaches_its_clock() -> None:
-    record = built(PRESETS["tiny"], "array", "ecp5-25k")
+    record = built(PRESETS["tiny"], "array", "ecp5-25k", TINY_25F_ASKED_MHZ)
     assert record["fits"] and record["bitstream"], record["reason"]
     assert record["luts"] <= TINY_25F_LUTS
     assert record["fmax_mhz"] >= TINY_25F_MHZ, record["critical_path"]
