@@ -172,6 +172,8 @@ def _one_word_at_a_time(b: Bench) -> None:
     b.assume(block.o_swept | ~block.i_touched)
     b.invariant(block.o_swept | ~Cat(*words, b.inside("_has_row"), b.inside("there"),
                                      b.inside("loaded"), b.inside("settling")).any())
+    there = b.inside("there")
+    b.invariant(b.inside("_ready") == ((there != 0) & ~((there == 1) & b.inside("loaded"))))
 
 
 def _deaf(path: str = "o") -> Fault:
