@@ -58,7 +58,7 @@ class ChainStage(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         own, up = self.i_own.p, self.i_up.p
-        room = Signal(init=1)
+        room = Signal(init=1)                      # in a stage that cuts a register
         own_done, up_done = Signal(), Signal()     # that side's row has ended, the other's goes on
         decides, takes_own, takes_up = Signal(), Signal(), Signal()
         own_empty, up_empty = Signal(), Signal()
