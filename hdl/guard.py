@@ -64,7 +64,7 @@ class MemoryGuard(wiring.Component):
     i_windows : Windows
     i_hold : no further address is offered
     i_close : the same, for good: what was offered is brought to its end
-    o_blocked : Blocked, two cycles after the offer
+    o_blocked : Blocked, two cycles after the offer, or after `i_hold` has fallen
     o_quiet : under `i_close`: nothing is offered, nothing is outstanding
     o_moves : something was handed over on some channel in the cycle before
     """
@@ -161,5 +161,6 @@ class MemoryGuard(wiring.Component):
             source.ready.eq(sink.ready & goes),
             moves.eq(sink.valid & sink.ready),
         ]
-        m.d.sync += [offered.eq(sink.valid & ~sink.ready), blocked.eq(source.valid & ~inside)]
+        # Under `i_hold` it is still being looked at whether the array may ask at all.
+        m.d.sync += [offered.eq(sink.valid & ~sink.ready), blocked.eq(source.valid & ~inside & ~self.i_hold)]
         return moves, offered

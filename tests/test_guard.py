@@ -178,6 +178,29 @@ def test_what_is_held_back_is_told(name: str, channel: str) -> None:
     simulator.run()
 
 
+@pytest.mark.parametrize("name, channel", [("read", "ar"), ("write", "aw")])
+def test_while_addresses_are_held_nothing_is_told_of_them(name: str, channel: str) -> None:
+    dut = MemoryGuard(PRESETS["base"])
+
+    async def testbench(ctx: Any) -> None:
+        ctx.set(dut.i_windows, WINDOWS)
+        ctx.set(dut.i_hold, 1)
+        stream = getattr(dut.port, channel)
+        ctx.set(stream.payload, {"id": 5, "address": range_of(name).stop, "length": 0})
+        ctx.set(stream.valid, 1)
+        for held in (1, 1, 1, 1, 0):
+            assert not any(ctx.get(dut.o_blocked[kind]) for kind in ("read", "write"))
+            ctx.set(dut.i_hold, held)
+            await ctx.tick()
+        await ctx.tick()
+        assert ctx.get(dut.o_blocked[name])
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_it_converts_to_verilog(preset: str) -> None:
     assert "module block" in emit_verilog(MemoryGuard(PRESETS[preset]), "block")
