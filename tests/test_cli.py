@@ -1,6 +1,9 @@
 """zerolane.cli: commands, files, exit statuses; on the model of the device that interprets descriptors."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -144,3 +147,28 @@ def test_doctor_lists_tools_and_ends_well(monkeypatch: pytest.MonkeyPatch,
                                           capsys: pytest.CaptureFixture) -> None:
     assert zerolane(monkeypatch, "doctor") == 0
     assert "amaranth" in capsys.readouterr().out
+
+
+ENDED = """
+import time
+from zerolane import cli
+
+def works(**_):
+    try:
+        print("at work", flush=True)
+        time.sleep(60)
+    finally:
+        print("cleared up", flush=True)
+
+cli.app = works
+cli.main()
+"""
+
+
+def test_a_command_that_is_ended_clears_up_as_one_that_is_interrupted() -> None:
+    with subprocess.Popen([sys.executable, "-c", ENDED], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          text=True, cwd=Path(__file__).parent.parent) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "at work\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == "cleared up\n"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,8 @@ JsonFile = Annotated[Path | None, typer.Option("--json", help="also write the re
 
 def main() -> None:
     """Run the command line; every error is one line, exit status 1 (wrong result) or 2 (wrong input)."""
+    # To be ended is to be interrupted: no tool and no simulator is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(standalone_mode=False)
     except typer.Exit as request:
