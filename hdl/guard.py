@@ -144,15 +144,15 @@ class MemoryGuard(wiring.Component):
         beats = piece_log2 - beat_log2
         last_beat = Signal(beats + 1)                  # of the burst, in its piece
         in_piece = piece_log2 - block_log2             # bits of a block's number within its piece
-        first, last = Signal(BLOCK_BITS), Signal(in_piece)
+        first, last = Signal(BLOCK_BITS), last_beat[block_log2 - beat_log2:-1]
         last_block, last_piece = window.last[:in_piece], window.last[in_piece:]
         in_time, inside = Signal(), Signal()
         offered, goes, moves = Signal(), Signal(), Signal()
         m.d.comb += [
             last_beat.eq(address[beat_log2:piece_log2] + source.p.length[:beats]),
             first.eq(address[block_log2:]),
-            in_time.eq((piece < last_piece) | ((piece == last_piece) & (last <= last_block))),
-            last.eq(last_beat[block_log2 - beat_log2:-1]),
+            in_time.eq((piece < last_piece) | ((piece == last_piece) & (last <= last_block)) if in_piece
+                       else piece <= last_piece),
             inside.eq((first >= window.base) & in_time & ~last_beat[-1] & ~source.p.length[beats:].any()),
             # What was offered once is offered until it is taken.
             goes.eq(inside & (offered | (room & ~self.i_hold & ~self.i_close))),
