@@ -12,7 +12,8 @@ from .scripts import DESIGN_JSON
 from .targets import Target
 from .tools import ToolFailed, run_tool
 
-__all__ = ["PINS", "ROUTING", "Placed", "pack_command", "place", "place_command", "run_place"]
+__all__ = ["PINS", "ROUTING", "Placed", "failure_in", "pack_command", "place", "place_and_pack",
+           "place_command", "run_place"]
 
 _FAILED = "failed"
 _REROUTED = 60
@@ -71,19 +72,28 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
         shutil.copyfile(netlist.folder / DESIGN_JSON, design)
         (folder / PINS).write_text(_pins(target))
         try:
-            failure = run_place(command, folder, progress)
+            place_and_pack(command, target, folder, progress)
         finally:
             design.unlink()
-        if failure is not None:
-            (folder / _FAILED).write_text(failure)
-            return
-        progress.stage("bitstream")
-        run_tool(*pack_command(target), folder, "pack.log", progress.line)
 
     kept_folder(folder, make)
+    return Placed(folder, seed, (folder / "place.log").read_text(), failure_in(folder))
+
+
+def place_and_pack(command: tuple[str, list[str]], target: Target, folder: Path, progress: Progress) -> None:
+    """A bitstream, or the reason why there is none, for `failure_in`. ToolMissing, ToolFailed."""
+    failure = run_place(command, folder, progress)
+    if failure is not None:
+        (folder / _FAILED).write_text(failure)
+        return
+    progress.stage("bitstream")
+    run_tool(*pack_command(target), folder, "pack.log", progress.line)
+
+
+def failure_in(folder: Path) -> str | None:
+    """Why `place_and_pack` made no bitstream there."""
     failed = folder / _FAILED
-    return Placed(folder, seed, (folder / "place.log").read_text(),
-                  failed.read_text() if failed.exists() else None)
+    return failed.read_text() if failed.exists() else None
 
 
 def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) -> str | None:

@@ -7,11 +7,11 @@ from hdl.config import Config
 from sim.cache import cache_directory
 
 from ..flow import Progress, cache_key, kept_folder, run_synthesis, source_hash, write_design
-from ..placing import PINS, ROUTING, pack_command, place_command, run_place
+from ..placing import PINS, ROUTING, failure_in, place_and_pack, place_command
 from ..readings import cells_by_type, read_timing, read_use, used_of, why_not
 from ..scripts import STAT_JSON
 from ..targets import Target
-from ..tools import run_tool, tool_versions
+from ..tools import tool_versions
 from .boards import Board, Pins
 from .clocks import clock_generator
 from .serial_transport import DEFAULT_BAUD
@@ -21,7 +21,6 @@ __all__ = ["DEFAULT_CLOCK_MHZ", "DEFAULT_MEMORY_BYTES", "build_board"]
 
 DEFAULT_CLOCK_MHZ = 40.0
 DEFAULT_MEMORY_BYTES = 64 * 1024
-_FAILED = "failed"
 
 
 def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: float = DEFAULT_CLOCK_MHZ,
@@ -48,16 +47,11 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
         progress.stage("synthesis")
         run_synthesis(folder, target, progress)
         progress.stage("place and route")
-        failure = run_place(command, folder, progress)
-        if failure is not None:
-            (folder / _FAILED).write_text(failure)
-            return
-        progress.stage("bitstream")
-        run_tool(*pack_command(target), folder, "pack.log", progress.line)
+        place_and_pack(command, target, folder, progress)
 
     kept_folder(folder, make)
-    failed = folder / _FAILED
-    fits = not failed.exists()
+    failure = failure_in(folder)
+    fits = failure is None
     report = (folder / "report.json").read_text() if fits else None
     cells = cells_by_type((folder / STAT_JSON).read_text())
     use = read_use(report, (folder / "place.log").read_text())
@@ -68,7 +62,7 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
         "memory_bytes": memory_bytes, "baud": DEFAULT_BAUD, "seed": seed, "fits": fits,
         "fmax_mhz": timing and round(timing.fmax_mhz, 2), "luts": used.luts, "registers": used.registers,
         "dsps": used.dsps, "brams": used.brams, "versions": versions,
-        "reason": None if fits else why_not(target, use, failed.read_text()), "log": str(folder),
+        "reason": None if failure is None else why_not(target, use, failure), "log": str(folder),
         "bitstream": str(folder / f"bitstream{target.suffix}") if fits else None,
     }
 
