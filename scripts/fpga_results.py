@@ -63,7 +63,7 @@ BASE_SPARSE = Run("base-products-85k", "base", "ecp5-85k", 60, PRODUCTS, "produc
 BASE_DENSE = Run("base-dense-85k", "base", "ecp5-85k", 60, (*PRODUCTS, *DENSE_B),
                  f"{BASE_SPARSE.note}, {DENSE.note}")
 PAIRS = ((SPARSE, DENSE), (BASE_SPARSE, BASE_DENSE))
-"""What sparsity of B costs is the difference of these two."""
+"""What sparsity of B costs is the difference of the two."""
 
 RUNS = (
     Run("tiny-up5k", "tiny", "ice40-up5k", 24),

