@@ -8,6 +8,7 @@ from .adders import MaskedAdder
 from .config import ACC_BITS, Config
 from .layouts import ChainWord
 from .overflow import sum_wraps
+from .skid import Skid
 
 __all__ = ["ChainHead", "ChainStage"]
 
@@ -58,7 +59,7 @@ class ChainStage(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         own, up = self.i_own.p, self.i_up.p
-        room = Signal(init=1)                      # in a stage that cuts a register
+        room = Signal()                            # in a stage that cuts a register
         own_done, up_done = Signal(), Signal()     # that side's row has ended, the other's goes on
         decides, takes_own, takes_up = Signal(), Signal(), Signal()
         own_empty, up_empty = Signal(), Signal()
@@ -138,19 +139,19 @@ class ChainStage(wiring.Component):
         return sums
 
     def _offer_or_keep(self, m: Module, decides: Signal, new, head, sums: Signal, room: Signal) -> None:
-        """A word that is not taken leaves its terms to the next one: its sums are kept. Of the heads both are
-        there, the one on offer in a register of its own, as the next stage compares it."""
-        held, kept = Signal(), Signal(sums.shape(), reset_less=True)
+        """A word that is not taken leaves its terms to the next one: its sums wait in a skid. Of the heads
+        both are there, the one on offer in a register of its own, as the next stage compares it."""
         next_head, next_there = Signal(ChainHead(self._config), reset_less=True), Signal()
-        m.d.comb += self.o.p.data.eq(Mux(held, kept.as_value(), sums.as_value()))
-        m.d.sync += [
-            held.eq(self.o.valid & ~self.o.ready),
-            # The same from a register of its own: that one goes to every bit of the sums.
-            room.eq(~self.o.valid | self.o.ready),
-            kept.eq(self.o.p.data),
+        m.submodules.skid = skid = Skid(sums.shape())
+        m.d.comb += [
+            skid.i.valid.eq(next_there),
+            skid.i.p.eq(sums),
+            room.eq(skid.i.ready),
+            self.o.p.data.eq(skid.o.p),
+            skid.o.ready.eq(self.o.ready),
         ]
         with m.If(room):
             m.d.sync += [next_head.eq(new), next_there.eq(decides)]
         with m.If(~self.o.valid | self.o.ready):
-            m.d.sync += [self.o.valid.eq(Mux(held, next_there, decides)),
-                         head.eq(Mux(held, next_head.as_value(), new.as_value()))]
+            m.d.sync += [self.o.valid.eq(Mux(skid.o_held, next_there, decides)),
+                         head.eq(Mux(skid.o_held, next_head.as_value(), new.as_value()))]

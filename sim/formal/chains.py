@@ -60,12 +60,13 @@ def _chain(b: Bench, words: int) -> None:
     b.invariant(~(ended[0] & ended[1]))
     waits, at_output = 0, stage.o.valid & (marked.ahead == 0)
     if words == 2:
-        held, head = b.inside("held"), data.View(ChainHead(SMALL), b.inside("next_head"))
+        held, head = b.inside("skid/o_held"), data.View(ChainHead(SMALL), b.inside("next_head"))
         behind = Signal(ChainWord(SMALL), name="behind")
         b.m.d.comb += [behind.word.eq(head.word), behind.valid.eq(head.valid), behind.last.eq(head.last),
                        behind.data.eq(b.inside("sums"))]
-        waits = held & b.inside("next_there")
-        b.invariant((~held | stage.o.valid) & (b.inside("room") == ~held))
+        there = b.inside("next_there")
+        waits = held & there
+        b.invariant((stage.o.valid == (there | held)) & (b.inside("skid/room") == ~held))
         b.invariant(~marked.present | at_output | (flat(_what_counts(b, behind, "waiting")) == marked.value))
     b.invariant(marked.inside == stage.o.valid + waits)
     b.invariant(~(marked.present & at_output) | (flat(offered) == marked.value))
