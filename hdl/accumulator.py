@@ -178,4 +178,4 @@ class _Bank:
 
 def _chosen(name: str) -> Signal:
     """A register that is set where it is not chosen; no other reset, since a flip-flop has one."""
-    return Signal(ACC_BITS, name=name, init=ONES, reset_less=True)
+    return Signal(ACC_BITS, name=name, init=ONES)

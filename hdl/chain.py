@@ -96,7 +96,7 @@ class ChainStage(wiring.Component):
             ]
 
         # ---- what is decided: the sums are made of it in the next cycle ----
-        new, terms = Signal(ChainHead(self._config)), Signal(_Terms(self._config), reset_less=True)
+        new, terms = Signal(ChainHead(self._config)), Signal(_Terms(self._config))
         own_lanes, up_lanes = Signal(self._config.lanes), Signal(self._config.lanes)
         m.d.comb += [
             own_lanes.eq(Mux(uses_own, own.valid, 0)),
@@ -141,7 +141,7 @@ class ChainStage(wiring.Component):
     def _offer_or_keep(self, m: Module, decides: Signal, new, head, sums: Signal, room: Signal) -> None:
         """A word that is not taken leaves its terms to the next one: its sums wait in a skid. Of the heads
         both are there, the one on offer in a register of its own, as the next stage compares it."""
-        next_head, next_there = Signal(ChainHead(self._config), reset_less=True), Signal()
+        next_head, next_there = Signal(ChainHead(self._config)), Signal()
         m.submodules.skid = skid = Skid(sums.shape())
         m.d.comb += [
             skid.i.valid.eq(next_there),

@@ -58,7 +58,7 @@ class CollectorControl(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        self._job = job = Signal(CollectorJob(self._config), reset_less=True)
+        self._job = job = Signal(CollectorJob(self._config))
         self._sizes, self._counted = Signal(), Signal()   # the first step; groups are counted
         offers = (self.o_write_job, self.o_earlier_job, self.o_parameter_job)
         waiting = Signal()  # for the chains' last words

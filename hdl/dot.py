@@ -58,9 +58,9 @@ class DotProduct(wiring.Component):
         while len(terms) > 1:
             groups = [terms[first:first + _TERMS] for first in range(0, len(terms), _TERMS)]
             bits += (min(len(terms), _TERMS) - 1).bit_length()
-            terms = [Signal(signed(bits), name=f"sum{bits}_{index}", reset_less=True)
+            terms = [Signal(signed(bits), name=f"sum{bits}_{index}")
                      for index in range(len(groups))]
-            later = Signal(signed(VALUE_BITS), name=f"value{bits}", reset_less=True)
+            later = Signal(signed(VALUE_BITS), name=f"value{bits}")
             m.d.sync += [later.eq(value), *(term.eq(sum(group[1:], group[0]))
                                             for term, group in zip(terms, groups, strict=True))]
             value = later
@@ -71,7 +71,7 @@ class DotProduct(wiring.Component):
         for low in range(0, VALUE_BITS, 2):
             first = Mux(value[low], total, 0)
             second = Mux(value[low + 1], total, 0) << 1
-            part = Signal(signed(bits + 2), name=f"part{low}", reset_less=True)
+            part = Signal(signed(bits + 2), name=f"part{low}")
             # The value's highest bit counts negative.
             m.d.sync += part.eq(first - second if low + 2 == VALUE_BITS else first + second)
             parts.append(part << low)

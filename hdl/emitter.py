@@ -43,13 +43,13 @@ class Emitter(wiring.Component):
         m = Module()
         config, plan, port_bytes = self._config, self.i_plan, self._config.port_bytes
         busy, moves, word_end = Signal(), Signal(), Signal()
-        word = Signal(32 * config.lanes, reset_less=True)
-        job_last = Signal(reset_less=True)
-        short = Signal(reset_less=True)              # the word ends a row of the write job
-        left = Signal.like(plan.word_bytes, reset_less=True)       # bytes left of the word, or of its row
-        rows_left = Signal.like(plan.tail_rows, reset_less=True)   # rows after this one in the word
-        second = Signal(reset_less=True)             # second chunk of a wide row
-        element = Signal.like(plan.row_elements, reset_less=True)  # by element: lanes of the row still here
+        word = Signal(32 * config.lanes)
+        job_last = Signal()
+        short = Signal()                             # the word ends a row of the write job
+        left = Signal.like(plan.word_bytes)          # bytes left of the word, or of its row
+        rows_left = Signal.like(plan.tail_rows)      # rows after this one in the word
+        second = Signal()                            # second chunk of a wide row
+        element = Signal.like(plan.row_elements)  # by element: lanes of the row still here
         first, row_end = Signal(), Signal()
 
         m.d.comb += self.i.ready.eq(~busy | (moves & word_end))

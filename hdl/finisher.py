@@ -70,9 +70,9 @@ class Finisher(wiring.Component):
         self._wraps = []
         int8 = self.i_plan.int8
 
-        dense, summed, biased = (Signal(DenseWord(config), name=name, reset_less=True)
+        dense, summed, biased = (Signal(DenseWord(config), name=name)
                                  for name in ("dense", "summed", "biased"))
-        scales = Signal(data.ArrayLayout(ScaleWord(), lanes), reset_less=True)
+        scales = Signal(data.ArrayLayout(ScaleWord(), lanes))
         dense_valid, summed_valid, biased_valid = Signal(), Signal(), Signal()
         dense_moves, summed_moves, room = Signal(), Signal(), Signal()
         biased_leaves = Signal()   # or is not there
@@ -145,7 +145,7 @@ class Finisher(wiring.Component):
         goes on when the register is empty, every other cycle.
         """
         plan = self.i_plan
-        plain = Signal(DenseWord(self._config), reset_less=True)
+        plain = Signal(DenseWord(self._config))
         valid = Signal(name="plain_valid")
         moves = ~valid | output.ready if self._config.csr_out else ~valid
         with m.If(output.ready):
@@ -174,7 +174,7 @@ class Finisher(wiring.Component):
     def _record(self, m: Module, group_last: Signal) -> tuple[data.View, Signal, Signal]:
         """What stage 3 applies next; a signal to be driven when it does; that it is a word's last."""
         taken, plan = self.i_parameters, self.i_plan
-        held, full, needed = Signal(ParameterRecord(self._config), reset_less=True), Signal(), Signal()
+        held, full, needed = Signal(ParameterRecord(self._config)), Signal(), Signal()
         applies, complete, leaves = Signal(), Signal(), Signal()
         record = Signal(data.StructLayout({
             "there": 1, "biased": 1, "bias": signed(ACC_BITS), "scale": ScaleWord(),
@@ -267,7 +267,7 @@ class Finisher(wiring.Component):
         m.submodules.scaler = scaler = Scaler(1, tag_bits=3)
         advance, feeding, lane = Signal(), Signal(), Signal(range(lanes))
         gathered = stream.Signature(_ByteWord(self._config)).create(path=("gathered",))
-        gathering, completes = Signal(VALUE_BITS * (lanes - 1), reset_less=True), Signal()
+        gathering, completes = Signal(VALUE_BITS * (lanes - 1)), Signal()
         m.d.comb += [
             completes.eq(scaler.o_valid & scaler.o_tag[2]),
             advance.eq(~(completes & gathered.valid)),

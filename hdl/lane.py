@@ -96,9 +96,9 @@ class Multiplier(wiring.Component):
         if getattr(platform, "family", None) == "ecp5":
             m.submodules.block = self._ecp5_block()
             return m
-        operand, value = (Signal(signed(VALUE_BITS), name=name, reset_less=True)
+        operand, value = (Signal(signed(VALUE_BITS), name=name)
                           for name in ("operand", "value"))
-        product = Signal(signed(PRODUCT_BITS), reset_less=True)
+        product = Signal(signed(PRODUCT_BITS))
         m.d.sync += [operand.eq(self.i_operand), value.eq(self.i_value), product.eq(operand * value)]
         m.d.comb += self.o.eq(product)
         return m

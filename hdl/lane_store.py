@@ -104,7 +104,7 @@ class LaneStore(wiring.Component):
             # A block RAM's output is slow: a register follows at once. Its reset clears what is not wanted.
             for half, wanted in enumerate((lower, upper)):
                 absent = Signal(name=f"absent{half}_{lane}")     # a reset as it is, without an inverter
-                value = Signal(config.half_word_bits, name=f"value{half}_{lane}", reset_less=True)
+                value = Signal(config.half_word_bits, name=f"value{half}_{lane}")
                 place = slice(half * config.half_word_bits, (half + 1) * config.half_word_bits)
                 m.d.sync += [absent.eq(~wanted[lane]), value.eq(Mux(absent, 0, read.data[place]))]
                 m.d.comb += self.o_words[lane][place].eq(value)

@@ -50,7 +50,7 @@ class MergeRows(wiring.Component):
         m.d.comb += [queue.i.valid.eq(self.i.valid), queue.i.p.eq(self.i.p)]
         m.d.sync += self.o_room.eq(queue.level <= QUEUE_WORDS - ROOM_WORDS)
 
-        held = Signal(CombinedWord(self._config), reset_less=True)
+        held = Signal(CombinedWord(self._config))
         left, piece, ends = Signal(lanes), Signal(lanes), Signal(lanes)
         done = Signal()
         m.d.comb += [

@@ -70,7 +70,7 @@ class PairPacker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # ---- what is at work ----
-        self._group, self._there = Signal(_Group(self._config), reset_less=True), Signal()
+        self._group, self._there = Signal(_Group(self._config)), Signal()
         self._moves = Signal()            # the group goes on
         self._flushing = Signal()         # the last group of a run has gone: what waits follows
         self._flushes, self._final = Signal(), Signal()   # and it was the job's last
@@ -189,7 +189,7 @@ class PairPacker(wiring.Component):
         # ---- the beat: entries that waited, then those that come; what is too much waits ----
         entries = [Cat(group.columns[lane], group.values[lane]) for lane in range(size)]
         stays = [group.mask[lane] & (before[lane] < space) for lane in range(size)]
-        waiting = Signal(data.ArrayLayout(len(entries[0]), size), reset_less=True)
+        waiting = Signal(data.ArrayLayout(len(entries[0]), size))
         makes = Signal()
         m.d.comb += makes.eq((self._moves & whole) | (self._flushes & (fill != 0)))
         with m.If(self.o.ready):

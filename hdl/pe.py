@@ -271,7 +271,7 @@ class ProcessingElement(wiring.Component):
         """What the lanes multiply by: the token's value, or each its value of the row of X."""
         factors = []
         for lane in range(self._config.lanes):
-            factor = Signal(VALUE_BITS, name=f"factor{lane}", reset_less=True)
+            factor = Signal(VALUE_BITS, name=f"factor{lane}")
             of_row = self._rows.o.word_select(lane, VALUE_BITS)
             m.d.sync += factor.eq(Mux(self._sddmm, of_row, following.value))
             factors.append(factor)

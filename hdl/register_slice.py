@@ -35,7 +35,7 @@ class RegisterSlice(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        waiting = Signal(Shape.cast(self._shape).width, reset_less=True)
+        waiting = Signal(Shape.cast(self._shape).width)
         flat_in, flat_out = self.i.p, self.o.p
         m.d.comb += self.i.ready.eq(~self.o_waits)
         with m.If(~self.o_waits):

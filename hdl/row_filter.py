@@ -105,7 +105,7 @@ class RowFilter(wiring.Component):
     def _look_up(self, m: Module, ports) -> None:
         config, tokens = self._config, self._config.beat_tokens
         advances, closed = Signal(), Signal()
-        valid, beat = Signal(), Signal(TokenBeat(config), reset_less=True)     # at the banks
+        valid, beat = Signal(), Signal(TokenBeat(config))     # at the banks
         pending, chosen, done = Signal(tokens), Signal(tokens), Signal()
         filters = Signal()
         m.d.sync += filters.eq(self.i_job.packed & ~self._crowded.bit_select(self.i_job.half, 1))

@@ -68,7 +68,7 @@ class RowTotals(wiring.Component):
         # ---- stage 2: pointers, in beats ----
         total, value = Signal(32), Signal(32)
         fill, whole = Signal(range(max(2, size))), Signal()
-        waiting = Signal(data.ArrayLayout(32, size), reset_less=True)
+        waiting = Signal(data.ArrayLayout(32, size))
         flushing, flushes, ended, full, room = (Signal(name=name) for name in (
             "flushing", "flushes", "ended", "full", "room"))
         m.d.comb += [

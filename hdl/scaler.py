@@ -52,9 +52,9 @@ class ScaleMultiplier(wiring.Component):
         if getattr(platform, "family", None) == "ecp5":
             m.submodules.block = self._ecp5_block()
             return m
-        value = Signal(signed(_MIDDLE_BITS), reset_less=True)
-        multiplier = Signal(_MULTIPLIER_BITS, reset_less=True)
-        product = Signal(signed(_PRODUCT_BITS), reset_less=True)
+        value = Signal(signed(_MIDDLE_BITS))
+        multiplier = Signal(_MULTIPLIER_BITS)
+        product = Signal(signed(_PRODUCT_BITS))
         with m.If(self.i_advance):
             m.d.sync += [value.eq(self.i_value), multiplier.eq(self.i_multiplier),
                          product.eq(value * multiplier)]
@@ -115,7 +115,7 @@ class Scaler(wiring.Component):
         for stage in range(SCALER_STAGES):
             last = stage == SCALER_STAGES - 1
             next_valid = self.o_valid if last else Signal(name=f"valid_{stage}")
-            next_tag = self.o_tag if last else Signal.like(tag, name=f"tag_{stage}", reset_less=True)
+            next_tag = self.o_tag if last else Signal.like(tag, name=f"tag_{stage}")
             with m.If(self.i_advance):
                 m.d.sync += [next_valid.eq(valid), next_tag.eq(tag)]
             valid, tag = next_valid, next_tag
@@ -127,7 +127,7 @@ class Scaler(wiring.Component):
         taken, put = self.i[lane], self.o[lane]
 
         def register(name, shape, value):
-            stage = Signal(shape, name=f"{name}_{lane}", reset_less=True)
+            stage = Signal(shape, name=f"{name}_{lane}")
             with m.If(self.i_advance):
                 m.d.sync += stage.eq(value)
             return stage

@@ -35,7 +35,7 @@ class Skid(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        kept = Signal(Shape.cast(self._shape).width, reset_less=True)
+        kept = Signal(Shape.cast(self._shape).width)
         # A register of its own, near to whoever asks: `o_held` goes to every bit of the payload.
         room = Signal(init=1)
         flat_in, flat_out = self.i.p, self.o.p

@@ -45,7 +45,7 @@ class TileBus(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, beat = self._config, self.i.p
-        data, swap, dense = Signal.like(beat.data, reset_less=True), Signal(), Signal()
+        data, swap, dense = Signal.like(beat.data), Signal(), Signal()
         dense_kinds = [TileBeatKind.WORDS, TileBeatKind.PARTS, *([TileBeatKind.ROWS] if config.sddmm else [])]
         m.d.comb += dense.eq(Cat(beat.kind == kind for kind in dense_kinds).any())
         if config.words_per_beat == 2:
@@ -67,8 +67,8 @@ class TileBus(wiring.Component):
         for group in config.listener_groups:
             start = group[0]
             valid = Signal(name=f"valid{start}", attrs=KEPT_COPY)
-            copy = Signal(PeTileBeat(config), name=f"copy{start}", attrs=KEPT_COPY, reset_less=True)
-            copied_data = Signal.like(data, name=f"data{start}", attrs=KEPT_COPY, reset_less=True)
+            copy = Signal(PeTileBeat(config), name=f"copy{start}", attrs=KEPT_COPY)
+            copied_data = Signal.like(data, name=f"data{start}", attrs=KEPT_COPY)
             m.d.sync += [valid.eq(self.i.valid), copied_data.eq(words), copy.swap.eq(swap)]
             m.d.sync += [copy[name].eq(beat[name]) for name, _ in TileBeat(config) if name != "data"]
             for number in group:

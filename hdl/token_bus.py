@@ -53,7 +53,7 @@ class TokenBus(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         closed, room = Signal(), Signal()
-        beat, valid = Signal(BusBeat(self._config), reset_less=True), Signal()
+        beat, valid = Signal(BusBeat(self._config)), Signal()
         passes = Signal()
         m.d.sync += room.eq(self.i_room.all())
         m.d.comb += [
@@ -79,14 +79,14 @@ class TokenBus(wiring.Component):
         for group in config.listener_groups:
             first = group[0]
             copy_valid = Signal(name=f"valid{first}", attrs=KEPT_COPY)
-            copy = Signal(PeBeat(config), name=f"copy{first}", attrs=KEPT_COPY, reset_less=True)
+            copy = Signal(PeBeat(config), name=f"copy{first}", attrs=KEPT_COPY)
             m.d.sync += [copy_valid.eq(valid), copy.ends.eq(beat.ends), copy.last.eq(beat.last)]
             if config.sddmm:
                 m.d.sync += copy.chunk_end.eq(beat.chunk_end)
             for heard, token in zip(copy.tokens, beat.tokens, strict=True):
                 m.d.sync += [heard[name].eq(token[name]) for name in ("address", "part", "value")]
             for number in group:
-                own = Signal(config.beat_tokens, name=f"own{number}", reset_less=True)
+                own = Signal(config.beat_tokens, name=f"own{number}")
                 wanted = (Cat(pes[number] for pes in beat.pes) if config.row_filter else beat.mask)
                 m.d.sync += own.eq(beat.mask & wanted & Cat(token.owner == (number & low_mask)
                                                             for token in beat.tokens))
