@@ -14,7 +14,7 @@ from .carry_tables import PINS, Bit, support
 __all__ = ["LEAST_BITS", "fold_resets"]
 
 LEAST_BITS = 8
-"""Registers of one reset take whole slices, and a tile knows two resets: fewer bits are not worth one."""
+"""nextpnr gives the eight registers of a tile one reset: for fewer bits one is not worth it."""
 
 _VALUES = {"RESET": 0, "SET": 1}
 

@@ -33,11 +33,19 @@ _ABC_SCRIPT = f"+&scorr;&sweep;&dc2;{_MAP};&st;{_MAP};&st;{_MAP}"
 # A carry cell takes the place of two LUTs (Gowin: of one) and works in pairs of bits: short sums are smaller
 # without.
 _SHORT_SUMS = ("techmap -map +/techmap.v t:$alu r:Y_WIDTH<=6 %i", "opt -full")
+# nextpnr lets the eight registers of a tile have one reset, the two of a slice one enable: an enable for one
+# bit alone, or a reset for up to three, would keep others from the places beside. `small` takes four fifths
+# of the 25F's registers and finds no place there otherwise.
+_FEW_CONTROLS = ("dfflegalize -mince 2 -minsrst 4 -cell $_DFF_?_ 01 -cell $_DFF_?P?_ r -cell $_SDFF_?P?_ r "
+                 "-cell $_DFFE_??_ 01 -cell $_DFFE_?P??_ r -cell $_SDFFE_?P??_ r")
 _SYNTHESIS = {
     "ecp5": (
         "synth_ecp5 -top {top} -run begin:map_gates",
         *_SHORT_SUMS,
-        "synth_ecp5 -top {top} -run map_gates:map_luts",
+        "synth_ecp5 -top {top} -run map_gates:map_ffs",
+        "opt_clean",
+        _FEW_CONTROLS,
+        "synth_ecp5 -top {top} -run map_ffs:map_luts",
         # As Yosys's own call, with a delay (in picoseconds, of which a wire counts 300) that the slowest
         # paths have anyway: what is faster is made smaller. `small` takes 1 % more LUTs with 4000, and not
         # half a percent fewer with 7000.
