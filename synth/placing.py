@@ -22,9 +22,11 @@ _SILENCE_SECONDS = 600
 """Of a placer, which looks for a legal place of a cell without a word and without an end."""
 _BY_TIMING, _BY_DENSITY = "heap", "static"
 """Of nextpnr's placers the one that looks at delays, and the one that copes with a nearly full part."""
+_FULL, _LOGIC = 0.8, "TRELLIS_COMB"
+"""From this part of ECP5's LUTs on the first one has not found a place for every cell in any time."""
 _TIMING_WEIGHT = 20
 """Of delays against wires; nextpnr's own is 10."""
-ROUTING = (_REROUTED, _BY_DENSITY, _SILENCE_SECONDS)
+ROUTING = (_REROUTED, _BY_DENSITY, _SILENCE_SECONDS, _FULL)
 """What `run_place` does beyond its command."""
 PINS = "pins"
 """Of the ports, in the place-and-route tool's own words."""
@@ -102,7 +104,7 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
     It counts what is used before it places, and tries for minutes to place more than there is: it is stopped
     then. So are routers, which have no end of their own, where they do not get better any more, and a placer
     that does not find a place for a cell, which says nothing at all. Where ECP5's better placer leads to
-    nothing, on a part that is nearly full, the other one has its turn.
+    nothing, or the part is nearly full, the other one has its turn.
     """
     name, options = command
     try:
@@ -124,6 +126,7 @@ class _GivenUp(Exception):
 
 def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress) -> str | None:
     short: list[str] = []
+    full: list[str] = []
     left: list[int] = []
 
     def stop_stuck_router(line: str) -> None:
@@ -141,8 +144,12 @@ def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress
         use = use_line(line)
         if use is not None and use[0] > use[1]:
             short.append(line)
+        elif use is not None and _LOGIC in line and use[0] > _FULL * use[1]:
+            full.append(line)
         elif use is None and short:
             raise ToolFailed(f"{command[0]} was stopped: {short[0].removeprefix('Info:').strip()}", ["ERROR"])
+        elif use is None and full and _BY_TIMING in command[1]:
+            raise _GivenUp(f"{command[0]} was stopped: {full[0].removeprefix('Info:').strip()}")
 
     try:
         run_tool(*command, folder, "place.log", hear, _SILENCE_SECONDS)

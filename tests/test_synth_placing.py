@@ -26,7 +26,7 @@ def test_a_design_that_needs_more_than_there_is_is_not_placed(used: int, failure
     assert heard.lines == (4 if failure else 5)   # all that it counts is heard
 
 
-@pytest.mark.parametrize("gives_up", ["router", "silence"])
+@pytest.mark.parametrize("gives_up", ["router", "silence", "fill"])
 @pytest.mark.parametrize("remaining, failure", [
     ([900, *[950] * 59, 899, 0], None),
     ([900, *[950] * 60, 0], "it cannot be routed, 900 connections are to be made at best, after 61,000")])
@@ -37,6 +37,11 @@ def test_where_the_better_placer_leads_to_nothing_the_other_one_tries(
         if "heap" in arguments:
             if gives_up == "silence":
                 raise ToolFailed("it wrote nothing", ["ERROR"])
+            if gives_up == "fill":
+                for line in ("TRELLIS_FF: 9/24288 0%", "TRELLIS_COMB: 19431/24288 80%", "DCCA: 1/56 1%"):
+                    tell(f"Info: {line}")
+                tell("Info: Creating initial placement")
+                raise AssertionError("it was not stopped")
             for number in range(100):
                 tell(f"Info: {number + 1:>10} |  5545      31454 |  -52   848 | 3000|      0.64     42.52|")
             raise AssertionError("it was not stopped")
