@@ -21,12 +21,14 @@ _REROUTED = 60
 _SILENCE_SECONDS = 600
 """Of a placer, which looks for a legal place of a cell without a word and without an end."""
 _BY_TIMING, _BY_DENSITY = "heap", "static"
-"""Of nextpnr's placers the one that looks at delays, and the one that copes with a nearly full part."""
-_FULL, _LOGIC = 0.8, "TRELLIS_COMB"
-"""From this part of ECP5's LUTs on the first one has not found a place for every cell in any time."""
+"""Of nextpnr's placers the one that looks at delays, and the one that copes with a nearly full
+part, and with much."""
+_LOGIC, _FULL, _MANY = "TRELLIS_COMB", 0.8, 40_000
+"""From this part of ECP5's LUTs on the first one has not found a place for every cell in any time; with so
+many it takes a quarter of an hour and more, and leaves wires that the router does not end with."""
 _TIMING_WEIGHT = 20
 """Of delays against wires; nextpnr's own is 10."""
-ROUTING = (_REROUTED, _BY_DENSITY, _SILENCE_SECONDS, _FULL)
+ROUTING = (_REROUTED, _BY_DENSITY, _SILENCE_SECONDS, _FULL, _MANY)
 """What `run_place` does beyond its command."""
 PINS = "pins"
 """Of the ports, in the place-and-route tool's own words."""
@@ -104,7 +106,7 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
     It counts what is used before it places, and tries for minutes to place more than there is: it is stopped
     then. So are routers, which have no end of their own, where they do not get better any more, and a placer
     that does not find a place for a cell, which says nothing at all. Where ECP5's better placer leads to
-    nothing, or the part is nearly full, the other one has its turn.
+    nothing, or the part is nearly full, or the design large, the other one has its turn.
     """
     name, options = command
     try:
@@ -112,7 +114,7 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
     except _GivenUp as error:
         if _BY_TIMING not in options:
             return str(error)
-    progress.stage("place and route again, with the placer for full parts")
+    progress.stage("place and route again, with the placer for full parts and large designs")
     options = [_BY_DENSITY if option == _BY_TIMING else option for option in options]
     try:
         return _run_placer((name, options), folder, progress)
@@ -144,7 +146,7 @@ def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress
         use = use_line(line)
         if use is not None and use[0] > use[1]:
             short.append(line)
-        elif use is not None and _LOGIC in line and use[0] > _FULL * use[1]:
+        elif use is not None and _LOGIC in line and use[0] > min(_FULL * use[1], _MANY):
             full.append(line)
         elif use is None and short:
             raise ToolFailed(f"{command[0]} was stopped: {short[0].removeprefix('Info:').strip()}", ["ERROR"])

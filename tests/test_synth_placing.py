@@ -26,7 +26,7 @@ def test_a_design_that_needs_more_than_there_is_is_not_placed(used: int, failure
     assert heard.lines == (4 if failure else 5)   # all that it counts is heard
 
 
-@pytest.mark.parametrize("gives_up", ["router", "silence", "fill"])
+@pytest.mark.parametrize("gives_up", ["router", "silence", "fill", "size"])
 @pytest.mark.parametrize("remaining, failure", [
     ([900, *[950] * 59, 899, 0], None),
     ([900, *[950] * 60, 0], "it cannot be routed, 900 connections are to be made at best, after 61,000")])
@@ -37,8 +37,9 @@ def test_where_the_better_placer_leads_to_nothing_the_other_one_tries(
         if "heap" in arguments:
             if gives_up == "silence":
                 raise ToolFailed("it wrote nothing", ["ERROR"])
-            if gives_up == "fill":
-                for line in ("TRELLIS_FF: 9/24288 0%", "TRELLIS_COMB: 19431/24288 80%", "DCCA: 1/56 1%"):
+            if gives_up in ("fill", "size"):
+                use = {"fill": "19431/24288 80%", "size": "40001/83640 47%"}[gives_up]
+                for line in ("TRELLIS_FF: 9/24288 0%", f"TRELLIS_COMB: {use}", "DCCA: 1/56 1%"):
                     tell(f"Info: {line}")
                 tell("Info: Creating initial placement")
                 raise AssertionError("it was not stopped")
@@ -56,4 +57,4 @@ def test_where_the_better_placer_leads_to_nothing_the_other_one_tries(
     found = placing.run_place(("nextpnr", ["--seed", "1", *heap, "--router", "router1"]), tmp_path, heard)
     assert found == (failure and f"nextpnr was stopped: {failure}")
     assert [stage for stage in heard.stages if "again" in stage] == [
-        "place and route again, with the placer for full parts"]
+        "place and route again, with the placer for full parts and large designs"]
