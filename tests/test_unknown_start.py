@@ -4,9 +4,12 @@ import re
 
 import numpy as np
 import pytest
+from amaranth.hdl import Fragment
 
+from hdl.config import PRESETS
 from sim import cocotb_transport
 from sim.harness_top import harness_verilog
+from synth.blocks import ARRAY, make_block
 from tests.products import draw_matrix, draw_options, run_checked
 from tests.simulators import need
 from zerolane.device import Device
@@ -61,3 +64,14 @@ def test_nothing_that_the_array_was_before_reset_reaches_its_results(
     monkeypatch.setattr(cocotb_transport, "harness_verilog", without_initials)
     assert cycles() == known
     assert forgotten[0][0] > 500 and forgotten[0][1] > 10
+
+
+@pytest.mark.parametrize("preset", ["tiny", "base"])
+def test_every_register_has_the_reset_so_that_any_of_them_may_share_a_tile(preset: str) -> None:
+    fragments, registers = [Fragment.get(make_block(ARRAY, PRESETS[preset]), None)], []
+    for fragment in fragments:
+        fragments += [child for child, _, _ in fragment.subfragments]
+        registers += [signal for domain, statements in fragment.statements.items() if domain != "comb"
+                      for statement in statements for signal in statement._lhs_signals()]
+    assert len(registers) > 500
+    assert [register.name for register in registers if register.reset_less] == []
