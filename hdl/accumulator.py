@@ -177,5 +177,5 @@ class _Bank:
 
 
 def _chosen(name: str) -> Signal:
-    """A register that is set where it is not chosen; no other reset, since a flip-flop has one."""
+    """A register that is set where it is not chosen, and by the reset."""
     return Signal(ACC_BITS, name=name, init=ONES)

@@ -49,7 +49,7 @@ class Emitter(wiring.Component):
         left = Signal.like(plan.word_bytes)          # bytes left of the word, or of its row
         rows_left = Signal.like(plan.tail_rows)      # rows after this one in the word
         second = Signal()                            # second chunk of a wide row
-        element = Signal.like(plan.row_elements)  # by element: lanes of the row still here
+        element = Signal.like(plan.row_elements)     # by element: lanes of the row still here
         first, row_end = Signal(), Signal()
 
         m.d.comb += self.i.ready.eq(~busy | (moves & word_end))
