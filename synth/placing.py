@@ -131,14 +131,17 @@ def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress
     full: list[str] = []
     left: list[int] = []
 
+    def stopped(why: str) -> str:
+        return f"{command[0]} was stopped: {why.removeprefix('Info:').strip()}"
+
     def stop_stuck_router(line: str) -> None:
         remaining = remaining_line(line)
         if remaining is None:
             return
         left.append(remaining)
         if len(left) > _REROUTED and min(left[-_REROUTED:]) >= min(left[:-_REROUTED]):
-            raise _GivenUp(f"{command[0]} was stopped: it cannot be routed, {min(left):,} connections are to "
-                           f"be made at best, after {len(left):,},000")
+            raise _GivenUp(stopped(f"it cannot be routed, {min(left):,} connections are to be made at best, "
+                                   f"after {len(left):,},000"))
 
     def hear(line: str) -> None:
         progress.line(line)
@@ -149,9 +152,9 @@ def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress
         elif use is not None and _LOGIC in line and use[0] > min(_FULL * use[1], _MANY):
             full.append(line)
         elif use is None and short:
-            raise ToolFailed(f"{command[0]} was stopped: {short[0].removeprefix('Info:').strip()}", ["ERROR"])
+            raise ToolFailed(stopped(short[0]), ["ERROR"])
         elif use is None and full and _BY_TIMING in command[1]:
-            raise _GivenUp(f"{command[0]} was stopped: {full[0].removeprefix('Info:').strip()}")
+            raise _GivenUp(stopped(full[0]))
 
     try:
         run_tool(*command, folder, "place.log", hear, _SILENCE_SECONDS)
