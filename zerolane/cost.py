@@ -17,7 +17,7 @@ from .operands import INDEX16_COLUMNS, Operand
 from .queues import TokenStream, csr_beats
 
 __all__ = ["COSTS", "Costs", "Resident", "Streamed", "TileCost", "beats_cycles", "by_owner",
-           "filter_cycles", "owners", "schedule_cycles"]
+           "ceil_div", "filter_cycles", "owners", "schedule_cycles"]
 
 _MEETING = {2: 1.5, 4: 2.1, 8: 2.6, 16: 3.1, 32: 3.5}
 """T: tokens in the fullest of T banks, of T tokens at random, on average."""
@@ -39,6 +39,11 @@ class Costs:
 
 
 COSTS = Costs()
+
+
+def ceil_div(value: int, divisor: int) -> int:
+    """How many of `divisor` it takes for `value`."""
+    return -(-value // divisor)
 
 
 def beats_cycles(config: Config, beats: float) -> float:

@@ -5,28 +5,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
-from typing import Any
 
 import numpy as np
 
 from hdl.config import Config, log2_exact
-from hdl.layouts import CsrMode
 
-from .cost import (
-    COSTS,
-    Resident,
-    Streamed,
-    TileCost,
-    beats_cycles,
-    by_owner,
-    filter_cycles,
-    schedule_cycles,
-)
-from .operands import INDEX16_COLUMNS
+from .cost import ceil_div
 from .packing import Packing
-from .plan import Plan, PlanError, Tile
+from .plan import Plan, PlanError
+from .plan_cost import PlanCosts
 from .problem import Problem
-from .sparse_sample import SparseSample
 
 __all__ = ["make_plan", "plans"]
 
@@ -37,7 +25,6 @@ _MOST_DESCRIPTORS = (1 << 16) - 1  # of one job
 _WORTH_A_LOOK = 2                  # times the best plan's cycles
 _FEW_ROWS = 0.9                    # of A, that the column blocks of a CSR result have entries in, on average
 _MANY_BLOCKS = 64
-_LARGEST_STRETCH = 2               # of the lanes' cycles by uneven tokens, where something else limits
 
 
 def make_plan(problem: Problem, config: Config, *, keep_order: bool = False) -> Plan:
@@ -88,48 +75,30 @@ def plans(problem: Problem, config: Config, *, keep_order: bool = False) -> list
     for number, plan in enumerate(found):
         if plan.cycles > best:
             break
-        found[number] = searches[plan.transposed].refined(plan)
+        found[number] = searches[plan.transposed].costs.refined(plan)
         best = min(best, found[number].cycles)
     # Among equals small P_k: a PE's row queue then holds more rows, which evens out what the rows need.
     found.sort(key=lambda plan: (plan.cycles, plan.transposed, plan.packed, plan.pk_log2))
     return list(dict.fromkeys(found))
 
 
-def _ceil(value: int, divisor: int) -> int:
-    return -(-value // divisor)
-
-
 class _Search:
     """Plans of one orientation."""
 
     def __init__(self, problem: Problem, config: Config, transposed: bool, best: float):
-        a, b = (problem.b, problem.a) if transposed else (problem.a, problem.b)
         self.problem, self.config, self.transposed, self.best = problem, config, transposed, best
-        self.streamed = Streamed.of(a, transposed=transposed)
-        layers = problem.layers_of(b)
-        self.resident = Resident(b, transposed, layers)
-        self.stretches: dict[tuple[int, int, bool], float] = {}
-        self.layers = len(layers)
+        self.costs = PlanCosts(problem, config, transposed)
+        self.streamed, self.resident = self.costs.streamed, self.costs.resident
         self.products = problem.products
         self.inner, self.columns = self.resident.inner, self.resident.columns
-        self.words = _ceil(self.columns, config.lanes)
-        row_bias, column_bias, row_scale = problem.row_bias, problem.column_bias, problem.row_scale
-        if transposed:
-            row_bias, column_bias, row_scale = column_bias, row_bias, problem.column_scale
-        self.column_bias = column_bias is not None
-        self.row_parameters = 4 * sum(values is not None for values in (row_bias, row_scale))
-
-    @cached_property
-    def sample(self) -> SparseSample:
-        """Of a CSR result's rows."""
-        return SparseSample(self.streamed.operand, self.resident.operand)
+        self.words, self.layers = self.costs.words, self.costs.layers
 
     @cached_property
     def least_rows(self) -> float:
         """Share of A's rows that a column block of a CSR result has entries in, on average, at least."""
         if not (self.streamed.sparse and self.resident.operand.sparse):
             return 1.0
-        ranges = self.resident.k_ranges(_ceil(self.columns, _MANY_BLOCKS))
+        ranges = self.resident.k_ranges(ceil_div(self.columns, _MANY_BLOCKS))
         rows = [stop - start for start, stop in self.streamed.row_ranges(ranges)]
         return sum(rows) / (len(rows) * self.streamed.rows)
 
@@ -177,18 +146,18 @@ class _Search:
         seen = set()
         parts = 1
         for _ in range(_MOST_CUTS):
-            local_rows = max(1, _ceil(_ceil(self.inner, parts), 1 << pk_log2 + group_log2))
-            most_words = min(config.acc_words, capacity // local_rows, _ceil(self.words, slices))
+            local_rows = max(1, ceil_div(ceil_div(self.inner, parts), 1 << pk_log2 + group_log2))
+            most_words = min(config.acc_words, capacity // local_rows, ceil_div(self.words, slices))
             if most_words:
                 for slice_words in self._slice_words(most_words, slices, only_largest=whole or parts > 1):
-                    blocks = _ceil(self.words, slice_words * slices)
+                    blocks = ceil_div(self.words, slice_words * slices)
                     cuts = self._even_cuts(parts, pk_log2, group_log2, capacity // slice_words)
                     grouped = bool(group_log2)  # partial sums of groups are fewer words
                     hopeless = not grouped and self._hopeless(blocks, len(cuts) - 1, packed=False)
                     if (blocks, parts) not in seen and not hopeless:
                         yield self._plan(pk_log2, group_log2, whole, slice_words, cuts)
                     seen.add((blocks, parts))
-                if most_words == min(config.acc_words, _ceil(self.words, slices)):
+                if most_words == min(config.acc_words, ceil_div(self.words, slices)):
                     return
             parts = self._next_parts(parts, local_rows, capacity)
 
@@ -197,10 +166,10 @@ class _Search:
         A is read for each block, but no partial sums go to memory and back."""
         config = self.config
         rows = (config.lane_values if whole else config.lane_values // 2) << config.pe_bits
-        group_log2 = max(0, _ceil(self.inner, rows) - 1).bit_length()
+        group_log2 = max(0, ceil_div(self.inner, rows) - 1).bit_length()
         narrow = config.lanes >> group_log2
         if 0 < group_log2 and 0 < narrow < self.columns and not self._hopeless(
-                _ceil(self.columns, narrow), 1, packed=False):
+                ceil_div(self.columns, narrow), 1, packed=False):
             yield self._plan(config.pe_bits, group_log2, whole, 1, (0, self.inner))
 
     def _slice_words(self, most: int, slices: int, *, only_largest: bool) -> Iterator[int]:
@@ -208,9 +177,9 @@ class _Search:
 
         Smaller blocks read A more often, but all tiles but the first load while another computes.
         """
-        fewest = _ceil(self.words, most * slices)
+        fewest = ceil_div(self.words, most * slices)
         for blocks in (fewest,) if only_largest else (fewest, 2 * fewest, 4 * fewest):
-            yield _ceil(_ceil(self.words, blocks), slices)
+            yield ceil_div(ceil_div(self.words, blocks), slices)
 
     def _next_parts(self, parts: int, local_rows: int, capacity: int) -> int:
         """One more, but no fewer than make one word a slice fit."""
@@ -220,8 +189,8 @@ class _Search:
         """Parts of one size, a multiple of what keeps owners even and a dense row's reads aligned."""
         most = (local_rows << group_log2) << pk_log2
         unit = max(1 << pk_log2, self.config.port_bytes)
-        size = max(1, _ceil(self.inner, parts))
-        size = min(_ceil(size, unit) * unit, most)
+        size = max(1, ceil_div(self.inner, parts))
+        size = min(ceil_div(size, unit) * unit, most)
         return (*range(0, max(1, self.inner), size), self.inner)
 
     # ---- packed tiles --------------------------------------------------------------------------------
@@ -230,9 +199,9 @@ class _Search:
         config = self.config
         slices = config.pes >> pk_log2
         packing = Packing(config, self.resident, pk_log2, 1, whole)
-        parts = 1 if self.problem.csr else max(1, _ceil(self.inner, packing.most_rows))
+        parts = 1 if self.problem.csr else max(1, ceil_div(self.inner, packing.most_rows))
         for slice_words in self._packed_words(slices):
-            if self._hopeless(_ceil(self.words, slice_words * slices), parts, packed=True):
+            if self._hopeless(ceil_div(self.words, slice_words * slices), parts, packed=True):
                 return
             packing = replace(packing, slice_words=slice_words)
             lengths, ranges = packing.lengths, packing.ranges()
@@ -247,13 +216,13 @@ class _Search:
     def _packed_words(self, slices: int) -> Iterator[int]:
         """Words of a slice, fewer and fewer. Of a CSR result each block costs two passes: as few blocks of
         one size as there can be, then more."""
-        most = min(self.config.acc_words, _ceil(self.words, slices))
+        most = min(self.config.acc_words, ceil_div(self.words, slices))
         if not self.problem.csr:
             yield from (1 << bits for bits in reversed(range((most - 1).bit_length() + 1)))
             return
-        blocks, before = _ceil(self.words, most * slices), 0
+        blocks, before = ceil_div(self.words, most * slices), 0
         while before != 1:
-            words = _ceil(_ceil(self.words, blocks), slices)
+            words = ceil_div(ceil_div(self.words, blocks), slices)
             if words != before:
                 yield words
             before = words
@@ -281,7 +250,7 @@ class _Search:
         moved: float = again * streamed.bytes_of(self.inner) + tile_bytes
         partial_sums = streamed.rows * self.words * config.lanes * 4
         if self.problem.csr:
-            moved += (self.sample.entries if packed else 0) * (4 + self.problem.out_bytes)
+            moved += (self.costs.sample.entries if packed else 0) * (4 + self.problem.out_bytes)
         else:
             moved += streamed.rows * self.columns * self.problem.out_bytes + 2 * (parts - 1) * partial_sums
         fetch = again * streamed.fetch_cycles(config, self.inner)
@@ -300,169 +269,12 @@ class _Search:
             plan = self._with_row_ranges(plan)
         if problem.csr and not self._is_whole(plan):
             return plan     # not one to run
-        cycles, terms = schedule_cycles(self._tile_costs(plan, lengths), whole=whole, config=config)
-        self.best = min(self.best, cycles)
-        return replace(plan, cycles=cycles, terms=terms)
+        plan = self.costs.first_look(plan, lengths)
+        self.best = min(self.best, plan.cycles)
+        return plan
 
     def _with_row_ranges(self, plan: Plan) -> Plan:
         """Of a banded matrix few rows of A meet those of B that a column block has entries in."""
         ranges = self.streamed.row_ranges(plan.k_ranges)
         share = sum(stop - start for start, stop in ranges) / (len(ranges) * self.streamed.rows)
         return replace(plan, row_ranges=ranges) if share < _FEW_ROWS else plan
-
-    def _tile_costs(self, plan: Plan, lengths: np.ndarray | None, *, exact: bool = False) -> list[TileCost]:
-        """Costs of all tiles; those of full column blocks with equal parts of K are made once.
-
-        Unless `exact`, the packer is taken to be as fast as its best case.
-        """
-        tiles = plan.tiles()
-        costs: dict[tuple[Any, ...], TileCost] = {}
-        result = []
-        steps = (len(plan.k_cuts) - 1) * plan.layers
-        for number, tile in enumerate(tiles):
-            step = number % steps
-            key = (step, tile.n_count, tile.n_start if lengths is not None else 0, tile.mode, tile.rows)
-            if key not in costs:
-                costs[key] = self._tile_cost(plan, tile, step == 0, step == steps - 1, lengths, exact)
-            result.append(replace(costs[key], load=0, load_port=0) if tile.reuse else costs[key])
-        return result
-
-    def refined(self, plan: Plan) -> Plan:
-        """The same plan with a closer look, which can only add cycles: at what the packer needs, and at lanes
-        that wait for each other where the token queues do not even it out."""
-        config = self.config
-        lengths = (self.resident.packed_words(config.lanes, plan.slice_words, config.pes >> plan.pk_log2)
-                   if plan.packed else None)
-        costs = self._tile_costs(plan, lengths, exact=True)
-        stretch = self._stretch(plan, costs, lengths)
-        costs = [replace(cost, lanes=cost.lanes * stretch) for cost in costs]
-        cycles, terms = schedule_cycles(costs, whole=plan.whole, config=self.config)
-        return replace(plan, cycles=cycles, terms=terms)
-
-    def _stretch(self, plan: Plan, costs: list[TileCost], lengths: np.ndarray | None) -> float:
-        others = sum(max(cost.fetch, cost.drain, cost.port) for cost in costs)
-        hidden = _LARGEST_STRETCH * sum(cost.lanes for cost in costs) < others
-        if hidden or (lengths is None and plan.pk_log2 == 0):  # or every PE takes every token
-            return 1.0
-        key = plan.pk_log2, min(plan.slice_words, self.words), plan.packed
-        if key not in self.stretches:
-            words = np.full((self.inner, 1), key[1]) if lengths is None else np.maximum(lengths, 1)
-            self.stretches[key] = self.streamed.stretch(self.config, plan.pk_log2, words)
-        return self.stretches[key]
-
-    def _tile_cost(self, plan: Plan, tile: Tile, first: bool, last: bool, lengths: np.ndarray | None,
-                   exact: bool) -> TileCost:
-        config, streamed = self.config, self.streamed
-        words = 1 if plan.group_log2 else _ceil(tile.n_count, config.lanes)
-        groups = _ceil(streamed.rows, 1 << plan.group_log2)
-        raw_bytes = groups * words * config.lanes * 4
-        row_bytes = tile.n_count * self.problem.out_bytes
-        if plan.group_log2 and tile.n_count < self.columns:
-            row_bytes = _ceil(row_bytes, config.port_bytes) * config.port_bytes  # rows lie apart
-        out: float = streamed.rows * row_bytes if last else raw_bytes
-        sparse_drain = own_drain = 0.0
-        if self.problem.csr:
-            sparse_drain, own_drain, out = self._sparse_cost(plan, tile, lengths)
-        moved = streamed.bytes_of(tile.k_count, tile.rows) + out + (
-            self.row_parameters * streamed.rows if last else 0)
-        if not first or self.column_bias:
-            moved += raw_bytes
-        rows = slice(tile.k_start, tile.k_start + tile.k_count)
-        counts = streamed.counts[rows]
-        if lengths is None:
-            walk = by_owner(counts, plan.pk_log2).max(initial=0)
-            lanes = float(walk) * min(words, plan.slice_words)
-            load, load_bytes = self._dense_load(plan, tile)
-        else:
-            block, count = tile.n_start // plan.block_columns, config.pes >> plan.pk_log2
-            slices = slice(block * count, (block + 1) * count)
-            # A token that has nothing in a slice goes by there, one a cycle if no filter keeps it away.
-            walked = lengths[rows, slices]
-            lanes = float(by_owner(counts[:, None] * walked, plan.pk_log2).max(initial=0))
-            if not config.row_filter:
-                lanes = max(lanes, float(by_owner(counts, plan.pk_log2).max(initial=0)))
-            if self.problem.csr:
-                of_all_rows = np.zeros_like(lengths[:, slices])
-                of_all_rows[rows] = walked
-                lanes = max(lanes, self.sample.lanes(plan.pk_log2, of_all_rows))
-            packer = (self.resident.packer_cycles(config, plan.block_columns)[rows, block].sum() if exact
-                      else tile.k_count)
-            load, load_bytes = self._packed_load(tile, packer)
-        scaling = 1 if not (last and self.problem.out_int8) else config.lanes / config.scale_multipliers
-        # Rows come on the chains in turn, and one unit finishes the words of all of them, one a cycle.
-        drain: float = groups * words * scaling
-        if self.problem.csr:
-            drain, lanes = sparse_drain * scaling, max(lanes, own_drain)
-        fetch = streamed.fetch_cycles(config, tile.k_count, tile.rows)
-        if plan.packed and config.row_filter:
-            fetch = max(fetch, filter_cycles(config, counts.sum()))
-        return TileCost(lanes, fetch, drain, moved / config.port_bytes,
-                        load, load_bytes / config.port_bytes)
-
-    def _sparse_cost(self, plan: Plan, tile: Tile, lengths: np.ndarray | None) -> tuple[float, float, float]:
-        """Cycles of the collector and of a PE until all words with a sum have left, and bytes of C.
-
-        In the collector words of a row join where their lanes follow each other, and each row takes one word
-        at least. A PE's rows with a sum wait in its accumulators until all of it has been added.
-        """
-        config, rows = self.config, plan.rows_of(tile)
-        own_words = _ceil(_ceil(tile.n_count, config.lanes), config.pes >> plan.pk_log2)
-        if lengths is None:
-            # A dense tile makes sums everywhere.
-            joined, hit = rows * _ceil(tile.n_count, config.lanes), rows
-            entries, own, own_rows = float(rows * tile.n_count), float(rows * own_words), rows
-        else:
-            blocks = self.sample.blocks(plan.block_columns, config.pes >> plan.pk_log2, config.lanes)
-            here = tile.n_start // plan.block_columns
-            joined, hit, entries = blocks.joined[here], blocks.rows[here], blocks.entries[here]
-            own, own_rows = blocks.own_words[here], blocks.own_rows[here]
-        places = 2 * config.acc_words >> (own_words - 1).bit_length()
-        own = max(own, own_rows * COSTS.settling / max(1, places - 1))
-        out: float = 4 * (rows + 1) * (1 if tile.mode is CsrMode.WHOLE else 2)
-        if tile.mode in (CsrMode.WHOLE, CsrMode.PLACE):
-            out += entries * (4 + self.problem.out_bytes)
-        if tile.mode is CsrMode.PLACE:
-            # Each row's indices and values begin and end anywhere in a beat.
-            out += 2 * hit * (config.port_bytes - 4)
-        if tile.mode in (CsrMode.COUNT, CsrMode.POINTERS) and self._counts_rows(plan):
-            joined = hit
-        return rows + max(0, joined - hit), own, out
-
-    def _counts_rows(self, plan: Plan) -> bool:
-        """Whether a row's entries are counted in the PEs, as the command processor decides it."""
-        return plan.packed and not plan.pk_log2 and not self.problem.drops_zeros
-
-    def _dense_load(self, plan: Plan, tile: Tile) -> tuple[float, float]:
-        """Cycles and bytes: a chunk a cycle and a row's last chunk short, unless rows lie without a gap."""
-        config = self.config
-        width = config.port_bytes
-        per_row: float = _ceil(tile.n_count, width)
-        without_gap = tile.n_count == self.columns
-        beats = tile.k_count * tile.n_count / width if without_gap else tile.k_count * per_row
-        if not without_gap and self.columns % width:
-            # Rows begin anywhere in a beat: on average nearly one more is touched.
-            beats = tile.k_count * (tile.n_count + width - 1) / width
-        bytes_read = beats * width
-        if plan.group_log2:
-            lane_columns = config.lanes >> plan.group_log2
-            run = lane_columns == tile.n_count and without_gap
-            together = min(config.port_bytes // lane_columns, config.pes) if run else 1
-            return max(tile.k_count / together, beats_cycles(config, beats)), bytes_read
-        if (without_gap and tile.n_count == config.lanes and config.words_per_beat == 2
-                and plan.pk_log2 == config.pe_bits):
-            per_row = 0.5  # rows of one word: two in a beat
-        split = 1.5 if plan.slice_words > 1 and plan.slice_words % 2 and config.words_per_beat == 2 else 1
-        return max(tile.k_count * per_row * split, beats_cycles(config, beats)), bytes_read
-
-    def _packed_load(self, tile: Tile, packer: float) -> tuple[float, float]:
-        """Cycles and bytes; `packer`: what it needs for this tile's rows."""
-        tokens = self.config.tile_beat_tokens
-        operand = self.resident.operand
-        if not operand.sparse:
-            bytes_read = tile.k_count * tile.n_count
-            fetch = tile.k_count * _ceil(tile.n_count, tokens)
-            return max(fetch, packer), bytes_read
-        share = tile.k_count / max(1, self.inner)
-        entries = operand.entries * share  # all of the rows', whatever the column block
-        size = 3 if self.columns <= INDEX16_COLUMNS else 5
-        return max(entries / tokens, packer), entries * size + 4 * tile.k_count

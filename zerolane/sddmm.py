@@ -13,7 +13,7 @@ from hdl.descriptor import DESCRIPTOR_BYTES, Opcode
 from hdl.layouts import BFormat
 
 from .bound import Bound
-from .cost import Streamed, TileCost, beats_cycles, by_owner, schedule_cycles
+from .cost import Streamed, TileCost, beats_cycles, by_owner, ceil_div, schedule_cycles
 from .operands import Operand, OperandError, as_operand
 from .plan import Plan, PlanError, Tile
 from .runtime import Image, a_fields, check_room, pack_descriptor, place_matrix
@@ -24,10 +24,6 @@ __all__ = ["SddmmPlan", "SddmmProblem", "as_sddmm", "build_sddmm_image", "make_s
 _SUM_BYTES = 4
 _MOST_DESCRIPTORS = (1 << 16) - 1
 _SHOWN_ALTERNATIVES = 4
-
-
-def _ceil(value: int, divisor: int) -> int:
-    return -(-value // divisor)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +61,11 @@ class SddmmPlan(Plan):
 
     def words_of(self, tile: Tile) -> int:
         """Words of a slice of this tile: no more than it needs, as the array wants it."""
-        return _ceil(_ceil(tile.n_count, self.config.lanes), self.config.pes >> self.pk_log2)
+        return ceil_div(ceil_div(tile.n_count, self.config.lanes), self.config.pes >> self.pk_log2)
 
     def label(self) -> str:
         owners, slices = 1 << self.pk_log2, self.config.pes >> self.pk_log2
-        blocks, parts = _ceil(self.columns, self.block_columns), len(self.k_cuts) - 1
+        blocks, parts = ceil_div(self.columns, self.block_columns), len(self.k_cuts) - 1
         return (f"S and A stream, B^T rests; {owners} x {slices} PEs; {blocks} block{'s' * (blocks > 1)} of "
                 f"{min(self.block_columns, self.columns)} of K, {parts} part{'s' * (parts > 1)} of N")
 
@@ -117,7 +113,7 @@ def sddmm_bound(config: Config, problem: SddmmProblem) -> Bound:
     entries, inner = problem.s.entries, problem.inner
     lanes = entries * inner / config.total_lanes
     a_bytes, b_bytes, c_bytes = problem.s_bytes + problem.a.entries, problem.bt.entries, 4 * entries
-    passes = max(1, _ceil(b_bytes, config.tile_bytes))
+    passes = max(1, ceil_div(b_bytes, config.tile_bytes))
     again = (passes - 1) * (problem.s_bytes + 2 * c_bytes)
     return Bound(token_cycles=lanes, product_cycles=lanes,
                  memory_cycles=(a_bytes + b_bytes + c_bytes + again) / config.port_bytes, passes=passes,
@@ -149,21 +145,21 @@ def sddmm_plans(problem: SddmmProblem, config: Config) -> list[SddmmPlan]:
 
 def _cuts(problem: SddmmProblem, config: Config) -> Iterator[SddmmPlan]:
     columns, inner = problem.bt.shape
-    words = _ceil(inner, config.lanes)
+    words = ceil_div(inner, config.lanes)
     for pk_log2 in range(config.pe_bits + 1):
         slices = config.pes >> pk_log2
         if slices > words and pk_log2 < config.pe_bits:
             continue    # slices without a word
         for parts in range(1, columns + 1):
             # Parts of N that leave owners even; then as much of K as fits beside them.
-            size = _ceil(columns, parts)
-            size = _ceil(size, 1 << pk_log2) << pk_log2
-            most = min(config.acc_words, config.lane_values // (size >> pk_log2), _ceil(words, slices))
+            size = ceil_div(columns, parts)
+            size = ceil_div(size, 1 << pk_log2) << pk_log2
+            most = min(config.acc_words, config.lane_values // (size >> pk_log2), ceil_div(words, slices))
             if most:
                 cuts = (*range(0, columns, size), columns)
-                for blocks in range(_ceil(words, most * slices), _ceil(words, slices) + 1):
+                for blocks in range(ceil_div(words, most * slices), ceil_div(words, slices) + 1):
                     # Of an odd number of words the loader makes more beats: it may be worth another block.
-                    slice_words = _ceil(_ceil(words, blocks), slices)
+                    slice_words = ceil_div(ceil_div(words, blocks), slices)
                     yield SddmmPlan(config, (*problem.s.shape, inner), False, False, False, pk_log2, 0,
                                     slice_words, True, cuts, slice_words * slices * config.lanes)
                     if slice_words == 1 or slice_words % 2 == 0:
@@ -176,7 +172,7 @@ def _costed(plan: SddmmPlan, problem: SddmmProblem) -> SddmmPlan:
     tiles, entries = plan.tiles(), problem.s.entries
     stretch = 1.0
     if plan.pk_log2:
-        words = min(plan.slice_words, _ceil(plan.columns, config.lanes))
+        words = min(plan.slice_words, ceil_div(plan.columns, config.lanes))
         stretch = streamed.stretch(config, plan.pk_log2, np.full((streamed.inner, 1), words))
     costs = []
     for number, tile in enumerate(tiles):
@@ -184,7 +180,7 @@ def _costed(plan: SddmmPlan, problem: SddmmProblem) -> SddmmPlan:
         walk = by_owner(counts, plan.pk_log2).max(initial=0)
         words = plan.words_of(tile)
         splits = words > 1 and words % 2 and config.words_per_beat == 2
-        row_beats = _ceil(tile.n_count, config.port_bytes) * (1.5 if splits else 1)
+        row_beats = ceil_div(tile.n_count, config.port_bytes) * (1.5 if splits else 1)
         moved = (problem.s_bytes + problem.s.shape[0] * tile.n_count
                  + _SUM_BYTES * entries * (1 if number == 0 else 2))
         load = max(tile.k_count * row_beats,
@@ -219,7 +215,7 @@ def build_sddmm_image(problem: SddmmProblem, plan: SddmmPlan, memory_bytes: int)
     }
     x_address, b_address = image.put(problem.a.stored), image.put(problem.bt.stored)
     image.c_address = image.place(_SUM_BYTES * entries)
-    scratch = image.place(_ceil(entries, plan.config.lanes) * group_bytes) if len(tiles) > 1 else 0
+    scratch = image.place(ceil_div(entries, plan.config.lanes) * group_bytes) if len(tiles) > 1 else 0
     content = b""
     for number, tile in enumerate(tiles):
         last = number == len(tiles) - 1
