@@ -270,8 +270,9 @@ class Collector(wiring.Component):
         connect(m, path.o_parameter_job, parameters.i_job)
         for number, (name, reader) in enumerate((("earlier", earlier), ("parameters", parameters))):
             taken = reader.o
-            if config.words_spaced:
-                # What the finisher takes hangs on a word in the midst of being scaled: it ends here.
+            if config.words_spaced or config.far_apart:
+                # What the finisher takes hangs on all its stages, or on a word in the midst of being scaled:
+                # it ends here.
                 m.submodules[f"{name}_skid"] = skid = Skid(taken.p.shape())
                 connect(m, taken, skid.i)
                 taken = skid.o
@@ -282,7 +283,12 @@ class Collector(wiring.Component):
         for chain in range(config.chains):
             connect(m, flipped(self.i[chain]), path.i[chain])
         connect(m, path.o_write_job, flipped(self.o_write_job))
-        connect(m, path.o, flipped(self.o))
+        chunks = path.o
+        if config.far_apart:
+            m.submodules.chunks_skid = skid = Skid(chunks.p.shape())
+            connect(m, chunks, skid.i)
+            chunks = skid.o
+        connect(m, chunks, flipped(self.o))
         m.d.comb += [path.i_settled.eq(self.i_settled), self.o_drained.eq(path.o_drained),
                      self.o_idle.eq(path.o_idle), self.o_overflow.eq(path.o_overflow)]
         if config.csr_out:

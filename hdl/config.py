@@ -12,6 +12,8 @@ ADDRESS_BITS = 32
 WHOLE_INDEX_BITS = 32
 AXI_PAGE_BYTES = 4096
 MAX_BURST_BEATS = 16
+FAR_APART_LANES = 32
+"""From so many lanes on."""
 
 
 class ConfigError(ValueError):
@@ -103,7 +105,7 @@ class Config:
     beat_tokens: int = 8
     acc_words: int = 16
     chains: int = 2
-    chain_cut_stages: int = 4
+    chain_cut_stages: int = 2
     bus_listeners: int = 4
     queue_beats: int = 16
     row_queue_rows: int = 16
@@ -260,6 +262,11 @@ class Config:
     def words_spaced(self) -> bool:
         """Words leave the finisher every other cycle at best, so that the collector's ready is a register."""
         return not self.csr_out and self.scale_multipliers != self.lanes
+
+    @cached_property
+    def far_apart(self) -> bool:
+        """Blocks of the array lie so far from each other that paths of ready end between them."""
+        return self.total_lanes >= FAR_APART_LANES
 
     @cached_property
     def listener_groups(self) -> tuple[range, ...]:

@@ -17,6 +17,7 @@ from .guard import MemoryGuard
 from .read_port import ReadPort
 from .registers import REGISTER_SPACE_BITS
 from .shared import add_resettable
+from .skid import Skid
 from .supervisor import Supervisor
 from .writer import SegmentWriter
 
@@ -62,8 +63,9 @@ class Top(wiring.Component):
         command, core, writer = CommandProcessor(config), Core(config), SegmentWriter(config)
         bursts = (DESCRIPTOR_BURSTS, *core.read_bursts)
         read_port, log = ReadPort(config, len(bursts)), BurstLog(config, bursts)
-        add_resettable(m, {"command": command, "core": core, "writer": writer, "read_port": read_port,
-                           "log": log}, supervisor.o_reset, platform)
+        w_skid = Skid(writer.w.p.shape())
+        add_resettable(m, {"command": command, "core": core, "writer": writer, "w_skid": w_skid,
+                           "read_port": read_port, "log": log}, supervisor.o_reset, platform)
 
         # ---- control ----
         connect(m, flipped(self.control), control.bus)
@@ -148,7 +150,9 @@ class Top(wiring.Component):
         connect(m, core.o_write_job, writer.i_job)
         connect(m, core.o_write, writer.i)
         connect(m, writer.aw, guard.port.aw)
-        connect(m, writer.w, guard.port.w)
+        # Whether data may go out is worked out far from the queue that it comes from.
+        connect(m, writer.w, w_skid.i)
+        connect(m, w_skid.o, guard.port.w)
         connect(m, guard.port.b, writer.b)
         connect(m, guard.memory, flipped(self.memory))
 

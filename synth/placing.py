@@ -114,7 +114,7 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
     except _GivenUp as error:
         if _BY_TIMING not in options:
             return str(error)
-    progress.stage("place and route again, with the placer for full parts and large designs")
+    progress.stage("place and route, with the placer for full parts and large designs")
     options = [_BY_DENSITY if option == _BY_TIMING else option for option in options]
     try:
         return _run_placer((name, options), folder, progress)
