@@ -56,5 +56,5 @@ def test_where_the_better_placer_leads_to_nothing_the_other_one_tries(
     heap = ["--placer", "heap", "--placer-heap-timingweight", "20"]
     found = placing.run_place(("nextpnr", ["--seed", "1", *heap, "--router", "router1"]), tmp_path, heard)
     assert found == (failure and f"nextpnr was stopped: {failure}")
-    assert [stage for stage in heard.stages if "again" in stage] == [
+    assert [stage for stage in heard.stages if "full parts" in stage] == [
         "place and route, with the placer for full parts and large designs"]
