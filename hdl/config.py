@@ -1,5 +1,6 @@
 """The one configuration object of an array; every width in the design derives from it, here, once."""
 
+import re
 from dataclasses import dataclass, fields
 from functools import cached_property
 from types import MappingProxyType
@@ -126,6 +127,9 @@ class Config:
             value = getattr(self, field.name)
             if type(value) is not field.type and field.type.__class__ is type:
                 self._refuse(field.name, f"a value of type {field.type.__name__}")
+        # It is a part of files' names, and stands in comments of what is generated.
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", self.name):
+            self._refuse("name", "1 to 64 letters, digits, '_', '-' and '.'")
         power_of_two = {
             "pes": (2, 64), "lanes": (2, 32), "port_bytes": (4, 64), "tile_bytes": (256, 1 << 22),
             "beat_tokens": (2, 32), "acc_words": (2, 256), "chains": (1, 2), "chain_cut_stages": (1, 64),

@@ -6,8 +6,10 @@ import inspect
 import pkgutil
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
+from amaranth.hdl import Fragment
 from amaranth.lib import wiring
 
 import hdl
@@ -15,7 +17,7 @@ from hdl.config import Config
 
 from .targets import TargetError
 
-__all__ = ["ARRAY", "block_names", "make_block"]
+__all__ = ["ARRAY", "block_names", "check_block_name", "make_block"]
 
 ARRAY = "array"
 """The name of the whole."""
@@ -60,15 +62,34 @@ def block_names() -> list[str]:
     return sorted(_blocks())
 
 
-def make_block(name: str, config: Config) -> wiring.Component:
-    """The component of that name; TargetError names the nearest one otherwise, or says why this configuration
-    has none."""
+def check_block_name(name: str) -> None:
+    """TargetError names the nearest block where there is none of that name."""
     blocks = _blocks()
     if name not in blocks:
         near = difflib.get_close_matches(name, blocks, n=1, cutoff=0.4)
-        raise TargetError(f"unknown block {name!r}; " + (f"did you mean {near[0]!r}?" if near else
-                                                          f"it must be one of {', '.join(sorted(blocks))}"))
-    try:
-        return blocks[name](config)
-    except ValueError as error:
-        raise TargetError(f"block {name!r} is not in configuration {config.name!r}: {error}") from None
+        raise TargetError(f"--block {name}; " + (f"did you mean {near[0]!r}?" if near else
+                                                 f"it must be one of {', '.join(sorted(blocks))}"))
+
+
+def make_block(name: str, config: Config) -> wiring.Component:
+    """The component of that name; TargetError where there is none, or none in this configuration's array: it
+    may not even be possible to build it."""
+    check_block_name(name)
+    kind = _blocks()[name]
+    if inspect.isclass(kind) and kind not in (*_special().values(), *_kinds_in_array(config)):
+        raise TargetError(f"--block {name}: the array of configuration {config.name!r} has none")
+    return kind(config)
+
+
+@lru_cache(maxsize=4)
+def _kinds_in_array(config: Config) -> frozenset[type]:
+    """What the array is made of."""
+    from hdl.top import Top
+
+    found: set[type] = set()
+    fragments = [Fragment.get(Top(config), None)]
+    while fragments:
+        fragment = fragments.pop()
+        found.update(map(type, fragment.origins or ()))
+        fragments += [part for part, *_ in fragment.subfragments]
+    return frozenset(found)

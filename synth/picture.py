@@ -1,5 +1,6 @@
 """A drawing of the placed design, coloured by block."""
 
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,13 @@ def block_colours(counts: dict[str, int]) -> dict[str, Any]:
     return {block: palette(number) for number, block in enumerate(largest)}
 
 
-def draw(record: dict[str, Any], file: Path, depth: int = 3) -> None:
-    """Write a picture: a small dot each logic cell, a larger mark each multiplier and block RAM.
+def draw(record: dict[str, Any], kind: str, depth: int = 3) -> bytes:
+    """A picture: a small dot each logic cell, a larger mark each multiplier and block RAM.
 
     Parameters
     ----------
     record : of `synth.report.build`, of a design that fits
-    file : .png or .svg
+    kind : of the file that it is for: .png or .svg
     depth : levels of blocks that are told apart
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -79,4 +80,6 @@ def draw(record: dict[str, Any], file: Path, depth: int = 3) -> None:
                    f"{record['fmax_mhz']} MHz")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False,
                 title="block (cells)")
-    figure.savefig(file, dpi=120, bbox_inches="tight")
+    content = io.BytesIO()
+    figure.savefig(content, format=kind.removeprefix("."), dpi=120, bbox_inches="tight")
+    return content.getvalue()

@@ -1,6 +1,7 @@
 """What the tools' reports say: cells, what is used of what there is, clock, critical path."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,6 +64,11 @@ class Timing:
 
     fmax_mhz: float
     path: Path
+
+    @property
+    def shown_mhz(self) -> float:
+        """Two decimals, rounded down: a clock that is missed by less is missed."""
+        return math.floor(round(100 * self.fmax_mhz, 6)) / 100
 
 
 def cells_by_type(stat: str) -> dict[str, int]:

@@ -65,7 +65,7 @@ def _record(request: Request, netlist: Netlist, placed: Placed, progress: Progre
     timing = read_timing(placed.report) if fits else None
     owners = Owners(read_paths(netlist.folder))
     record = _head(request, netlist) | {
-        "seed": placed.seed, "fits": fits, "fmax_mhz": timing and round(timing.fmax_mhz, 2),
+        "seed": placed.seed, "fits": fits, "fmax_mhz": timing and timing.shown_mhz,
         "luts": used.luts, "registers": registers_of(cells), "dsps": used.dsps, "brams": used.brams,
         "available": asdict(target.holds), "cells": cells,
         "use": {kind: list(counts) for kind, counts in use.items() if counts[0]},

@@ -15,6 +15,7 @@ from zerolane import cli, workloads
 from zerolane.bench import bench_rows, parse_kernels, summarise
 from zerolane.bench_plans import compare_plans, summarise_plans
 from zerolane.bench_tables import bench_table
+from zerolane.cli_shared import PIPED_WIDTH
 from zerolane.device import Device
 from zerolane.kernel_work import NamedKernel, einsum_of_entries
 from zerolane.pattern_kernels import PATTERN_KERNELS, folded, pattern_kernel
@@ -149,7 +150,7 @@ def test_a_piped_table_is_not_cut(capsys: pytest.CaptureFixture) -> None:
               "memory_cycles": 2.0, "efficiency": 0.5, "mismatches": 0,
               "counters": {name: 7 for name in ("busy", "wait_tile", "wait_collector", "wait_memory",
                                                 "wait_a", "drain", "command")}}
-    console = Console(width=cli._PIPED_WIDTH)
+    console = Console(width=PIPED_WIDTH)
     console.print(bench_table([record]))
     printed = capsys.readouterr().out
     assert record["matrix"] in printed and "1,234,567" in printed and "command" in printed

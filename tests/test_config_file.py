@@ -62,3 +62,14 @@ def test_presets_have_consistent_widths(name: str) -> None:
 def test_a_configuration_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         Config().pes = 4  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/tmp/x", "a b", "a\nb", "a */ b", "", "x" * 65, "\u00e4"])
+def test_a_name_that_is_no_part_of_a_file_s_name_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="it must be 1 to 64 letters, digits"):
+        Config(name=name)
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b'\xef\xbb\xbfpreset = "tiny"\r\nlanes = 4\r\n')
+    assert load_config(tmp_path / "mine.toml").pes == PRESETS["tiny"].pes

@@ -13,7 +13,7 @@ from hdl.registers import ErrorCode
 from sim.models.fetch import Memory, csr_case, dense_case, random_csr
 from tests.fetch_model import check_fetch
 
-BLOCK_QUEUES = replace(PRESETS["small"], name="block queues", compressed_b=False)
+BLOCK_QUEUES = replace(PRESETS["small"], name="block_queues", compressed_b=False)
 
 ROW_KINDS = {
     "short": lambda rng: [rng.randrange(4) for _ in range(40)],

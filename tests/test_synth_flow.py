@@ -186,7 +186,8 @@ def test_the_command_writes_a_record_and_a_picture(monkeypatch: pytest.MonkeyPat
     assert {"preset", "target", "speed", "fmax_mhz", "luts", "registers", "dsps", "brams", "fits", "seed",
             "versions"} <= set(record)
     assert Path("p.png").read_bytes().startswith(b"\x89PNG")
-    assert {"bitstream.bit", "place.log", "report.json"} <= {path.name for path in Path("o").iterdir()}
+    assert {path.name for path in Path("o").iterdir()} == {
+        "bitstream.bit", "report.json", "place.log", "pack.log", "synthesis.log", "finish.log"}
     assert "Fmax" in capsys.readouterr().out
 
 
@@ -197,12 +198,25 @@ def test_a_missed_frequency_is_exit_status_1_and_says_by_how_much(
     assert "MHz less than the 900 MHz asked" in capsys.readouterr().err
 
 
+def test_of_a_design_that_does_not_fit_logs_are_written_and_no_earlier_bitstream_is_left(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("bitstream.bin", "report.json", "mine.txt"):
+        (tmp_path / "o" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "o" / name).write_text("of yesterday")
+    assert zerolane(monkeypatch, "synth", "--preset", "large", "--block", "lane_store", "--target",
+                    "ice40-up5k", "--out", "o", "--picture", "p.png") == 1
+    assert {path.name for path in Path("o").iterdir()} == {"mine.txt", "place.log", "synthesis.log",
+                                                           "finish.log"}
+    assert "logs, as there is no bitstream: o" in capsys.readouterr().out and not Path("p.png").exists()
+
+
 @pytest.mark.parametrize("arguments, reason", [
     (["--target", "ecp6-25k"], "did you mean 'ecp5-25k'"),
     (["--target", "ecp5-25k", "--speed", "9"], "speed grade 9; it must be one of 6, 7, 8"),
     (["--target", "ecp5-25k", "--freq", "0"], "--freq 0"),
     (["--target", "ecp5-25k", "--seeds", "0"], "--seeds 0"),
-    (["--target", "ecp5-25k", "--block", "bee"], "unknown block 'bee'"),
+    (["--target", "ecp5-25k", "--block", "bee"], "--block bee; did you mean 'reader'"),
     (["--target", "ecp5-25k", "--no-place", "--freq", "50"], "--no-place excludes"),
     (["--preset", "tiny"], "--target"),
 ])

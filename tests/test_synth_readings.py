@@ -5,7 +5,16 @@ import json
 import pytest
 
 from synth.area import Owners
-from synth.readings import cells_by_type, read_timing, read_use, registers_of, used_of, why_not
+from synth.readings import (
+    Path,
+    Timing,
+    cells_by_type,
+    read_timing,
+    read_use,
+    registers_of,
+    used_of,
+    why_not,
+)
 from synth.report import critical_path
 from synth.targets import TARGETS
 
@@ -100,3 +109,8 @@ def test_the_slowest_path_is_between_registers_and_told_by_block() -> None:
 
 def test_a_design_without_a_clock_has_no_timing() -> None:
     assert read_timing(json.dumps({"fmax": {}, "critical_paths": [], "utilization": {}})) is None
+
+
+@pytest.mark.parametrize("fmax_mhz, shown", [(37.4951, 37.49), (37.5, 37.5), (82.64, 82.64), (77.1099, 77.1)])
+def test_a_clock_is_rounded_down(fmax_mhz: float, shown: float) -> None:
+    assert Timing(fmax_mhz, Path(())).shown_mhz == shown

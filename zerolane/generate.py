@@ -6,6 +6,7 @@ from hdl.config import Config
 from hdl.emit import emit_verilog
 from hdl.lint import waiver_file
 from hdl.pins import FlatTop
+from zerolane.outputs import write_files
 from zerolane.register_map import c_header, json_map
 
 __all__ = ["generate"]
@@ -14,7 +15,7 @@ __all__ = ["generate"]
 def generate(config: Config, output: Path) -> list[Path]:
     """Write `output` (Verilog, top module `zerolane`), and beside it its .json, .h and .vlt.
 
-    Returns the paths written. Raises OSError where they cannot be.
+    Returns the paths written. Raises OSError where they cannot be; none of them is then.
     """
     banner = f"// zerolane, configuration {config.name}: {config}\n"
     texts = {
@@ -23,7 +24,5 @@ def generate(config: Config, output: Path) -> list[Path]:
         output.with_suffix(".h"): c_header(config),
         output.with_suffix(".vlt"): waiver_file(),
     }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    for path, text in texts.items():
-        path.write_text(text)
+    write_files(texts)
     return list(texts)

@@ -1,5 +1,6 @@
 """One layer over all shares of zeros: dense, dense with zeros, CSR, and CSR times CSR."""
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from zerolane.device import Device
+from zerolane.outputs import write_files
 from zerolane.quantize import Quantized, random_values
 from zerolane.report import run_work
 from zerolane.work import Kernel, WorkError, make_work
@@ -66,7 +68,8 @@ def summarise_sweep(records: list[dict[str, Any]]) -> list[str]:
 
 
 def plot_sweep(records: list[dict[str, Any]], path: Path) -> None:
-    """Speedup over dense by share of zeros, as a picture; WorkError where matplotlib is not installed."""
+    """Speedup over dense by share of zeros, as a picture, .png or .svg; WorkError where matplotlib is not
+    installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -90,7 +93,6 @@ def plot_sweep(records: list[dict[str, Any]], path: Path) -> None:
                    f"{records[0]['out_dtype']} out")
     axes.grid(True, alpha=0.3)
     axes.legend()
-    try:
-        figure.savefig(path, dpi=120)
-    except ValueError as error:  # a suffix that is no picture format
-        raise WorkError(f"--plot {path}: {error}") from None
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix.removeprefix("."), dpi=120)
+    write_files({path: content.getvalue()})

@@ -1,6 +1,5 @@
 """`zerolane synth` and `zerolane build`: run the flow, show it working, print what came out."""
 
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +13,17 @@ from rich.table import Table
 
 from hdl.config import Config
 from synth.area import FENCE, KINDS, merged
-from synth.blocks import ARRAY
+from synth.blocks import ARRAY, check_block_name
 from synth.boards.boards import Board
 from synth.flow import Progress, Request
 from synth.report import Record, build, estimate
 from synth.targets import target_by_name
+from zerolane.outputs import write_files
 
 __all__ = ["SynthOptions", "run_build", "run_synth"]
 
 _LINE_WIDTH = 90
+_REPORT, _BITSTREAM = "report.json", "bitstream"
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,9 @@ def run_synth(config: Config, options: SynthOptions, console: Console,
     Raises TargetError, ToolMissing, ToolFailed.
     """
     target = target_by_name(options.target)
-    speed = options.speed or target.speed
+    speed = target.speed if options.speed is None else options.speed
     target.speed_options(speed)  # refuses one that does not exist, before minutes are spent
+    check_block_name(options.block)
     request = Request(config, target, speed, options.freq_mhz or target.freq_mhz, options.block)
     with _Shown(errors) as progress:
         if not options.place:
@@ -97,8 +99,10 @@ def run_synth(config: Config, options: SynthOptions, console: Console,
     if options.picture is not None and record["fits"]:
         from synth.picture import draw
 
-        draw(record, options.picture, options.depth)
+        write_files({options.picture: draw(record, options.picture.suffix, options.depth)})
         console.print(f"picture: {options.picture}", markup=False)
+    elif options.picture is not None:
+        console.print("no picture: there is no placed design", markup=False)
     return record, _missed(record, options.freq_mhz)
 
 
@@ -122,7 +126,7 @@ def run_build(config: Config, board: Board, clock_mhz: float, memory_bytes: int,
     if record["fmax_mhz"] < record["clock_mhz"]:
         return record, (f"{what} reaches {record['fmax_mhz']} MHz, less than its clock of "
                         f"{record['clock_mhz']:g} MHz; no bitstream was written (try --freq, --seed)")
-    shutil.copyfile(record["bitstream"], out)
+    write_files({out: Path(record["bitstream"]).read_bytes()})
     console.print(f"bitstream: {out}; a host reaches the board with --device serial:PORT", markup=False)
     return record, None
 
@@ -197,9 +201,14 @@ def _print_area(record: Record, depth: int, console: Console) -> None:
 
 
 def _export(record: Record, folder: Path, console: Console) -> None:
-    """Copies of what the cache keeps."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in Path(record["log"]).iterdir():
-        if path.suffix in (".log", ".bit", ".bin", ".fs") or path.name == "report.json":
-            shutil.copyfile(path, folder / path.name)
-    console.print(f"bitstream, report and logs: {folder}", markup=False)
+    """Copies of what the cache keeps, and nothing of an earlier run's."""
+    kept = [path for place in (record["synthesis_log"], record["log"]) for path in Path(place).iterdir()
+            if path.suffix == ".log" or path.name == _REPORT or path.stem == _BITSTREAM]
+    written = {folder / path.name: path.read_bytes() for path in kept}
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if path not in written and (path.name == _REPORT or path.stem == _BITSTREAM):
+                path.unlink()
+    write_files(written)
+    what = "bitstream, report and logs" if record["fits"] else "logs, as there is no bitstream"
+    console.print(f"{what}: {folder}", markup=False)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zerolane.outputs import write_files
+
 __all__ = ["Activity", "read_trace", "trace_events", "write_timeline"]
 
 _MOST_EVENTS = 400_000  # of a whole trace: viewers stay quick
@@ -104,5 +106,5 @@ def write_timeline(path: Path, jobs: list[tuple[str, Activity]]) -> None:
     most = _MOST_EVENTS // max(1, len(jobs))
     events = [event for number, (title, activity) in enumerate(jobs)
               for event in trace_events(activity, number + 1, title, most)]
-    path.write_text(json.dumps({"displayTimeUnit": "ns", "traceEvents": events,
-                                "otherData": {"unit": "1 us is one clock cycle"}}) + "\n")
+    write_files({path: json.dumps({"displayTimeUnit": "ns", "traceEvents": events,
+                                   "otherData": {"unit": "1 us is one clock cycle"}}) + "\n"})

@@ -1,0 +1,107 @@
+"""The commands for FPGAs: synth, build."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zerolane.cli_shared import (
+    MISMATCH_STATUS,
+    ConfigFile,
+    JsonFile,
+    Preset,
+    check_least,
+    check_outputs,
+    configuration,
+    console,
+    errors,
+    fail,
+    write_json,
+)
+from zerolane.outputs import check_output_file
+
+__all__ = ["build", "synth"]
+
+_MOST_SEEDS = 1000
+_LARGEST_SEED = (1 << 31) - 1
+"""That nextpnr takes."""
+_PICTURES = (".png", ".svg")
+_BOARDS_PRESET = "tiny"
+
+BoardPreset = Annotated[str | None, typer.Option(
+    help=f"tiny, small, base or large; {_BOARDS_PRESET} if nothing is said")]
+
+
+def _check_seeds(first: int, count: int = 1) -> None:
+    check_least(("--seed", first, 0), ("--seeds", count, 1))
+    if first + count - 1 > _LARGEST_SEED:
+        raise typer.BadParameter(f"--seed {first}; it must be at most {_LARGEST_SEED - count + 1}")
+    if count > _MOST_SEEDS:
+        raise typer.BadParameter(f"--seeds {count}; it must be at most {_MOST_SEEDS}")
+
+
+def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, ice40-up5k, ice40-hx8k, "
+                                                   "gw1nr-9, gw2a-18 or gw2ar-18")],
+          speed: Annotated[
+              str | None, typer.Option(help="speed grade; the slowest if nothing is said")] = None,
+          freq: Annotated[
+              float | None, typer.Option(help="MHz that must be reached; else the part's usual one is tried")
+          ] = None,
+          seed: Annotated[int, typer.Option(help="of place and route")] = 1,
+          seeds: Annotated[int, typer.Option(help="so many seeds, from --seed on; the fastest counts")] = 1,
+          block: Annotated[str, typer.Option(help="one block alone: pe, fetch, chain_stage, ...")] = "array",
+          no_place: Annotated[
+              bool, typer.Option("--no-place", help="synthesis only: cells in seconds, no clock")] = False,
+          depth: Annotated[int, typer.Option(help="levels of blocks in the area table")] = 3,
+          picture: Annotated[
+              Path | None, typer.Option(help="write a .png or .svg of the placed design")] = None,
+          out: Annotated[Path | None, typer.Option(help="folder for bitstream, reports and logs")] = None,
+          preset: Preset = None, config: ConfigFile = None, json_file: JsonFile = None) -> None:
+    """From a configuration to a bitstream with Yosys and nextpnr: area, clock, slowest path."""
+    from zerolane.synth_report import SynthOptions, run_synth
+
+    chosen = configuration(preset, config)
+    _check_seeds(seed, seeds)
+    check_least(("--depth", depth, 1))
+    if freq is not None and not 1 <= freq <= 1000:
+        raise typer.BadParameter(f"--freq {freq:g}; it must be 1 to 1000 MHz")
+    if no_place:
+        for name, given in (("--picture", picture is not None), ("--freq", freq is not None),
+                            ("--seeds", seeds != 1), ("--seed", seed != 1), ("--out", out is not None)):
+            if given:
+                raise typer.BadParameter(f"--no-place excludes {name}")
+    check_outputs(json_file, out)
+    if picture is not None:
+        check_output_file("--picture", picture, _PICTURES)
+    options = SynthOptions(target, speed, freq, range(seed, seed + seeds), block, not no_place, depth,
+                           picture, out)
+    record, failure = run_synth(chosen, options, console, errors)
+    write_json(json_file, record)
+    if failure is not None:
+        fail(failure, MISMATCH_STATUS)
+
+
+def build(
+        board: Annotated[str, typer.Option(help="ulx3s, orangecrab-25f, tangnano20k, ...: docs/fpga.md")],
+        out: Annotated[Path, typer.Option("-o", "--output", help="the bitstream: .bit, .fs or .bin")],
+        freq: Annotated[float, typer.Option(help="MHz of the array's clock")] = 40.0,
+        memory_kib: Annotated[int, typer.Option(help="of the array's memory, on the chip")] = 64,
+        seed: Annotated[int, typer.Option(help="of place and route")] = 1,
+        preset: BoardPreset = None, config: ConfigFile = None, json_file: JsonFile = None) -> None:
+    """A bitstream for a board: the array, memory on the chip, and a serial line for the host."""
+    from synth.boards.boards import board_by_name
+    from zerolane.synth_report import run_build
+
+    chosen = configuration(preset, config, _BOARDS_PRESET)
+    made = board_by_name(board)
+    _check_seeds(seed)
+    check_output_file("-o", out, (made.target.suffix,))
+    check_outputs(json_file)
+    if not 10 <= freq <= 400:
+        raise typer.BadParameter(f"--freq {freq:g}; it must be 10 to 400 MHz")
+    if memory_kib < 1 or memory_kib & (memory_kib - 1):
+        raise typer.BadParameter(f"--memory-kib {memory_kib}; it must be a power of two")
+    record, failure = run_build(chosen, made, freq, memory_kib * 1024, seed, out, console, errors)
+    write_json(json_file, record)
+    if failure is not None:
+        fail(failure, MISMATCH_STATUS)
