@@ -28,7 +28,6 @@ Changes = tuple[tuple[str, bool | int], ...]
 """Fields of the preset that a run sets to something else."""
 
 DENSE_B: Changes = (("compressed_b", False),)
-LEAN: Changes = (*DENSE_B, ("block_queues", False))
 FOUR_LANES: Changes = (("lanes", 2), ("tile_bytes", 2048), ("scale_multipliers", 0), ("block_queues", True))
 PRODUCTS: Changes = (("csr_out", False), ("sddmm", False), ("merge_lanes", 0))
 
@@ -74,9 +73,7 @@ RUNS = (
     Run("tiny-25k", "tiny", "ecp5-25k", 80, picture=True),
     Run("small-gw2a", "small", "gw2a-18", 80),
     Run("small-25k", "small", "ecp5-25k", 60),
-    Run("small-dense-25k", "small", "ecp5-25k", 60, LEAN, f"{DENSE.note}, queues in distributed RAM"),
-    Run("small-narrow-25k", "small", "ecp5-25k", 60, (*LEAN, ("port_bytes", 4), ("beat_tokens", 2)),
-        f"{DENSE.note}, queues in distributed RAM, a port of 4 bytes"),
+    Run("small-dense-25k", "small", "ecp5-25k", 75, DENSE_B, DENSE.note),
     SPARSE,
     DENSE,
     Run("base-45k", "base", "ecp5-45k", 60),

@@ -14,7 +14,7 @@ from hdl.emit import emit_verilog
 from hdl.registers import ID_VALUE, register
 from sim.benches.serial_bench import CLOCK_NS
 from sim.runner import run_bench
-from sim.transport import BusError, TransportError, TransportTimeout
+from sim.transport import BusError, TransportTimeout
 from synth.boards.protocol import MAX_WORDS
 from synth.boards.serial_transport import SerialTransport
 from synth.boards.system import BoardSystem
@@ -82,7 +82,7 @@ def test_memory_and_registers_are_reached_over_the_line(tmp_path: Path) -> None:
             transport.write_memory(MEMORY_BYTES - 1, b"ab")
         with pytest.raises(BusError, match="READ_REGISTER of 1 words at 0xfc"):
             transport.read_register(0xFC)
-        with pytest.raises(TransportTimeout, match="no interrupt in 100 cycles"):
+        with pytest.raises(TransportTimeout, match=f"the board on {port} gave no interrupt in 100 cycles"):
             transport.wait_interrupt(100)
 
 
@@ -114,9 +114,9 @@ def test_a_board_that_stops_answering_is_a_timeout_and_a_new_connection_works(tm
             transport._slowness = 1.0
             with pytest.raises(TransportTimeout, match="gave no answer to READ_MEMORY in 5 tries"):
                 transport.read_memory(0, 4)
-            with pytest.raises(TransportTimeout, match=f"the board on {port} gave no answer to INFO"):
-                connected(port, 1.0)
-            (tmp_path / "mute").unlink()
+        with pytest.raises(TransportTimeout, match=f"the board on {port} gave no answer to INFO"):
+            connected(port, 1.0)
+        (tmp_path / "mute").unlink()
         with connected(port) as transport:
             assert transport.read_memory(0, 4) == b"kept"
 
@@ -125,8 +125,3 @@ def test_an_array_of_another_configuration_is_refused_by_name(tmp_path: Path) ->
     with board(tmp_path) as port, connected(port) as transport:
         with pytest.raises(DeviceError, match="configuration 'small' has"):
             Device(PRESETS["small"], simulator=transport)
-
-
-def test_a_port_that_does_not_open_is_named() -> None:
-    with pytest.raises(TransportError, match="serial port /dev/nowhere does not open"):
-        SerialTransport("/dev/nowhere")

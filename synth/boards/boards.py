@@ -13,6 +13,9 @@ from ..targets import TARGETS, Target, TargetError
 
 __all__ = ["BOARDS", "Board", "Pins", "board_by_name"]
 
+_BLOCK_BYTES = {"ecp5": 2048, "ice40": 512, "gowin": 2048}
+"""Of data in one block RAM. A memory that is written byte by byte leaves the ninth bits unused."""
+
 
 @dataclass(frozen=True)
 class Pins:
@@ -46,6 +49,16 @@ class Board:
     speed: str
     platform: tuple[str, str] | None = None
     own: Mapping[str, Any] | None = None
+
+    def check_memory(self, memory_bytes: int) -> None:
+        """TargetError for what is no power of two of whole KiB, or more than the part's block RAM holds."""
+        held_kib = self.target.holds.brams * _BLOCK_BYTES[self.target.family] // 1024
+        most_kib = 1 << (held_kib.bit_length() - 1)
+        if memory_bytes not in [1024 << log2 for log2 in range(most_kib.bit_length())]:
+            # Whole numbers stay whole: a float does not hold all that may be asked for.
+            kib = memory_bytes / 1024 if memory_bytes % 1024 else memory_bytes // 1024
+            raise TargetError(f"--memory-kib {kib}; it must be a power of two from 1 to {most_kib}: the "
+                              f"block RAM of {self.title} holds {held_kib} KiB, and the array needs some")
 
     def pins(self) -> Pins:
         """ToolMissing where amaranth-boards is not installed."""

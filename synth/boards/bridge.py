@@ -18,6 +18,7 @@ from .protocol import (
     PROTOCOL_VERSION,
     SYNC_ANSWER,
     SYNC_COMMAND,
+    Info,
     Operation,
     Status,
 )
@@ -214,7 +215,10 @@ class Bridge(wiring.Component):
                     if operation == Operation.WRITE_REGISTER:
                         m.d.sync += [control.aw.valid.eq(1), control.w.valid.eq(1)]
         with m.State("INFO"):
-            info = Array([*(Const(value, 32) for value in self._info), self._cycles[:32], self._cycles[32:]])
+            high = Signal(32)    # of the same cycle as the low word, which is read before it
+            info = Array([*(Const(value, 32) for value in self._info), self._cycles[:32], high])
+            with m.If(word == Info.CYCLES_LOW):
+                m.d.sync += high.eq(self._cycles[32:])
             done(info[word], Const(0))
         with m.State("READ_REGISTER"):
             m.d.comb += control.r.ready.eq(1)

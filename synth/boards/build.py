@@ -28,11 +28,12 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     """Synthesize, place, route and pack a board's system.
 
     Returns board, preset, clock_mhz, fmax_mhz, fits, luts, registers, dsps, brams, reason, log, bitstream;
-    the bitstream is None where the design does not fit. Raises TargetError for a clock that cannot be made,
-    ToolMissing, ToolFailed.
+    the bitstream is None where the design does not fit. Raises TargetError for a clock that cannot be made
+    and a memory that the part cannot hold, ToolMissing, ToolFailed.
     """
+    board.check_memory(memory_bytes)
     pins, target = board.pins(), board.target
-    generator = clock_generator(target.family, pins.clock_hz, round(clock_mhz * 1e6))
+    generator = clock_generator(target.family, pins.clock_hz, round(clock_mhz * 1e6), DEFAULT_BAUD)
     versions = tool_versions(target.family)
     here = "".join(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py")))
     command = place_command(target, board.speed, generator.output_hz / 1e6, seed)
@@ -60,7 +61,7 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     return {
         "board": board.name, "preset": config.name, "clock_mhz": generator.output_hz / 1e6,
         "memory_bytes": memory_bytes, "baud": DEFAULT_BAUD, "seed": seed, "fits": fits,
-        "fmax_mhz": timing and round(timing.fmax_mhz, 2), "luts": used.luts, "registers": used.registers,
+        "fmax_mhz": timing and timing.shown_mhz, "luts": used.luts, "registers": used.registers,
         "dsps": used.dsps, "brams": used.brams, "versions": versions,
         "reason": None if failure is None else why_not(target, use, failure), "log": str(folder),
         "bitstream": str(folder / f"bitstream{target.suffix}") if fits else None,

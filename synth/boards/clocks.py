@@ -7,8 +7,13 @@ from typing import Any, Protocol
 from amaranth.hdl import ClockSignal, Const, Instance, Module, Signal, Value
 
 from ..targets import TargetError
+from .uart import MAX_BAUD_ERROR, baud_error
 
-__all__ = ["ClockGenerator", "clock_generator"]
+__all__ = ["OFFERED_MHZ", "ClockGenerator", "clock_generator"]
+
+_LEAST_OF_WANTED = 0.9
+OFFERED_MHZ = 10, 400
+"""What may be asked for, from and to."""
 
 
 class ClockGenerator(Protocol):
@@ -53,14 +58,14 @@ class _Ecp5(_FedBack):
     """EHXPLLL whose first output is fed back. Ranges: Lattice's data sheet FPGA-DS-02012."""
 
     @classmethod
-    def choices(cls, input_hz: int, wanted_hz: int) -> list["_Ecp5"]:
+    def choices(cls, input_hz: int) -> list["_Ecp5"]:
         found = []
         for divider in range(1, 129):
-            feedback = wanted_hz * divider // input_hz
-            if input_hz / divider >= 10e6 and 1 <= feedback <= 128:
-                output = max(1, min(128, 800_000_000 * divider // (input_hz * feedback)))
-                found.append(cls(input_hz, divider, feedback, output))
-        return [one for one in found if 400e6 <= one.vco_hz <= 800e6]
+            if input_hz / divider >= 10e6:
+                for feedback in range(1, 129):
+                    output = max(1, min(128, 800_000_000 * divider // (input_hz * feedback)))
+                    found.append(cls(input_hz, divider, feedback, output))
+        return [one for one in found if 400e6 <= one.vco_hz <= 800e6 and one.output_hz <= 400e6]
 
     def add(self, m: Module, clock: Value) -> Value:
         locked = Signal()
@@ -98,14 +103,13 @@ class _Ice40:
         return self.vco_hz >> self.output_log2
 
     @classmethod
-    def choices(cls, input_hz: int, wanted_hz: int) -> list["_Ice40"]:
+    def choices(cls, input_hz: int) -> list["_Ice40"]:
         found = []
         for divider in range(1, 17):
-            for log2 in range(1, 7):
-                feedback = (wanted_hz << log2) * divider // input_hz
-                if 10e6 <= input_hz / divider <= 133e6 and 1 <= feedback <= 128:
-                    found.append(cls(input_hz, divider, feedback, log2))
-        return [one for one in found if 533e6 <= one.vco_hz <= 1066e6]
+            if 10e6 <= input_hz / divider <= 133e6:
+                found += [cls(input_hz, divider, feedback, log2)
+                          for log2 in range(1, 7) for feedback in range(1, 129)]
+        return [one for one in found if 533e6 <= one.vco_hz <= 1066e6 and 16e6 <= one.output_hz <= 275e6]
 
     def add(self, m: Module, clock: Value) -> Value:
         locked = Signal()
@@ -125,13 +129,12 @@ class _Gowin(_FedBack):
     """rPLL of the GW2A family. Ranges: Gowin's data sheet DS102 and user guide UG286."""
 
     @classmethod
-    def choices(cls, input_hz: int, wanted_hz: int) -> list["_Gowin"]:
+    def choices(cls, input_hz: int) -> list["_Gowin"]:
         found = []
         for divider in range(1, 65):
-            feedback = wanted_hz * divider // input_hz
-            if input_hz / divider >= 3e6 and 1 <= feedback <= 64:
+            if input_hz / divider >= 3e6:
                 found += [cls(input_hz, divider, feedback, output)
-                          for output in (2, 4, 8, *range(16, 129, 16))]
+                          for feedback in range(1, 65) for output in (2, 4, 8, *range(16, 129, 16))]
         return [one for one in found if 500e6 <= one.vco_hz <= 1250e6]
 
     def add(self, m: Module, clock: Value) -> Value:
@@ -156,9 +159,37 @@ class _Gowin(_FedBack):
 _KINDS: dict[str, Any] = {"ecp5": _Ecp5, "ice40": _Ice40, "gowin": _Gowin}
 
 
-def clock_generator(family: str, input_hz: int, wanted_hz: int) -> ClockGenerator:
-    """The nearest frequency that is not above the wanted one; TargetError where there is none within 10 %."""
-    best = max(_KINDS[family].choices(input_hz, wanted_hz), key=lambda one: one.output_hz, default=None)
-    if best is None or best.output_hz < 0.9 * wanted_hz:
-        raise TargetError(f"{wanted_hz / 1e6:g} MHz cannot be made of the board's {input_hz / 1e6:g} MHz")
-    return best
+def clock_generator(family: str, input_hz: int, wanted_hz: int, baud: int) -> ClockGenerator:
+    """The nearest frequency that is not above the wanted one and gives a serial line its rate within
+    MAX_BAUD_ERROR; TargetError, with the nearest ones that would do, where there is none within 10 %."""
+    possible: list[ClockGenerator] = _KINDS[family].choices(input_hz)
+    right = [one for one in possible if abs(baud_error(one.output_hz, baud)) <= MAX_BAUD_ERROR]
+    best = _nearest_below(right, wanted_hz)
+    if best is not None:
+        return best
+    wanted, given, off = f"{wanted_hz / 1e6:g}", f"{input_hz / 1e6:g}", _nearest_below(possible, wanted_hz)
+    if off is None:
+        reason = f"{wanted} MHz cannot be made of the board's {given} MHz"
+    else:
+        error = baud_error(off.output_hz, baud)
+        reason = (f"the board's {given} MHz make {off.output_hz / 1e6:g} MHz of it, and these a serial line "
+                  f"{100 * abs(error):.3g} % {'faster' if error > 0 else 'slower'} than {baud:,} baud, where "
+                  f"{100 * MAX_BAUD_ERROR:g} % are allowed")
+    raise TargetError(f"--freq {wanted}; {reason}{_offer([one.output_hz for one in right], wanted_hz)}")
+
+
+def _nearest_below(choices: list[ClockGenerator], wanted_hz: int) -> ClockGenerator | None:
+    """Of those that are not above, nor more than 10 % below."""
+    near = [one for one in choices if _LEAST_OF_WANTED * wanted_hz <= one.output_hz <= wanted_hz]
+    return max(near, key=lambda one: one.output_hz, default=None)
+
+
+def _offer(frequencies: list[int], wanted_hz: int) -> str:
+    """The nearest ones below and above that may be asked for, in words."""
+    least, most = OFFERED_MHZ
+    offered = [hz for hz in frequencies if least * 1e6 <= hz <= most * 1e6]
+    near = [max((hz for hz in offered if hz < wanted_hz), default=None),
+            min((hz for hz in offered if hz > wanted_hz), default=None)]
+    # Up to the next kilohertz: who asks for what is written here gets it, as it is not above.
+    words = [f"{-(-hz // 1000) / 1000:g}" for hz in near if hz is not None]
+    return f"; it may be {' or '.join(words)} MHz" if words else ""

@@ -11,7 +11,7 @@ from hdl.top import Top
 
 from .bridge import Bridge
 from .memory import OnChipMemory
-from .uart import UartReceiver, UartTransmitter
+from .uart import UartReceiver, UartTransmitter, bit_cycles
 
 __all__ = ["GAP_SECONDS", "BoardSystem"]
 
@@ -35,11 +35,13 @@ class BoardSystem(wiring.Component):
     -------
     rx, tx : the serial line, seen from the board
     irq : the array's interrupt, for a lamp
+
+    Raises ValueError for a clock that does not give the line its rate within MAX_BAUD_ERROR.
     """
 
     def __init__(self, config: Config, memory_bytes: int, clock_hz: int, baud: int):
         self._config, self._memory_bytes = config, memory_bytes
-        self._clock_hz, self._bit_cycles = clock_hz, round(clock_hz / baud)
+        self._clock_hz, self._bit_cycles = clock_hz, bit_cycles(clock_hz, baud)
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "irq": Out(1)})
 
     def elaborate(self, platform: Any) -> Module:

@@ -7,9 +7,30 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["UartReceiver", "UartTransmitter"]
+__all__ = ["MAX_BAUD_ERROR", "UartReceiver", "UartTransmitter", "baud_error", "bit_cycles"]
 
+MAX_BAUD_ERROR = 0.02
+"""Of a line's rate, up or down. A byte is read wrong from some 5 % between both ends on; the host's end has a
+share of that."""
 _DATA_BITS = 8
+
+
+def baud_error(clock_hz: int, baud: int) -> float:
+    """How much faster than `baud` a line is whose bits are whole cycles of a clock; below 0 where slower."""
+    return clock_hz / (_nearest_cycles(clock_hz, baud) * baud) - 1
+
+
+def bit_cycles(clock_hz: int, baud: int) -> int:
+    """Clock cycles of one bit; ValueError where the line would be off by more than MAX_BAUD_ERROR."""
+    error = baud_error(clock_hz, baud)
+    if abs(error) > MAX_BAUD_ERROR:
+        raise ValueError(f"clock_hz = {clock_hz}; its line would be {100 * error:+.3g} % off {baud:,} baud, "
+                         f"and {100 * MAX_BAUD_ERROR:g} % are allowed")
+    return _nearest_cycles(clock_hz, baud)
+
+
+def _nearest_cycles(clock_hz: int, baud: int) -> int:
+    return max(1, round(clock_hz / baud))
 
 
 class UartReceiver(wiring.Component):

@@ -1,0 +1,138 @@
+"""synth.boards: what a part does not have is refused before anything is built."""
+
+import re
+
+import pytest
+
+from synth.boards import build
+from synth.boards.boards import BOARDS, Board
+from synth.boards.build import DEFAULT_MEMORY_BYTES, build_board
+from synth.boards.clocks import clock_generator
+from synth.boards.serial_transport import DEFAULT_BAUD
+from synth.boards.system import BoardSystem
+from synth.boards.uart import MAX_BAUD_ERROR, baud_error
+from synth.flow import Progress
+from synth.targets import TargetError
+from tests.reduced import REDUCED
+
+
+def made(name: str, wanted_mhz: float) -> float:
+    """MHz of what a board's clock generator makes of a wish."""
+    board = BOARDS[name]
+    return clock_generator(board.target.family, board.pins().clock_hz, round(wanted_mhz * 1e6),
+                           DEFAULT_BAUD).output_hz / 1e6
+
+
+def refusal(name: str, wanted_mhz: float) -> str:
+    with pytest.raises(TargetError) as caught:
+        made(name, wanted_mhz)
+    return str(caught.value)
+
+
+# ---- clocks ----
+
+
+@pytest.mark.parametrize("family", ["ecp5", "ice40", "gowin"])
+def test_a_clock_that_cannot_be_made_is_refused(family: str) -> None:
+    with pytest.raises(TargetError, match="900 MHz cannot be made of the board's 7 MHz"):
+        clock_generator(family, 7_000_000, 900_000_000, DEFAULT_BAUD)
+
+
+@pytest.mark.parametrize("board, wanted_mhz, words", [
+    ("ulx3s", 10, "--freq 10; 10 MHz cannot be made of the board's 25 MHz; it may be 25 MHz"),
+    ("orangecrab-25f", 20, "--freq 20; 20 MHz cannot be made of the board's 48 MHz; it may be 16 or 24 MHz"),
+    # 9 MHz could be made, but not asked for.
+    ("tangnano20k", 10.05,
+     "--freq 10.05; 10.05 MHz cannot be made of the board's 27 MHz; it may be 10.125 MHz"),
+])
+def test_a_refused_clock_names_the_option_and_the_nearest_ones_that_can_be_made(
+        board: str, wanted_mhz: float, words: str) -> None:
+    assert refusal(board, wanted_mhz) == words
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_a_clock_that_a_refusal_offers_is_made_when_it_is_asked_for(board: str) -> None:
+    for wanted_mhz in range(10, 401, 3):
+        try:
+            made(board, wanted_mhz)
+        except TargetError as error:
+            offered = [float(word) for word in re.findall(r"[\d.]+", str(error).partition("it may be")[2])]
+            assert offered
+            for mhz in offered:
+                assert mhz - 0.001 < made(board, mhz) <= mhz
+
+
+@pytest.mark.parametrize("board, wanted_mhz, error", [
+    ("ulx3s", 12.5, "12.5 MHz of it, and these a serial line 4.17 % faster than 1,000,000 baud"),
+    ("tangnano20k", 13.5, "13.5 MHz of it, and these a serial line 3.57 % slower than 1,000,000 baud"),
+])
+def test_a_clock_that_puts_the_serial_line_off_its_rate_is_refused(board: str, wanted_mhz: float,
+                                                                   error: str) -> None:
+    assert error in refusal(board, wanted_mhz)
+
+
+def test_the_next_clock_below_is_made_where_the_nearest_puts_the_serial_line_off_its_rate() -> None:
+    # 16.5 MHz could be made: of 16 or 17 cycles a bit neither is near enough.
+    assert made("icebreaker", 16.5) == 16.3125
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_every_clock_that_is_made_gives_the_serial_line_its_rate(board: str) -> None:
+    for tenths in range(100, 500, 3):
+        try:
+            clock_mhz = made(board, tenths / 10)
+        except TargetError:
+            continue
+        assert abs(baud_error(round(clock_mhz * 1e6), DEFAULT_BAUD)) <= MAX_BAUD_ERROR
+
+
+def test_a_system_whose_serial_line_would_be_off_its_rate_is_not_made() -> None:
+    with pytest.raises(ValueError, match=r"clock_hz = 12500000; its line would be \+4.17 % off 1,000,000"):
+        BoardSystem(REDUCED, DEFAULT_MEMORY_BYTES, 12_500_000, DEFAULT_BAUD)
+
+
+@pytest.mark.parametrize("wanted_mhz", [12, 16, 310, 400])
+def test_an_ice40_s_clock_outside_of_16_to_275_mhz_is_refused(wanted_mhz: int) -> None:
+    assert f"{wanted_mhz} MHz cannot be made of the board's 12 MHz" in refusal("icebreaker", wanted_mhz)
+
+
+def test_an_ecp5_s_clock_above_400_mhz_is_refused() -> None:
+    assert refusal("ulx3s", 450) == (
+        "--freq 450; 450 MHz cannot be made of the board's 25 MHz; it may be 400 MHz")
+
+
+# ---- memory ----
+
+
+def refused_memory(board: Board, memory_bytes: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a build says of it, which makes no hardware."""
+    monkeypatch.setattr(build, "BoardTop", None)
+    with pytest.raises(TargetError) as caught:
+        build_board(board, REDUCED, Progress(), memory_bytes=memory_bytes)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kib", [512, 4_194_304, 8_388_608, 1 << 2000], ids=["512", "4G", "8G", "huge"])
+def test_a_memory_beyond_the_part_s_block_ram_is_refused_with_the_most_that_there_is(
+        kib: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refused_memory(BOARDS["ulx3s"], kib * 1024, monkeypatch) == (
+        f"--memory-kib {kib}; it must be a power of two from 1 to 256: the block RAM of ULX3S-85F holds "
+        "416 KiB, and the array needs some")
+
+
+@pytest.mark.parametrize("memory_bytes, kib", [(48 * 1024, "48"), (0, "0"), (-1024, "-1"), (512, "0.5")])
+def test_a_memory_that_is_no_power_of_two_of_kib_is_refused_with_the_range(
+        memory_bytes: int, kib: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refused_memory(BOARDS["ulx3s"], memory_bytes, monkeypatch).startswith(
+        f"--memory-kib {kib}; it must be a power of two from 1 to 256")
+
+
+@pytest.mark.parametrize("name, most_kib", [
+    ("ulx3s", 256), ("ecpix5", 256), ("orangecrab-25f", 64), ("orangecrab-85f", 256), ("icebreaker", 8),
+    ("tangnano20k", 64),
+])
+def test_the_largest_memory_is_the_power_of_two_that_the_part_s_block_ram_holds(name: str,
+                                                                                most_kib: int) -> None:
+    BOARDS[name].check_memory(most_kib * 1024)
+    with pytest.raises(TargetError, match=f"from 1 to {most_kib}: "):
+        BOARDS[name].check_memory(2 * most_kib * 1024)
