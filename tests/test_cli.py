@@ -232,6 +232,27 @@ def test_an_option_of_synth_or_build_that_says_nothing_is_refused(
     assert reason in captured.err and captured.err.count("\n") == 1
 
 
+def test_without_a_command_the_help_is_shown_and_nothing_else(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    assert zerolane(monkeypatch) == 2
+    captured = capsys.readouterr()
+    assert "Usage: zerolane" in captured.out and not captured.err
+
+
+@pytest.mark.parametrize("board, suffix, kib", [("ulx3s", "bit", 64), ("icebreaker", "bin", 8)])
+def test_a_board_s_memory_is_what_its_part_can_hold_if_nothing_is_said(
+        monkeypatch: pytest.MonkeyPatch, board: str, suffix: str, kib: int) -> None:
+    asked = []
+
+    def built(config, made, freq, memory_bytes, *others):
+        asked.append((config.name, made.name, memory_bytes))
+        return {}, None
+
+    monkeypatch.setattr("zerolane.synth_report.run_build", built)
+    assert zerolane(monkeypatch, "build", "--board", board, "-o", f"x.{suffix}") == 0
+    assert asked == [("tiny", board, kib * 1024)]
+
+
 def test_doctor_says_which_version_of_a_tool_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)

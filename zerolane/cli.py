@@ -71,6 +71,8 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         fail("interrupted", INTERRUPTED_STATUS)
     except typer.TyperException as error:
+        if not error.format_message():
+            sys.exit(USAGE_STATUS)  # no command: its help was shown
         fail(error.format_message(), USAGE_STATUS)
     except (ConfigError, MatrixFileError, OperandError, WorkError, ToolMissing, TargetError,
             OutputError) as error:

@@ -85,11 +85,14 @@ def build(
         board: Annotated[str, typer.Option(help="ulx3s, orangecrab-25f, tangnano20k, ...: docs/fpga.md")],
         out: Annotated[Path, typer.Option("-o", "--output", help="the bitstream: .bit, .fs or .bin")],
         freq: Annotated[float, typer.Option(help="MHz of the array's clock")] = 40.0,
-        memory_kib: Annotated[int, typer.Option(help="of the array's memory, on the chip")] = 64,
+        memory_kib: Annotated[int | None, typer.Option(
+            help="of the array's memory, on the chip; 64 if the part has them, else what it has")
+        ] = None,
         seed: Annotated[int, typer.Option(help="of place and route")] = 1,
         preset: BoardPreset = None, config: ConfigFile = None, json_file: JsonFile = None) -> None:
     """A bitstream for a board: the array, memory on the chip, and a serial line for the host."""
     from synth.boards.boards import board_by_name
+    from synth.boards.build import DEFAULT_MEMORY_BYTES
     from synth.boards.clocks import OFFERED_MHZ
     from zerolane.synth_report import run_build
 
@@ -100,8 +103,9 @@ def build(
     check_outputs(json_file)
     if not OFFERED_MHZ[0] <= freq <= OFFERED_MHZ[1]:
         raise typer.BadParameter(f"--freq {freq:g}; it must be {OFFERED_MHZ[0]} to {OFFERED_MHZ[1]} MHz")
-    made.check_memory(memory_kib * 1024)
-    record, failure = run_build(chosen, made, freq, memory_kib * 1024, seed, out, console, errors)
+    memory_bytes = min(DEFAULT_MEMORY_BYTES, made.most_kib * 1024) if memory_kib is None else memory_kib * 1024
+    made.check_memory(memory_bytes)
+    record, failure = run_build(chosen, made, freq, memory_bytes, seed, out, console, errors)
     write_json(json_file, record)
     if failure is not None:
         fail(failure, MISMATCH_STATUS)

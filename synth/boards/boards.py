@@ -50,10 +50,19 @@ class Board:
     platform: tuple[str, str] | None = None
     own: Mapping[str, Any] | None = None
 
+    @property
+    def held_kib(self) -> int:
+        """Of the part's block RAM, whole KiB."""
+        return self.target.holds.brams * _BLOCK_BYTES[self.target.family] // 1024
+
+    @property
+    def most_kib(self) -> int:
+        """That a memory can have, which has a power of two of them."""
+        return 1 << (self.held_kib.bit_length() - 1)
+
     def check_memory(self, memory_bytes: int) -> None:
         """TargetError for what is no power of two of whole KiB, or more than the part's block RAM holds."""
-        held_kib = self.target.holds.brams * _BLOCK_BYTES[self.target.family] // 1024
-        most_kib = 1 << (held_kib.bit_length() - 1)
+        held_kib, most_kib = self.held_kib, self.most_kib
         if memory_bytes not in [1024 << log2 for log2 in range(most_kib.bit_length())]:
             # Whole numbers stay whole: a float does not hold all that may be asked for.
             kib = memory_bytes / 1024 if memory_bytes % 1024 else memory_bytes // 1024
