@@ -103,7 +103,8 @@ def build(
     check_outputs(json_file)
     if not OFFERED_MHZ[0] <= freq <= OFFERED_MHZ[1]:
         raise typer.BadParameter(f"--freq {freq:g}; it must be {OFFERED_MHZ[0]} to {OFFERED_MHZ[1]} MHz")
-    memory_bytes = min(DEFAULT_MEMORY_BYTES, made.most_kib * 1024) if memory_kib is None else memory_kib * 1024
+    memory_bytes = (min(DEFAULT_MEMORY_BYTES, 1024 * made.most_kib) if memory_kib is None
+                    else 1024 * memory_kib)
     made.check_memory(memory_bytes)
     record, failure = run_build(chosen, made, freq, memory_bytes, seed, out, console, errors)
     write_json(json_file, record)
