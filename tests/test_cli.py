@@ -170,8 +170,13 @@ cli.main()
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_command_that_is_ended_clears_up_and_has_failed(how: signal.Signals) -> None:
+    def hear() -> None:
+        """A shell's background jobs, which tests may be, ignore the interrupt, and their children do."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     with subprocess.Popen([sys.executable, "-c", ENDED, "works"], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent) as process:
+                          stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent,
+                          preexec_fn=hear) as process:
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.readline() == "at work\n"
         process.send_signal(how)
