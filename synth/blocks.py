@@ -64,29 +64,34 @@ def block_names() -> list[str]:
 
 def check_block_name(name: str) -> None:
     """TargetError names the nearest block where there is none of that name."""
+    _kind(name)
+
+
+def _kind(name: str) -> Callable[[Config], Any]:
     blocks = _blocks()
     if name not in blocks:
         near = difflib.get_close_matches(name, blocks, n=1, cutoff=0.4)
         raise TargetError(f"--block {name}; " + (f"did you mean {near[0]!r}?" if near else
                                                  f"it must be one of {', '.join(sorted(blocks))}"))
+    return blocks[name]
 
 
 def make_block(name: str, config: Config) -> wiring.Component:
     """The component of that name; TargetError where there is none, or none in this configuration's array: it
     may not even be possible to build it."""
-    check_block_name(name)
-    kind = _blocks()[name]
-    if inspect.isclass(kind) and kind not in (*_special().values(), *_kinds_in_array(config)):
+    kind = _kind(name)
+    # Every array has the special ones; only for others is it worth a look at the whole.
+    if name not in _special() and kind not in _kinds_in_array(config):
         raise TargetError(f"--block {name}: the array of configuration {config.name!r} has none")
     return kind(config)
 
 
 @lru_cache(maxsize=4)
-def _kinds_in_array(config: Config) -> frozenset[type]:
+def _kinds_in_array(config: Config) -> frozenset[Callable[[Config], Any]]:
     """What the array is made of."""
     from hdl.top import Top
 
-    found: set[type] = set()
+    found: set[Callable[[Config], Any]] = set()
     fragments = [Fragment.get(Top(config), None)]
     while fragments:
         fragment = fragments.pop()
