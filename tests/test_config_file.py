@@ -64,7 +64,7 @@ def test_a_configuration_cannot_be_changed() -> None:
         Config().pes = 4  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("name", ["../../evil", "/tmp/x", "a b", "a\nb", "a */ b", "", "x" * 65, "\u00e4"])
+@pytest.mark.parametrize("name", ["../../evil", "/x/y", "a b", "a\nb", "a */ b", "", "x" * 65, "\u00e4"])
 def test_a_name_that_is_no_part_of_a_file_s_name_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="it must be 1 to 64 letters, digits"):
         Config(name=name)
