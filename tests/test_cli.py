@@ -241,7 +241,7 @@ def test_without_a_command_the_help_is_shown_and_nothing_else(
         monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     assert zerolane(monkeypatch) == 2
     captured = capsys.readouterr()
-    assert "Usage: zerolane" in captured.out and not captured.err
+    assert re.search(r"Usage: .*zerolane", captured.out) and not captured.err
 
 
 @pytest.mark.parametrize("board, suffix, kib", [("ulx3s", "bit", 64), ("icebreaker", "bin", 8)])

@@ -9,7 +9,10 @@ from hdl.layouts import CsrMode
 
 from .operands import OperandError
 
-__all__ = ["Plan", "PlanError", "Tile"]
+__all__ = ["MOST_DESCRIPTORS", "Plan", "PlanError", "Tile"]
+
+MOST_DESCRIPTORS = (1 << 16) - 1
+"""Of one job: the register COUNT has 16 bits."""
 
 
 class PlanError(OperandError):

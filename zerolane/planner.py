@@ -12,7 +12,7 @@ from hdl.config import Config, log2_exact
 
 from .cost import ceil_div
 from .packing import Packing
-from .plan import Plan, PlanError
+from .plan import MOST_DESCRIPTORS, Plan, PlanError
 from .plan_cost import PlanCosts
 from .problem import Problem
 
@@ -21,7 +21,6 @@ __all__ = ["make_plan", "plans"]
 _SHOWN_ALTERNATIVES = 4
 _MOST_CUTS = 12          # ways to cut K that are looked at for one split of the array
 _PACKED_DENSITY = 0.75   # above it packing a dense matrix saves nothing
-_MOST_DESCRIPTORS = (1 << 16) - 1  # of one job
 _WORTH_A_LOOK = 2                  # times the best plan's cycles
 _FEW_ROWS = 0.9                    # of A, that the column blocks of a CSR result have entries in, on average
 _MANY_BLOCKS = 64
@@ -58,7 +57,7 @@ def plans(problem: Problem, config: Config, *, keep_order: bool = False) -> list
             best = min((plan.cycles for plan in found), default=math.inf)
             searches[transposed] = _Search(problem, config, transposed, best)
             found += searches[transposed].run()
-    found = [plan for plan in found if plan.descriptors <= _MOST_DESCRIPTORS]
+    found = [plan for plan in found if plan.descriptors <= MOST_DESCRIPTORS]
     if not searches:
         raise PlanError("a scale for each column needs the product turned round (B^T against A^T), which "
                         "a CSR result and keep_order forbid")
@@ -69,7 +68,7 @@ def plans(problem: Problem, config: Config, *, keep_order: bool = False) -> list
             "once: cut A's columns and B's rows, or ask for a dense result")
     if not found:
         raise PlanError(f"M, K, N = {problem.rows}, {problem.inner}, {problem.columns} takes more than "
-                        f"{_MOST_DESCRIPTORS} descriptors on {config.name!r}: cut it in several products")
+                        f"{MOST_DESCRIPTORS} descriptors on {config.name!r}: cut it in several products")
     found.sort(key=lambda plan: (plan.cycles, plan.pk_log2))
     best = math.inf
     for number, plan in enumerate(found):
@@ -232,7 +231,7 @@ class _Search:
 
     def _hopeless(self, blocks: int, parts: int, *, packed: bool) -> bool:
         """Whether so many column blocks and parts of K cost far more than the best plan so far at least."""
-        if blocks * parts * self.layers > _MOST_DESCRIPTORS:
+        if blocks * parts * self.layers > MOST_DESCRIPTORS:
             return True
         config, streamed, operand = self.config, self.streamed, self.resident.operand
         again: float = blocks * (parts if streamed.sparse else 1)

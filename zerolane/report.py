@@ -1,7 +1,9 @@
 """One job's record: what `run` writes as run.json and `bench` prints as a row."""
 
+import io
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import scipy.sparse as sp
 from sim import golden
 from zerolane.device import Device, expected_result
 from zerolane.kernel_work import KernelWork
+from zerolane.outputs import write_files
 from zerolane.work import Work
 
 __all__ = ["Outcome", "Request", "run_kernel", "run_request", "run_work", "write_kernel",
@@ -139,31 +142,36 @@ def _differences(found: Any, expected: Any) -> int:
     return int((found.data != expected.data).sum())
 
 
-def _save(folder: Path, name: str, value: npt.NDArray | sp.sparray) -> None:
-    """As .npz or .npy; an older one of the other kind goes."""
-    for suffix in (".npy", ".npz"):
-        (folder / name).with_suffix(suffix).unlink(missing_ok=True)
+def _matrix_file(folder: Path, name: str, value: npt.NDArray | sp.sparray) -> tuple[Path, bytes]:
+    """A matrix as .npz or .npy."""
+    content = io.BytesIO()
     if sp.issparse(value):
-        sp.save_npz(folder / f"{name}.npz", value)
-    else:
-        np.save(folder / f"{name}.npy", value)
+        sp.save_npz(content, value)
+        return folder / f"{name}.npz", content.getvalue()
+    np.save(content, value)
+    return folder / f"{name}.npy", content.getvalue()
+
+
+def _write_run(folder: Path, matrices: Mapping[str, Any], record: dict[str, Any],
+               others: Mapping[Path, bytes]) -> None:
+    """All files or none; of an older run, what has the same name and is of the other kind goes."""
+    files = dict(_matrix_file(folder, *item) for item in matrices.items())
+    write_files({**files, **others, folder / "run.json": json.dumps(record, indent=2) + "\n"})
+    for path in files:
+        path.with_suffix(".npy" if path.suffix == ".npz" else ".npz").unlink(missing_ok=True)
 
 
 def write_kernel(folder: Path, work: KernelWork, outcome: Outcome) -> None:
-    """Write a kernel's operands, result and record into `folder`, made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, value in (work.operands | {"c": outcome.c}).items():
-        _save(folder, name, value)
-    (folder / "run.json").write_text(json.dumps(outcome.record, indent=2) + "\n")
+    """Write a kernel's operands, result and record into `folder`, made if need be; OSError if it cannot."""
+    _write_run(folder, work.operands | {"c": outcome.c}, outcome.record, {})
 
 
 def write_outcome(folder: Path, work: Work, outcome: Outcome) -> None:
-    """Write operands, raw result, scales and record into `folder`, made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, matrix in (("a", work.a), ("b", work.b), ("c", outcome.c)):
-        _save(folder, name, matrix)
+    """Write operands, raw result, scales and record into `folder`, made if need be; OSError if it cannot."""
     scales = {"a": work.a_scales, "b": work.b_scales,
               "out": None if outcome.scale is None else np.array([outcome.scale])}
-    np.savez(folder / "scales.npz", allow_pickle=False,
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False,
              **{name: value for name, value in scales.items() if value is not None})
-    (folder / "run.json").write_text(json.dumps(outcome.record, indent=2) + "\n")
+    _write_run(folder, {"a": work.a, "b": work.b, "c": outcome.c}, outcome.record,
+               {folder / "scales.npz": content.getvalue()})

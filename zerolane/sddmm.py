@@ -15,14 +15,13 @@ from hdl.layouts import BFormat
 from .bound import Bound
 from .cost import Streamed, TileCost, beats_cycles, by_owner, ceil_div, schedule_cycles
 from .operands import Operand, OperandError, as_operand
-from .plan import Plan, PlanError, Tile
+from .plan import MOST_DESCRIPTORS, Plan, PlanError, Tile
 from .runtime import Image, a_fields, check_room, pack_descriptor, place_matrix
 
 __all__ = ["SddmmPlan", "SddmmProblem", "as_sddmm", "build_sddmm_image", "make_sddmm_plan", "sddmm_bound",
            "sddmm_host", "sddmm_plans", "sddmm_result"]
 
 _SUM_BYTES = 4
-_MOST_DESCRIPTORS = (1 << 16) - 1
 _SHOWN_ALTERNATIVES = 4
 
 
@@ -135,9 +134,9 @@ def sddmm_plans(problem: SddmmProblem, config: Config) -> list[SddmmPlan]:
         raise PlanError(f"configuration {config.name!r} has sddmm = False: it cannot sample a product of "
                         "dense matrices")
     found = [_costed(plan, problem) for plan in _cuts(problem, config)
-             if plan.descriptors <= _MOST_DESCRIPTORS]
+             if plan.descriptors <= MOST_DESCRIPTORS]
     if not found:
-        raise PlanError(f"M, N, K = {(*problem.s.shape, problem.inner)} takes more than {_MOST_DESCRIPTORS} "
+        raise PlanError(f"M, N, K = {(*problem.s.shape, problem.inner)} takes more than {MOST_DESCRIPTORS} "
                         f"descriptors on {config.name!r}: cut it in several")
     # Among equals small P_k: then all PEs have the same work.
     return sorted(found, key=lambda plan: (plan.cycles, plan.pk_log2))

@@ -14,7 +14,7 @@ __all__ = ["Kernel", "Values", "Work", "WorkError", "make_work", "pattern_work",
 
 
 class WorkError(ValueError):
-    """Matrixs that do not go together, or a kernel that they do not suit."""
+    """Matrices that do not go together, or a kernel that they do not suit."""
 
 
 class Kernel(StrEnum):
@@ -30,8 +30,6 @@ class Values(StrEnum):
 
     FILE = "file"
     PATTERN = "pattern"
-
-
 
 
 @dataclass(frozen=True)
