@@ -221,6 +221,8 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(
     (["synth", "--target", "ecp5-45k", "--no-place", "--out", "o"], "--no-place excludes --out"),
     (["synth", "--target", "ecp5-45k", "--no-place", "--seed", "7"], "--no-place excludes --seed"),
     (["synth", "--target", "ecp5-45k", "--no-place", "--freq", "50"], "--no-place excludes --freq"),
+    (["synth", "--target", "ecp5-45k", "--freq", "abc"], "'--freq': Input should be a valid number"),
+    (["synth", "--target", "ecp5-45k", "--freq", "abc"], "; it is 'abc'"),
     (["synth", "--target", "ecp5-45k", "--seed", "4294967296"],
      "--seed 4294967296; it must be at most 2147483647"),
     (["synth", "--target", "ecp5-45k", "--seeds", "1001"], "--seeds 1001; it must be at most 1000"),

@@ -73,7 +73,7 @@ def main() -> None:
     except typer.TyperException as error:
         if not error.format_message():
             sys.exit(USAGE_STATUS)  # no command: its help was shown
-        fail(error.format_message(), USAGE_STATUS)
+        fail(error.format_message() + _refused_value(error), USAGE_STATUS)
     except (ConfigError, MatrixFileError, OperandError, WorkError, ToolMissing, TargetError,
             OutputError) as error:
         fail(str(error), USAGE_STATUS)
@@ -91,6 +91,13 @@ def main() -> None:
     if status == INTERRUPTED_STATUS:
         fail("interrupted", INTERRUPTED_STATUS)
     sys.exit(status)
+
+
+def _refused_value(error: BaseException) -> str:
+    """What typer leaves out of its message: the text that is not of the option's type. Its cause is an error
+    of pydantic, which is typer's dependency and not ours."""
+    details: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
+    return f"; it is {details[0]['input']!r}" if details else ""
 
 
 def _check_out_dtype(out_dtype: str) -> None:
