@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from synth.area import merged  # noqa: E402
+from synth.boards.boards import board_by_name  # noqa: E402
 from synth.targets import TARGETS  # noqa: E402
 
 Record = dict[str, Any]
@@ -49,12 +50,6 @@ class Run:
     def title(self) -> str:
         return f"`{self.preset}`" + (f", {self.note}" if self.note else "")
 
-    @property
-    def file(self) -> str:
-        """The configuration file of a changed preset."""
-        lines = [f"{key} = {str(value).lower()}" for key, value in self.changes]
-        return "\n".join([f'preset = "{self.preset}"', *lines, ""])
-
 
 SPARSE = Run("small-45k", "small", "ecp5-45k", 75)
 DENSE = Run("small-dense-45k", "small", "ecp5-45k", 75, DENSE_B, "dense B only")
@@ -83,6 +78,37 @@ RUNS = (
 )
 
 
+@dataclass(frozen=True)
+class System:
+    """One row of whole systems: a preset with its memory, clock generator and serial line, on a board."""
+
+    board: str
+    preset: str
+    changes: Changes = ()
+    note: str = ""
+    memory_kib: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.board}-{self.preset}" + ("-changed" if self.changes else "")
+
+
+SYSTEMS = (
+    System("orangecrab-25f", "tiny"),
+    System("ulx3s", "tiny"),
+    System("ulx3s", "small"),
+    System("ecpix5", "tiny"),
+    System("tangnano20k", "tiny", FOUR_LANES, RUNS[2].note, 32),
+    System("icebreaker", "tiny"),
+)
+
+
+def config_file(run: Run | System) -> str:
+    """The configuration file of a changed preset."""
+    lines = [f"{key} = {str(value).lower()}" for key, value in run.changes]
+    return "\n".join([f'preset = "{run.preset}"', *lines, ""])
+
+
 def arguments(run: Run, folder: Path | str) -> list[str]:
     """Of zerolane."""
     words = ["synth", "--target", run.target, "--freq", str(run.asked_mhz), "--seeds", str(SEEDS),
@@ -91,16 +117,26 @@ def arguments(run: Run, folder: Path | str) -> list[str]:
     return words + (["--picture", f"{folder}/{PICTURE}"] if run.picture else [])
 
 
+def system_arguments(system: System, folder: Path | str) -> list[str]:
+    """Of zerolane."""
+    path = f"{folder}/{system.name}"
+    words = ["build", "--board", system.board, "-o", path + board_by_name(system.board).target.suffix,
+             "--json", f"{path}.json"]
+    words += ["--config", f"{path}.toml"] if system.changes else ["--preset", system.preset]
+    return words + (["--memory-kib", str(system.memory_kib)] if system.memory_kib else [])
+
+
 def measure(folder: Path) -> None:
     """Run what has no record yet; a design that does not fit has one, too."""
     folder.mkdir(parents=True, exist_ok=True)
-    for run in RUNS:
+    for run in (*RUNS, *SYSTEMS):
         record = folder / f"{run.name}.json"
         if record.exists():
             continue
         if run.changes:
-            (folder / f"{run.name}.toml").write_text(run.file)
-        words = ["zerolane", *arguments(run, folder)]
+            (folder / f"{run.name}.toml").write_text(config_file(run))
+        words = ["zerolane", *(arguments(run, folder) if isinstance(run, Run)
+                               else system_arguments(run, folder))]
         print(" ".join(words), flush=True)
         subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=False)
         if not record.exists():
@@ -121,11 +157,12 @@ def section(records: dict[str, Record]) -> str:
         areas.append(f"### {run.title} on {record['target']}, by block\n\n{_area(record)}")
         if run.picture and record["fits"]:
             areas.append(f"![Cells of {run.preset} on {record['part']}, coloured by block]({PICTURE})\n")
-    some = next(iter(records.values()))
+    dates = sorted({record["date"] for record in records.values() if "date" in record})
+    when = dates[0] + (f" to {dates[-1]}" if len(dates) > 1 else "")
     versions = ", ".join(f"{name} {version}" for name, version in sorted(
         {item for record in records.values() for item in record["versions"].items()}))
     commands = "\n".join("    zerolane " + " ".join(arguments(run, "records")) for run in RUNS)
-    files = "\n".join(f"- `{run.name}.toml`: `" + "`, `".join(run.file.splitlines()) + "`"
+    files = "\n".join(f"- `{run.name}.toml`: `" + "`, `".join(config_file(run).splitlines()) + "`"
                       for run in RUNS if run.changes)
     return f"""{TITLE}
 
@@ -137,13 +174,43 @@ with these files:
 
 {files}
 
-{_SEEDS_MEAN}; registers around the ports are in the figures ([fpga.md](fpga.md)). {some['date']}; {versions}.
+{_SEEDS_MEAN}; registers around the ports are in the figures ([fpga.md](fpga.md)). {when}; {versions}.
 
 | {" | ".join(HEADS)} |
 |---|---|---:|---:|---:|---:|---:|---:|---|
 {chr(10).join("| " + " | ".join(row) + " |" for row in rows)}
 
-{_cost(records)}{chr(10).join(areas)}"""
+{_cost(records)}{_boards(records)}{chr(10).join(areas)}"""
+
+
+def _boards(records: dict[str, Record]) -> str:
+    """Whole systems; those that were measured."""
+    rows = [_system_row(system, records[system.name]) for system in SYSTEMS if system.name in records]
+    if not rows:
+        return ""
+    commands = "\n".join("    zerolane " + " ".join(system_arguments(system, "records"))
+                         for system in SYSTEMS)
+    lines = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return f"""### Whole systems on boards
+
+{commands}
+
+make bitstreams with the array, block RAM as its memory, a clock generator and the bridge on the serial line:
+
+| board | part, speed grade | array | memory KiB | LUTs | registers | DSPs | block RAMs | MHz | Fmax |
+|---|---|---|---:|---:|---:|---:|---:|---:|---:|
+{lines}
+
+"""
+
+
+def _system_row(system: System, record: Record) -> list[str]:
+    board = board_by_name(system.board)
+    note = f", {system.note}" if system.note else ""
+    return [board.title, f"{board.target.part}, {board.speed}", f"`{system.preset}`{note}",
+            f"{record['memory_bytes'] // 1024}",
+            *(f"{record[kind]:,}" for kind in ("luts", "registers", "dsps", "brams")),
+            f"{record['clock_mhz']:g}", f"{record['fmax_mhz']:.1f}" if record["fits"] else "does not fit"]
 
 
 def _cost(records: dict[str, Record]) -> str:
@@ -196,7 +263,7 @@ def _area(record: Record) -> str:
 
 def load(folder: Path) -> dict[str, Record]:
     return {run.name: json.loads((folder / f"{run.name}.json").read_text())
-            for run in RUNS if (folder / f"{run.name}.json").exists()}
+            for run in (*RUNS, *SYSTEMS) if (folder / f"{run.name}.json").exists()}
 
 
 def with_section(page: str, text: str) -> str:

