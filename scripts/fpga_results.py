@@ -80,17 +80,19 @@ RUNS = (
 
 @dataclass(frozen=True)
 class System:
-    """One row of whole systems: a preset with its memory, clock generator and serial line, on a board."""
+    """One row of whole systems: a preset with its memory, clock generator and serial line, on a board;
+    `called` is the configuration of a changed preset."""
 
     board: str
     preset: str
+    called: str = ""
     changes: Changes = ()
     note: str = ""
     memory_kib: int | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.board}-{self.preset}" + ("-changed" if self.changes else "")
+        return f"{self.board}-{self.called or self.preset}"
 
 
 SYSTEMS = (
@@ -98,7 +100,7 @@ SYSTEMS = (
     System("ulx3s", "tiny"),
     System("ulx3s", "small"),
     System("ecpix5", "tiny"),
-    System("tangnano20k", "tiny", FOUR_LANES, RUNS[2].note, 32),
+    System("tangnano20k", "tiny", "four", FOUR_LANES, RUNS[2].note, 32),
     System("icebreaker", "tiny"),
 )
 
@@ -122,7 +124,7 @@ def system_arguments(system: System, folder: Path | str) -> list[str]:
     path = f"{folder}/{system.name}"
     words = ["build", "--board", system.board, "-o", path + board_by_name(system.board).target.suffix,
              "--json", f"{path}.json"]
-    words += ["--config", f"{path}.toml"] if system.changes else ["--preset", system.preset]
+    words += ["--config", f"{folder}/{system.called}.toml"] if system.changes else ["--preset", system.preset]
     return words + (["--memory-kib", str(system.memory_kib)] if system.memory_kib else [])
 
 
@@ -134,7 +136,8 @@ def measure(folder: Path) -> None:
         if record.exists():
             continue
         if run.changes:
-            (folder / f"{run.name}.toml").write_text(config_file(run))
+            name = run.name if isinstance(run, Run) else run.called
+            (folder / f"{name}.toml").write_text(config_file(run))
         words = ["zerolane", *(arguments(run, folder) if isinstance(run, Run)
                                else system_arguments(run, folder))]
         print(" ".join(words), flush=True)
@@ -164,6 +167,8 @@ def section(records: dict[str, Record]) -> str:
     commands = "\n".join("    zerolane " + " ".join(arguments(run, "records")) for run in RUNS)
     files = "\n".join(f"- `{run.name}.toml`: `" + "`, `".join(config_file(run).splitlines()) + "`"
                       for run in RUNS if run.changes)
+    files += "".join(f"\n- `{system.called}.toml`, for a board: that of `{run.name}`" for system in SYSTEMS
+                     for run in RUNS if system.changes and system.changes == run.changes)
     return f"""{TITLE}
 
 Made by `scripts/results.py records --fpga --run`, which runs
