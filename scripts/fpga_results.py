@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,8 @@ PRODUCTS: Changes = (("csr_out", False), ("sddmm", False), ("merge_lanes", 0))
 
 @dataclass(frozen=True)
 class Run:
-    """One row: what is built, for which part, and the clock that place and route works towards; `note` is
-    what the changes mean."""
+    """One row: what is built, for which part, and the clock that place and route works towards, 0 where it is
+    not placed; `note` is what the changes mean."""
 
     name: str
     preset: str
@@ -56,7 +56,9 @@ DENSE = Run("small-dense-45k", "small", "ecp5-45k", 75, DENSE_B, "dense B only")
 BASE_SPARSE = Run("base-products-85k", "base", "ecp5-85k", 60, PRODUCTS, "products into dense results only")
 BASE_DENSE = Run("base-dense-85k", "base", "ecp5-85k", 60, (*PRODUCTS, *DENSE_B),
                  f"{BASE_SPARSE.note}, {DENSE.note}")
-PAIRS = ((SPARSE, DENSE), (BASE_SPARSE, BASE_DENSE))
+ESTIMATES = tuple(replace(run, name=run.name.replace("85k", "cells"), asked_mhz=0)
+                  for run in (BASE_SPARSE, BASE_DENSE))
+PAIRS = ((SPARSE, DENSE), (BASE_SPARSE, BASE_DENSE), ESTIMATES)
 """What sparsity of B costs is the difference of the two."""
 
 RUNS = (
@@ -113,8 +115,8 @@ def config_file(run: Run | System) -> str:
 
 def arguments(run: Run, folder: Path | str) -> list[str]:
     """Of zerolane."""
-    words = ["synth", "--target", run.target, "--freq", str(run.asked_mhz), "--seeds", str(SEEDS),
-             "--json", f"{folder}/{run.name}.json"]
+    place = ["--freq", str(run.asked_mhz), "--seeds", str(SEEDS)] if run.asked_mhz else ["--no-place"]
+    words = ["synth", "--target", run.target, *place, "--json", f"{folder}/{run.name}.json"]
     words += ["--config", f"{folder}/{run.name}.toml"] if run.changes else ["--preset", run.preset]
     return words + (["--picture", f"{folder}/{PICTURE}"] if run.picture else [])
 
@@ -131,7 +133,7 @@ def system_arguments(system: System, folder: Path | str) -> list[str]:
 def measure(folder: Path) -> None:
     """Run what has no record yet; a design that does not fit has one, too."""
     folder.mkdir(parents=True, exist_ok=True)
-    for run in (*RUNS, *SYSTEMS):
+    for run in (*RUNS, *ESTIMATES, *SYSTEMS):
         record = folder / f"{run.name}.json"
         if record.exists():
             continue
@@ -164,9 +166,9 @@ def section(records: dict[str, Record]) -> str:
     when = dates[0] + (f" to {dates[-1]}" if len(dates) > 1 else "")
     versions = ", ".join(f"{name} {version}" for name, version in sorted(
         {item for record in records.values() for item in record["versions"].items()}))
-    commands = "\n".join("    zerolane " + " ".join(arguments(run, "records")) for run in RUNS)
+    commands = "\n".join("    zerolane " + " ".join(arguments(run, "records")) for run in (*RUNS, *ESTIMATES))
     files = "\n".join(f"- `{run.name}.toml`: `" + "`, `".join(config_file(run).splitlines()) + "`"
-                      for run in RUNS if run.changes)
+                      for run in (*RUNS, *ESTIMATES) if run.changes)
     files += "".join(f"\n- `{system.called}.toml`, for a board: that of `{run.name}`" for system in SYSTEMS
                      for run in RUNS if system.changes and system.changes == run.changes)
     return f"""{TITLE}
@@ -238,12 +240,19 @@ A sparse A costs nothing beside this: both read it, by the same unit as dense ro
 
 def _pair_cost(run: Run, sparse: Record, dense: Record) -> str:
     kinds = (("luts", "LUTs"), ("registers", "registers"), ("brams", "block RAMs"))
-    more = ", ".join(
-        f"{sparse[kind]:,} {name} against {dense[kind]:,} ({sparse[kind] / dense[kind] - 1:+.0%})"
-        for kind, name in kinds)
+    taken = [(name, _taken(sparse, kind), _taken(dense, kind)) for kind, name in kinds]
+    more = ", ".join(f"{ours:,} {name} against {theirs:,} ({ours / theirs - 1:+.0%})"
+                     for name, ours, theirs in taken)
+    if not run.asked_mhz:
+        return f"- {run.title} on {sparse['part']}, after synthesis: {more}"
     clocks = [f"{record['fmax_mhz']:.1f} MHz" if record["fits"] else "no clock, as it is not routed"
               for record in (sparse, dense)]
     return f"- {run.title} on {sparse['part']}: {more}; {clocks[0]} against {clocks[1]}"
+
+
+def _taken(record: Record, kind: str) -> int:
+    """What is not placed has the sum of its blocks."""
+    return record[kind] if kind in record else sum(counts[kind] for counts in record["area"].values())
 
 
 def _figures(record: Record, run: Run) -> list[str]:
@@ -268,7 +277,7 @@ def _area(record: Record) -> str:
 
 def load(folder: Path) -> dict[str, Record]:
     return {run.name: json.loads((folder / f"{run.name}.json").read_text())
-            for run in (*RUNS, *SYSTEMS) if (folder / f"{run.name}.json").exists()}
+            for run in (*RUNS, *ESTIMATES, *SYSTEMS) if (folder / f"{run.name}.json").exists()}
 
 
 def with_section(page: str, text: str) -> str:

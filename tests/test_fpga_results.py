@@ -59,6 +59,16 @@ def test_the_cost_of_packed_tiles_is_the_difference_of_two_builds(results: Modul
     assert "What sparsity costs" not in results.section({results.SPARSE.name: sparse})
 
 
+def test_a_pair_that_is_not_placed_is_compared_by_its_blocks(results: ModuleType) -> None:
+    placed = ("luts", "registers", "dsps", "brams", "fits", "fmax_mhz")
+    sparse, dense = ({key: value for key, value in record("ecp5-85k").items() if key not in placed}
+                     for _ in range(2))
+    sparse["area"] = sparse["area"] | {"array.more": {"luts": 500, "registers": 0, "dsps": 0, "brams": 0}}
+    names = [run.name for run in results.ESTIMATES]
+    text = results.section({"base-45k": record("ecp5-45k"), **dict(zip(names, (sparse, dense), strict=True))})
+    assert "ECP5-85K, after synthesis: 1,500 LUTs against 1,000 (+50%), 600 registers against 600" in text
+
+
 def test_a_changed_preset_is_a_configuration_file(results: ModuleType, tmp_path: Path) -> None:
     for run in (*results.RUNS, *results.SYSTEMS):
         path = tmp_path / f"{run.name}.toml"
