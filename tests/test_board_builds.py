@@ -13,10 +13,10 @@ from synth.flow import Progress
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", ["ulx3s", "orangecrab-25f"])
-def test_tiny_becomes_a_bitstream_for_a_board_and_keeps_its_clock(name: str) -> None:
+@pytest.mark.parametrize("name, preset", [("ulx3s", "tiny"), ("ulx3s", "small"), ("orangecrab-25f", "tiny")])
+def test_a_preset_becomes_a_bitstream_for_a_board_and_keeps_its_clock(name: str, preset: str) -> None:
     board = board_by_name(name)
-    record = build_board(board, PRESETS["tiny"], Progress())
+    record = build_board(board, PRESETS[preset], Progress())
     assert record["fits"], record["reason"]
     assert record["luts"] <= board.target.holds.luts
     assert record["fmax_mhz"] >= record["clock_mhz"]
