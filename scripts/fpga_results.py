@@ -259,7 +259,8 @@ def _figures(record: Record, run: Run) -> list[str]:
     cells = [f"{record[kind]:,} ({record[kind] / available:.0%})" if available else f"{record[kind]:,}"
              for kind, available in record["available"].items()]
     if not record["fits"]:
-        failure = "does not fit" if record["short"] else "is not routed"
+        failure = ("does not fit" if record["short"] else
+                   "is not routed" if "cannot be routed" in record["reason"] else "is not placed")
         return [*cells, f"{failure} ({run.asked_mhz})", "-", "-"]
     blocks = " → ".join(dict.fromkeys(part["block"].rpartition("array.")[2] or "(fence)"
                                       for part in record["critical_path"]))

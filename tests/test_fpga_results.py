@@ -46,9 +46,13 @@ def test_a_build_is_a_row_with_its_clock_peak_and_path(results: ModuleType) -> N
 def test_what_does_not_fit_says_so(results: ModuleType) -> None:
     nothing: dict[str, Any] = {"fits": False, "fmax_mhz": None, "critical_path": []}
     text = results.section({"tiny-up5k": record("ice40-up5k", short=True, **nothing),
-                            "small-25k": record("ecp5-25k", short=False, **nothing)})
+                            "small-25k": record("ecp5-25k", short=False, reason="x was stopped: it cannot "
+                                                "be routed, 9 are left", **nothing),
+                            "tiny-gw2ar": record("gw2ar-18", short=False, reason="x was stopped: it wrote "
+                                                 "nothing", **nothing)})
     assert "does not fit (24) | - | - |" in text
     assert "is not routed (60) | - | - |" in text
+    assert "is not placed (80) | - | - |" in text
 
 
 def test_the_cost_of_packed_tiles_is_the_difference_of_two_builds(results: ModuleType) -> None:
