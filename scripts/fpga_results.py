@@ -33,8 +33,37 @@ FOUR_LANES: Changes = (("lanes", 2), ("tile_bytes", 2048), ("scale_multipliers",
 PRODUCTS: Changes = (("csr_out", False), ("sddmm", False), ("merge_lanes", 0))
 
 
+class Built:
+    """A preset, maybe changed: what the rows of arrays and of whole systems have in common."""
+
+    preset: str
+    changes: Changes
+    note: str
+
+    @property
+    def configuration(self) -> str:
+        """Name of a changed preset's file."""
+        raise NotImplementedError
+
+    @property
+    def title(self) -> str:
+        return f"`{self.preset}`" + (f", {self.note}" if self.note else "")
+
+    @property
+    def file(self) -> str:
+        """The configuration file of a changed preset."""
+        lines = [f"{key} = {str(value).lower()}" for key, value in self.changes]
+        return "\n".join([f'preset = "{self.preset}"', *lines, ""])
+
+    def arguments(self, folder: Path | str) -> list[str]:
+        """Of zerolane."""
+        if self.changes:
+            return ["--config", f"{folder}/{self.configuration}.toml"]
+        return ["--preset", self.preset]
+
+
 @dataclass(frozen=True)
-class Run:
+class Run(Built):
     """One row: what is built, for which part, and the clock that place and route works towards, 0 where it is
     not placed; `note` is what the changes mean."""
 
@@ -47,10 +76,17 @@ class Run:
     picture: bool = False
 
     @property
-    def title(self) -> str:
-        return f"`{self.preset}`" + (f", {self.note}" if self.note else "")
+    def configuration(self) -> str:
+        return self.name
+
+    def arguments(self, folder: Path | str) -> list[str]:
+        place = ["--freq", str(self.asked_mhz), "--seeds", str(SEEDS)] if self.asked_mhz else ["--no-place"]
+        return ["synth", "--target", self.target, *place, "--json", f"{folder}/{self.name}.json",
+                *super().arguments(folder), *(["--picture", f"{folder}/{PICTURE}"] if self.picture else [])]
 
 
+FOUR = Run("tiny-4-gw2ar", "tiny", "gw2ar-18", 40, FOUR_LANES,
+           "four lanes, no int8 results, queues in block RAM")
 SPARSE = Run("small-45k", "small", "ecp5-45k", 75)
 DENSE = Run("small-dense-45k", "small", "ecp5-45k", 75, DENSE_B, "dense B only")
 BASE_SPARSE = Run("base-products-85k", "base", "ecp5-85k", 60, PRODUCTS, "products into dense results only")
@@ -64,8 +100,7 @@ PAIRS = ((SPARSE, DENSE), (BASE_SPARSE, BASE_DENSE), ESTIMATES)
 RUNS = (
     Run("tiny-up5k", "tiny", "ice40-up5k", 24),
     Run("tiny-gw2ar", "tiny", "gw2ar-18", 80),
-    Run("tiny-4-gw2ar", "tiny", "gw2ar-18", 40, FOUR_LANES,
-        "four lanes, no int8 results, queues in block RAM"),
+    FOUR,
     # To work towards more than can be reached costs time only.
     Run("tiny-25k", "tiny", "ecp5-25k", 80, picture=True),
     Run("small-gw2a", "small", "gw2a-18", 80),
@@ -81,13 +116,12 @@ RUNS = (
 
 
 @dataclass(frozen=True)
-class System:
-    """One row of whole systems: a preset with its memory, clock generator and serial line, on a board;
-    `called` is the configuration of a changed preset."""
+class System(Built):
+    """One row of whole systems: a preset with its memory, clock generator and serial line, on a board."""
 
     board: str
     preset: str
-    called: str = ""
+    called: str = ""     # the configuration, where the preset is changed
     changes: Changes = ()
     note: str = ""
     memory_kib: int | None = None
@@ -96,38 +130,25 @@ class System:
     def name(self) -> str:
         return f"{self.board}-{self.called or self.preset}"
 
+    @property
+    def configuration(self) -> str:
+        return self.called
+
+    def arguments(self, folder: Path | str) -> list[str]:
+        path = f"{folder}/{self.name}"
+        return ["build", "--board", self.board, "-o", path + board_by_name(self.board).target.suffix,
+                "--json", f"{path}.json", *super().arguments(folder),
+                *(["--memory-kib", str(self.memory_kib)] if self.memory_kib else [])]
+
 
 SYSTEMS = (
     System("orangecrab-25f", "tiny"),
     System("ulx3s", "tiny"),
     System("ulx3s", "small"),
     System("ecpix5", "tiny"),
-    System("tangnano20k", "tiny", "four", FOUR_LANES, RUNS[2].note, 32),
+    System("tangnano20k", "tiny", "four", FOUR.changes, FOUR.note, 32),
     System("icebreaker", "tiny"),
 )
-
-
-def config_file(run: Run | System) -> str:
-    """The configuration file of a changed preset."""
-    lines = [f"{key} = {str(value).lower()}" for key, value in run.changes]
-    return "\n".join([f'preset = "{run.preset}"', *lines, ""])
-
-
-def arguments(run: Run, folder: Path | str) -> list[str]:
-    """Of zerolane."""
-    place = ["--freq", str(run.asked_mhz), "--seeds", str(SEEDS)] if run.asked_mhz else ["--no-place"]
-    words = ["synth", "--target", run.target, *place, "--json", f"{folder}/{run.name}.json"]
-    words += ["--config", f"{folder}/{run.name}.toml"] if run.changes else ["--preset", run.preset]
-    return words + (["--picture", f"{folder}/{PICTURE}"] if run.picture else [])
-
-
-def system_arguments(system: System, folder: Path | str) -> list[str]:
-    """Of zerolane."""
-    path = f"{folder}/{system.name}"
-    words = ["build", "--board", system.board, "-o", path + board_by_name(system.board).target.suffix,
-             "--json", f"{path}.json"]
-    words += ["--config", f"{folder}/{system.called}.toml"] if system.changes else ["--preset", system.preset]
-    return words + (["--memory-kib", str(system.memory_kib)] if system.memory_kib else [])
 
 
 def measure(folder: Path) -> None:
@@ -138,10 +159,8 @@ def measure(folder: Path) -> None:
         if record.exists():
             continue
         if run.changes:
-            name = run.name if isinstance(run, Run) else run.called
-            (folder / f"{name}.toml").write_text(config_file(run))
-        words = ["zerolane", *(arguments(run, folder) if isinstance(run, Run)
-                               else system_arguments(run, folder))]
+            (folder / f"{run.configuration}.toml").write_text(run.file)
+        words = ["zerolane", *run.arguments(folder)]
         print(" ".join(words), flush=True)
         subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=False)
         if not record.exists():
@@ -166,11 +185,9 @@ def section(records: dict[str, Record]) -> str:
     when = dates[0] + (f" to {dates[-1]}" if len(dates) > 1 else "")
     versions = ", ".join(f"{name} {version}" for name, version in sorted(
         {item for record in records.values() for item in record["versions"].items()}))
-    commands = "\n".join("    zerolane " + " ".join(arguments(run, "records")) for run in (*RUNS, *ESTIMATES))
-    files = "\n".join(f"- `{run.name}.toml`: `" + "`, `".join(config_file(run).splitlines()) + "`"
-                      for run in (*RUNS, *ESTIMATES) if run.changes)
-    files += "".join(f"\n- `{system.called}.toml`, for a board: that of `{run.name}`" for system in SYSTEMS
-                     for run in RUNS if system.changes and system.changes == run.changes)
+    commands = "\n".join("    zerolane " + " ".join(run.arguments("records")) for run in (*RUNS, *ESTIMATES))
+    files = "\n".join(f"- `{built.configuration}.toml`: `" + "`, `".join(built.file.splitlines()) + "`"
+                      for built in (*RUNS, *ESTIMATES, *SYSTEMS) if built.changes)
     return f"""{TITLE}
 
 Made by `scripts/results.py records --fpga --run`, which runs
@@ -195,7 +212,7 @@ def _boards(records: dict[str, Record]) -> str:
     rows = [_system_row(system, records[system.name]) for system in SYSTEMS if system.name in records]
     if not rows:
         return ""
-    commands = "\n".join("    zerolane " + " ".join(system_arguments(system, "records"))
+    commands = "\n".join("    zerolane " + " ".join(system.arguments("records"))
                          for system in SYSTEMS)
     lines = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     return f"""### Whole systems on boards
@@ -213,8 +230,7 @@ make bitstreams with the array, block RAM as its memory, a clock generator and t
 
 def _system_row(system: System, record: Record) -> list[str]:
     board = board_by_name(system.board)
-    note = f", {system.note}" if system.note else ""
-    return [board.title, f"{board.target.part}, {board.speed}", f"`{system.preset}`{note}",
+    return [board.title, f"{board.target.part}, {board.speed}", system.title,
             f"{record['memory_bytes'] // 1024}",
             *(f"{record[kind]:,}" for kind in ("luts", "registers", "dsps", "brams")),
             f"{record['clock_mhz']:g}", f"{record['fmax_mhz']:.1f}" if record["fits"] else "does not fit"]

