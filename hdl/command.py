@@ -427,8 +427,9 @@ class CommandProcessor(wiring.Component):
 
     def _report(self, m: Module) -> None:
         """The first cause in this order, with the number of the descriptor that its unit works on."""
-        tile, stored, collector, head, of_reader, of_pe, merged = (Signal(AT_WORK_BITS) for _ in range(7))
-        reader = Signal(ID_BITS)
+        tile, stored, collector, head, of_reader, of_pe, merged, of_asked = (
+            Signal(AT_WORK_BITS) for _ in range(8))
+        asked, reader = Signal(ID_BITS), Signal(ID_BITS)
         with m.If(self.o_tile_job.valid & self.o_tile_job.ready):
             m.d.sync += tile.eq(head)
         with m.If(self.o_collector_job.valid & self.o_collector_job.ready):
@@ -439,31 +440,41 @@ class CommandProcessor(wiring.Component):
             m.d.sync += merged.eq(head)
         m.d.comb += [
             head.eq(self._number),
-            reader.eq(Mux(self.i_read_error.valid, self.i_read_error.reader, self.i_blocked.id)),
-            of_reader.eq(collector),
+            asked.eq(Mux(self.i_read_error.valid, self.i_read_error.reader, self.i_blocked.id)),
+            of_asked.eq(collector),
         ]
         # Any of the PEs, from afar. They still store a tile when the loader already has the next one.
         pe_fault = Signal(Fault())
         m.d.sync += [pe_fault.eq(self.i_faults[2]),
                      of_pe.eq(Mux(self._tile_settles != 0, stored, tile))]
-        with m.Switch(reader):
+        with m.Switch(asked):
             with m.Case(0):
-                m.d.comb += of_reader.eq(head)
+                m.d.comb += of_asked.eq(head)
             for number, of_fetch in enumerate(self.i_fetch_numbers):
                 with m.Case(1 + number):
-                    m.d.comb += of_reader.eq(of_fetch)
+                    m.d.comb += of_asked.eq(of_fetch)
             with m.Case(*range(_FIRST_TILE_READER, _FIRST_TILE_READER + self._config.tile_readers)):
-                m.d.comb += of_reader.eq(tile)
+                m.d.comb += of_asked.eq(tile)
+        # What the memory port tells comes from afar, too, and whose reader it is takes its time: no job ends
+        # in the cycle behind such a fault. What is blocked waits.
+        read_error, blocked_read, blocked_write = Signal(), Signal(), Signal()
+        at_port = Signal(ADDRESS_BITS)
+        m.d.sync += [
+            read_error.eq(self.i_read_error.valid),
+            blocked_read.eq(self.i_blocked.read & ~self.i_read_error.valid),
+            blocked_write.eq(self.i_blocked.write & ~self.i_read_error.valid),
+            reader.eq(asked), of_reader.eq(of_asked),
+            at_port.eq(Mux(self.i_read_error.valid, self.i_read_address, self.i_blocked.address)),
+        ]
         # Which descriptor has the fault is known when it has come to its end.
         list_fault, list_address = Signal(), Signal(ADDRESS_BITS)
-        with m.If(self.i_read_error.valid & (reader == 0) & ~list_fault):
-            m.d.sync += [list_fault.eq(1), list_address.eq(self.i_read_address)]
+        with m.If(read_error & (reader == 0) & ~list_fault):
+            m.d.sync += [list_fault.eq(1), list_address.eq(at_port)]
         extents = self._extents.o.error
         sources: list[tuple[Any, ...]] = [  # (condition, code, detail, descriptor at work, address)
             (self._bad_registers, ErrorCode.FIELD, NOT_A_FIELD, head, 0),
             (self._list_outside, ErrorCode.OUTSIDE, NOT_A_FIELD, head, self.i_descriptor),
-            (self.i_read_error.valid & (reader != 0), ErrorCode.READ_BUS, reader, of_reader,
-             self.i_read_address),
+            (read_error & (reader != 0), ErrorCode.READ_BUS, reader, of_reader, at_port),
             (self.i_write_error, ErrorCode.WRITE_BUS, 0, 0, self.i_write_address),
             *((fault.valid, fault.code, 0, number, address) for fault, number, address in zip(
                 self.i_faults[:2], (self.i_fetch_fault_number, tile), self.i_fault_addresses, strict=True)),
@@ -472,8 +483,8 @@ class CommandProcessor(wiring.Component):
               if self._config.elementwise else []),
             *([(self.i_full.valid, ErrorCode.OUTPUT_FULL, 0, collector, self.i_full.needed)]
               if self._config.csr_out else []),
-            (self.i_blocked.read, ErrorCode.BLOCKED, reader, of_reader, self.i_blocked.address),
-            (self.i_blocked.write, ErrorCode.BLOCKED, NOT_A_FIELD, collector, self.i_blocked.address),
+            (blocked_read, ErrorCode.BLOCKED, reader, of_reader, at_port),
+            (blocked_write, ErrorCode.BLOCKED, NOT_A_FIELD, collector, at_port),
             (self._refused & self._reader.o.payload.error, ErrorCode.READ_BUS, 0, head, list_address),
             (self._refused & self._check.o.valid, self._check.o.code, self._check.o.detail, head, 0),
             (self._refused, extents.code, extents.detail, head, extents.address),

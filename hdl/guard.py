@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .axi import ID_BITS, AxiMemory
+from .axi import ID_BITS, AxiAddress, AxiMemory
 from .config import ADDRESS_BITS, Config, log2_exact, width_of
 from .registers import WINDOW_BYTES
 
@@ -32,7 +32,7 @@ EVERYWHERE = {name: {"base": 0, "last": (1 << BLOCK_BITS) - 1} for name in ("rea
 
 
 def Blocked() -> data.StructLayout:
-    """Offers that are held back since they lie outside of their window; of which read stream, where."""
+    """Offers that do not go out since they lie outside of their window; of which read stream, where."""
     return data.StructLayout({"read": 1, "write": 1, "id": ID_BITS, "address": ADDRESS_BITS})
 
 
@@ -50,7 +50,8 @@ class MemoryGuard(wiring.Component):
 
     Throughput: that of the channels.
     Latency: none, all channels pass in the same cycle.
-    Backpressure: passed through; bursts outside the windows are never taken.
+    Backpressure: passed through; `ready` of an address does not wait for what is found of it. A burst outside
+    of its window may be taken, and goes nowhere; then none of its channel is taken until `i_close`.
     Order: kept.
 
     Parameters
@@ -64,7 +65,7 @@ class MemoryGuard(wiring.Component):
     i_windows : Windows
     i_hold : no further address is offered
     i_close : the same, for good: what was offered is brought to its end
-    o_blocked : Blocked, two cycles after the offer, or after `i_hold` has fallen
+    o_blocked : Blocked, from the cycle after the offer, or after `i_hold` has fallen, until `i_close`
     o_quiet : under `i_close`: nothing is offered, nothing is outstanding
     o_moves : something was handed over on some channel in the cycle before
     """
@@ -92,12 +93,11 @@ class MemoryGuard(wiring.Component):
         # Bursts announced less bursts whose data went out, plus one: data may be a burst ahead of an address
         # that is on offer.
         lead = Signal(width_of(MAX_WRITE_BURSTS + 2), init=1)
-        read_blocked, write_blocked = Signal(), Signal()
-        asked, read_offered = self._address(
-            m, self.port.ar, self.memory.ar, self.i_windows.read, reads < most_reads - 1, read_blocked)
-        announced, write_offered = self._address(
-            m, self.port.aw, self.memory.aw, self.i_windows.write, writes < MAX_WRITE_BURSTS - 1,
-            write_blocked)
+        read, write = Signal(AxiAddress()), Signal(AxiAddress())   # what was offered, or was blocked
+        asked, read_offered = self._address(m, self.port.ar, self.memory.ar, self.i_windows.read,
+                                            reads < most_reads - 1, self.o_blocked.read, read)
+        announced, write_offered = self._address(m, self.port.aw, self.memory.aw, self.i_windows.write,
+                                                 writes < MAX_WRITE_BURSTS - 1, self.o_blocked.write, write)
 
         # ---- write data, only behind an address ----
         w, w_open, sent = self.memory.w, Signal(), Signal()
@@ -124,19 +124,18 @@ class MemoryGuard(wiring.Component):
         # Nothing new is offered under `i_close`.
         m.d.comb += self.o_quiet.eq(~(read_offered | write_offered | asked_before | announced_before)
                                     & (reads == 0) & (writes == 0) & (lead == 1))
-        m.d.sync += [
-            # What has been taken back, by a reset, is not told any more.
-            self.o_blocked.read.eq(read_blocked & self.port.ar.valid),
-            self.o_blocked.write.eq(write_blocked & self.port.aw.valid),
-            self.o_blocked.id.eq(self.port.ar.p.id),
-            self.o_blocked.address.eq(Mux(read_blocked, self.port.ar.p.address, self.port.aw.p.address)),
+        m.d.comb += [
+            self.o_blocked.id.eq(read.id),
+            self.o_blocked.address.eq(Mux(self.o_blocked.read, read.address, write.address)),
         ]
         m.d.sync += self.o_moves.eq(asked | announced | (w.valid & w.ready) | (r.valid & r.ready)
                                     | (b.valid & b.ready))
         return m
 
-    def _address(self, m: Module, source, sink, window, room, blocked) -> tuple[Signal, Signal]:
-        """An address channel; is one handed over, and was one offered and not taken."""
+    def _address(self, m: Module, source, sink, window, room, blocked, kept) -> tuple[Signal, Signal]:
+        """An address channel; is one handed over, and was one offered and not taken. `kept` is the burst that
+        was looked at last, and the one that is `blocked`.
+        """
         beat_log2, piece_log2 = log2_exact(self._config.port_bytes), log2_exact(self._config.burst_bytes)
         block_log2 = log2_exact(WINDOW_BYTES)
         # The array's bursts end in the piece of memory that they begin in; others are not let out.
@@ -147,7 +146,7 @@ class MemoryGuard(wiring.Component):
         first, last = Signal(BLOCK_BITS), last_beat[block_log2 - beat_log2:-1]
         last_block, last_piece = window.last[:in_piece], window.last[in_piece:]
         in_time, inside = Signal(), Signal()
-        offered, goes, moves = Signal(), Signal(), Signal()
+        offered, opened, moves = Signal(), Signal(), Signal()
         m.d.comb += [
             last_beat.eq(address[beat_log2:piece_log2] + source.p.length[:beats]),
             first.eq(address[block_log2:]),
@@ -155,12 +154,18 @@ class MemoryGuard(wiring.Component):
                        else piece <= last_piece),
             inside.eq((first >= window.base) & in_time & ~last_beat[-1] & ~source.p.length[beats:].any()),
             # What was offered once is offered until it is taken.
-            goes.eq(inside & (offered | (room & ~self.i_hold & ~self.i_close))),
-            sink.valid.eq(source.valid & goes),
+            opened.eq(offered | (room & ~self.i_hold & ~self.i_close & ~blocked)),
+            sink.valid.eq(source.valid & inside & opened),
             sink.p.eq(source.p),
-            source.ready.eq(sink.ready & goes),
+            # The comparison comes late: what lies outside is taken as well, and is dropped.
+            source.ready.eq(sink.ready & opened),
             moves.eq(sink.valid & sink.ready),
         ]
-        # Under `i_hold` it is still being looked at whether the array may ask at all.
-        m.d.sync += [offered.eq(sink.valid & ~sink.ready), blocked.eq(source.valid & ~inside & ~self.i_hold)]
+        m.d.sync += [
+            offered.eq(sink.valid & ~sink.ready),
+            # Under `i_hold` it is still being looked at whether the array may ask at all.
+            blocked.eq((blocked | (source.valid & ~inside & opened)) & ~self.i_close),
+        ]
+        with m.If(~blocked):
+            m.d.sync += kept.eq(source.p)
         return moves, offered

@@ -59,6 +59,7 @@ class Ports:
         written = acknowledged = 0           # write bursts whose data went out; whose answer was given
         offered: set[str] = set()            # by the array, and not taken
         shown: dict[str, Any] = {}           # to the memory, and not taken
+        dropped: set[str] = set()            # channels that had an address outside
         for cycle in range(cycles):
             ctx.set(dut.i_close, cycle >= close_at)
             ctx.set(dut.i_hold, rng.random() < 0.1)
@@ -90,8 +91,17 @@ class Ports:
             assert self.quiet_at is None or ctx.get(dut.o_quiet)
             assert "w" not in now or written < len(passed["aw"]) + ("aw" in now), "data before its address"
             for name, queue in to_offer.items():
-                taken = bool(ctx.get(getattr(dut.port, name).ready)) and name in offered
-                assert taken == (name in now and bool(ctx.get(getattr(dut.memory, name).ready)))
+                accepted = bool(ctx.get(getattr(dut.port, name).ready)) and name in offered
+                taken = name in now and bool(ctx.get(getattr(dut.memory, name).ready))
+                if accepted and not taken:
+                    # Dropped: the first one outside, and the last one that is taken.
+                    assert name != "w" and name not in dropped
+                    assert not is_inside(self.config, {"ar": "read", "aw": "write"}[name], queue[0])
+                    dropped.add(name)
+                    queue.pop(0)
+                    offered.discard(name)
+                    continue
+                assert accepted == taken and not (taken and name in dropped)
                 if taken:
                     passed[name].append(queue.pop(0))
                     offered.discard(name)
@@ -154,23 +164,34 @@ def test_what_is_outstanding_when_the_port_closes_is_completed(seed: int) -> Non
 
 
 @pytest.mark.parametrize("name, channel", [("read", "ar"), ("write", "aw")])
-def test_what_is_held_back_is_told(name: str, channel: str) -> None:
+@pytest.mark.parametrize("ready", [0, 1])
+def test_what_is_outside_is_told_until_the_port_closes(name: str, channel: str, ready: int) -> None:
     dut = MemoryGuard(PRESETS["base"])
 
     async def testbench(ctx: Any) -> None:
         ctx.set(dut.i_windows, WINDOWS)
-        stream = getattr(dut.port, channel)
+        stream, memory = getattr(dut.port, channel), getattr(dut.memory, channel)
+        ctx.set(memory.ready, ready)
         for address, length, outside in ((range_of(name).start, 0, 0), (range_of(name).start - 64, 0, 1),
                                          (range_of(name).stop - 64, 3, 0), (range_of(name).stop - 64, 4, 1)):
             ctx.set(stream.payload, {"id": 5, "address": address, "length": length})
             ctx.set(stream.valid, 1)
-            await ctx.tick().repeat(2)
-            blocked = as_python(ctx.get(dut.o_blocked))
-            assert (blocked[name], blocked["read"] + blocked["write"]) == (outside, outside)
-            if outside:
-                assert blocked["address"] == address and (name == "write" or blocked["id"] == 5)
-            ctx.set(stream.valid, 0)
             await ctx.tick()
+            # What comes behind it is neither taken nor told.
+            ctx.set(stream.payload, {"id": 6, "address": range_of(name).start if outside else address,
+                                     "length": 0 if outside else length})
+            for _ in range(3):
+                blocked = as_python(ctx.get(dut.o_blocked))
+                assert (blocked[name], blocked["read"] + blocked["write"]) == (outside, outside)
+                if outside:
+                    assert blocked["address"] == address and (name == "write" or blocked["id"] == 5)
+                    assert not ctx.get(stream.ready) and not ctx.get(memory.valid)
+                await ctx.tick()
+            ctx.set(stream.valid, 0)
+            ctx.set(dut.i_close, 1)
+            await ctx.tick()
+            assert not ctx.get(dut.o_blocked[name])
+            ctx.set(dut.i_close, 0)
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)

@@ -83,10 +83,18 @@ def _protocol(b: Bench) -> None:
     b.assume(~memory.r.valid | (asked != come))
     b.assume(~memory.b.valid | ((announced != answered) & (sent != answered)))
     # What passes is what was offered, and is taken on both sides at once.
-    for inner, outer in ((port.ar, memory.ar), (port.aw, memory.aw), (port.w, memory.w),
-                         (memory.r, port.r), (memory.b, port.b)):
+    for inner, outer in ((port.w, memory.w), (memory.r, port.r), (memory.b, port.b)):
         b.check(moves(inner) == moves(outer))
         b.check(~outer.valid | (inner.valid & (outer.p == inner.p)))
+    # Of addresses one may be dropped, that is outside; it is told, and none is taken behind it.
+    for number, (channel, name) in enumerate((("ar", "read"), ("aw", "write"))):
+        inner, outer = getattr(port, channel), getattr(memory, channel)
+        outside, blocked = ~allowed(inner.p, windows[name]), guard.o_blocked[name]
+        b.check(moves(inner) == (moves(outer) | (moves(inner) & outside)))
+        b.check(~outer.valid | (inner.valid & (outer.p == inner.p)))
+        b.check(~(blocked & (inner.ready | outer.valid)))
+        b.check(~b.past(moves(inner) & outside, f"dropped_{name}") | blocked)
+        b.invariant(~(blocked & b.inside(f"offered@{number}")))
     quiet = ((asked == come) & (announced == answered) & (sent == announced)
              & ~memory.ar.valid & ~memory.aw.valid)
     b.check(~guard.i_close | (guard.o_quiet == quiet))
@@ -140,10 +148,11 @@ PROOFS = (
           Fault("data may pass without an address", "w_open", lambda value, inside: inside("lead") != 0),
           quick=True),
     Proof("guard_protocol", "MemoryGuard",
-          "`ar`, `aw`, `w` are stable whenever the port is held or closed; all passes unchanged; quiet "
-          "means nothing offered or outstanding, and stays so under `i_close`",
+          "`ar`, `aw`, `w` are stable whenever the port is held or closed; all passes unchanged, but for an "
+          "address outside, which is told and is the last of its channel; quiet means nothing offered or "
+          "outstanding, and stays so under `i_close`",
           lambda: MemoryGuard(SMALL), _protocol,
-          Fault("an offer is taken back when the port closes", "goes@0",
+          Fault("an offer is taken back when the port closes", "opened@0",
                 lambda value, inside: value & ~inside("i_close")), quick=True),
     Proof("array_windows", "Top",
           "no address leaves the array's pins unless every byte of its burst lies in the window that the "
