@@ -138,6 +138,7 @@ class ExtentCheck(wiring.Component):
         self._units = Signal(32)                                              # of a row, less one
         self._sizes = Signal(data.StructLayout({"whole": 1, "one": 1, "shift": 2}))
         self._digits, self._factor = Signal(32), Signal(ADDRESS_BITS)         # rows less one; their distance
+        self._window = Signal(Window())                                       # of the array whose end is known
         m.d.comb += self._begins.eq(self.i_placed == 0)
         all_loaded = self._choose(m)
         part, part_valid = self._multiply(m)
@@ -344,6 +345,9 @@ class ExtentCheck(wiring.Component):
         m.d.comb += total.eq(Mux(part.first, part.start, end.address) + part.product)
         m.d.sync += [
             valid.eq(part_valid & part.last),
+            # The registers are far, and there is time here.
+            self._window.eq(Mux(part.item.write, self.i_windows.write.as_value(),
+                                self.i_windows.read.as_value())),
             end.address.eq(total),
             end.item.eq(part.item),
             end.item.wrong.eq(part.item.wrong | part.past.any() | total[ADDRESS_BITS:].any()
@@ -357,11 +361,10 @@ class ExtentCheck(wiring.Component):
 
     def _compare(self, m: Module, end, end_valid: Signal) -> None:
         config, item, error = self._config, end.item, self.o.error
-        window, outside, bad = Signal(Window()), Signal(), Signal()
+        window, outside, bad = self._window, Signal(), Signal()
         values = Mux(self.i.whole, config.lane_values, config.lane_values // 2)  # words of the tile
         block = ADDRESS_BITS - BLOCK_BITS
         m.d.comb += [
-            window.eq(Mux(item.write, self.i_windows.write.as_value(), self.i_windows.read.as_value())),
             outside.eq(item.wrong | (end.address[block:] > window.last)
                        | (item.base[block:] < window.base)),
             bad.eq(Mux(item.tile, item.wrong | (end.address >= values), outside | item.overlaps)),
