@@ -138,7 +138,7 @@ class ExtentCheck(wiring.Component):
         self._units = Signal(32)                                              # of a row, less one
         self._sizes = Signal(data.StructLayout({"whole": 1, "one": 1, "shift": 2}))
         self._digits, self._factor = Signal(32), Signal(ADDRESS_BITS)         # rows less one; their distance
-        self._window = Signal(Window())                                       # of the array whose end is known
+        self._window = Signal(Window())   # of the array whose end is known
         m.d.comb += self._begins.eq(self.i_placed == 0)
         all_loaded = self._choose(m)
         part, part_valid = self._multiply(m)

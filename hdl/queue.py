@@ -1,6 +1,6 @@
 """Shallow queues in distributed RAM."""
 
-from amaranth.hdl import Module, Shape
+from amaranth.hdl import Module, Mux, Shape
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -51,7 +51,9 @@ class Queue(wiring.Component):
             write.en.eq(put),
             flat_out.eq(read.data),
         ]
-        m.d.sync += self.level.eq(self.level + put - take)
+        # Whether an entry is taken comes late: an enable, not an operand.
+        with m.If(put != take):
+            m.d.sync += self.level.eq(self.level + Mux(put, 1, -1))
         with m.If(put):
             m.d.sync += write.addr.eq(write.addr + 1)
         with m.If(take):

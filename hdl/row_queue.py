@@ -102,6 +102,8 @@ class RowQueue(wiring.Component):
         # The item at work: a run of empty rows, then maybe a touched row, and its next word. Runs are counted
         # as their complements: all ones is none.
         self._run, self._has_row = Signal(RUN_BITS, init=NO_RUN), Signal()
+        # There are none, one, two: what comes next hangs on it.
+        self._run_is = [Signal(name=f"run_is_{count}", init=count == 0) for count in range(3)]
         self._place = Signal(BankPlace(config))
         self._index = Signal(config.word_bits)
         self._left = Signal(config.slice_words_bits)         # words of the row behind this one
@@ -118,7 +120,7 @@ class RowQueue(wiring.Component):
         closed, counted = Signal(RUN_BITS), Signal(RUN_BITS)
         fresh, finished = Signal(init=1), Signal()           # no row of the job has closed; its last one has
         idle = Signal()
-        m.d.comb += idle.eq(~self._has_row & self._run.all())
+        m.d.comb += idle.eq(~self._has_row & self._run_is[0])
 
         head = self._keep(m, Mux(moves, NO_RUN, trailing))
         self._allot(m, fresh)
@@ -175,15 +177,20 @@ class RowQueue(wiring.Component):
 
     def _count_run(self, m: Module, moves: Signal, next_run: Value) -> None:
         """The adder chooses between the run at work and the next one; a second row leaves in its place."""
-        begins, second = Signal(), Const(0)
+        begins, second, leaves = Signal(), Const(0), self._run_leaves
         m.submodules.runs = adder = MaskedAdder(RUN_BITS)
+        # Of both runs it is known before it is known which one it will be, and how many of it leave.
+        of_next = Cat(next_run == NO_RUN - count for count in range(3))
+        of_this = Cat(self._run == NO_RUN - count for count in range(5))
+        m.d.sync += Cat(self._run_is).eq(
+            Mux(begins, of_next, Mux(leaves[1], of_this[2:], Mux(leaves[0], of_this[1:], of_this))))
         if self._config.chains > 1:
-            next_run, second = Mux(begins, next_run, 1), self._run_leaves[1]
+            next_run, second = Mux(begins, next_run, 1), leaves[1]
         m.d.comb += [
             begins.eq(self._loads | moves),
             adder.i_a.eq(self._run), adder.i_use_a.eq(~begins),
             adder.i_b.eq(next_run), adder.i_use_b.eq(begins | second),
-            adder.i_carry.eq(self._run_leaves[0] & ~begins),
+            adder.i_carry.eq(leaves[0] & ~begins),
         ]
         m.d.sync += self._run.eq(adder.o)
 
@@ -312,10 +319,9 @@ class RowQueue(wiring.Component):
                 output.p.word.eq(word_index),
                 output.p.last.eq(word_last | ~output.p.touched),
             ]
-        run_is = [Signal(name=f"run_is_{count}") for count in range(3)]
+        run_is = self._run_is
         ends = [Signal(name=f"ends_{number}") for number in range(2)]   # the item is done with that one
         m.d.comb += [
-            *(equal.eq(self._run == NO_RUN - count) for count, equal in enumerate(run_is)),
             # The sums of one word are shown at a time, and read while nothing is added in their bank.
             readable.eq(self._has_row & ~(self.i_adding.valid & (self.i_adding.bank == self._place.bank))),
             empty[0].eq(~run_is[0]),

@@ -66,7 +66,10 @@ class SharedBuffer(wiring.Component):
                 self.o_freed[number].eq(gets[number]),
                 take.p.eq(read.data),
             ]
-            m.d.sync += [level.eq(level + put.valid - gets[number]), take.valid.eq(gets[number])]
+            m.d.sync += take.valid.eq(gets[number])
+            # Whether a beat is taken comes late: an enable, not an operand.
+            with m.If(put.valid != gets[number]):
+                m.d.sync += level.eq(level + Mux(put.valid, 1, -1))
             with m.If(put.valid):
                 m.d.sync += ends[number].eq(ends[number] + 1)
             with m.If(gets[number]):
