@@ -98,16 +98,21 @@ class ControlPort(wiring.Component):
         address, have_address = Signal(REGISTER_SPACE_BITS), Signal()
         word, strobe, have_word = Signal(32), Signal(4), Signal()
         happens, mask = Signal(), Signal(32)
+        rings, has_bytes = Signal(), Signal()   # the address is the doorbell's; the word is not all left out
         m.d.comb += [
             aw.ready.eq(~have_address),
             w.ready.eq(~have_word),
             happens.eq(have_address & have_word & ~b.valid),
             mask.eq(Cat(bit.replicate(8) for bit in strobe)),
+            # A job begins in this cycle, in many places: what can be known before is.
+            self.o_start.eq(happens & rings & has_bytes & ~self.i_status.busy),
         ]
         with m.If(aw.valid & aw.ready):
-            m.d.sync += [address.eq(aw.payload.address), have_address.eq(1)]
+            m.d.sync += [address.eq(aw.payload.address), have_address.eq(1),
+                         rings.eq(aw.payload.address[2:] == register("DOORBELL").address >> 2)]
         with m.If(w.valid & w.ready):
-            m.d.sync += [word.eq(w.payload.data), strobe.eq(w.payload.strobe), have_word.eq(1)]
+            m.d.sync += [word.eq(w.payload.data), strobe.eq(w.payload.strobe), have_word.eq(1),
+                         has_bytes.eq(w.payload.strobe.any())]
         with m.If(b.valid & b.ready):
             m.d.sync += b.valid.eq(0)
         with m.If(happens):
@@ -134,8 +139,6 @@ class ControlPort(wiring.Component):
         elif name == "CONTROL":
             m.d.comb += [getattr(self, f"o_{part.name}").eq((word & mask)[part.offset])
                          for part in register(name).fields if part.name != "irq_enable"]
-        elif name == "DOORBELL":
-            m.d.comb += self.o_start.eq(mask.any() & ~self.i_status.busy)
         elif name == "IRQ":
             m.d.sync += self._irq_done.eq(self._irq_done & ~(word & mask)[0])
 

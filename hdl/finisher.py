@@ -48,7 +48,7 @@ class Finisher(wiring.Component):
         zero where it does not
     i_parameters : stream of ParameterRecord, the records of each group; only where the plan has any
     o : stream of DenseWord
-    o_overflow : earlier sums or a bias, added in the cycle before, made a sum wrap
+    o_overflow : earlier sums or a bias, added two cycles before, made a sum wrap
     """
 
     def __init__(self, config: Config):
@@ -168,7 +168,7 @@ class Finisher(wiring.Component):
     def _watch(self, m: Module, one, other, total, counts) -> None:
         """Remembers in `_wraps` should a sum wrap while it `counts`."""
         wraps = Signal()
-        m.d.comb += wraps.eq(counts & sum_wraps(one, other, total))
+        m.d.sync += wraps.eq(counts & sum_wraps(one, other, total))
         self._wraps.append(wraps)
 
     def _record(self, m: Module, group_last: Signal) -> tuple[data.View, Signal, Signal]:

@@ -169,13 +169,12 @@ class SegmentReader(wiring.Component):
         else:
             sets, begins, base = self._next_rows(
                 m, strided, asking, same, issue & same, exhausted, empty, last)
-        # Where the next burst begins: what it is counted from is chosen in the carry cells. Whether it is
-        # needed comes last, and enables only; behind a job's last burst nobody looks at it.
+        # Where the next burst begins: it is counted before it is known whether another place is set. Whether
+        # it is needed comes last, and enables only; behind a job's last burst nobody looks at it.
+        following = Signal(len(position) - BURST_LOG2)
+        m.d.comb += following.eq(position[BURST_LOG2:] + 1)
         with m.If(begins | issue):
-            m.d.sync += [
-                position[:BURST_LOG2].eq(Mux(sets, base[:BURST_LOG2], 0)),
-                position[BURST_LOG2:].eq(Mux(sets, base[BURST_LOG2:], position[BURST_LOG2:]) + ~sets),
-            ]
+            m.d.sync += position.eq(Mux(sets, base, following << BURST_LOG2))
 
     def _next_rows(self, m: Module, strided, asking, same, row_done, exhausted, empty, last
                    ) -> tuple[Value, Value, Value]:
