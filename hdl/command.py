@@ -457,10 +457,11 @@ class CommandProcessor(wiring.Component):
                 m.d.comb += of_asked.eq(tile)
         # What the memory port tells comes from afar, too, and whose reader it is takes its time: no job ends
         # in the cycle behind such a fault. What is blocked waits.
-        read_error, blocked_read, blocked_write = Signal(), Signal(), Signal()
+        read_error, list_error, blocked_read, blocked_write = (Signal() for _ in range(4))
         at_port = Signal(ADDRESS_BITS)
         m.d.sync += [
-            read_error.eq(self.i_read_error.valid),
+            read_error.eq(self.i_read_error.valid & (asked != 0)),
+            list_error.eq(self.i_read_error.valid & (asked == 0)),
             blocked_read.eq(self.i_blocked.read & ~self.i_read_error.valid),
             blocked_write.eq(self.i_blocked.write & ~self.i_read_error.valid),
             reader.eq(asked), of_reader.eq(of_asked),
@@ -468,13 +469,13 @@ class CommandProcessor(wiring.Component):
         ]
         # Which descriptor has the fault is known when it has come to its end.
         list_fault, list_address = Signal(), Signal(ADDRESS_BITS)
-        with m.If(read_error & (reader == 0) & ~list_fault):
+        with m.If(list_error & ~list_fault):
             m.d.sync += [list_fault.eq(1), list_address.eq(at_port)]
         extents = self._extents.o.error
         sources: list[tuple[Any, ...]] = [  # (condition, code, detail, descriptor at work, address)
             (self._bad_registers, ErrorCode.FIELD, NOT_A_FIELD, head, 0),
             (self._list_outside, ErrorCode.OUTSIDE, NOT_A_FIELD, head, self.i_descriptor),
-            (read_error & (reader != 0), ErrorCode.READ_BUS, reader, of_reader, at_port),
+            (read_error, ErrorCode.READ_BUS, reader, of_reader, at_port),
             (self.i_write_error, ErrorCode.WRITE_BUS, 0, 0, self.i_write_address),
             *((fault.valid, fault.code, 0, number, address) for fault, number, address in zip(
                 self.i_faults[:2], (self.i_fetch_fault_number, tile), self.i_fault_addresses, strict=True)),
@@ -491,6 +492,7 @@ class CommandProcessor(wiring.Component):
         ]
         report, error = self.o_report, self.o_report.error
         conditions, first, at_work = Signal(len(sources)), Signal(len(sources)), Signal(AT_WORK_BITS)
+        above = self._number[AT_WORK_BITS:]
         m.d.comb += [
             conditions.eq(Cat(source[0] for source in sources)),
             report.valid.eq(self._running & conditions.any()),
@@ -498,7 +500,8 @@ class CommandProcessor(wiring.Component):
             error.code.eq(one_of(first, [source[1] for source in sources])),
             error.detail.eq(one_of(first, [source[2] for source in sources])),
             at_work.eq(one_of(first, [source[3] for source in sources])),
-            error.descriptor.eq(self._number - (head - at_work)[:AT_WORK_BITS]),
+            # The last number up to the head's that ends so.
+            error.descriptor.eq(Cat(at_work, Mux(at_work > head, above - 1, above))),
             error.address.eq(one_of(first, [source[4] for source in sources])),
         ]
         # The first descriptor whose results are not complete, which may have left all else.

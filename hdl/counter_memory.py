@@ -36,8 +36,8 @@ class CounterMemory(wiring.Component):
 
     Members
     -------
-    i_start : every counter becomes zero
-    i_steps : CounterSteps, what they go on by; not in a cycle with `i_start`
+    i_start : every counter becomes zero; what comes in this cycle and the next is the job's before
+    i_steps : CounterSteps, what they go on by
     i : stream of a counter's number
     o : its value, with everything that came until the cycle before `i` was offered
     """
@@ -58,9 +58,11 @@ class CounterMemory(wiring.Component):
         write, read = memory.write_port(), memory.read_port(domain="comb")
         # What the memory holds does not count for as many turns, from a start or a reset on.
         turn, clears = Signal(COUNTER_NUMBER_BITS), Signal(COUNTER_NUMBER_BITS + 1, init=_TURNS)
-        m.d.sync += turn.eq(turn + 1)
+        # It comes from afar and goes everywhere.
+        begins = Signal()
+        m.d.sync += [turn.eq(turn + 1), begins.eq(self.i_start)]
         # ---- stage 1: what was stored, and what came since ----
-        fresh = self._fresh(m, turn)
+        fresh = self._fresh(m, turn, begins)
         stored, more, asked = Signal(COUNTER_BITS + 1), Signal.like(fresh), Signal()
         number = Signal(COUNTER_NUMBER_BITS)
         m.d.comb += read.addr.eq(turn)
@@ -68,9 +70,9 @@ class CounterMemory(wiring.Component):
             stored.eq(Mux(clears.any(), 0, read.data)),
             more.eq(fresh),
             number.eq(turn),
-            asked.eq(self.i.valid & (self.i.p == turn) & ~self.i_start),
+            asked.eq(self.i.valid & (self.i.p == turn) & ~begins),
         ]
-        with m.If(self.i_start):
+        with m.If(begins):
             m.d.sync += clears.eq(_TURNS)
         with m.Elif(clears.any()):
             m.d.sync += clears.eq(clears - 1)
@@ -80,7 +82,7 @@ class CounterMemory(wiring.Component):
         m.d.sync += [
             total.eq(Cat(added[:COUNTER_BITS], added[COUNTER_BITS] | stored[COUNTER_BITS])),
             write.addr.eq(number),
-            answers.eq(asked & ~self.i_start),
+            answers.eq(asked & ~begins),
         ]
         # ---- stage 3: stored again ----
         m.d.comb += [
@@ -91,14 +93,14 @@ class CounterMemory(wiring.Component):
         ]
         return m
 
-    def _fresh(self, m: Module, turn: Signal) -> Signal:
+    def _fresh(self, m: Module, turn: Signal, begins: Signal) -> Signal:
         """Of the counter whose turn it is: what came since its last one."""
         fresh = Signal(_waiting_bits(self._config.pes))
         waiting = {name: Signal(_waiting_bits(self._config.pes if name == "mac_words" else 1),
                                 name=f"waiting_{name}") for name in counter_names()}
         for name, number in waiting.items():
             m.d.sync += number.eq(Mux(turn == counter_number(name), 0, number) + self.i_steps[name])
-            with m.If(self.i_start):
+            with m.If(begins):
                 m.d.sync += number.eq(0)
         with m.Switch(turn):
             for name, number in waiting.items():

@@ -69,7 +69,6 @@ class Counters(wiring.Component):
     def __init__(self, config: Config):
         self._config = config
         super().__init__({
-            "i_start": In(1),
             "i_running": In(1),
             "i_active": In(config.pes),
             "i_blocked": In(config.pes),
@@ -117,7 +116,4 @@ class Counters(wiring.Component):
             m.d.comb += [step.eq(held[name] & ~taken), self.o[f"count_{name}"].eq(step)]
             before, taken = taken, Signal(name=f"after_{name}")
             m.d.comb += taken.eq(before | held[name])
-        with m.If(self.i_start):
-            # What is still on its way belongs to the job before.
-            m.d.sync += [running.eq(0), read_beat.eq(0), write_beat.eq(0), active.eq(0), words.eq(0)]
         return m

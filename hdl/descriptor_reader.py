@@ -1,6 +1,6 @@
 """Reads descriptors from memory, one ahead of the one in use."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -73,37 +73,43 @@ class DescriptorReader(wiring.Component):
         """Bursts of the next descriptor, cut where `burst_bytes` ends."""
         beat_bytes_log2 = log2_exact(self._config.port_bytes)
         beat_address = Signal(ADDRESS_BITS - beat_bytes_log2)
-        to_ask = Signal(range(self._beats + 1))  # beats of the descriptor that is being asked for
-        to_boundary, burst = Signal(range(MAX_BURST_BEATS + 1)), Signal(range(MAX_BURST_BEATS + 1))
+        asking = Signal()                        # for a descriptor: so many beats, less one, are left
+        rest = Signal(range(self._beats))
+        # Of the next burst, less one, as of all sizes here: that needs no sums.
+        beats, to_boundary, fits = self.o_request.payload.beats, Signal(range(MAX_BURST_BEATS)), Signal()
         taken, begins = Signal(), Signal()
         wanted, room = Signal(), Signal()
         m.d.comb += [
             taken.eq(self.o.valid & self.o.ready),
-            to_boundary.eq(MAX_BURST_BEATS - beat_address[:log2_exact(MAX_BURST_BEATS)]),
-            burst.eq(to_boundary),
-            self.o_request.valid.eq(to_ask != 0),
+            to_boundary.eq(~beat_address),
+            fits.eq(rest <= to_boundary),
+            beats.eq(Mux(fits, rest, to_boundary)),
+            self.o_request.valid.eq(asking),
             self.o_request.payload.address.eq(beat_address << beat_bytes_log2),
-            self.o_request.payload.beats.eq(burst - 1),
             wanted.eq(self._left != 0),
             # Behind a descriptor on offer is room for one more; before it is complete there is not.
             room.eq((self._pending == 0) | ((self._pending == 1) & self.o.valid)),
-            begins.eq(wanted & room & (to_ask == 0)),
+            begins.eq(wanted & room & ~asking),
             self.o_idle.eq(~wanted & (self._pending == 0)),
         ]
-        with m.If(to_ask < to_boundary):
-            m.d.comb += burst.eq(to_ask)
         m.d.sync += self._pending.eq(self._pending + begins - taken)
         with m.If(begins):
-            m.d.sync += [to_ask.eq(self._beats), self._left.eq(self._left - 1)]
+            m.d.sync += [asking.eq(1), rest.eq(self._beats - 1), self._left.eq(self._left - 1)]
         with m.If(self.o_request.valid & self.o_request.ready):
-            m.d.sync += [beat_address.eq(beat_address + burst), to_ask.eq(to_ask - burst)]
+            # A complement is what is taken away, less one. Of the last burst nobody looks at `rest`.
+            m.d.sync += [
+                beat_address.eq(beat_address - Cat(~beats, 1).as_signed()),
+                rest.eq(rest + Cat(~to_boundary, 1).as_signed()),
+                asking.eq(~fits),
+            ]
         with m.If(self.i_start):
             # The first descriptor begins at once: a cycle less between the doorbell and its request.
             m.d.sync += [
                 beat_address.eq(self.i_address >> beat_bytes_log2),
                 self._left.eq(self.i_count - 1),
                 self._pending.eq(1),
-                to_ask.eq(self._beats),
+                asking.eq(1),
+                rest.eq(self._beats - 1),
             ]
 
     def _assemble(self, m: Module) -> None:

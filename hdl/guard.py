@@ -66,7 +66,7 @@ class MemoryGuard(wiring.Component):
     i_hold : no further address is offered
     i_close : the same, for good: what was offered is brought to its end
     o_blocked : Blocked, from the cycle after the offer, or after `i_hold` has fallen, until `i_close`
-    o_quiet : under `i_close`: nothing is offered, nothing is outstanding
+    o_quiet : under `i_close`, a cycle later: nothing is offered, nothing is outstanding
     o_moves : something was handed over on some channel in the cycle before
     """
 
@@ -122,8 +122,9 @@ class MemoryGuard(wiring.Component):
             lead.eq(lead + announced_before - sent),
         ]
         # Nothing new is offered under `i_close`.
-        m.d.comb += self.o_quiet.eq(~(read_offered | write_offered | asked_before | announced_before)
-                                    & (reads == 0) & (writes == 0) & (lead == 1))
+        m.d.sync += self.o_quiet.eq(
+            self.i_close & ~(read_offered | write_offered | asked_before | announced_before)
+            & (reads == 0) & (writes == 0) & (lead == 1))
         m.d.comb += [
             self.o_blocked.id.eq(read.id),
             self.o_blocked.address.eq(Mux(self.o_blocked.read, read.address, write.address)),

@@ -162,7 +162,6 @@ class Top(wiring.Component):
             control.i_counter.eq(counter_memory.o),
             counter_memory.i_start.eq(control.o_start),
             counter_memory.i_steps.eq(counters.o),
-            counters.i_start.eq(control.o_start),
             counters.i_running.eq(supervisor.o_status.busy),
             counters.i_active.eq(core.o_active),
             counters.i_blocked.eq(core.o_blocked),

@@ -51,9 +51,9 @@ def test_sums_are_exact_and_a_start_clears_them(seed: int) -> None:
 
     async def body(ctx: Any, dut: CounterMemory) -> None:
         for length in (1, 5, 40, 300, 17, 2):
-            ctx.set(dut.i_start, 1)
-            await ctx.tick()
-            ctx.set(dut.i_start, 0)
+            for starts in (1, 0):
+                ctx.set(dut.i_start, starts)
+                await ctx.tick()
             model = dict.fromkeys(counter_names(), 0)
             for _ in range(length):
                 for name in model:
@@ -108,6 +108,23 @@ def test_a_value_that_is_asked_for_as_a_job_starts_is_the_new_job_s() -> None:
             await ctx.tick()
             ctx.set(dut.i_start, 0)
             assert await read(ctx, dut, "cycles") == 0
+
+    simulate(body)
+
+
+def test_what_comes_with_a_start_and_in_the_cycle_behind_it_belongs_to_the_job_before() -> None:
+    async def body(ctx: Any, dut: CounterMemory) -> None:
+        for name in counter_names():
+            ctx.set(dut.i_steps[name], 1)
+        await ctx.tick().repeat(50)
+        for starts in (1, 0):
+            ctx.set(dut.i_start, starts)
+            await ctx.tick()
+        await ctx.tick()
+        for name in counter_names():
+            ctx.set(dut.i_steps[name], 0)
+        for name in counter_names():
+            assert await read(ctx, dut, name) == 1, name
 
     simulate(body)
 

@@ -34,9 +34,7 @@ async def every_cycle_of_a_job_is_counted_once_and_jobs_do_not_mix(dut: Any, see
                 found[name] += step
 
         drive()
-        block.set("i_start", 1)
         await cycle()
-        block.set("i_start", 0)
         block.set("i_running", 1)
         for _ in range(length):
             count(model, drive())

@@ -97,7 +97,7 @@ def _protocol(b: Bench) -> None:
         b.invariant(~(blocked & b.inside(f"offered@{number}")))
     quiet = ((asked == come) & (announced == answered) & (sent == announced)
              & ~memory.ar.valid & ~memory.aw.valid)
-    b.check(~guard.i_close | (guard.o_quiet == quiet))
+    b.check(~guard.i_close | (guard.o_quiet == b.past(quiet & guard.i_close, "quiet_before")))
     was_quiet = b.past(guard.o_quiet & guard.i_close, "was_quiet")
     b.check(~(was_quiet & guard.i_close) | (
         guard.o_quiet & ~memory.ar.valid & ~memory.aw.valid & ~memory.w.valid))
@@ -105,7 +105,7 @@ def _protocol(b: Bench) -> None:
     for number, channel in enumerate((memory.ar, memory.aw)):
         held = b.past(channel.valid & ~channel.ready, f"offered{number}")
         b.check(~(channel.valid & (guard.i_close | guard.i_hold)) | held)
-    b.cover(guard.i_close & guard.o_quiet & b.past(moves(memory.b), "answer"))
+    b.cover(guard.i_close & guard.o_quiet & b.past(b.past(moves(memory.b), "answer"), "answered"))
     reads, writes = (asked - come)[:COUNT_BITS], (announced - answered)[:COUNT_BITS]
     late = (sent - announced)[:COUNT_BITS] == 1
     ahead = (announced - sent)[:COUNT_BITS]
@@ -118,6 +118,9 @@ def _protocol(b: Bench) -> None:
         b.invariant((count < most) | ((count == most) & ~b.inside(f"offered@{number}")))
     b.invariant(b.inside("lead") + announced_before == (ahead + 1)[:COUNT_BITS])
     b.invariant(late | (ahead <= writes))
+    # What made it quiet a cycle ago has stayed.
+    outstanding = (reads != 0) | (writes != 0) | (ahead != 0)
+    b.invariant(~guard.o_quiet | ~(outstanding | b.inside("offered@0") | b.inside("offered@1")))
     # Data ahead of its address: the address is on offer, and stays so.
     b.invariant(~late | memory.aw.valid)
     for number, (channel, name) in enumerate(((memory.ar, "ar"), (memory.aw, "aw"))):
