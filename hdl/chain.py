@@ -82,9 +82,10 @@ class ChainStage(wiring.Component):
                 uses_up.eq(own_empty | (~up_empty & (up.word <= own.word))),
             ]
         m.d.comb += [
-            # An empty row goes along with whatever the other side has.
-            takes_own.eq(~own_done & (uses_own | own_empty)),
-            takes_up.eq(~up_done & (uses_up | up_empty)),
+            # What is used, and an empty row, which goes along with whatever the other side has; said once
+            # more, as the ready of both sides hangs on it.
+            takes_own.eq(~own_done & (up_done | up_empty | own_empty | (own.word <= up.word))),
+            takes_up.eq(~up_done & (own_done | up_empty | own_empty | (up.word <= own.word))),
             row_ends.eq((own_done | (takes_own & own.last)) & (up_done | (takes_up & up.last))),
             self.i_own.ready.eq(decides & takes_own),
             self.i_up.ready.eq(decides & takes_up),

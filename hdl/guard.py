@@ -67,7 +67,7 @@ class MemoryGuard(wiring.Component):
     i_close : the same, for good: what was offered is brought to its end
     o_blocked : Blocked, from the cycle after the offer, or after `i_hold` has fallen, until `i_close`
     o_quiet : under `i_close`, a cycle later: nothing is offered, nothing is outstanding
-    o_moves : something was handed over on some channel in the cycle before
+    o_moves : something was handed over on some channel in the cycle before, an address in the one before that
     """
 
     def __init__(self, config: Config):
@@ -117,10 +117,13 @@ class MemoryGuard(wiring.Component):
         m.d.sync += [
             asked_before.eq(asked),
             announced_before.eq(announced),
-            reads.eq(reads + asked_before - (r.valid & r.ready & r.p.last)),
-            writes.eq(writes + announced_before - (b.valid & b.ready)),
-            lead.eq(lead + announced_before - sent),
         ]
+        # What comes from the pins or from afar enables, and is not added.
+        for count, more, fewer in ((reads, asked_before, r.valid & r.ready & r.p.last),
+                                   (writes, announced_before, b.valid & b.ready),
+                                   (lead, announced_before, sent)):
+            with m.If(more != fewer):
+                m.d.sync += count.eq(count + Mux(more, 1, -1))
         # Nothing new is offered under `i_close`.
         m.d.sync += self.o_quiet.eq(
             self.i_close & ~(read_offered | write_offered | asked_before | announced_before)
@@ -129,8 +132,8 @@ class MemoryGuard(wiring.Component):
             self.o_blocked.id.eq(read.id),
             self.o_blocked.address.eq(Mux(self.o_blocked.read, read.address, write.address)),
         ]
-        m.d.sync += self.o_moves.eq(asked | announced | (w.valid & w.ready) | (r.valid & r.ready)
-                                    | (b.valid & b.ready))
+        m.d.sync += self.o_moves.eq(asked_before | announced_before | (w.valid & w.ready)
+                                    | (r.valid & r.ready) | (b.valid & b.ready))
         return m
 
     def _address(self, m: Module, source, sink, window, room, blocked, kept) -> tuple[Signal, Signal]:

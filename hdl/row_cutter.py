@@ -1,6 +1,6 @@
 """From row ends to cuts: which part of which token chunk makes a beat."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -75,9 +75,18 @@ class RowCutter(wiring.Component):
             for step in range(1, self._row_ends + 1):
                 kept = Mux(removed == step, window[min(place + step, size - 1)], kept)
             for number, mark in enumerate(marks):
-                kept = Mux(remaining + number == place, mark, kept)
+                kept = Mux(self._becomes(level, removed, place - number), mark, kept)
             m.d.sync += window[place].eq(kept)
         return m
+
+    def _becomes(self, level, removed, rest: int) -> Value:
+        """Are so many left? What is removed comes late: for each number of it the answer is there before."""
+        ways = [level == rest + step if 0 <= rest + step <= WINDOWS[self._row_ends] else Const(0)
+                for step in range(self._row_ends + 1)]
+        answer: Value = ways[0]
+        for step, way in enumerate(ways[1:], start=1):
+            answer = Mux(removed == step, way, answer)
+        return answer
 
     # ---- stages 1, 2: row ends to marks; a chunk without row ends gets one too ---------------------------
 
