@@ -52,10 +52,12 @@ class Emitter(wiring.Component):
         element = Signal.like(plan.row_elements)     # by element: lanes of the row still here
         first, row_end = Signal(), Signal()
 
-        m.d.comb += self.i.ready.eq(~busy | (moves & word_end))
+        new_short = Signal()
+        m.d.comb += [
+            self.i.ready.eq(~busy | (moves & word_end)),
+            new_short.eq(plan.separate | Mux(plan.run, self.i.p.job_last, self.i.p.group_last)),
+        ]
         with m.If(self.i.ready):
-            new_short = Signal()
-            m.d.comb += new_short.eq(plan.separate | Mux(plan.run, self.i.p.job_last, self.i.p.group_last))
             m.d.sync += [
                 busy.eq(self.i.valid),
                 word.eq(self.i.p.data.as_value()),

@@ -92,11 +92,10 @@ class Finisher(wiring.Component):
                            & (self.i_earlier.valid | ~self.i_plan.accumulate)),
             self.i_earlier.ready.eq(dense_moves & self.i_plan.accumulate),
         ]
+        sums = [self._sum(m, dense.data[lane], self.i_earlier.p[lane], dense_moves) for lane in range(lanes)]
         with m.If(dense_moves):
-            m.d.sync += [summed_valid.eq(1), summed.eq(dense)]
-            for lane in range(lanes):
-                m.d.sync += summed.data[lane].eq(
-                    self._sum(m, dense.data[lane], self.i_earlier.p[lane], dense_moves))
+            m.d.sync += [summed_valid.eq(1), summed.eq(dense),
+                         *(target.eq(total) for target, total in zip(summed.data, sums, strict=True))]
         with m.Elif(summed_moves):
             m.d.sync += summed_valid.eq(0)
 

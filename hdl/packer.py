@@ -165,6 +165,9 @@ class Packer(wiring.Component):
         tokens, queue = self._config.beat_tokens, self._queue
         beat = queue.o.p
         there = queue.o.valid
+        pairs = [(u, t) for u in range(tokens) for t in range(u + 1, tokens)]
+        alike = Cat((beat.tokens[u].lane == beat.tokens[t].lane) & (beat.after[u] == beat.after[t])
+                    for u, t in pairs)
         m.d.comb += queue.o.ready.eq(self._finish)
         with m.If(self._finish):
             m.d.sync += [
@@ -175,12 +178,7 @@ class Packer(wiring.Component):
                 self._end.eq(there & beat.end),
                 self._last.eq(there & beat.last),
             ]
-            for u in range(tokens):
-                for t in range(u + 1, tokens):
-                    alike = Signal(name=f"pair_{u}_{t}")
-                    one, other = beat.tokens[u], beat.tokens[t]
-                    m.d.comb += alike.eq((one.lane == other.lane) & (beat.after[u] == beat.after[t]))
-                    m.d.sync += self._hinder[u][t].eq(alike)
+            m.d.sync += [self._hinder[u][t].eq(bit) for (u, t), bit in zip(pairs, alike, strict=True)]
         with m.Else():
             m.d.sync += self._pending.eq(self._pending & ~self._take)
             with m.If(self._row_end):

@@ -116,6 +116,14 @@ class PairPacker(wiring.Component):
             self.i.ready.eq(takes & word_ends),
             self.i_tag.ready.eq(takes & word_ends),
         ]
+        chosen, columns, values = [], [], []     # for each place: its lane, one-hot; what it gets
+        for place in range(size):
+            lanes = range(place, config.lanes)   # that may have this place
+            mine = Signal(len(lanes), name=f"mine{place}")
+            m.d.comb += mine.eq(Cat(pending[lane] & (places[lane] == place) for lane in lanes))
+            chosen.append(mine)
+            columns.append(self._column(lanes, mine))
+            values.append(self._value(m, lanes, mine))
         with m.If(~self._there | self._moves):
             m.d.sync += self._there.eq(self.i.valid & self.i_tag.valid)
         with m.If(takes):
@@ -124,17 +132,11 @@ class PairPacker(wiring.Component):
                 group.row_end.eq(word_ends & tag.row_last),
                 group.job_end.eq(word_ends & tag.job_last),
                 group.count.eq(Mux(self.i_place.counted, self.i.p.data[0].as_unsigned(), places[-1])),
+                *(group.columns[place].eq(column) for place, column in enumerate(columns)),
+                *(group.values[place].eq(value) for place, value in enumerate(values)),
+                *(group.mask[place].eq(mine.any() & ~(self.i_place.drop_zeros & (value == 0)))
+                  for place, (mine, value) in enumerate(zip(chosen, values, strict=True))),
             ]
-            for place in range(size):
-                lanes = range(place, config.lanes)      # that may have this place
-                mine = Signal(len(lanes), name=f"mine{place}")
-                m.d.comb += mine.eq(Cat(pending[lane] & (places[lane] == place) for lane in lanes))
-                value = self._value(m, lanes, mine)
-                m.d.sync += [
-                    group.columns[place].eq(self._column(lanes, mine)),
-                    group.values[place].eq(value),
-                    group.mask[place].eq(mine.any() & ~(self.i_place.drop_zeros & (value == 0))),
-                ]
 
     def _value(self, m: Module, lanes: range, mine: Value) -> Signal:
         word = self.i.p.data

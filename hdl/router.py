@@ -106,6 +106,11 @@ class Router(wiring.Component):
         first_valid, second_valid = Signal(), Signal()
         output, output_valid = Signal(TokenBeat(config)), Signal()
         m.d.comb += [self.o.payload.eq(output), self.o.valid.eq(output_valid)]
+        if not config.address_multipliers:
+            self._word_rows = [Signal(config.row_address_bits, name=f"word_row{number}")
+                               for number in range(config.beat_tokens)]
+            self._addresses = [_product(m, f"product{number}", word_row, job.slice_words)
+                               for number, word_row in enumerate(self._word_rows)]
         with m.If(advance):
             m.d.sync += [first_valid.eq(entry_valid), second_valid.eq(first_valid),
                          output_valid.eq(second_valid)]
@@ -143,11 +148,11 @@ class Router(wiring.Component):
                          output.address.eq((row * self._factor) >> bits)]
             return
         # Stage 1: local row. Stage 2: word row. Stage 3: the row's first word.
-        local_row, word_row = Signal(config.index_bits), Signal(config.row_address_bits)
+        local_row = Signal(config.index_bits)
         m.d.sync += [
             local_row.eq(index >> job.pk_log2),
-            word_row.eq(local_row >> job.group_log2),
-            output.address.eq(_product(m, f"product{number}", word_row, job.slice_words)),
+            self._word_rows[number].eq(local_row >> job.group_log2),
+            output.address.eq(self._addresses[number]),
         ]
 
     def _scale(self, m: Module, job) -> None:
