@@ -22,9 +22,9 @@ CONFIGS = {
 }
 
 
-def run_jobs(config, jobs, *, seed=0, gap=0.0, stall=0.0):
+def run_jobs(config, jobs, *, seed=0, gap=0.0, stall=0.0, overflows=None):
     """Streams of all jobs at once through one collector; checks bytes and events, returns cycle numbers of
-    the chunks."""
+    the chunks; those in which a wrapped sum is told go into `overflows`."""
     feeds = {
         "i_job": [job.job for job in jobs],
         **{f"i.{chain}": [word for job in jobs for word in job.chains[chain]]
@@ -36,9 +36,12 @@ def run_jobs(config, jobs, *, seed=0, gap=0.0, stall=0.0):
     async def watch(ctx):
         cycle = 0
         total = sum(len(feeds[f"i.{chain}"]) for chain in range(config.chains))
-        async for _, _, valid, ready, end, *words in ctx.tick().sample(
-                dut.o.valid, dut.o.ready, dut.o_drained, *(stream.valid & stream.ready for stream in dut.i)):
+        async for _, _, valid, ready, end, wraps, *words in ctx.tick().sample(
+                dut.o.valid, dut.o.ready, dut.o_drained, dut.o_overflow,
+                *(stream.valid & stream.ready for stream in dut.i)):
             taken[0] += sum(words)
+            if wraps and overflows is not None:
+                overflows.append(cycle)
             if valid and ready:
                 cycles.append(cycle)
             if end:
@@ -104,6 +107,18 @@ def test_rows_that_share_a_word_are_written_with_and_without_gaps_between_them(n
         Job(config, rows=rows, n_count=n_count, group_log2=group_log2, out_int8=out_int8, gap_bytes=gap_bytes,
             row_bias=True, row_scale=out_int8, seed=f"{rows} {gap_bytes}")
         for rows in (1, 13) for out_int8 in (False, True) for gap_bytes in (0, 3)], seed=n_count, stall=0.2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_word_whose_sums_wrap_is_told_once_and_the_next_job_has_nothing_of_it(name, seed):
+    config = CONFIGS[name]
+    job = Job(config, rows=1, n_count=config.lanes, accumulate=True, large=True, density=1, seed=seed)
+    totals = [one + other for one, other in zip(job.sums[0], job.earlier[0], strict=True)]
+    overflows = []
+    run_jobs(config, [job, Job(config, rows=9, n_count=config.lanes, large=True, seed=seed)], seed=seed,
+             gap=0.3, stall=0.3, overflows=overflows)
+    assert len(overflows) == any(not -(1 << 31) <= total < 1 << 31 for total in totals)
 
 
 @pytest.mark.parametrize("stalled", ["feeds", "output"])
