@@ -116,8 +116,7 @@ class DenseLoader(wiring.Component):
         rows_of = Array(min(config.port_bytes >> log2, config.pes) for log2 in range(config.lane_bits + 1))
         with m.If(read.ready):
             m.d.sync += read.valid.eq(0)
-        with m.If(~self._busy):
-            self._read_job(m, run, run_bytes)
+        self._read_job(m, run, run_bytes)
         with m.If(self.i_job.valid & self.i_job.ready):
             m.d.sync += [
                 self._busy.eq(1),
@@ -150,18 +149,24 @@ class DenseLoader(wiring.Component):
             rows = Mux(job.elementwise, job.merge_rows, rows)
             columns = Mux(job.elementwise, job.merge_count, columns)
             csr_bytes = Mux(job.wide_values, job.nnz << 2, job.nnz)
-        m.d.sync += [
-            read.address.eq(job.values),
-            read.row_bytes.eq(columns),
-            read.rows.eq(rows),
-            # Of a run, which is one row, nobody looks at it.
-            read.stride.eq(job.stride),
-        ]
-        with m.If((job.format == BFormat.DENSE) & run):
-            m.d.sync += [read.row_bytes.eq(run_bytes), read.rows.eq(1)]
-        if config.compressed_b:
-            with m.Elif((job.format == BFormat.CSR16_PACKED) | (job.format == BFormat.CSR32_PACKED)):
-                m.d.sync += [read.row_bytes.eq(csr_bytes), read.rows.eq(1)]
+        # Whether rows are one run is known last.
+        is_run, of_run = Signal(), Signal.like(run_bytes)
+        row_bytes, row_count = Signal.like(read.row_bytes), Signal.like(read.rows)
+        with m.If(~self._busy):
+            m.d.sync += [
+                read.address.eq(job.values),
+                row_bytes.eq(columns),
+                row_count.eq(rows),
+                # Of a run, which is one row, nobody looks at it.
+                read.stride.eq(job.stride),
+                is_run.eq((job.format == BFormat.DENSE) & run),
+                of_run.eq(run_bytes),
+            ]
+            if config.compressed_b:
+                with m.If((job.format == BFormat.CSR16_PACKED) | (job.format == BFormat.CSR32_PACKED)):
+                    m.d.sync += [row_bytes.eq(csr_bytes), row_count.eq(1)]
+        m.d.comb += [read.row_bytes.eq(Mux(is_run, of_run, row_bytes)),
+                     read.rows.eq(Mux(is_run, 1, row_count))]
 
     # ---- stage 1: the chunk at work --------------------------------------------------------------------
 

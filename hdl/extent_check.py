@@ -369,14 +369,14 @@ class ExtentCheck(wiring.Component):
                        | (item.base[block:] < window.base)),
             bad.eq(Mux(item.tile, item.wrong | (end.address >= values), outside | item.overlaps)),
         ]
-        with m.If(end_valid & bad & ~self.o.valid):
-            m.d.sync += [
-                self.o.valid.eq(1),
-                error.code.eq(Mux(item.tile | ~outside, ErrorCode.FIELD, ErrorCode.OUTSIDE)),
-                error.detail.eq(Mux(item.tile | outside, item.field, field_number("c_stride"))),
-                error.address.eq(item.base),
-            ]
-            with m.If(item.tile | ~outside):
-                m.d.sync += error.address.eq(0)
+        # What is wrong, of the first that is: it is written down before it is known whether it is.
+        found, of_field = Signal(_Item()), Signal()
+        with m.If(~self.o.valid):
+            m.d.sync += [self.o.valid.eq(end_valid & bad), found.eq(item), of_field.eq(item.tile | ~outside)]
+        m.d.comb += [
+            error.code.eq(Mux(of_field, ErrorCode.FIELD, ErrorCode.OUTSIDE)),
+            error.detail.eq(Mux(of_field & ~found.tile, field_number("c_stride"), found.field)),
+            error.address.eq(Mux(of_field, 0, found.base)),
+        ]
         with m.If(self._begins):
             m.d.sync += self.o.valid.eq(0)

@@ -12,6 +12,7 @@ from .config import ACC_BITS, VALUE_BITS, Config
 from .layouts import ScaleWord
 from .overflow import sum_wraps
 from .queue import Queue
+from .register_slice import RegisterSlice
 from .scaler import Scaler
 
 __all__ = ["Finisher"]
@@ -78,13 +79,18 @@ class Finisher(wiring.Component):
         biased_leaves = Signal()   # or is not there
 
         # ---- 1: the word from the chains -----------------------------------------------------------
-        # Where words leave every other cycle at best, they may come so, too: the chains, which hang on this
-        # ready, do not wait for what is decided behind the word.
-        m.d.comb += self.i.ready.eq(~dense_valid if config.words_spaced else ~dense_valid | dense_moves)
-        with m.If(dense_moves):
-            m.d.sync += dense_valid.eq(0)
-        with m.If(self.i.ready):
-            m.d.sync += [dense_valid.eq(self.i.valid), dense.eq(self.i.p)]
+        # The chains, which hang on this ready, do not wait for what is decided behind the word. Where words
+        # leave every other cycle at best, they may come so, too.
+        if config.words_spaced:
+            m.d.comb += self.i.ready.eq(~dense_valid)
+            with m.If(dense_moves):
+                m.d.sync += dense_valid.eq(0)
+            with m.If(self.i.ready):
+                m.d.sync += [dense_valid.eq(self.i.valid), dense.eq(self.i.p)]
+        else:
+            m.submodules.first = first = RegisterSlice(DenseWord(config))
+            connect(m, flipped(self.i), first.i)
+            m.d.comb += [dense_valid.eq(first.o.valid), dense.eq(first.o.p), first.o.ready.eq(dense_moves)]
 
         # ---- 2: earlier sums -----------------------------------------------------------------------
         m.d.comb += [

@@ -128,7 +128,7 @@ class SegmentReader(wiring.Component):
         position = Signal(ADDRESS_BITS - beat_log2)  # beat to be asked next
         last = Signal(ADDRESS_BITS)                  # last byte that is known to be wanted
         last_beat = last[beat_log2:]
-        same, exhausted, issue = Signal(), Signal(), Signal()
+        same, exhausted, may, issue = Signal(), Signal(), Signal(), Signal()
         issued = Signal()                            # the burst at the output is not yet counted
         asked = Signal(range(MAX_BURST_BEATS + 1))
         leaves = Signal()                            # a place came free in the cycle before
@@ -139,7 +139,9 @@ class SegmentReader(wiring.Component):
             free[BURST_LOG2] & (~issued | (free[BURST_LOG2 - 1] & ~request.payload.beats[-1])))
         m.d.comb += [
             same.eq(last_beat[BURST_LOG2:] == position[BURST_LOG2:]),
-            issue.eq(asking & room & (strided | ~same | exhausted) & (~request.valid | request.ready)),
+            # `same`, a comparison, comes last.
+            may.eq(asking & room & (~request.valid | request.ready)),
+            issue.eq(may & (strided | ~same | exhausted)),
             asked.eq(Mux(issued, request.payload.beats + 1, 0)),
             self.o_waiting.eq(~free[-1] & ~self.o.valid),
         ]
@@ -159,7 +161,7 @@ class SegmentReader(wiring.Component):
             m.d.sync += request.valid.eq(0)
         with m.If(self._load & ~empty):
             m.d.sync += asking.eq(1)
-        with m.Elif(issue & same & exhausted):
+        with m.Elif(may & same & exhausted):
             m.d.sync += asking.eq(0)
         if self._single_row:
             m.d.comb += [exhausted.eq(1), empty.eq(self._longest[-1])]
@@ -168,13 +170,14 @@ class SegmentReader(wiring.Component):
             sets, begins, base = ~self._active, ~self._active, self.i_job.payload.address[beat_log2:]
         else:
             sets, begins, base = self._next_rows(
-                m, strided, asking, same, issue & same, exhausted, empty, last)
-        # Where the next burst begins: it is counted before it is known whether another place is set. Whether
-        # it is needed comes last, and enables only; behind a job's last burst nobody looks at it.
-        following = Signal(len(position) - BURST_LOG2)
-        m.d.comb += following.eq(position[BURST_LOG2:] + 1)
+                m, strided, asking, same, may & same, exhausted, empty, last)
+        # Where the next burst begins: what it is counted from is chosen in the carry cells. Whether it is
+        # needed comes last, and enables only; behind a job's last burst nobody looks at it.
         with m.If(begins | issue):
-            m.d.sync += position.eq(Mux(sets, base, following << BURST_LOG2))
+            m.d.sync += [
+                position[:BURST_LOG2].eq(Mux(sets, base[:BURST_LOG2], 0)),
+                position[BURST_LOG2:].eq(Mux(sets, base[BURST_LOG2:], position[BURST_LOG2:]) + ~sets),
+            ]
 
     def _next_rows(self, m: Module, strided, asking, same, row_done, exhausted, empty, last
                    ) -> tuple[Value, Value, Value]:
