@@ -179,11 +179,12 @@ class RowPointers(wiring.Component):
         ends = output.p.ends
         settled = Signal(DENSE_SETTLES)      # dense: the row's place is known
         # Dense rows are counted by pairs, from 0 on where the last pair holds one row, else from 1 on.
-        pairs, last_pair = Signal(32), Signal()
+        # Whether the next one is the last is compared while this one leaves.
+        pairs, last_pair, counts = Signal(32), Signal(), Signal()
         single = job.rows[0] if self._row_ends == ROW_ENDS else Const(1)   # the last pair holds one row
         m.d.comb += [
             output.p.alone.eq(job.alone),
-            last_pair.eq(pairs == (job.rows >> (self._row_ends - 1))),
+            counts.eq(~settled[0] | (output.valid & output.ready)),
             ends[0].valid.eq(1),
             ends[0].gap.eq(placed.chunks[0] - before),
             ends[1].gap.eq(placed.chunks[1] - Mux(job.dense, 0, placed.chunks[0])),
@@ -206,7 +207,9 @@ class RowPointers(wiring.Component):
             ]
         m.d.sync += settled.eq(Cat(1, settled[:-1]))
         with m.If(output.valid & output.ready):
-            m.d.sync += [before.eq(placed.chunks[self._pointers - 1]), pairs.eq(pairs + 1)]
+            m.d.sync += before.eq(placed.chunks[self._pointers - 1])
+        with m.If(counts):
+            m.d.sync += [pairs.eq(pairs + 1), last_pair.eq(pairs == (job.rows >> (self._row_ends - 1)))]
         with m.If(start | job.dense):
             m.d.sync += before.eq(0)
         with m.If(start):

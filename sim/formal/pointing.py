@@ -206,8 +206,11 @@ def _inside(b: Bench, pointers: _Pointers, marked: Marked, job, running, rows_le
                                                | early(checked.entry, checked.second, checked.last))))
 
     # ---- dense rows ----
-    settled, pairs = inside("settled"), inside("pairs")
+    # The count is one ahead from the cycle behind the start on.
+    settled, pairs = inside("settled"), Signal(32)
+    m.d.comb += pairs.eq(inside("pairs") - settled[0])
     dense = running & job.dense
+    b.invariant(~(dense & settled[0]) | (inside("last_pair") == (pairs == job.rows >> 1)))
     b.invariant(~dense | ((job.rows < 1 << ROW_BITS) & (pairs <= job.rows >> 1) & (rows_left != 0)
                           & (rows_left == (job.rows[:ROW_BITS] - ((pairs[:ROW_BITS] - ~job.rows[0]) << 1)))))
     b.invariant(~dense | (inside("_output:before") == 0) & (job.nnz % b.dut._config.beat_tokens == 0))
