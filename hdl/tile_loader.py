@@ -11,6 +11,7 @@ from .dense_loader import DenseLoader
 from .fetch import Fetch
 from .layouts import (
     BFormat,
+    Chunk,
     Fault,
     FetchFormat,
     ReadBeat,
@@ -23,6 +24,7 @@ from .layouts import (
 from .packer import PACKER_ROW_ENDS, Packer
 from .reader import SegmentReader
 from .row_filter import RowPlace
+from .skid import Skid
 from .splitter import ChunkSplitter
 
 __all__ = ["TileLoader"]
@@ -90,6 +92,9 @@ class TileLoader(wiring.Component):
         self._takes_wide = Signal()      # the fetch unit takes int32 values
         done, ends = Signal(), Signal()  # the tile is complete; the job's last beat is out
         self._flows = self._rows_stage(m, reader, begins, done) if config.sddmm else Const(1)
+        # How far the loader is with a chunk comes late: the reader does not wait for that.
+        m.submodules.chunks = chunks = Skid(Chunk(config.port_bytes))
+        connect(m, reader.o, chunks.i)
         m.d.comb += [self.o_idle.eq(~busy), dense.i_job.p.eq(self.i_job.p)]
         with m.If(begins):
             m.d.sync += busy.eq(1)
@@ -98,11 +103,11 @@ class TileLoader(wiring.Component):
         if not config.sddmm:
             m.d.comb += self.o_done.eq(done)
         if config.compressed_b:
-            self._both_paths(m, dense, reader, busy, begins, done, ends)
+            self._both_paths(m, dense, reader, chunks, busy, begins, done, ends)
         else:
             connect(m, dense.o_read_job, reader.i_job)
-            m.d.comb += [dense.i.p.eq(reader.o.p), dense.i.valid.eq(reader.o.valid & self._flows),
-                         reader.o.ready.eq(dense.i.ready & self._flows)]
+            m.d.comb += [dense.i.p.eq(chunks.o.p), dense.i.valid.eq(chunks.o.valid & self._flows),
+                         chunks.o.ready.eq(dense.i.ready & self._flows)]
             # A job of another format is refused before it comes here.
             m.d.comb += [
                 begins.eq(self.i_job.valid & ~busy),
@@ -129,7 +134,7 @@ class TileLoader(wiring.Component):
             m.d.sync += rows.eq(self.i_job.p.rows)
         return flows
 
-    def _both_paths(self, m: Module, dense: DenseLoader, reader: SegmentReader, busy: Signal,
+    def _both_paths(self, m: Module, dense: DenseLoader, reader: SegmentReader, chunks: Skid, busy: Signal,
                     begins: Signal, done: Signal, ends: Signal) -> None:
         config = replace(self._config, beat_tokens=self._config.tile_beat_tokens)
         m.submodules.fetch = fetch = Fetch(config, own_values=False, row_ends=PACKER_ROW_ENDS,
@@ -139,7 +144,7 @@ class TileLoader(wiring.Component):
             connect(m, packer.o_row, flipped(self.o_row))
         m.submodules.splitter = splitter = ChunkSplitter(config.port_bytes, config.beat_tokens)
         if config.elementwise:
-            merges, merged, wide = self._merge_path(m, fetch, packer, splitter, reader)
+            merges, merged, wide = self._merge_path(m, fetch, packer, splitter, chunks)
         else:
             connect(m, fetch.o, packer.i)
             connect(m, splitter.o, fetch.i_values)
@@ -152,11 +157,11 @@ class TileLoader(wiring.Component):
 
         # ---- one reader for the values of both paths ----
         m.d.comb += [
-            dense.i.p.eq(reader.o.p),
-            splitter.i.p.eq(reader.o.p),
-            dense.i.valid.eq(reader.o.valid & ~packed & self._flows),
-            splitter.i.valid.eq(reader.o.valid & packed & ~wide),
-            reader.o.ready.eq(Mux(packed, Mux(wide, self._takes_wide, splitter.i.ready),
+            dense.i.p.eq(chunks.o.p),
+            splitter.i.p.eq(chunks.o.p),
+            dense.i.valid.eq(chunks.o.valid & ~packed & self._flows),
+            splitter.i.valid.eq(chunks.o.valid & packed & ~wide),
+            chunks.o.ready.eq(Mux(packed, Mux(wide, self._takes_wide, splitter.i.ready),
                                   dense.i.ready & self._flows)),
             reader.i_job.p.eq(dense.o_read_job.p),   # which is right for either
             reader.i_job.valid.eq(Mux(packed, fetch.o_value_job.valid, dense.o_read_job.valid)),
@@ -170,7 +175,7 @@ class TileLoader(wiring.Component):
         begun = Signal()     # all that an elementwise job must wait for
         m.d.comb += [
             # What a packed tile with wrong row pointers has left over is read and dropped first.
-            begins.eq(self.i_job.valid & ~busy & reader.o_idle & ~splitter.o.valid),
+            begins.eq(self.i_job.valid & ~busy & reader.o_idle & ~chunks.o.valid & ~splitter.o.valid),
             empty.eq(job.k_count == 0),
             is_packed.eq((job.format != BFormat.DENSE) & (~empty | merges)),
             self.i_job.ready.eq(Mux(fetching, fetch.i_job.ready, begins & ~is_packed)),
@@ -211,16 +216,16 @@ class TileLoader(wiring.Component):
             m.d.comb += self.o.p.address[0].eq(packer.o.p.address[0])
 
     def _merge_path(self, m: Module, fetch: Fetch, packer: Packer, splitter: ChunkSplitter,
-                    reader: SegmentReader) -> tuple[Signal, Signal, Signal]:
+                    chunks: Skid) -> tuple[Signal, Signal, Signal]:
         """Beats of an elementwise job go to the merger; whether the job on offer is one, and that at work,
         and whether this one's values are int32."""
         config = self._config
         merges, merged, wide = Signal(), Signal(), Signal()
-        values, words = fetch.i_values, reader.o
+        values, words = fetch.i_values, chunks.o
         wide_bytes = 4 * config.tile_beat_tokens
         if wide_bytes < config.port_bytes:
             m.submodules.wide_splitter = narrower = ChunkSplitter(config.port_bytes, wide_bytes)
-            m.d.comb += [narrower.i.p.eq(reader.o.p), narrower.i.valid.eq(reader.o.valid & wide),
+            m.d.comb += [narrower.i.p.eq(chunks.o.p), narrower.i.valid.eq(chunks.o.valid & wide),
                          self._takes_wide.eq(narrower.i.ready), narrower.o.ready.eq(values.ready & wide)]
             words = narrower.o
         else:
