@@ -1,5 +1,8 @@
 """From row ends to cuts: which part of which token chunk makes a beat."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -61,32 +64,27 @@ class RowCutter(wiring.Component):
         window = Signal(data.ArrayLayout(_Mark(self._config), size))
         level = Signal(range(size + 1))
         held_valid = Signal()
+        # More than so many: what is decided in a cycle hangs on it.
+        self._above = above = [Signal(name=f"above_{number}") for number in range(3)]
         marks, added = self._marks(m, held_valid, level <= size - self._row_ends)
-        removed = self._cut(m, window, level)
+        removed = self._cut(m, window)
 
-        remaining = Signal.like(level)
-        m.d.comb += [
-            remaining.eq(level - removed),
-            self.o_idle.eq(~held_valid & (level == 0)),
+        m.d.comb += self.o_idle.eq(~held_valid & ~above[0])
+        # How many marks are removed comes late: what follows is there before, for each number of them.
+        steps = range(self._row_ends + 1)
+        m.d.sync += [
+            level.eq(_by(removed, [level + added - step for step in steps])),
+            *(bit.eq(_by(removed, [level + added > number + step for step in steps]))
+              for number, bit in enumerate(above)),
         ]
-        m.d.sync += level.eq(remaining + added)
         for place in range(size):
-            kept = window[place].as_value()
-            for step in range(1, self._row_ends + 1):
-                kept = Mux(removed == step, window[min(place + step, size - 1)], kept)
+            kept = _by(removed, [window[min(place + step, size - 1)].as_value() for step in steps])
             for number, mark in enumerate(marks):
-                kept = Mux(self._becomes(level, removed, place - number), mark, kept)
+                here = _by(removed, [level == place - number + step if place + step >= number else Const(0)
+                                     for step in steps])
+                kept = Mux(here, mark, kept)
             m.d.sync += window[place].eq(kept)
         return m
-
-    def _becomes(self, level, removed, rest: int) -> Value:
-        """Are so many left? What is removed comes late: for each number of it the answer is there before."""
-        ways = [level == rest + step if 0 <= rest + step <= WINDOWS[self._row_ends] else Const(0)
-                for step in range(self._row_ends + 1)]
-        answer: Value = ways[0]
-        for step, way in enumerate(ways[1:], start=1):
-            answer = Mux(removed == step, way, answer)
-        return answer
 
     # ---- stages 1, 2: row ends to marks; a chunk without row ends gets one too ---------------------------
 
@@ -132,18 +130,18 @@ class RowCutter(wiring.Component):
 
     # ---- stage 3: marks to cuts --------------------------------------------------------------------------
 
-    def _cut(self, m: Module, window, level):
+    def _cut(self, m: Module, window):
         tokens = self._config.beat_tokens
         two_ends = self._row_ends == ROW_ENDS
         first, second, third = window[0], window[1], window[2]
+        above = self._above
         cut = self.o.p
         sent = Signal(tokens)          # places of the chunk that went with earlier cuts
         before_first, before_second, up_to = Signal(tokens), Signal(tokens), Signal(tokens)
         one, two = Signal(), Signal()  # how many marks the cut takes
         removed = Signal(range(self._row_ends + 1))
         m.d.comb += [
-            one.eq((level != 0) & (~first.end | first.final
-                                   | ((level > 1) & (second.fresh if two_ends else 1)))),
+            one.eq(above[0] & (~first.end | first.final | (above[1] & (second.fresh if two_ends else 1)))),
             self.o.valid.eq(one | two),
             before_first.eq(Cat(t < first.position for t in range(tokens))),
             before_second.eq(Cat(t < second.position for t in range(tokens))),
@@ -158,12 +156,20 @@ class RowCutter(wiring.Component):
             cut.ends[1].position.eq(Mux(two, second.position, 0)),
         ]
         if two_ends:
-            m.d.comb += two.eq((level > 1) & first.end & ~first.final & ~second.fresh
-                               & (second.final | (level > 2)))
+            m.d.comb += two.eq(above[1] & first.end & ~first.final & ~second.fresh
+                               & (second.final | above[2]))
         with m.If(self.o.valid & self.o.ready):
             m.d.comb += removed.eq(Mux(two, 2, 1))
             m.d.sync += sent.eq(Mux(cut.done, 0, up_to))
         return removed
+
+
+def _by(number: Value, ways: Sequence[Any]) -> Value:
+    """One of the ways; the first also for a number that is too large."""
+    chosen: Value = ways[0]
+    for step, way in enumerate(ways[1:], start=1):
+        chosen = Mux(number == step, way, chosen)
+    return chosen
 
 
 def _exceeds_two(gap: Value) -> Value:
