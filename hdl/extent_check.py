@@ -365,8 +365,9 @@ class ExtentCheck(wiring.Component):
         values = Mux(self.i.whole, config.lane_values, config.lane_values // 2)  # words of the tile
         block = ADDRESS_BITS - BLOCK_BITS
         m.d.comb += [
-            outside.eq(item.wrong | (end.address[block:] > window.last)
-                       | (item.base[block:] < window.base)),
+            # Differences below 0: carry chains are faster than comparisons in LUTs.
+            outside.eq(item.wrong | (window.last - end.address[block:])[-1]
+                       | (item.base[block:] - window.base)[-1]),
             bad.eq(Mux(item.tile, item.wrong | (end.address >= values), outside | item.overlaps)),
         ]
         # What is wrong, of the first that is: it is written down before it is known whether it is.

@@ -1,6 +1,6 @@
 """The last gate before the memory's pins: no burst outside the windows, no transfer left half done."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -146,17 +146,16 @@ class MemoryGuard(wiring.Component):
         address, piece = source.p.address, source.p.address[piece_log2:]
         beats = piece_log2 - beat_log2
         last_beat = Signal(beats + 1)                  # of the burst, in its piece
-        in_piece = piece_log2 - block_log2             # bits of a block's number within its piece
         first, last = Signal(BLOCK_BITS), last_beat[block_log2 - beat_log2:-1]
-        last_block, last_piece = window.last[:in_piece], window.last[in_piece:]
         in_time, inside = Signal(), Signal()
         offered, opened, moves = Signal(), Signal(), Signal()
         m.d.comb += [
             last_beat.eq(address[beat_log2:piece_log2] + source.p.length[:beats]),
             first.eq(address[block_log2:]),
-            in_time.eq((piece < last_piece) | ((piece == last_piece) & (last <= last_block)) if in_piece
-                       else piece <= last_piece),
-            inside.eq((first >= window.base) & in_time & ~last_beat[-1] & ~source.p.length[beats:].any()),
+            # Differences, below 0 or not: carry chains are faster than comparisons in LUTs.
+            in_time.eq(~(window.last - Cat(last, piece))[-1]),
+            inside.eq(~(first - window.base)[-1] & in_time & ~last_beat[-1]
+                      & ~source.p.length[beats:].any()),
             # What was offered once is offered until it is taken.
             opened.eq(offered | (room & ~self.i_hold & ~self.i_close & ~blocked)),
             sink.valid.eq(source.valid & inside & opened),

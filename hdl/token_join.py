@@ -125,21 +125,22 @@ class TokenJoin(wiring.Component):
     def _take(self, m: Module, fire: Signal, enable) -> Signal:
         """Takes a chunk of values with all its indices, or half of the latter before; 1 while it is held."""
         indices, values = self.i_indices, self.i_values
-        lower_held, lower_last = Signal(), Signal()   # int32: the indices of a chunk's first half
-        alone = Signal()                              # they are the job's last
-        keeps_lower, complete = Signal(), Signal()
+        lower_held = Signal()    # int32: the indices of a chunk's first half
+        alone = Signal()         # they are the job's last
+        keeps_lower = Signal()   # int32: they come next
+        complete = Signal()
         m.d.comb += [
-            keeps_lower.eq(self._wide & ~lower_held),
-            alone.eq(lower_held & lower_last),
             complete.eq(self._dense | alone | (indices.valid & ~keeps_lower)),
             fire.eq(enable & values.valid & complete),
             values.ready.eq(enable & complete),
             indices.ready.eq(enable & ~self._dense & (keeps_lower | (values.valid & ~alone))),
         ]
         with m.If(fire):
-            m.d.sync += lower_held.eq(0)
+            m.d.sync += [lower_held.eq(0), alone.eq(0), keeps_lower.eq(self._wide)]
         with m.Elif(indices.valid & indices.ready):
-            m.d.sync += [lower_held.eq(1), lower_last.eq(indices.p.last)]
+            m.d.sync += [lower_held.eq(1), alone.eq(indices.p.last), keeps_lower.eq(0)]
+        with m.If(self._load):
+            m.d.sync += keeps_lower.eq(self.i_job.p.wide)
         return lower_held
 
     def _place(self, m: Module, bounds, holds_lower: Signal) -> data.ArrayLayout:
