@@ -209,7 +209,7 @@ def _router_inside(b: Bench, marked: Marked, job, running, phase, owed, in_group
         b.invariant(~here | ((beat.mask == value.mask) & (beat.ends == value.ends)
                              & (beat.last == value.last)))
         for number, (token, wanted) in enumerate(zip(beat.tokens, value.tokens, strict=True)):
-            local, row = inside(f"local_row@{number}"), inside(f"word_row{number}")
+            local, row = inside(f"local_row@{number}"), inside(f"#word_row{number}")
             address = row * job.slice_words
             same = (token.value == wanted.value) & (token.owner == wanted.owner)
             if beat is stages[0][1]:
