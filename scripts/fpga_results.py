@@ -233,7 +233,7 @@ def _system_row(system: System, record: Record) -> list[str]:
     return [board.title, f"{board.target.part}, {board.speed}", system.title,
             f"{record['memory_bytes'] // 1024}",
             *(f"{record[kind]:,}" for kind in ("luts", "registers", "dsps", "brams")),
-            f"{record['clock_mhz']:g}", f"{record['fmax_mhz']:.1f}" if record["fits"] else "does not fit"]
+            f"{record['clock_mhz']:g}", f"{record['fmax_mhz']:.1f}" if record["fits"] else _failure(record)]
 
 
 def _cost(records: dict[str, Record]) -> str:
@@ -275,14 +275,19 @@ def _figures(record: Record, run: Run) -> list[str]:
     cells = [f"{record[kind]:,} ({record[kind] / available:.0%})" if available else f"{record[kind]:,}"
              for kind, available in record["available"].items()]
     if not record["fits"]:
-        failure = ("does not fit" if record["short"] else
-                   "is not routed" if "cannot be routed" in record["reason"] else "is not placed")
-        return [*cells, f"{failure} ({run.asked_mhz})", "-", "-"]
+        return [*cells, f"{_failure(record)} ({run.asked_mhz})", "-", "-"]
     blocks = " → ".join(dict.fromkeys(part["block"].rpartition("array.")[2] or "(fence)"
                                       for part in record["critical_path"]))
     peak = [record["peak_gmacs"], record["gmacs_per_klut"], record["gmacs_per_dsp"]]
     return [*cells, f"{record['fmax_mhz']:.1f} ({run.asked_mhz})",
             ", ".join(f"{value:.3g}" if value else "-" for value in peak), blocks]
+
+
+def _failure(record: Record) -> str:
+    """How far a build came that has no bitstream."""
+    if record["short"]:
+        return "does not fit"
+    return "is not routed" if "cannot be routed" in record["reason"] else "is not placed"
 
 
 def _area(record: Record) -> str:

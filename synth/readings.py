@@ -92,6 +92,11 @@ def read_use(report: str | None, log: str) -> Use:
     return {kind: (int(used), int(available)) for kind, used, available in _SITE.findall(log, max(0, start))}
 
 
+def is_short(use: Use) -> bool:
+    """Something is wanted more often than the part has it."""
+    return any(count > available for count, available in use.values() if available)
+
+
 def used_of(target: Target, use: Use, cells: Mapping[str, int]) -> Resources:
     """A design's use in the terms of `Resources`."""
     def of(kind: str) -> int:

@@ -10,7 +10,7 @@ from .area import Owners, area_by_block, netlist_cells, placed_cells
 from .blocks import ARRAY
 from .flow import Netlist, Progress, Request, read_paths, synthesize
 from .placing import Placed, place
-from .readings import Path, cells_by_type, read_timing, read_use, registers_of, used_of, why_not
+from .readings import Path, cells_by_type, is_short, read_timing, read_use, registers_of, used_of, why_not
 from .scripts import TOP
 
 __all__ = ["Record", "build", "estimate"]
@@ -69,7 +69,7 @@ def _record(request: Request, netlist: Netlist, placed: Placed, progress: Progre
         "luts": used.luts, "registers": registers_of(cells), "dsps": used.dsps, "brams": used.brams,
         "available": asdict(target.holds), "cells": cells,
         "use": {kind: list(counts) for kind, counts in use.items() if counts[0]},
-        "short": any(count > available for count, available in use.values() if available),
+        "short": is_short(use),
         "reason": None if placed.failure is None else why_not(target, use, placed.failure),
         "critical_path": critical_path(timing.path, owners) if timing else [],
         "area": area_by_block(placed_cells(placed.design, TOP) if fits else

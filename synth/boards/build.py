@@ -1,5 +1,6 @@
 """A bitstream for a board."""
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from sim.cache import cache_directory
 
 from ..flow import Progress, cache_key, kept_folder, run_synthesis, source_hash, write_design
 from ..placing import PINS, ROUTING, failure_in, place_and_pack, place_command
-from ..readings import cells_by_type, read_timing, read_use, used_of, why_not
+from ..readings import cells_by_type, is_short, read_timing, read_use, used_of, why_not
 from ..scripts import STAT_JSON
 from ..targets import Target
 from ..tools import tool_versions
@@ -27,8 +28,8 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
                 memory_bytes: int = DEFAULT_MEMORY_BYTES, seed: int = 1) -> dict[str, Any]:
     """Synthesize, place, route and pack a board's system.
 
-    Returns board, preset, clock_mhz, fmax_mhz, fits, luts, registers, dsps, brams, reason, log, bitstream;
-    the bitstream is None where the design does not fit. Raises TargetError for a clock that cannot be made
+    Returns board, preset, clock_mhz, fmax_mhz, fits, luts, registers, dsps, brams, versions, date, short (the
+    part has too little), reason, log, bitstream, which is None where the design does not fit. Raises TargetError for a clock that cannot be made
     and a memory that the part cannot hold, ToolMissing, ToolFailed.
     """
     board.check_memory(memory_bytes)
@@ -63,6 +64,7 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
         "memory_bytes": memory_bytes, "baud": DEFAULT_BAUD, "seed": seed, "fits": fits,
         "fmax_mhz": timing and timing.shown_mhz, "luts": used.luts, "registers": used.registers,
         "dsps": used.dsps, "brams": used.brams, "versions": versions,
+        "date": datetime.date.today().isoformat(), "short": is_short(use),
         "reason": None if failure is None else why_not(target, use, failure), "log": str(folder),
         "bitstream": str(folder / f"bitstream{target.suffix}") if fits else None,
     }
