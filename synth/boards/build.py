@@ -29,8 +29,9 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     """Synthesize, place, route and pack a board's system.
 
     Returns board, preset, clock_mhz, fmax_mhz, fits, luts, registers, dsps, brams, versions, date, short (the
-    part has too little), reason, log, bitstream, which is None where the design does not fit. Raises TargetError for a clock that cannot be made
-    and a memory that the part cannot hold, ToolMissing, ToolFailed.
+    part has too little), reason, log, bitstream, which is None where the design does not fit. Raises
+    TargetError for a clock that cannot be made and a memory that the part cannot hold, ToolMissing,
+    ToolFailed.
     """
     board.check_memory(memory_bytes)
     pins, target = board.pins(), board.target
