@@ -264,7 +264,7 @@ class Config:
 
     @cached_property
     def words_spaced(self) -> bool:
-        """Words leave the finisher every other cycle at best, so that the collector's ready is a register."""
+        """Words leave the finisher every other cycle at best, and may come so: it has a register for one."""
         return not self.csr_out and self.scale_multipliers != self.lanes
 
     @cached_property

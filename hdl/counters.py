@@ -52,8 +52,7 @@ class Counters(wiring.Component):
 
     Members
     -------
-    i_start : one cycle before `i_running` rises; what is on its way is dropped
-    i_running : a job runs; cycles without it are not counted
+    i_running : a job runs; cycles without it are not counted, and one at least is between two jobs
     i_active : one bit a PE, it starts a multiply-accumulate word
     i_blocked : one bit a PE, it has a token and waits for room for a finished row
     i_token_waits : a beat is offered to the token bus

@@ -371,13 +371,15 @@ class ExtentCheck(wiring.Component):
             bad.eq(Mux(item.tile, item.wrong | (end.address >= values), outside | item.overlaps)),
         ]
         # What is wrong, of the first that is: it is written down before it is known whether it is.
-        found, of_field = Signal(_Item()), Signal()
+        base, field = Signal.like(item.base), Signal.like(item.field)
+        of_tile, of_field = Signal(), Signal()
         with m.If(~self.o.valid):
-            m.d.sync += [self.o.valid.eq(end_valid & bad), found.eq(item), of_field.eq(item.tile | ~outside)]
+            m.d.sync += [self.o.valid.eq(end_valid & bad), base.eq(item.base), field.eq(item.field),
+                         of_tile.eq(item.tile), of_field.eq(item.tile | ~outside)]
         m.d.comb += [
             error.code.eq(Mux(of_field, ErrorCode.FIELD, ErrorCode.OUTSIDE)),
-            error.detail.eq(Mux(of_field & ~found.tile, field_number("c_stride"), found.field)),
-            error.address.eq(Mux(of_field, 0, found.base)),
+            error.detail.eq(Mux(of_field & ~of_tile, field_number("c_stride"), field)),
+            error.address.eq(Mux(of_field, 0, base)),
         ]
         with m.If(self._begins):
             m.d.sync += self.o.valid.eq(0)

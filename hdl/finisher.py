@@ -31,8 +31,8 @@ class Finisher(wiring.Component):
     Latency: 4 cycles, with `csr_out` one more; with int8 9 (V + 8 with one multiplier).
     Backpressure: with V multipliers no stage of the scaler stalls: a word goes on when the queue behind it
         has room for it and for everything before it. Otherwise, and without int8, every stage can wait.
-        `i.ready` follows `o.ready` in the same cycle; where there are neither V multipliers nor `csr_out` it
-        does not, but falls for a cycle after each word.
+        `i.ready` is a register: where there are neither V multipliers nor `csr_out` it falls for a cycle
+        after each word, else in the cycle after a word had to wait.
     Overflow: earlier sums and bias wrap in int32, `o_overflow` says so; scaling saturates.
     Order: kept.
 

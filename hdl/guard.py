@@ -93,11 +93,13 @@ class MemoryGuard(wiring.Component):
         # Bursts announced less bursts whose data went out, plus one: data may be a burst ahead of an address
         # that is on offer.
         lead = Signal(width_of(MAX_WRITE_BURSTS + 2), init=1)
-        read, write = Signal(AxiAddress()), Signal(AxiAddress())   # what was offered, or was blocked
+        # What was offered, or was blocked.
+        read_kept, write_kept = (Signal(AxiAddress(), name=name) for name in ("read_kept", "write_kept"))
         asked, read_offered = self._address(m, self.port.ar, self.memory.ar, self.i_windows.read,
-                                            reads < most_reads - 1, self.o_blocked.read, read)
+                                            reads < most_reads - 1, self.o_blocked.read, read_kept)
         announced, write_offered = self._address(m, self.port.aw, self.memory.aw, self.i_windows.write,
-                                                 writes < MAX_WRITE_BURSTS - 1, self.o_blocked.write, write)
+                                                 writes < MAX_WRITE_BURSTS - 1, self.o_blocked.write,
+                                                 write_kept)
 
         # ---- write data, only behind an address ----
         w, w_open, sent = self.memory.w, Signal(), Signal()
@@ -129,8 +131,8 @@ class MemoryGuard(wiring.Component):
             self.i_close & ~(read_offered | write_offered | asked_before | announced_before)
             & (reads == 0) & (writes == 0) & (lead == 1))
         m.d.comb += [
-            self.o_blocked.id.eq(read.id),
-            self.o_blocked.address.eq(Mux(self.o_blocked.read, read.address, write.address)),
+            self.o_blocked.id.eq(read_kept.id),
+            self.o_blocked.address.eq(Mux(self.o_blocked.read, read_kept.address, write_kept.address)),
         ]
         m.d.sync += self.o_moves.eq(asked_before | announced_before | (w.valid & w.ready)
                                     | (r.valid & r.ready) | (b.valid & b.ready))

@@ -138,7 +138,8 @@ class SegmentReader(wiring.Component):
         room = free[BURST_LOG2 + 1:].any() | (
             free[BURST_LOG2] & (~issued | (free[BURST_LOG2 - 1] & ~request.payload.beats[-1])))
         m.d.comb += [
-            # It is never behind it; so a carry chain can say it, faster than a tree of LUTs. It comes last.
+            # `position` never passes the block of `last` while something is asked for: a carry chain says
+            # whether it is there, faster than a tree of LUTs. It comes last.
             same.eq(~(position[BURST_LOG2:] - last_beat[BURST_LOG2:])[-1]),
             may.eq(asking & room & (~request.valid | request.ready)),
             issue.eq(may & (strided | ~same | exhausted)),

@@ -65,7 +65,7 @@ class RowCutter(wiring.Component):
         level = Signal(range(size + 1))
         held_valid = Signal()
         # More than so many: what is decided in a cycle hangs on it.
-        self._above = above = [Signal(name=f"above_{number}") for number in range(3)]
+        self._above = above = [Signal(name=f"above_{number}") for number in range(1 + self._row_ends)]
         marks, added = self._marks(m, held_valid, level <= size - self._row_ends)
         removed = self._cut(m, window)
 

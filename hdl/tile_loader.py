@@ -90,11 +90,13 @@ class TileLoader(wiring.Component):
         busy = Signal()
         begins = self._begins = Signal()
         self._takes_wide = Signal()      # the fetch unit takes int32 values
+        self._waits = Signal()           # for values, and none is at hand
         done, ends = Signal(), Signal()  # the tile is complete; the job's last beat is out
         self._flows = self._rows_stage(m, reader, begins, done) if config.sddmm else Const(1)
         # How far the loader is with a chunk comes late: the reader does not wait for that.
         m.submodules.chunks = chunks = Skid(Chunk(config.port_bytes))
         connect(m, reader.o, chunks.i)
+        m.d.comb += self._waits.eq(reader.o_waiting & ~chunks.o_held)
         m.d.comb += [self.o_idle.eq(~busy), dense.i_job.p.eq(self.i_job.p)]
         with m.If(begins):
             m.d.sync += busy.eq(1)
@@ -117,7 +119,7 @@ class TileLoader(wiring.Component):
                 self.o.p.eq(dense.o.p),
                 done.eq(dense.o_done),
                 ends.eq(done),
-                self.o_waiting.eq(busy & reader.o_waiting),
+                self.o_waiting.eq(busy & self._waits),
             ]
         return m
 
@@ -128,7 +130,7 @@ class TileLoader(wiring.Component):
             flows.eq(~rows | self.i_row_room),
             self.o_done.eq(done & ~rows),
             self.o_rows_done.eq(done & rows),
-            self.o_rows_waiting.eq(rows & ~self.o_idle & reader.o_waiting),
+            self.o_rows_waiting.eq(rows & ~self.o_idle & self._waits),
         ]
         with m.If(begins):
             m.d.sync += rows.eq(self.i_job.p.rows)
@@ -207,7 +209,7 @@ class TileLoader(wiring.Component):
               for name in ("whole", "slot_valid", "slot_slice", "row_end")),
             done.eq(Mux(packed, Mux(merged, begun, packer.o_done), dense.o_done)),
             ends.eq(Mux(merged, fetch.o.valid & fetch.o.ready & fetch.o.p.last, done)),
-            self.o_waiting.eq(busy & (reader.o_waiting | (packed & fetch.o_waiting))),
+            self.o_waiting.eq(busy & (self._waits | (packed & fetch.o_waiting))),
             self.o_fault.eq(fetch.o_fault),
             self.o_fault_address.eq(fetch.o_fault_address),
         ]

@@ -21,9 +21,9 @@ _FILTERED = ("tokens wait for their tile before the row filter, from which none 
 _CSR = "only results in CSR, which this configuration has not"
 
 BRANCHES: tuple[tuple[str, str, str, str], ...] = (
-    (r"guard", r"cond_then", r"port__ar__payload\[35:4\] : port__aw__payload", _BLOCKED),
+    (r"guard", r"cond_then", r"\[0\] \? read_kept|\? write_kept : port__aw", _BLOCKED),
     (r"command", r"cond_then", r"\? 4'h9 : |\[35:4\] : 32'd0|\? \\\$signal\$\d+  : 2'h0", _BLOCKED),
-    (r"command", r"cond_then", r"\? reader : 4'h0|\? 8'hff : 8'h00|\? i_blocked\[", _BLOCKED),
+    (r"command", r"cond_then", r"\? reader : 4'h0|\? 8'hff : 8'h00|\? at_port : 32'd0", _BLOCKED),
     (r"core\.collector\.path\.csr_out\.totals", r"cond_then", r"\? 32'd4294967295",
      "a result of more than 2^32 - 1 entries"),
     (r"core\.merger\.feed_b", r"cond_else", r"\\final  \? 1'h0", _ONE_END),
