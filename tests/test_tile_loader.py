@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from amaranth.sim import Simulator
 
 from hdl.config import PRESETS, Config
 from hdl.emit import emit_verilog
@@ -117,6 +118,33 @@ def test_a_column_past_the_matrix_is_reported_and_the_tile_still_ends():
         job, rows = packed_case(config, image, rng, BFormat.CSR16_PACKED, 3)
     beats, faults = load(config, [{**job, "columns": job["n_start"]}], bytes(image.bytes))
     assert ErrorCode.COLUMN_INDEX in faults and len(beats) == 1
+
+
+@pytest.mark.parametrize("preset", [name for name, config in PRESETS.items() if config.sddmm])
+def test_rows_of_x_do_not_wait_for_memory_while_the_pes_have_no_room_for_what_has_come(preset):
+    config = PRESETS[preset]
+    dut = TileLoader(config)
+    waiting = []
+
+    async def testbench(ctx: Any) -> None:
+        n_count = 4 * config.port_bytes
+        ctx.set(dut.i_job.payload, job_fields(config, rows=1, k_count=3, n_count=n_count, stride=n_count))
+        ctx.set(dut.i_job.valid, 1)
+        ctx.set(dut.o_request[0].ready, 1)
+        await ctx.tick().until(dut.i_job.ready)
+        ctx.set(dut.i_job.valid, 0)
+        await ctx.tick().until(dut.o_request[0].valid)
+        for cycle in range(30):
+            # One beat of the burst, and no further one.
+            ctx.set(dut.i_beat[0].valid, cycle == 8)
+            *_, waits = await ctx.tick().sample(dut.o_rows_waiting)
+            waiting.append(waits)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+    assert all(waiting[4:8]) and not any(waiting[16:])
 
 
 @pytest.mark.parametrize("preset", PRESETS)
