@@ -134,15 +134,20 @@ class OnChipMemory(wiring.Component):
         parts = self._beat_bytes // _HOST_BYTES
         part = Signal(range(max(2, parts)), name="host_part")
         taken, kept_part, kept_exists = Signal(), Signal.like(part), Signal()
+        comes = Signal()     # the memory's word, behind which a register stands: there is time
         m.d.comb += [
             part.eq((request.address >> 2) & (parts - 1)),
-            taken.eq(self.i_host.valid & ~self.o_host.valid & Mux(request.write, write_free, read_free)),
+            taken.eq(self.i_host.valid & ~comes & ~self.o_host.valid
+                     & Mux(request.write, write_free, read_free)),
             self.i_host.ready.eq(taken),
+        ]
+        m.d.sync += [
+            comes.eq(taken), kept_part.eq(part), kept_exists.eq(exists),
+            self.o_host.valid.eq(comes),
             self.o_host.payload.data.eq(Array(self._read_port.data.word_select(index, 32)
                                               for index in range(parts))[kept_part]),
             self.o_host.payload.exists.eq(kept_exists),
         ]
-        m.d.sync += [self.o_host.valid.eq(taken), kept_part.eq(part), kept_exists.eq(exists)]
         with m.If(taken):
             with m.If(request.write):
                 m.d.comb += [
