@@ -15,6 +15,7 @@ from hdl.descriptor_check import NOT_A_FIELD
 from hdl.emit import emit_verilog
 from hdl.layouts import CsrMode, Operation
 from hdl.registers import ErrorCode
+from hdl.status import AT_WORK_BITS
 from sim.models.command import BASE, UNITS, check_jobs, good, numbered, pack
 from sim.models.supervised import Supervised
 from tests.harness import as_python
@@ -493,6 +494,20 @@ def test_a_fault_ends_the_job_and_the_first_one_is_named(inputs: dict, code: int
     assert machine.run(jobs=2) == [ended(0, code, detail, number)] * 2
     assert machine.address_named == address
     assert machine.times("collector") == 2 and machine.cycle_of("finished", 0) < 100
+
+
+@pytest.mark.parametrize("head", range(1, 9))
+@pytest.mark.parametrize("behind", [0, 1])
+def test_a_unit_s_descriptor_is_the_head_or_one_before_it_whatever_its_number(head: int, behind: int) -> None:
+    config = PRESETS["base"]
+    quick = Machine(config, numbered(config, 10, "01"), slow=False, token_cycles=60)
+    quick.run()
+    fault = {"i_faults.0": VALID | {"code": ErrorCode.COLUMN_INDEX},
+             "i_fetch_fault_number": (head - behind) % (1 << AT_WORK_BITS)}
+    machine = Machine(config, numbered(config, 10, "01"), slow=False, token_cycles=60,
+                      faults={quick.cycle_of("fetch", head) + 1: fault})
+    [status] = machine.run()
+    assert (status["code"], status["descriptor"]) == (ErrorCode.COLUMN_INDEX, head - behind)
 
 
 def test_a_tile_is_to_blame_for_what_comes_while_it_is_still_stored() -> None:
