@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from amaranth.hdl import Array, Cat, Const, Mux, Signal, Value, signed
+from amaranth.lib import data
 
-from hdl.collector_layouts import LaneWord
+from hdl.collector_layouts import DenseWord, LaneWord
 from hdl.config import ACC_BITS
 from hdl.finisher import QUEUE_WORDS, Finisher
 from hdl.scaler import SCALER_STAGES
@@ -81,17 +82,18 @@ class _Records:
     def inside(self, stages: list[Stage], total) -> None:
         """Invariants: the block's record is the latest; which word it is for, and how far that one is."""
         b, plan, marked, latest = self._b, self._plan, self._marked, self._held
-        (summed, summed_tags, _), (dense, dense_tags, _) = stages
+        (summed, summed_tags, _), (dense, dense_tags, _), (waiting, waiting_tags, _) = stages
         full, held, biased = b.inside("full"), b.inside("held"), b.inside("elaborate:biased")
         needed, in_group = plan.row_bias | plan.row_scale, (1 << plan.group_log2) - 1
         group, row = Signal(GROUP_BITS, name="open_group"), Signal.like(self.row, name="open_row")
         behind = Signal.like(marked.ahead)
         b.m.d.comb += [
-            group.eq(self._words - (summed & summed_tags[0]) - (dense & dense_tags[0])),
+            group.eq(self._words - (summed & summed_tags[0]) - (dense & dense_tags[0])
+                     - (waiting & waiting_tags[0])),
             row.eq(Mux(full, held.row, self.row)),
             behind.eq(marked.inside - marked.ahead),
         ]
-        for there, tags in ((summed, summed_tags), (dense, dense_tags)):
+        for there, tags in ((summed, summed_tags), (dense, dense_tags), (waiting, waiting_tags)):
             b.invariant(~there | (plan.group_log2 == 0) | tags[0])
         b.invariant(plan.group_log2 <= self._lane_bits)
         b.invariant(needed | ~(full | self._any))
@@ -104,18 +106,21 @@ class _Records:
         b.invariant(full | ~self._any | (self._latest == (group - (self.row == 0))[:GROUP_BITS]))
         b.invariant(full | (self.row == 0) | (latest.row == self.row - 1))
         # Of the marked word.
-        at_dense = marked.present & dense & (marked.ahead == marked.inside - 1)
-        at_summed = marked.present & summed & (behind == 1 + dense)
-        later = marked.present & ~at_dense & ~at_summed
+        at_waiting = marked.present & waiting & (behind == 1)
+        at_dense = marked.present & dense & (behind == 1 + waiting)
+        at_summed = marked.present & summed & (behind == 1 + dense + waiting)
+        later = marked.present & ~at_waiting & ~at_dense & ~at_summed
         b.invariant(~at_summed | (self._group == group))
         b.invariant(~at_dense | (self._group == (group + (summed & summed_tags[0]))[:GROUP_BITS]))
-        b.invariant(~later | ((group - self._group)[:GROUP_BITS] <= (behind - summed - dense)))
+        b.invariant(~at_waiting | (self._group == (
+            group + (summed & summed_tags[0]) + (dense & dense_tags[0]))[:GROUP_BITS]))
+        b.invariant(~later | ((group - self._group)[:GROUP_BITS] <= (behind - summed - dense - waiting)))
         b.invariant(~marked.present | (plan.group_log2 == 0) | marked.value[0])
         b.invariant(~later | (group != self._group) | ~marked.value[0])
         b.invariant(~(later & needed) | (full & held.last) | (group != self._group))
         for number, bias in enumerate(self.biases):
             is_held = full & (held.row == number)
-            b.invariant(~(at_dense & needed)
+            b.invariant(~((at_dense | at_waiting) & needed)
                         | (bias == Mux(is_held & (self._latest == self._group), held.bias, 0)))
             b.invariant(~(at_summed & needed & is_held) | (bias == held.bias))
             b.invariant(~(at_summed & needed) | (number < row) | is_held | (bias == 0))
@@ -140,13 +145,16 @@ def _finisher(b: Bench, way: Callable[[Bench, object], list[Stage]], room: int) 
     # ---- its sums: the earlier ones of its place are added ----
     owed = Signal(2)      # words whose earlier sums are not taken
     waits = Signal()      # the marked one's are not
+    others = Signal(2)    # so many words before it wait for theirs
     took = moves(block.i_earlier)
     total = Signal(LaneWord(block._config))
     m.d.sync += owed.eq(owed + (moves(block.i) & plan.accumulate) - took)
     b.check(~took | (owed != 0))
-    b.check(owed <= 1)
+    b.check(owed <= 2)
     with m.If(moves(block.i) & ~marked.once):
-        m.d.sync += [total.eq(word.data), waits.eq(plan.accumulate)]
+        m.d.sync += [total.eq(word.data), waits.eq(plan.accumulate), others.eq(owed - took)]
+    with m.Elif(took & (others != 0)):
+        m.d.sync += others.eq(others - 1)
     with m.Elif(took & waits & marked.present):
         m.d.sync += waits.eq(0)
         for value, earlier in zip(total, block.i_earlier.p, strict=True):
@@ -168,19 +176,29 @@ def _finisher(b: Bench, way: Callable[[Bench, object], list[Stage]], room: int) 
     for name in ("summed", "dense"):
         stage = inside(f"elaborate:{name}")
         stages.append((inside(f"{name}_valid"), Cat(stage.group_last, stage.job_last), stage.data.as_value()))
+    if block._config.words_spaced:
+        stages.append((Const(0), Const(0, 2), None))
+    else:
+        waiting = data.View(DenseWord(block._config), inside("first/waiting"))
+        stages.append((inside("first/o_waits"), Cat(waiting.group_last, waiting.job_last),
+                       waiting.data.as_value()))
+    (in_dense, _, _), (in_waiting, _, _) = stages[-2:]
+    b.invariant(in_dense | ~in_waiting)
     stages = [*way(b, plan), *stages]
     level = _queue(b).level if _has_queue(b) else Const(0)
     levels(b)
     b.invariant(marked.inside == level + sum(there for there, _, _ in stages))
-    b.invariant(owed == (stages[-1][0] & plan.accumulate))
-    records.inside(stages[-2:], total)
+    b.invariant(owed == Mux(plan.accumulate, in_dense + in_waiting, 0))
+    records.inside(stages[-3:], total)
     ahead = level
     for there, tags, sums in stages:
         at = marked.present & there & (marked.ahead == ahead)
         b.invariant(~at | (tags == marked.value))
-        b.invariant(~at | (waits == ((there is stages[-1][0]) & plan.accumulate)))
+        number = [other is there for other, _, _ in stages].index(True)
+        b.invariant(~at | (waits == ((number >= len(stages) - 2) & plan.accumulate)))
+        b.invariant(~at | (others == ((number == len(stages) - 1) & plan.accumulate)))
         if sums is not None:
-            behind = there is stages[-1][0] or there is stages[-2][0]
+            behind = number >= len(stages) - 3
             b.invariant(~at | ((sums == total.as_value()) if behind
                                else ~known | (sums == biased.as_value())))
         ahead = ahead + there
@@ -254,11 +272,11 @@ CLAIM = ("every word leaves once, in order, with its ends; where they are not sc
          "asked; the output is stable")
 PROOFS = (
     Proof("finisher", "Finisher", f"{CLAIM}; a multiplier a lane", lambda: Finisher(PARALLEL),
-          lambda b: _finisher(b, _parallel_way, QUEUE_WORDS + 2),
+          lambda b: _finisher(b, _parallel_way, QUEUE_WORDS + 3),
           Fault("a word goes on without its earlier sums", "dense_moves",
                 lambda value, inside: inside("dense_valid")), cover=16, solver="bitwuzla"),
     Proof("finisher_queued", "Finisher", f"{CLAIM}; a multiplier a lane, with results in CSR",
-          lambda: Finisher(QUEUED), lambda b: _finisher(b, _parallel_way, QUEUE_WORDS + 2),
+          lambda: Finisher(QUEUED), lambda b: _finisher(b, _parallel_way, QUEUE_WORDS + 3),
           Fault("a bias is added to a word that is not there", "elaborate:applies",
                 lambda value, inside: inside("elaborate:room") & inside("elaborate:biased_leaves")),
           cover=16, solver="bitwuzla"),
