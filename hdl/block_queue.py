@@ -1,11 +1,12 @@
 """A deep queue in block RAM."""
 
-from amaranth.hdl import Module, Mux, Shape
+from amaranth.hdl import Module, Shape
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .attributes import IN_BLOCK_RAM
+from .level import count_both_ways
 from .queue import Queue
 
 __all__ = ["BlockQueue", "queue_anywhere"]
@@ -61,9 +62,7 @@ class BlockQueue(wiring.Component):
             flat_out.eq(read.data),
             self.o_freed.eq(read.en),
         ]
-        # Whether an entry leaves comes late: an enable, not an operand.
-        with m.If(write.en != read.en):
-            m.d.sync += level.eq(level + Mux(write.en, 1, -1))
+        count_both_ways(m, level, write.en, read.en)
         with m.If(write.en):
             m.d.sync += write.addr.eq(write.addr + 1)
         with m.If(read.en):

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .axi import ID_BITS, AxiAddress, AxiMemory
 from .config import ADDRESS_BITS, Config, log2_exact, width_of
+from .level import count_both_ways
 from .registers import WINDOW_BYTES
 
 __all__ = ["BLOCK_BITS", "EVERYWHERE", "MAX_WRITE_BURSTS", "Blocked", "MemoryGuard", "Window", "Windows"]
@@ -120,12 +121,9 @@ class MemoryGuard(wiring.Component):
             asked_before.eq(asked),
             announced_before.eq(announced),
         ]
-        # What comes from the pins or from afar enables, and is not added.
-        for count, more, fewer in ((reads, asked_before, r.valid & r.ready & r.p.last),
-                                   (writes, announced_before, b.valid & b.ready),
-                                   (lead, announced_before, sent)):
-            with m.If(more != fewer):
-                m.d.sync += count.eq(count + Mux(more, 1, -1))
+        count_both_ways(m, reads, asked_before, r.valid & r.ready & r.p.last)
+        count_both_ways(m, writes, announced_before, b.valid & b.ready)
+        count_both_ways(m, lead, announced_before, sent)
         # Nothing new is offered under `i_close`.
         m.d.sync += self.o_quiet.eq(
             self.i_close & ~(read_offered | write_offered | asked_before | announced_before)

@@ -1,9 +1,11 @@
 """Shallow queues in distributed RAM."""
 
-from amaranth.hdl import Module, Mux, Shape
+from amaranth.hdl import Module, Shape
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+from .level import count_both_ways
 
 __all__ = ["Queue"]
 
@@ -51,9 +53,7 @@ class Queue(wiring.Component):
             write.en.eq(put),
             flat_out.eq(read.data),
         ]
-        # Whether an entry is taken comes late: an enable, not an operand.
-        with m.If(put != take):
-            m.d.sync += self.level.eq(self.level + Mux(put, 1, -1))
+        count_both_ways(m, self.level, put, take)
         with m.If(put):
             m.d.sync += write.addr.eq(write.addr + 1)
         with m.If(take):

@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
+from .level import count_both_ways
 
 __all__ = ["BUFFER_STREAMS", "SharedBuffer"]
 
@@ -67,9 +68,7 @@ class SharedBuffer(wiring.Component):
                 take.p.eq(read.data),
             ]
             m.d.sync += take.valid.eq(gets[number])
-            # Whether a beat is taken comes late: an enable, not an operand.
-            with m.If(put.valid != gets[number]):
-                m.d.sync += level.eq(level + Mux(put.valid, 1, -1))
+            count_both_ways(m, level, put.valid, gets[number])
             with m.If(put.valid):
                 m.d.sync += ends[number].eq(ends[number] + 1)
             with m.If(gets[number]):

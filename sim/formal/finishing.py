@@ -191,10 +191,9 @@ def _finisher(b: Bench, way: Callable[[Bench, object], list[Stage]], room: int) 
     b.invariant(owed == Mux(plan.accumulate, in_dense + in_waiting, 0))
     records.inside(stages[-3:], total)
     ahead = level
-    for there, tags, sums in stages:
+    for number, (there, tags, sums) in enumerate(stages):
         at = marked.present & there & (marked.ahead == ahead)
         b.invariant(~at | (tags == marked.value))
-        number = [other is there for other, _, _ in stages].index(True)
         b.invariant(~at | (waits == ((number >= len(stages) - 2) & plan.accumulate)))
         b.invariant(~at | (others == ((number == len(stages) - 1) & plan.accumulate)))
         if sums is not None:
