@@ -356,7 +356,7 @@ class Config:
 PRESETS = MappingProxyType({
     config.name: config for config in (
         Config(name="tiny", pes=2, lanes=4, port_bytes=4, tile_bytes=4 * 1024, beat_tokens=2, acc_words=16,
-               chains=1, queue_beats=8, read_buffer_beats=32, compressed_b=False,
+               chains=1, chain_cut_stages=1, queue_beats=8, read_buffer_beats=32, compressed_b=False,
                scale_multipliers=1),
         Config(name="small", pes=4, lanes=4, port_bytes=8, tile_bytes=32 * 1024, beat_tokens=4, chains=1,
                chain_cut_stages=1, scale_multipliers=4, index_rows=512, block_queues=True,

@@ -7,7 +7,15 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import WHOLE_INDEX_BITS, Config, log2_exact, width_of
-from .descriptor import Descriptor, Opcode, field_number, is_elementwise, is_sddmm
+from .descriptor import (
+    DESCRIPTOR_BYTES,
+    DESCRIPTOR_FIELDS,
+    Descriptor,
+    Opcode,
+    field_number,
+    is_elementwise,
+    is_sddmm,
+)
 from .layouts import INDEX_BYTES, POINTER_BYTES, SUM_BYTES, AFormat, BFormat, CsrMode, Operation
 from .registers import ErrorCode
 
@@ -15,6 +23,9 @@ __all__ = ["NOT_A_FIELD", "DescriptorCheck", "Refusal", "TileShape", "shape_of"]
 
 NOT_A_FIELD = 0xFF
 """`ERROR.detail` when not a descriptor but the DESCRIPTOR or COUNT register is to blame."""
+
+_LAST_WORD = max(field.word for field in DESCRIPTOR_FIELDS if field.name in ("slice_words", "csr_mode"))
+"""Fields behind it are not looked at."""
 
 
 def Refusal() -> data.StructLayout:
@@ -53,7 +64,8 @@ class DescriptorCheck(wiring.Component):
     only the data shows.
 
     Throughput: one descriptor a cycle.
-    Latency: one cycle from `i` to the outputs.
+    Latency: one cycle from `i` to the outputs. Where `i` comes in beats, as many after the last one, of
+        which nothing may be looked at: up to 16 bytes a beat it was all there a cycle earlier.
     Backpressure: none.
 
     Parameters
@@ -90,7 +102,10 @@ class DescriptorCheck(wiring.Component):
         conditions.sort(key=lambda condition: field_number(condition[0]))
         flags = Signal(len(conditions))
         m.d.sync += flags.eq(Cat(Value.cast(bad).any() for _, bad in conditions))
-        m.d.comb += self.o.valid.eq(flags.any())
+        # What begins a job hangs on all of them: out of a register, where that costs no cycle.
+        last_beat = (DESCRIPTOR_BYTES - self._config.port_bytes) // 4
+        domain = m.d.sync if last_beat > _LAST_WORD else m.d.comb
+        domain += self.o.valid.eq(flags.any())
         for number, (name, _) in reversed(list(enumerate(conditions))):
             code = ErrorCode.OPCODE if name == "opcode" else ErrorCode.FIELD
             with m.If(flags[number]):

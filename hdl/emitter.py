@@ -49,44 +49,48 @@ class Emitter(wiring.Component):
         left = Signal.like(plan.word_bytes)          # bytes left of the word, or of its row
         rows_left = Signal.like(plan.tail_rows)      # rows after this one in the word
         second = Signal()                            # second chunk of a wide row
-        element = Signal.like(plan.row_elements)     # by element: lanes of the row still here
-        first, row_end = Signal(), Signal()
+        # By element: lanes of the row behind this one; whether this is the row's first one, its last one.
+        element, first, last = Signal.like(plan.row_elements), Signal(), Signal()
+        row_end = Signal()
 
-        new_short = Signal()
+        # Whether anything moves comes late, and enables; whether it is a word that comes is known before.
+        steps, comes, new_short = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq(~busy | (moves & word_end)),
+            steps.eq(~busy | moves),
+            comes.eq(~busy | word_end),
+            self.i.ready.eq(steps & comes),
             new_short.eq(plan.separate | Mux(plan.run, self.i.p.job_last, self.i.p.group_last)),
         ]
-        with m.If(self.i.ready):
+        with m.If(steps):
+            begins = comes | (plan.separate & row_end)
             m.d.sync += [
-                busy.eq(self.i.valid),
-                word.eq(self.i.p.data.as_value()),
-                job_last.eq(self.i.p.job_last),
-                short.eq(new_short),
-                left.eq(Mux(new_short, plan.tail_bytes, plan.word_bytes)),
-                rows_left.eq(Mux(self.i.p.job_last, plan.tail_rows, 1 << plan.group_log2) - 1),
-                second.eq(0),
-                element.eq(plan.row_elements),
+                word.eq(Mux(comes, self.i.p.data.as_value(), self._moved(plan, word))),
+                second.eq(~begins & ~second),
+                element.eq(Mux(begins, plan.row_elements, element) - 1),
+                first.eq(begins),
+                last.eq(Mux(begins, plan.row_elements == 1, element == 1)),
             ]
-        with m.Elif(moves):
-            m.d.sync += word.eq(self._moved(plan, word))
-            m.d.sync += [
-                left.eq(Mux(left > port_bytes, left - port_bytes, 0)), second.eq(~second),
-                element.eq(element - 1),
-            ]
-            with m.If(plan.separate & row_end):
-                m.d.sync += [left.eq(plan.tail_bytes), rows_left.eq(rows_left - 1), second.eq(0),
-                             element.eq(plan.row_elements)]
+            with m.If(comes):
+                m.d.sync += [
+                    busy.eq(self.i.valid),
+                    job_last.eq(self.i.p.job_last),
+                    short.eq(new_short),
+                    left.eq(Mux(new_short, plan.tail_bytes, plan.word_bytes)),
+                    rows_left.eq(Mux(self.i.p.job_last, plan.tail_rows, 1 << plan.group_log2) - 1),
+                ]
+            with m.Elif(plan.separate & row_end):
+                m.d.sync += [left.eq(plan.tail_bytes), rows_left.eq(rows_left - 1)]
+            with m.Else():
+                m.d.sync += left.eq(Mux(left > port_bytes, left - port_bytes, 0))
 
         # ---- the chunk at the word's low end -------------------------------------------------------
         chunk = self.o.p
         fits, last_row, there = Signal(), Signal(), Signal()
         m.d.comb += [
             fits.eq(left <= port_bytes),
-            first.eq(~plan.by_element | (element == plan.row_elements)),
-            row_end.eq(Mux(plan.by_element, element == 1, second | ~plan.wide)),
+            row_end.eq(Mux(plan.by_element, last, second | ~plan.wide)),
             last_row.eq(~plan.separate | (rows_left == 0)),
-            there.eq(first & (left != 0)),
+            there.eq((first | ~plan.by_element) & (left != 0)),
             word_end.eq(Mux(plan.separate, row_end, fits) & last_row),
             moves.eq(busy & (self.o.ready | ~there)),
             self.o.valid.eq(busy & there),

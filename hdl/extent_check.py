@@ -135,7 +135,7 @@ class ExtentCheck(wiring.Component):
         # ---- the array at work ----
         self._loaded, self._first, self._more = Signal(), Signal(), Signal()  # `more` digits are left
         self._item = Signal(_Item())
-        self._units = Signal(32)                                              # of a row, less one
+        self._units = Signal(33)                                              # of a row, less one
         self._sizes = Signal(data.StructLayout({"whole": 1, "one": 1, "shift": 2}))
         self._digits, self._factor = Signal(32), Signal(ADDRESS_BITS)         # rows less one; their distance
         self._window = Signal(Window())   # of the array whose end is known
@@ -218,7 +218,7 @@ class ExtentCheck(wiring.Component):
         # The first turn is nobody's: with the first word it is known whose is next.
         nobody, all_done = len(arrays), len(arrays) + 1
         number, following = Signal(range(all_done + 1), init=nobody), Signal(range(all_done + 1))
-        there, takes, any_units = Signal(), Signal(), Signal()
+        there, takes = Signal(), Signal()
         choice, next_choice = Signal(_Choice(self._config)), Signal(_Choice(self._config))
         # The tile, which is the last one, has no address.
         m.submodules.base = base = WideSelect(ADDRESS_BITS, len(arrays) - 1)
@@ -248,7 +248,7 @@ class ExtentCheck(wiring.Component):
                     ]
         m.d.comb += takes.eq(there & ~self._more)
         with m.If(~self._more):
-            m.d.sync += [self._loaded.eq(takes & choice.used & any_units), self._first.eq(1)]
+            m.d.sync += [self._loaded.eq(takes & choice.used), self._first.eq(1)]
         with m.If(takes):
             m.d.sync += [
                 number.eq(following), choice.eq(next_choice),
@@ -257,19 +257,18 @@ class ExtentCheck(wiring.Component):
             ]
             with m.If(choice.tile):
                 m.d.sync += item.base.eq(0)
-        self._load(m, choice, takes, any_units)
+        self._load(m, choice, takes)
         with m.If(self._begins):
             m.d.sync += number.eq(nobody)
         return number == all_done
 
-    def _load(self, m: Module, choice, takes: Signal, any_units: Signal) -> None:
+    def _load(self, m: Module, choice, takes: Signal) -> None:
         """Sizes of the array that is chosen."""
         i = self.i
         units, rows, stride = Signal(32), Signal(32), Signal(32)   # rows less one
         m.d.comb += [
             units.eq(Array(i[name] for name in _units(self._config))[choice.unit]),
             stride.eq(Array(i[name] for name in _STRIDES)[choice.stride]),
-            any_units.eq(units.any()),
             rows.eq(Mux(choice.of_k, i.k_count, i.rows) - 1),
         ]
         with m.If(takes):
@@ -294,10 +293,12 @@ class ExtentCheck(wiring.Component):
         digits, factor, item, digit_bits = self._digits, self._factor, self._item, self._digit_bits
         part, valid = Signal(_Part(digit_bits)), Signal()
         sizes, units, last = self._sizes, Signal(32), Signal(ADDRESS_BITS + 3)   # bytes of a row, less one
+        works = Signal()   # there are units
         in_word = (1 << self._config.lane_bits) - 1
         m.d.comb += [
-            self._more.eq(self._loaded & digits[digit_bits:].any()),
-            units.eq(Mux(sizes.one, 0, self._units) | Mux(sizes.whole, in_word, 0)),
+            works.eq(self._loaded & ~self._units[-1]),
+            self._more.eq(works & digits[digit_bits:].any()),
+            units.eq(Mux(sizes.one, 0, self._units[:-1]) | Mux(sizes.whole, in_word, 0)),
             # What is below the units are bytes, of which the last one counts.
             last.eq((units << sizes.shift) | ((1 << sizes.shift) - 1)),
         ]
@@ -305,7 +306,7 @@ class ExtentCheck(wiring.Component):
         m.d.comb += product.eq(factor * digits[:digit_bits] if self._config.address_multipliers
                                else self._added(m, factor, digits[:digit_bits]))
         m.d.sync += [
-            valid.eq(self._loaded),
+            valid.eq(works),
             part.first.eq(self._first),
             part.last.eq(~self._more),
             part.product.eq(product),

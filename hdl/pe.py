@@ -332,7 +332,8 @@ class ProcessingElement(wiring.Component):
             ]
             if not self._config.csr_out:
                 # The chain's ready hangs on words of other PEs: it ends here.
-                m.submodules[f"skid{chain}"] = skid = Skid(ChainWord(self._config))
+                m.submodules[f"skid{chain}"] = skid = Skid(
+                    ChainWord(self._config), "word", "valid", "last")
                 m.d.comb += [skid.i.p.eq(word), skid.i.valid.eq(item.valid), item.ready.eq(skid.i.ready)]
                 connect(m, skid.o, flipped(output))
                 continue

@@ -115,17 +115,19 @@ class RowCutter(wiring.Component):
             m.d.comb += added.eq(Mux(far_first | ~both, 1, 2))
             with m.If(far_first):
                 m.d.sync += [first.gap.eq(first.gap - 1), far_first.eq(_exceeds_two(first.gap))]
-            with m.Elif(far_second):
-                m.d.sync += [first.eq(second), first.gap.eq(second.gap - 1), second.valid.eq(0),
-                             far_first.eq(_exceeds_two(second.gap)), far_second.eq(0)]
+            if self._row_ends == ROW_ENDS:
+                with m.Elif(far_second):
+                    m.d.sync += [first.eq(second), first.gap.eq(second.gap - 1), second.valid.eq(0),
+                                 far_first.eq(_exceeds_two(second.gap)), far_second.eq(0)]
         with m.If(self.i.ready):
             m.d.sync += [
                 held_valid.eq(self.i.valid),
                 held.eq(comes),
                 far_first.eq((comes.ends[0].gap >> 1).any() & ~comes.alone),
-                far_second.eq((comes.ends[1].gap >> 1).any() & ~comes.alone
-                              & (comes.ends[1].valid if self._row_ends == ROW_ENDS else 0)),
             ]
+            if self._row_ends == ROW_ENDS:
+                m.d.sync += far_second.eq((comes.ends[1].gap >> 1).any() & ~comes.alone
+                                          & comes.ends[1].valid)
         return marks, added
 
     # ---- stage 3: marks to cuts --------------------------------------------------------------------------

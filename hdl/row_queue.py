@@ -116,7 +116,7 @@ class RowQueue(wiring.Component):
         self._ready = Signal()                               # the sums of the next row are there
         # Empty rows behind the last touched one; they come to work. They are the difference of two counts, of
         # which one only stays behind or not: it comes late whether they move.
-        trailing, moves = Signal(RUN_BITS), Signal()
+        trailing, moves, stay = Signal(RUN_BITS), Signal(), Signal()
         closed, counted = Signal(RUN_BITS), Signal(RUN_BITS)
         fresh, finished = Signal(init=1), Signal()           # no row of the job has closed; its last one has
         idle = Signal()
@@ -129,7 +129,8 @@ class RowQueue(wiring.Component):
         # ---- empty rows behind the last touched one; none before them: they need not wait for the next ----
         m.d.comb += [
             trailing.eq(counted - closed - 1),
-            moves.eq(self._free & ~self._waits & (counted != closed)),
+            stay.eq(~self._waits & (counted != closed)),
+            moves.eq(self._free & stay),
         ]
         m.d.sync += [
             closed.eq(closed + self.i_empties),
@@ -155,7 +156,7 @@ class RowQueue(wiring.Component):
             ]
         with m.If(self._free):
             m.d.sync += self._has_row.eq(self._loads)
-        self._count_run(m, moves, Mux(self._waits, head.run, trailing))
+        self._count_run(m, moves, Mux(self._waits, head.run, trailing), self._ready | stay)
         if config.csr_out:
             self._skip(m, head.place, begins)
 
@@ -175,9 +176,9 @@ class RowQueue(wiring.Component):
         ]
         return m
 
-    def _count_run(self, m: Module, moves: Signal, next_run: Value) -> None:
+    def _count_run(self, m: Module, moves: Signal, next_run: Value, more: Value) -> None:
         """The adder chooses between the run at work and the next one; a second row leaves in its place."""
-        begins, second, leaves = Signal(), Const(0), self._run_leaves
+        begins, leaves = Signal(), self._run_leaves
         m.submodules.runs = adder = MaskedAdder(RUN_BITS)
         # Of both runs it is known before it is known which one it will be, and how many of it leave.
         of_next = Cat(next_run == NO_RUN - count for count in range(3))
@@ -185,14 +186,20 @@ class RowQueue(wiring.Component):
         m.d.sync += Cat(self._run_is).eq(
             Mux(begins, of_next, Mux(leaves[1], of_this[2:], Mux(leaves[0], of_this[1:], of_this))))
         if self._config.chains > 1:
-            next_run, second = Mux(begins, next_run, 1), leaves[1]
+            chooses, added, second = begins, Mux(begins, next_run, 1), leaves[1]
+        else:
+            # The next one takes the place of a run that is over, should anything happen: that comes late, and
+            # enables only.
+            over = self._run_is[0] | (self._run_is[1] & ~self._has_row & more)
+            chooses, added, second = over, next_run, Const(0)
         m.d.comb += [
             begins.eq(self._loads | moves),
-            adder.i_a.eq(self._run), adder.i_use_a.eq(~begins),
-            adder.i_b.eq(next_run), adder.i_use_b.eq(begins | second),
-            adder.i_carry.eq(leaves[0] & ~begins),
+            adder.i_a.eq(self._run), adder.i_use_a.eq(~chooses),
+            adder.i_b.eq(added), adder.i_use_b.eq(chooses | second),
+            adder.i_carry.eq(~chooses),
         ]
-        m.d.sync += self._run.eq(adder.o)
+        with m.If(begins | leaves[0]):
+            m.d.sync += self._run.eq(adder.o)
 
     def _keep(self, m: Module, run: Value) -> data.View:
         """The queue of touched rows, each with the empty ones before it; returns the next one.

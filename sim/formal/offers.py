@@ -36,6 +36,9 @@ __all__ = ["PROOFS", "output_streams"]
 TWO_BEATS = replace(SMALL, lanes=32, port_bytes=64)
 """A descriptor is two beats."""
 
+EIGHT_BEATS = replace(SMALL, lanes=8, port_bytes=16)
+"""A descriptor is eight beats."""
+
 SPARSE = replace(SMALL, csr_out=True)
 """Of packed rows only words that got a sum leave."""
 

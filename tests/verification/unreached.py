@@ -31,7 +31,6 @@ BRANCHES: tuple[tuple[str, str, str, str], ...] = (
      "a result of more than 2^32 - 1 entries"),
     (r"core\.merger\.feed_b", r"cond_else", r"\\final  \? 1'h0", _ONE_END),
     (r"core\.merger\.feed_b", r"cond_then", r"ranked\[288:219\]", _ONE_END),
-    (r"core\.tile_loader\.fetch\.cutter", r"if", r"= held\[71:36\]", _ONE_END),
     (r"core\.merger\.rows", r"if", r"else if \(\\o__ready", _TWO_LANES),
     (r"command\.reader\$?", r"else", r"if \(first\)", "a job always begins with a first descriptor"),
     (r"core\.collector\.path\.control", r"else", r"= 3'h0;",
