@@ -1,26 +1,21 @@
 """The command processor: descriptors in, jobs for every unit out, in order and overlapped."""
 
-from typing import Any
-
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .axi import ID_BITS
 from .config import ADDRESS_BITS, Config, log2_exact
 from .descriptor import DESCRIPTOR_BYTES, Opcode, is_elementwise, is_sddmm
-from .descriptor_check import NOT_A_FIELD, DescriptorCheck, TileShape, shape_of
+from .descriptor_check import DescriptorCheck, TileShape, shape_of
 from .descriptor_reader import DescriptorReader
 from .extent_check import ExtentCheck
-from .fetch import FETCH_READERS
-from .guard import BLOCK_BITS, EVERYWHERE, Blocked, Windows
+from .fault_report import FaultReport, fault_members
+from .guard import BLOCK_BITS, EVERYWHERE, Windows
 from .layouts import (
     SUM_BYTES,
     BFormat,
     CollectorJob,
-    CsrFull,
     CsrMode,
-    Fault,
     FetchJob,
     PeJob,
     ReadBeat,
@@ -28,23 +23,15 @@ from .layouts import (
     RouterJob,
     TileJob,
 )
-from .read_port import ReadError
-from .registers import ErrorCode
-from .selectors import one_of
-from .status import AT_WORK_BITS, COUNT_BITS, Report
+from .status import COUNT_BITS, Report
 
-__all__ = ["FAULT_SOURCES", "CommandProcessor"]
-
-FAULT_SOURCES = 3
-"""A fetch, tile loader, PEs."""
+__all__ = ["CommandProcessor"]
 
 TILE_SETTLE_CYCLES = 3
 """From a tile's last beat at the loader until every PE has stored it, less the cycle that opening takes."""
 
 PE_SETTLE_CYCLES = 2
 """From a new PeJob until every PE has taken it over, less the cycle that opening takes."""
-
-_FIRST_TILE_READER = 4
 
 
 class CommandProcessor(wiring.Component):
@@ -129,23 +116,11 @@ class CommandProcessor(wiring.Component):
             "i_drained": In(1),
             "i_collector_idle": In(1),
             "i_writer_idle": In(1),
-            "i_completed": In(COUNT_BITS),
-            "i_read_error": In(ReadError()),
-            "i_read_address": In(ADDRESS_BITS),
-            "i_write_error": In(1),
-            "i_write_address": In(ADDRESS_BITS),
-            "i_blocked": In(Blocked()),
-            "i_faults": In(Fault()).array(FAULT_SOURCES),
-            "i_fault_addresses": In(ADDRESS_BITS).array(2),
-            "i_fetch_numbers": In(AT_WORK_BITS).array(FETCH_READERS),
-            "i_fetch_fault_number": In(AT_WORK_BITS),
             "o_tokens_due": Out(1),
             "o_draining": Out(1),
-        } | ({"i_full": In(CsrFull())} if config.csr_out else {})
+        } | fault_members(config)
           | ({"i_rows_done": In(1)} if config.sddmm else {})
-          | (
-              {"i_merge_fault": In(Fault()), "i_merge_fault_operand": In(8), "o_merges": Out(1)}
-              if config.elementwise else {}))
+          | ({"o_merges": Out(1)} if config.elementwise else {}))
 
     def elaborate(self, platform):
         m = Module()
@@ -426,85 +401,27 @@ class CommandProcessor(wiring.Component):
                          self._list_outside.eq(outside)]
 
     def _report(self, m: Module) -> None:
-        """The first cause in this order, with the number of the descriptor that its unit works on."""
-        tile, stored, collector, head, of_reader, of_pe, merged, of_asked = (
-            Signal(AT_WORK_BITS) for _ in range(8))
-        asked, reader = Signal(ID_BITS), Signal(ID_BITS)
-        with m.If(self.o_tile_job.valid & self.o_tile_job.ready):
-            m.d.sync += tile.eq(head)
-        with m.If(self.o_collector_job.valid & self.o_collector_job.ready):
-            m.d.sync += collector.eq(head)
-        with m.If(self.i_tile_done):
-            m.d.sync += stored.eq(tile)
-        with m.If(self.o_router_job.valid & self.o_router_job.ready & self._elementwise):
-            m.d.sync += merged.eq(head)
+        """What units tell of faults, and what this block finds wrong itself."""
+        m.submodules.faults = faults = FaultReport(self._config)
+        tile, collector, router = self.o_tile_job, self.o_collector_job, self.o_router_job
         m.d.comb += [
-            head.eq(self._number),
-            asked.eq(Mux(self.i_read_error.valid, self.i_read_error.reader, self.i_blocked.id)),
-            of_asked.eq(collector),
+            faults.i_running.eq(self._running),
+            faults.i_number.eq(self._number),
+            faults.i_descriptor.eq(self.i_descriptor),
+            faults.i_bad_registers.eq(self._bad_registers),
+            faults.i_list_outside.eq(self._list_outside),
+            faults.i_refused.eq(self._refused),
+            faults.i_unread.eq(self._reader.o.payload.error),
+            faults.i_check.eq(self._check.o),
+            faults.i_extents.eq(self._extents.o.error),
+            faults.i_tile_taken.eq(tile.valid & tile.ready),
+            faults.i_collector_taken.eq(collector.valid & collector.ready),
+            faults.i_merge_taken.eq(router.valid & router.ready & self._elementwise),
+            faults.i_tile_done.eq(self.i_tile_done),
+            faults.i_tile_settles.eq(self._tile_settles != 0),
+            self.o_report.eq(faults.o),
         ]
-        # Any of the PEs, from afar. They still store a tile when the loader already has the next one.
-        pe_fault = Signal(Fault())
-        m.d.sync += [pe_fault.eq(self.i_faults[2]),
-                     of_pe.eq(Mux(self._tile_settles != 0, stored, tile))]
-        with m.Switch(asked):
-            with m.Case(0):
-                m.d.comb += of_asked.eq(head)
-            for number, of_fetch in enumerate(self.i_fetch_numbers):
-                with m.Case(1 + number):
-                    m.d.comb += of_asked.eq(of_fetch)
-            with m.Case(*range(_FIRST_TILE_READER, _FIRST_TILE_READER + self._config.tile_readers)):
-                m.d.comb += of_asked.eq(tile)
-        # What the memory port tells comes from afar, too, and whose reader it is takes its time: no job ends
-        # in the cycle behind such a fault. What is blocked waits.
-        read_error, list_error, blocked_read, blocked_write = (Signal() for _ in range(4))
-        at_port = Signal(ADDRESS_BITS)
-        m.d.sync += [
-            read_error.eq(self.i_read_error.valid & (asked != 0)),
-            list_error.eq(self.i_read_error.valid & (asked == 0)),
-            blocked_read.eq(self.i_blocked.read & ~self.i_read_error.valid),
-            blocked_write.eq(self.i_blocked.write & ~self.i_read_error.valid),
-            reader.eq(asked), of_reader.eq(of_asked),
-            at_port.eq(Mux(self.i_read_error.valid, self.i_read_address, self.i_blocked.address)),
-        ]
-        # Which descriptor has the fault is known when it has come to its end.
-        list_fault, list_address = Signal(), Signal(ADDRESS_BITS)
-        with m.If(list_error & ~list_fault):
-            m.d.sync += [list_fault.eq(1), list_address.eq(at_port)]
-        extents = self._extents.o.error
-        sources: list[tuple[Any, ...]] = [  # (condition, code, detail, descriptor at work, address)
-            (self._bad_registers, ErrorCode.FIELD, NOT_A_FIELD, head, 0),
-            (self._list_outside, ErrorCode.OUTSIDE, NOT_A_FIELD, head, self.i_descriptor),
-            (read_error, ErrorCode.READ_BUS, reader, of_reader, at_port),
-            (self.i_write_error, ErrorCode.WRITE_BUS, 0, 0, self.i_write_address),
-            *((fault.valid, fault.code, 0, number, address) for fault, number, address in zip(
-                self.i_faults[:2], (self.i_fetch_fault_number, tile), self.i_fault_addresses, strict=True)),
-            (pe_fault.valid, pe_fault.code, 0, of_pe, 0),
-            *([(self.i_merge_fault.valid, self.i_merge_fault.code, self.i_merge_fault_operand, merged, 0)]
-              if self._config.elementwise else []),
-            *([(self.i_full.valid, ErrorCode.OUTPUT_FULL, 0, collector, self.i_full.needed)]
-              if self._config.csr_out else []),
-            (blocked_read, ErrorCode.BLOCKED, reader, of_reader, at_port),
-            (blocked_write, ErrorCode.BLOCKED, NOT_A_FIELD, collector, at_port),
-            (self._refused & self._reader.o.payload.error, ErrorCode.READ_BUS, 0, head, list_address),
-            (self._refused & self._check.o.valid, self._check.o.code, self._check.o.detail, head, 0),
-            (self._refused, extents.code, extents.detail, head, extents.address),
-        ]
-        report, error = self.o_report, self.o_report.error
-        conditions, first, at_work = Signal(len(sources)), Signal(len(sources)), Signal(AT_WORK_BITS)
-        above = self._number[AT_WORK_BITS:]
-        m.d.comb += [
-            conditions.eq(Cat(source[0] for source in sources)),
-            report.valid.eq(self._running & conditions.any()),
-            first.eq(Cat(bit & ~conditions[:number].any() for number, bit in enumerate(conditions))),
-            error.code.eq(one_of(first, [source[1] for source in sources])),
-            error.detail.eq(one_of(first, [source[2] for source in sources])),
-            at_work.eq(one_of(first, [source[3] for source in sources])),
-            # The last number up to the head's that ends so.
-            error.descriptor.eq(Cat(at_work, Mux(at_work > head, above - 1, above))),
-            error.address.eq(one_of(first, [source[4] for source in sources])),
-        ]
-        # The first descriptor whose results are not complete, which may have left all else.
-        write_error = [source[0] is self.i_write_error for source in sources].index(True)
-        with m.If(first[write_error]):
-            m.d.comb += error.descriptor.eq(self.i_completed)
+        for name, member in fault_members(self._config).items():
+            mine, its = getattr(self, name), getattr(faults, name)
+            for sink, source in zip(its, mine, strict=True) if member.dimensions else ((its, mine),):
+                m.d.comb += sink.eq(source)

@@ -22,11 +22,11 @@ _CSR = "only results in CSR, which this configuration has not"
 
 BRANCHES: tuple[tuple[str, str, str, str], ...] = (
     (r"guard", r"cond_then", r"\[0\] \? read_kept|\? write_kept : port__aw", _BLOCKED),
-    (r"command", r"cond_then", r"\? 4'h9 : |\[35:4\] : 32'd0|\? \\\$signal\$\d+  : 2'h0", _BLOCKED),
+    (r"command\.faults", r"cond_then", r"\? 4'h9 : |\? (of_reader|collector) : 2'h0", _BLOCKED),
     (r"guard", r"if|else", r"= port__a[rw]__payload;", _BLOCKED),
-    (r"command", r"cond_then", r"_number\[15:2\] \}",
-     "a fault of a descriptor before a multiple of four whose next ones are offered (tests/test_command.py)"),
-    (r"command", r"cond_then", r"\? reader : 4'h0|\? 8'hff : 8'h00|\? at_port : 32'd0", _BLOCKED),
+    (r"command\.faults", r"cond_then", r"_number\[15:2\] \}",
+     "a fault of a descriptor before a multiple of four whose next ones are offered: tests of its block do"),
+    (r"command\.faults", r"cond_then", r"\? reader : 4'h0|\? 8'hff : 8'h00|\? _at_port : 32'd0", _BLOCKED),
     (r"core\.collector\.path\.csr_out\.totals", r"cond_then", r"\? 32'd4294967295",
      "a result of more than 2^32 - 1 entries"),
     (r"core\.merger\.feed_b", r"cond_else", r"\\final  \? 1'h0", _ONE_END),
