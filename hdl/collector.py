@@ -269,14 +269,11 @@ class Collector(wiring.Component):
         connect(m, path.o_earlier_job, earlier.i_job)
         connect(m, path.o_parameter_job, parameters.i_job)
         for number, (name, reader) in enumerate((("earlier", earlier), ("parameters", parameters))):
-            taken = reader.o
-            if config.words_spaced or config.far_apart:
-                # What the finisher takes hangs on all its stages, or on a word in the midst of being scaled:
-                # it ends here.
-                m.submodules[f"{name}_skid"] = skid = Skid(taken.p.shape())
-                connect(m, taken, skid.i)
-                taken = skid.o
-            connect(m, taken, getattr(path, f"i_{name}"))
+            # What the finisher takes hangs on all its stages, or on a word in the midst of being scaled: it
+            # ends here.
+            m.submodules[f"{name}_skid"] = skid = Skid(reader.o.p.shape())
+            connect(m, reader.o, skid.i)
+            connect(m, skid.o, getattr(path, f"i_{name}"))
             connect(m, reader.o_request, flipped(self.o_request[number]))
             connect(m, flipped(self.i_beat[number]), reader.i_beat)
         connect(m, flipped(self.i_job), path.i_job)

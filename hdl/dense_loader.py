@@ -99,7 +99,8 @@ class DenseLoader(wiring.Component):
         config, job, read = self._config, self.i_job.p, self.o_read_job
         part_log2 = Signal.like(self._part_log2)
         row_bytes = Signal(range(config.lanes + 1))
-        gapless, whole_rows, parts, run, empty = (Signal() for _ in range(5))
+        gapless, narrow, empty = Signal(), Signal(), Signal()
+        grouped, run = Signal(), Signal()    # of the job that was taken; a run are rows of parts without gaps
         run_bytes = Signal(len(job.k_count) + config.lane_bits)
         m.d.comb += [
             self.i_job.ready.eq(~self._busy),
@@ -107,27 +108,29 @@ class DenseLoader(wiring.Component):
             row_bytes.eq(1 << part_log2),
             gapless.eq((job.n_count == row_bytes) & (job.stride == row_bytes)),
             # A beat of two words holds two rows of V bytes, of two PEs: N' = V.
-            whole_rows.eq((config.words_per_beat == 2) & gapless & (job.pk_log2 == config.pe_bits)),
-            parts.eq((job.group_log2 != 0) | whole_rows),
-            run.eq(parts & gapless),
+            narrow.eq((job.group_log2 != 0)
+                      | ((config.words_per_beat == 2) & (job.pk_log2 == config.pe_bits))),
             run_bytes.eq(job.k_count << part_log2),
             empty.eq((job.k_count == 0) | (job.n_count == 0)),
         ]
         rows_of = Array(min(config.port_bytes >> log2, config.pes) for log2 in range(config.lane_bits + 1))
+        # What follows from that is there long before the first chunk.
+        m.d.sync += [self._parts.eq(grouped | run),
+                     self._beat_rows.eq(Mux(run, rows_of[self._part_log2], 1))]
         with m.If(read.ready):
             m.d.sync += read.valid.eq(0)
-        self._read_job(m, run, run_bytes)
+        self._read_job(m, gapless & narrow, run_bytes)
         with m.If(self.i_job.valid & self.i_job.ready):
             m.d.sync += [
                 self._busy.eq(1),
                 self._half.eq(job.half),
-                self._parts.eq(parts),
+                grouped.eq(job.group_log2 != 0),
+                run.eq(gapless & narrow),
                 self._rows_of_x.eq(job.rows if config.sddmm else 0),
                 self._pk_log2.eq(job.pk_log2),
                 self._low_mask.eq((1 << job.pk_log2) - 1),
                 self._part_log2.eq(part_log2),
                 self._part_mask.eq((1 << job.group_log2) - 1),
-                self._beat_rows.eq(Mux(run, rows_of[part_log2], 1)),
                 self._slice_words.eq(job.slice_words),
                 self._last_word.eq(job.slice_words - 1),
                 self._second_last.eq(job.slice_words - 2),
@@ -141,7 +144,7 @@ class DenseLoader(wiring.Component):
         with m.If(last_out):
             m.d.sync += self._busy.eq(0)
 
-    def _read_job(self, m: Module, run: Signal, run_bytes: Signal) -> None:
+    def _read_job(self, m: Module, run: Value, run_bytes: Signal) -> None:
         """What must be read of the values, whatever the format: one register for both paths."""
         config, job, read = self._config, self.i_job.p, self.o_read_job.p
         rows, columns, csr_bytes = job.k_count, job.n_count, job.nnz

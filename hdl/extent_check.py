@@ -219,6 +219,9 @@ class ExtentCheck(wiring.Component):
         nobody, all_done = len(arrays), len(arrays) + 1
         number, following = Signal(range(all_done + 1), init=nobody), Signal(range(all_done + 1))
         there, takes = Signal(), Signal()
+        # What comes after each array hangs on the first word, which is there before the first array.
+        after = Array(Signal.like(following, name=f"after{place}") for place in range(len(arrays)))
+        m.d.sync += [next_one.eq(self._after(arrays, 1 + place)) for place, next_one in enumerate(after)]
         choice, next_choice = Signal(_Choice(self._config)), Signal(_Choice(self._config))
         # The tile, which is the last one, has no address.
         m.submodules.base = base = WideSelect(ADDRESS_BITS, len(arrays) - 1)
@@ -231,7 +234,7 @@ class ExtentCheck(wiring.Component):
             for place, array in enumerate(arrays):
                 with m.Case(place):
                     m.d.comb += [
-                        following.eq(self._after(arrays, 1 + place)),
+                        following.eq(after[place]),
                         there.eq(self.i_placed > _FIELDS[array.words].word // words_per_beat),
                     ]
         with m.Switch(following):

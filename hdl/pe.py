@@ -11,11 +11,11 @@ from .lane import Multiplier, OperandSelect
 from .lane_store import LaneStore
 from .layouts import ChainWord, Fault, PeBeat, PeJob, PeTileBeat, TileBeat
 from .pe_front import PeFront
+from .register_slice import RegisterSlice
 from .registers import ErrorCode
 from .row_buffer import RowBuffer
 from .row_index import RowIndex
 from .row_queue import SETTLING_CYCLES, RowQueue
-from .skid import Skid
 from .touched_words import TouchedWords
 from .walker import MacWord, Walker
 
@@ -33,7 +33,7 @@ class ProcessingElement(wiring.Component):
 
     Throughput: one store word of every lane a cycle; a beat costs max(1, own tokens) cycles where a row
         has one word; rows without own tokens close four a cycle and leave one a cycle and chain.
-    Latency: 11 cycles from a beat to the first word of a row that it closes, 7 to an empty row; 3 more with
+    Latency: 12 cycles from a beat to the first word of a row that it closes, 8 to an empty row; 3 more with
         an index.
     Backpressure: `o_room` keeps four beats of room; a full row queue stops the walk, nothing behind it. The
         chains' ready ends in the PE: a word more of each chain waits here (with `csr_out` it passes).
@@ -331,11 +331,11 @@ class ProcessingElement(wiring.Component):
                 *(target.eq(total.data) for target, total in zip(word.data, sums, strict=True)),
             ]
             if not self._config.csr_out:
-                # The chain's ready hangs on words of other PEs: it ends here.
-                m.submodules[f"skid{chain}"] = skid = Skid(
-                    ChainWord(self._config), "word", "valid", "last")
-                m.d.comb += [skid.i.p.eq(word), skid.i.valid.eq(item.valid), item.ready.eq(skid.i.ready)]
-                connect(m, skid.o, flipped(output))
+                # The chain's ready hangs on words of other PEs, and what it decides on this one's: both end
+                # here.
+                m.submodules[f"slice{chain}"] = place = RegisterSlice(ChainWord(self._config))
+                m.d.comb += [place.i.p.eq(word), place.i.valid.eq(item.valid), item.ready.eq(place.i.ready)]
+                connect(m, place.o, flipped(output))
                 continue
             # A word without any sum stays here, unless it ends the row. A word that waits for those of other
             # PEs does so in a register of its chain: the next row's may go meanwhile, on the other one.

@@ -1,10 +1,8 @@
 """A stream's place of rest: cuts the path of ready."""
 
-from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Module, Mux, Shape, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-
-from .attributes import KEPT_COPY
 
 __all__ = ["Skid"]
 
@@ -20,8 +18,6 @@ class Skid(wiring.Component):
     Parameters
     ----------
     shape : shape of the payload
-    first : str; its fields that are asked for first: whether they waited is in a register of its own, as the
-        other one goes to every bit of the payload
 
     Members
     -------
@@ -29,8 +25,8 @@ class Skid(wiring.Component):
     o_held : an entry waits
     """
 
-    def __init__(self, shape, *first: str):
-        self._shape, self._first = shape, first
+    def __init__(self, shape):
+        self._shape = shape
         super().__init__({
             "i": In(stream.Signature(shape)),
             "o": Out(stream.Signature(shape)),
@@ -42,7 +38,7 @@ class Skid(wiring.Component):
         kept = Signal(Shape.cast(self._shape).width)
         # A register of its own, near to whoever asks: `o_held` goes to every bit of the payload.
         room = Signal(init=1)
-        flat_in, flat_out = Value.cast(self.i.p), Value.cast(self.o.p)
+        flat_in, flat_out = self.i.p, self.o.p
         m.d.comb += [
             self.i.ready.eq(room),
             self.o.valid.eq(self.i.valid | self.o_held),
@@ -54,11 +50,4 @@ class Skid(wiring.Component):
             # What is offered, not what comes: on the same LUT.
             kept.eq(flat_out),
         ]
-        if self._first:
-            held = Signal(name="held_first", attrs=KEPT_COPY)
-            m.d.sync += held.eq(self.o.valid & ~self.o.ready)
-            for name in self._first:
-                field = self._shape[name]
-                bits = slice(field.offset, field.offset + field.width)
-                m.d.comb += flat_out[bits].eq(Mux(held, kept[bits], flat_in[bits]))
         return m

@@ -10,17 +10,11 @@ from tests.harness import run_block
 PAIR = data.StructLayout({"a": 8, "b": data.ArrayLayout(4, 2)})
 
 
-@pytest.mark.parametrize("first", [(), ("b",)])
 @pytest.mark.parametrize("seed", range(4))
-def test_entries_come_out_in_order_under_gaps_and_stalls(first: tuple[str, ...], seed: int) -> None:
+def test_entries_come_out_in_order_under_gaps_and_stalls(seed: int) -> None:
     items = [{"a": number, "b": [number % 16, 3]} for number in range(60)]
-    result = run_block(Skid(PAIR, *first), {"i": items}, {"o": 60}, gap=0.3, stall=0.4, seed=seed)
+    result = run_block(Skid(PAIR), {"i": items}, {"o": 60}, gap=0.3, stall=0.4, seed=seed)
     assert result["o"] == items
-
-
-def test_fields_that_are_asked_for_first_have_a_register_of_their_own() -> None:
-    assert "held_first" in emit_verilog(Skid(PAIR, "b"), "block")
-    assert "held_first" not in emit_verilog(Skid(PAIR), "block")
 
 
 def test_without_stalls_nothing_waits() -> None:

@@ -164,8 +164,8 @@ def _skipping(b: Bench) -> None:
 
     # ---- one finished row, whichever ----
     # The sums that are shown belong to the chain with a word, from the cycle after the drain on; looked at
-    # before the chains' skids, which say of themselves that they keep what passes.
-    shown = [inside(f"skid{chain}/i") for chain in range(SMALL.chains)]
+    # before the chains' register slices, which say of themselves that they keep what passes.
+    shown = [inside(f"slice{chain}/i") for chain in range(SMALL.chains)]
     present_out = Cat(output.valid & output.p.valid[lane] for output in shown).any()
     data_out = shown[0].p.data[lane]
     drains = b.past(row_queue.o_drain.valid & row_queue.o_swept, "drains")
