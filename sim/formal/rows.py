@@ -21,6 +21,8 @@ __all__ = ["PROOFS"]
 CSR = replace(SMALL, csr_out=True)
 """Of packed rows only words that got a sum leave."""
 
+ONE_CHAIN = replace(SMALL, chains=1)
+
 COUNT_BITS = 6
 """Of rows and words: more than can pass in the cycles that are looked at."""
 
@@ -30,7 +32,7 @@ LATE_CYCLES = 10
 
 def _row_queue(b: Bench) -> None:
     """Follows one row of a job, whichever: where its words are added up, and on which chain they leave."""
-    queue, m, chains = b.dut, b.m, SMALL.chains
+    queue, m, chains = b.dut, b.m, b.dut._config.chains
     own, first_word = queue.i_own_words, queue.i_first_word
     for port in (own, first_word, queue.i_packed, queue.i_slices_log2):
         b.drive(port, b.constant(port.shape(), f"constant_{port.name}"))
@@ -89,9 +91,10 @@ def _row_queue(b: Bench) -> None:
             m.d.comb += leaves.eq(1)
         sparse.offered(followed & touched, output, drained)
         b.cover(followed & touched & output.p.last & (row > 1) & (own == 2))
-    b.cover(queue.o[0].valid & queue.o[1].valid & queue.o[0].p.touched & ~queue.o[1].p.touched)
+    if chains > 1:
+        b.cover(queue.o[0].valid & queue.o[1].valid & queue.o[0].p.touched & ~queue.o[1].p.touched)
     stable(b, *queue.o)
-    idle = ~queue.o[0].valid & ~queue.o[1].valid & ~queue.i_adding.valid
+    idle = ~Cat(output.valid for output in queue.o).any() & ~queue.i_adding.valid
     waits = idle & (sum(given_rows) != closed)
     late = Signal(range(LATE_CYCLES + 2))
     m.d.sync += late.eq(Mux(waits, late + 1, 0))
@@ -237,6 +240,10 @@ PROOFS = (
           "item, a touched one with its words from where it was added up; the outputs are stable",
           lambda: RowQueue(SMALL), _row_queue,
           Fault("the turn of the chains does not change", "_chain", lambda value, inside: Const(0)),
+          induction=None, depth=13, cover=20),
+    Proof("row_queue_one_chain", "RowQueue", "the same with one chain",
+          lambda: RowQueue(ONE_CHAIN), _row_queue,
+          Fault("a run of empty rows is one longer", "_run", lambda value, inside: value - 1),
           induction=None, depth=13, cover=20),
     Proof("row_queue_sparse", "RowQueue",
           "the same where it is known which words got a sum: of a packed row these leave, the lowest first, "
