@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT))
 BLOCKS = (
     ("hdl.top", "Top"), ("hdl.pins", "FlatTop"), ("hdl.core", "Core"), ("hdl.control", "ControlPort"),
     ("hdl.supervisor", "Supervisor"), ("hdl.guard", "MemoryGuard"), ("hdl.command", "CommandProcessor"),
+    ("hdl.fault_report", "FaultReport"),
     ("hdl.extent_check", "ExtentCheck"), ("hdl.burst_log", "BurstLog"),
     ("hdl.counters", "Counters"), ("hdl.read_port", "ReadPort"),
     ("hdl.reader", "SegmentReader"), ("hdl.shared_buffer", "SharedBuffer"),
