@@ -67,7 +67,8 @@ def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, 
         raise typer.BadParameter(f"--freq {freq:g}; it must be 1 to 1000 MHz")
     if no_place:
         for name, given in (("--picture", picture is not None), ("--freq", freq is not None),
-                            ("--seeds", seeds != 1), ("--seed", seed != 1), ("--out", out is not None)):
+                            ("--speed", speed is not None), ("--seeds", seeds != 1), ("--seed", seed != 1),
+                            ("--out", out is not None)):
             if given:
                 raise typer.BadParameter(f"--no-place excludes {name}")
     check_outputs(json_file, out)
