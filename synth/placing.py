@@ -6,14 +6,15 @@ from pathlib import Path
 
 from sim.cache import cache_directory
 
-from .flow import Netlist, Progress, Request, cache_key, kept_folder
+from .flow import Netlist, Progress, Request
+from .kept import cache_key, kept_folder
 from .readings import remaining_line, use_line
 from .scripts import DESIGN_JSON
 from .targets import Target
-from .tools import ToolFailed, run_tool
+from .tools import ToolFailed, run_tool, tool_versions
 
-__all__ = ["PINS", "ROUTING", "Placed", "failure_in", "pack_command", "place", "place_and_pack",
-           "place_command", "run_place"]
+__all__ = ["PINS", "Placed", "failure_in", "pack_command", "place", "place_and_pack", "place_command",
+           "placed_key", "run_place"]
 
 _FAILED = "failed"
 _THOUSAND = 1000
@@ -33,7 +34,7 @@ _LOGIC, _FULL, _MANY = "TRELLIS_COMB", 0.8, 40_000
 many it takes a quarter of an hour and more, and leaves wires that the router does not end with."""
 _TIMING_WEIGHT = 20
 """Of delays against wires; nextpnr's own is 10."""
-ROUTING = (_REROUTED, _MOST_ROUNDS, _BY_DENSITY, _SILENCE_SECONDS, _FULL, _MANY)
+_ROUTING = (_REROUTED, _MOST_ROUNDS, _BY_DENSITY, _SILENCE_SECONDS, _FULL, _MANY)
 """What `run_place` does beyond its command."""
 PINS = "pins"
 """Of the ports, in the place-and-route tool's own words."""
@@ -69,8 +70,8 @@ class Placed:
 def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> Placed:
     """Place, route and pack with one seed; not to fit is a result, not an error. ToolMissing, ToolFailed."""
     target = request.target
-    command = place_command(target, request.speed, request.freq_mhz, seed)
-    key = cache_key(netlist.key, target, command, ROUTING, netlist.versions)
+    command, pins = place_command(target, request.speed, request.freq_mhz, seed), _pins(target)
+    key = placed_key(netlist.key, target, command, pins)
     folder = cache_directory() / "placed" / f"{request.config.name}-{request.block}-{target.name}-{key}"
 
     def make() -> None:
@@ -79,14 +80,26 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
         design = folder / DESIGN_JSON
         # A copy: the tools' sandbox does not follow links out of the folder.
         shutil.copyfile(netlist.folder / DESIGN_JSON, design)
-        (folder / PINS).write_text(_pins(target))
+        (folder / PINS).write_text(pins)
         try:
             place_and_pack(command, target, folder, progress)
         finally:
             design.unlink()
 
-    kept_folder(folder, make)
+    kept_folder(folder, make, progress.stage)
     return Placed(folder, seed, (folder / "place.log").read_text(), failure_in(folder))
+
+
+def placed_key(netlist_key: str, target: Target, command: tuple[str, list[str]], pins: str) -> str:
+    """Changes with everything that `place_and_pack` depends on, for arrays and boards.
+
+    Parameters
+    ----------
+    netlist_key : `synthesis_key` of what is placed
+    pins : what PINS holds
+    """
+    return cache_key(netlist_key, target, command, _ROUTING, pack_command(target), pins,
+                     tool_versions(target.family))
 
 
 def place_and_pack(command: tuple[str, list[str]], target: Target, folder: Path, progress: Progress) -> None:

@@ -1,6 +1,5 @@
 """A record of one build: what it takes, how fast it is, where its slowest path runs."""
 
-import datetime
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -9,6 +8,7 @@ from typing import Any
 from .area import Owners, area_by_block, netlist_cells, placed_cells
 from .blocks import ARRAY
 from .flow import Netlist, Progress, Request, read_paths, synthesize
+from .kept import made_on
 from .placing import Placed, place
 from .readings import Path, cells_by_type, is_short, read_timing, read_use, registers_of, used_of, why_not
 from .scripts import TOP
@@ -40,18 +40,18 @@ def estimate(request: Request, progress: Progress) -> Record:
     """Synthesis only: cells by type and what they take, without a place and a clock."""
     netlist = synthesize(request, progress)
     owners = Owners(read_paths(netlist.folder))
-    return _head(request, netlist) | {
+    return _head(request, netlist, made_on(netlist.folder)) | {
         "cells": cells_by_type(netlist.stat), "synthesis_log": str(netlist.folder),
         "area": area_by_block(netlist_cells(netlist.design, TOP), owners),
     }
 
 
-def _head(request: Request, netlist: Netlist) -> Record:
+def _head(request: Request, netlist: Netlist, date: str) -> Record:
     return {
         "preset": request.config.name, "block": request.block, "target": request.target.name,
         "part": request.target.part, "speed": request.speed, "freq_mhz": request.freq_mhz,
         "lanes": request.config.total_lanes,
-        "versions": netlist.versions, "date": datetime.date.today().isoformat(),
+        "versions": netlist.versions, "source_hash": netlist.source_hash, "date": date,
         "config": asdict(request.config),
     }
 
@@ -64,7 +64,7 @@ def _record(request: Request, netlist: Netlist, placed: Placed, progress: Progre
     used = used_of(target, use, cells)
     timing = read_timing(placed.report) if fits else None
     owners = Owners(read_paths(netlist.folder))
-    record = _head(request, netlist) | {
+    record = _head(request, netlist, made_on(placed.folder)) | {
         "seed": placed.seed, "fits": fits, "fmax_mhz": timing and timing.shown_mhz,
         "luts": used.luts, "registers": registers_of(cells), "dsps": used.dsps, "brams": used.brams,
         "available": asdict(target.holds), "cells": cells,

@@ -1,5 +1,6 @@
 """synth.boards: pins, clock generator and command line, without building."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.config import Config
 from hdl.emit import emit_rtlil
-from synth.boards import top
+from synth import flow, placing
+from synth.boards import build, top
 from synth.boards.boards import BOARDS, board_by_name
 from synth.boards.build import DEFAULT_MEMORY_BYTES, build_board
 from synth.boards.clocks import clock_generator
@@ -19,6 +21,7 @@ from synth.boards.serial_transport import DEFAULT_BAUD
 from synth.boards.top import BoardTop
 from synth.boards.uart import UartReceiver, UartTransmitter
 from synth.flow import Progress
+from synth.kept import source_hash
 from synth.targets import TargetError
 from tests.reduced import REDUCED
 from tests.test_cli import zerolane
@@ -88,7 +91,39 @@ def test_clock_generator_pins_and_packing_work_on_every_board(board: str, monkey
     monkeypatch.setattr(top, "BoardSystem", Echo)
     record = build_board(BOARDS[board], REDUCED, Progress(), clock_mhz=25, memory_bytes=8192)
     assert record["fits"] and record["fmax_mhz"] > record["clock_mhz"] >= 24
+    assert record["config"] == asdict(REDUCED) and record["source_hash"] == build.system_source_hash()
+    assert (record["part"], record["speed"]) == (BOARDS[board].target.part, BOARDS[board].speed)
     assert Path(record["bitstream"]).stat().st_size > 10_000
+
+
+def test_another_script_block_or_packer_is_another_build_of_a_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Asked(Exception):
+        """For a folder; nothing is built."""
+
+    def asked(folder: Path, *others: object) -> None:
+        raise Asked(folder.name)
+
+    def name(config: Config = REDUCED, **options: Any) -> str:
+        with pytest.raises(Asked) as found:
+            build_board(BOARDS["ulx3s"], config, Progress(), **options)
+        return str(found.value)
+
+    monkeypatch.setattr(build, "kept_folder", asked)
+    names = [name(), name(memory_bytes=8192), name(seed=2), name(replace(REDUCED, queue_beats=8))]
+    for module, what, other in ((flow, "mapping_script", lambda *arguments: "other"),
+                                (flow, "finishing_script", lambda *arguments: "other"),
+                                (flow, "_APART", ()), (placing, "_ROUTING", ()),
+                                (placing, "pack_command", lambda target: ("ecppack", [])),
+                                (build, "system_source_hash", lambda: "other"),
+                                (build, "_constraints", lambda *arguments: "other")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, what, other)
+            names.append(name())
+    assert len(set(names)) == len(names)
+
+
+def test_the_files_of_boards_are_part_of_their_hardware() -> None:
+    assert build.system_source_hash() != source_hash()
 
 
 @pytest.mark.parametrize("arguments, reason", [

