@@ -40,8 +40,9 @@ def _check_seeds(first: int, count: int = 1) -> None:
         raise typer.BadParameter(f"--seeds {count}; it must be at most {_MOST_SEEDS}")
 
 
-def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, ice40-up5k, ice40-hx8k, "
-                                                   "gw1nr-9, gw2a-18 or gw2ar-18")],
+def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, gw2a-18 or gw2ar-18; "
+                                                   "ice40-up5k, ice40-hx8k and gw1nr-9 hold single "
+                                                   "blocks, but no array")],
           speed: Annotated[
               str | None, typer.Option(help="speed grade; the slowest if nothing is said")] = None,
           freq: Annotated[
@@ -83,7 +84,8 @@ def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, 
 
 
 def build(
-        board: Annotated[str, typer.Option(help="ulx3s, orangecrab-25f, tangnano20k, ...: docs/fpga.md")],
+        board: Annotated[str, typer.Option(help="ulx3s, ecpix5, orangecrab-25f, orangecrab-85f or "
+                                                  "tangnano20k; icebreaker's part holds no array")],
         out: Annotated[Path, typer.Option("-o", "--output", help="the bitstream: .bit, .fs or .bin")],
         freq: Annotated[float, typer.Option(help="MHz of the array's clock")] = 40.0,
         memory_kib: Annotated[int | None, typer.Option(
