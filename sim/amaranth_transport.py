@@ -56,26 +56,29 @@ class AmaranthTransport(HostTransport):
         self._check_open()
         ctx, harness = self._ctx, self.harness
         self._start ^= 1
-        for signal, value in ((harness.kind.as_value(), kind), (harness.address, address),
-                              (harness.data, data), (harness.start, self._start)):
-            ctx.set(signal, value)
-        self._cycle()
-        while not ctx.get(harness.done):
+        with self._whole():
+            for signal, value in ((harness.kind.as_value(), kind), (harness.address, address),
+                                  (harness.data, data), (harness.start, self._start)):
+                ctx.set(signal, value)
             self._cycle()
-        return {name: int(ctx.get(getattr(harness, name)))
-                for name in ("result", "response", "timed_out", "cycles", "violation")}
+            while not ctx.get(harness.done):
+                self._cycle()
+            return {name: int(ctx.get(getattr(harness, name)))
+                    for name in ("result", "response", "timed_out", "cycles", "violation")}
 
     def _set(self, values: dict[str, int]) -> None:
         self._check_open()
-        for name, value in values.items():
-            self._ctx.set(getattr(self.harness, name), value)
+        with self._whole():
+            for name, value in values.items():
+                self._ctx.set(getattr(self.harness, name), value)
 
     def _write_words(self, first: int, data: bytes) -> None:
         self._check_open()
         size, rows = self._word_bytes, self.harness.memory_model.storage.memory.data
-        for number in range(len(data) // size):
-            word = int.from_bytes(data[number * size:(number + 1) * size], "little")
-            self._ctx.set(rows[first + number], word)
+        with self._whole():
+            for number in range(len(data) // size):
+                word = int.from_bytes(data[number * size:(number + 1) * size], "little")
+                self._ctx.set(rows[first + number], word)
 
     def _read_words(self, first: int, count: int) -> bytes:
         self._check_open()

@@ -94,15 +94,20 @@ class CocotbTransport(HostTransport):
     def _request(self, **request: object) -> dict[str, int]:
         if not self._finalizer.alive:
             raise self._closed_error()
-        try:
-            self._lines.write(json.dumps(request).encode() + b"\n")
-            self._lines.flush()
-            line = self._lines.readline()
-        except OSError:
-            line = b""
-        if not line:
-            raise self._died()
-        return json.loads(line)
+        with self._whole():
+            try:
+                self._lines.write(json.dumps(request).encode() + b"\n")
+                self._lines.flush()
+                line = self._lines.readline()
+            except ConnectionError:
+                line = b""
+            if not line:
+                raise self._died()
+            return json.loads(line)
+
+    def _end_now(self) -> None:
+        self.process.kill()
+        self.close()
 
     def _died(self) -> SimulatorDied:
         try:

@@ -1,6 +1,8 @@
 """What the transports to simulated systems share: commands of the host port and whole-word memory access."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -55,8 +57,26 @@ class HostTransport(Transport):
     def _read_words(self, first: int, count: int) -> bytes:
         """`count` words, at least one, from word `first`."""
 
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """What is broken off within leaves the simulator somewhere in a command, from where nothing leads on:
+        it is closed, and `broken` says why."""
+        try:
+            yield
+        except TransportError:
+            raise
+        except BaseException as error:
+            self.broken = (f"the {self.simulator} simulator was closed, as a command to it was broken off "
+                           f"({type(error).__name__})")
+            self._end_now()
+            raise
+
+    def _end_now(self) -> None:
+        """Close without waiting for the command that runs."""
+        self.close()
+
     def _closed_error(self) -> TransportError:
-        return TransportError(f"the {self.simulator} transport is closed")
+        return TransportError(self.broken or f"the {self.simulator} transport is closed")
 
     # ---- faults ----
 

@@ -66,6 +66,8 @@ class Transport(ABC):
 
     simulator: str
     """Name of what runs the array."""
+    broken: str | None = None
+    """Why nothing can be done with it any more but to close it, in words; None while that is not so."""
 
     def __init__(self, memory_bytes: int):
         self._memory_bytes = memory_bytes

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,27 @@ def test_a_simulator_ends_with_its_host_even_within_a_command(simulator: str, tm
             return
         time.sleep(0.1)
     pytest.fail(f"process {process} still runs")
+
+
+@pytest.mark.parametrize("simulator", EVERY_SIMULATOR)
+def test_a_simulator_whose_command_was_interrupted_is_closed_and_says_so(simulator: str) -> None:
+    main, before = threading.main_thread().ident, signal.getsignal(signal.SIGINT)
+    assert main is not None
+    with opened(simulator) as transport:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        interrupt = threading.Timer(1.0, signal.pthread_kill, (main, signal.SIGINT))
+        interrupt.start()
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                transport.run_cycles((1 << 31) - 1)
+        finally:
+            interrupt.join()
+            signal.signal(signal.SIGINT, before)
+        for use in (lambda: transport.read_register(BEATS), lambda: transport.read_memory(0, 4)):
+            with pytest.raises(TransportError) as caught:
+                use()
+            assert str(caught.value) == (f"the {simulator} simulator was closed, as a command to it was "
+                                         "broken off (KeyboardInterrupt)")
 
 
 def test_a_closed_amaranth_transport_says_so() -> None:

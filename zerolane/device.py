@@ -1,5 +1,6 @@
 """The array as a Python object: `Device().matmul(a, b)`."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -8,12 +9,13 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from hdl.config import Config
-from hdl.descriptor import DESCRIPTOR_FIELDS
-from hdl.registers import WATCHDOG_CYCLES, WINDOW_BYTES, config_values, register
+from hdl.registers import WATCHDOG_CYCLES
 from sim import golden
 from sim.trace import TRACE_FILE, TracedTop, traced_activities
-from sim.transport import Transport, TransportTimeout, open_simulator
+from sim.transport import Transport, open_simulator
 
+from .array_control import ArrayControl
+from .array_registers import check_array
 from .bound import bound, csr_bound
 from .config_file import config_by_preset
 from .csr_chain import Chain
@@ -44,11 +46,8 @@ __all__ = ["Device", "DeviceError", "expected_result"]
 
 LARGEST_MEMORY_BYTES = 1 << 31
 _SMALLEST_MEMORY_BYTES = 1 << 20
-_TIMEOUT_FACTOR = 50
-_TIMEOUT_CYCLES = 1_000_000
-_LONGEST_CYCLES = (1 << 31) - 1
-_RESET_LOOKS = 16
-_IRQ_ENABLE, _ABORT, _RESET = (1 << field.offset for field in register("CONTROL").fields)
+
+_log = logging.getLogger(__name__)
 
 
 def expected_result(a: Any, b: Any, *, bias: Any = None, scale: Any = None, relu: bool = False,
@@ -86,7 +85,7 @@ class Device:
     memory_bytes : of the simulated array; None lets it grow with what jobs need, up to 2 GiB
     latency_cycles, gaps, seed : of the simulated memory
     watchdog_cycles : a job in which nothing moves for so long is given up; 0: never
-    progress : is told in words what takes long
+    progress : is told in words what takes long, and of what an earlier job or host left behind
     trace : simulate with a probe that `activity` reads; Verilator or Icarus only, somewhat slower
 
     Attributes
@@ -112,7 +111,9 @@ class Device:
         self._traced = trace
         if trace:
             self._settings["design"] = TracedTop
+        self._progress = progress or _log.info
         self._transport: Transport | None = None
+        self._control: ArrayControl | None = None
         if not isinstance(simulator, str):
             self._use(simulator)
         self._grows = isinstance(simulator, str) and memory_bytes is None
@@ -133,7 +134,7 @@ class Device:
         """End the simulator; a transport that was handed over is closed, too. May be called twice."""
         if self._transport is not None:
             self._transport.close()
-            self._transport = None
+            self._transport = self._control = None
 
     def __enter__(self) -> "Device":
         return self
@@ -142,15 +143,17 @@ class Device:
         self.close()
 
     def _use(self, transport: Transport) -> None:
-        """Refuse an array that is not of this configuration, or whose interface is another."""
+        """Refuse an array that is not of this configuration, or whose interface is another; what its last
+        host left running on it ends."""
         self._transport = transport
-        for name, expected in config_values(self.config).items():
-            found = transport.read_register(register(name).address)
-            if found != expected:
-                raise DeviceError(f"register {name} reads {found:#x}; an array of configuration "
-                                  f"{self.config.name!r} has {expected:#x}")
+        check_array(transport, self.config)
+        self._control = ArrayControl(transport, self._watchdog_cycles, self._progress)
+        self._control.take_over()
 
     def _transport_with(self, needed_bytes: int) -> Transport:
+        if self._transport is not None and self._transport.broken is not None and self._name:
+            self._progress(f"{self._transport.broken}; it is started anew")
+            self.close()
         if self._transport is not None and self._grows and self._transport.memory_bytes < needed_bytes:
             self.close()
         if self._transport is None:
@@ -355,7 +358,7 @@ class Device:
         transport = self._transport_with(chain.used_bytes)
         jobs = []
         for image, plan in chain.images(transport.read_memory):
-            overflow = self._run(transport, image, plan.cycles)
+            overflow = self._open().run(image, plan.cycles)
             jobs.append(finished_job(transport, self.config, plan, chain.bound(0), image.used_bytes,
                                      image.descriptor_count, overflow))
         result = read_csr(chain.shape, image, transport.read_memory)
@@ -412,42 +415,20 @@ class Device:
         What the array has asked the memory for is brought to its end first. Simulators cannot be shared by
         threads.
         """
-        self._write("CONTROL", _IRQ_ENABLE | _ABORT)
+        self._open().abort()
 
     def reset(self) -> None:
         """End the running job, if one runs, and forget it; the array is as new but for its settings.
 
-        `matmul` does this by itself when the job takes too long. DeviceError when the memory does not
-        complete what the array has asked it for.
+        `matmul` does this by itself when its job is broken off, as by a timeout or by Ctrl-C. DeviceError
+        when the memory does not complete what the array has asked it for.
         """
-        self._write("CONTROL", _IRQ_ENABLE | _RESET)
-        patience = self._watchdog_cycles or WATCHDOG_CYCLES
-        for _ in range(_RESET_LOOKS):
-            status = self._fields("STATUS")
-            if not status["busy"] and not status["closing"]:
-                return
-            self._open().run_cycles(patience // _RESET_LOOKS + 1)
-        raise DeviceError("the array cannot be reset: the memory does not complete its transfers")
+        self._open().reset()
 
-    def _open(self) -> Transport:
-        if self._transport is None:
+    def _open(self) -> ArrayControl:
+        if self._control is None:
             raise DeviceError("the device is closed" if not self._name else "no job has run on the device")
-        return self._transport
-
-    def _write(self, name: str, value: int) -> None:
-        self._open().write_register(register(name).address, value)
-
-    def _fields(self, name: str) -> dict[str, int]:
-        entry = register(name)
-        value = self._open().read_register(entry.address)
-        return {part.name: value >> part.offset & ((1 << part.bits) - 1) for part in entry.fields}
-
-    def _set_limits(self, image: Image) -> None:
-        """The job may read what was laid out for it, and write nothing but its result and scratch."""
-        last = -(-image.used_bytes // WINDOW_BYTES) * WINDOW_BYTES - 1
-        for name, value in (("READ_BASE", 0), ("READ_LAST", last), ("WRITE_BASE", image.c_address),
-                            ("WRITE_LAST", last), ("WATCHDOG", self._watchdog_cycles)):
-            self._write(name, value)
+        return self._control
 
     def _check_plan(self, plan: Plan) -> None:
         """DeviceError for a plan of another configuration."""
@@ -458,34 +439,4 @@ class Device:
     def _run_image(self, image: Image, cycles: float) -> tuple[Transport, bool]:
         """Run a job alone in memory; whether a sum wrapped."""
         transport = self._transport_with(image.used_bytes)
-        return transport, self._run(transport, image, cycles)
-
-    def _run(self, transport: Transport, image: Image, cycles: float) -> bool:
-        """Write the job, ring the doorbell, wait for the interrupt, and see how it ended; whether a sum
-        wrapped."""
-        for address, content in image.pieces:
-            transport.write_memory(address, content)
-        self._set_limits(image)
-        self._write("IRQ", 1)
-        self._write("CONTROL", _IRQ_ENABLE)
-        self._write("DESCRIPTOR", image.descriptor_address)
-        self._write("COUNT", image.descriptor_count)
-        self._write("DOORBELL", 1)
-        patience = round(_TIMEOUT_FACTOR * cycles) + _TIMEOUT_CYCLES + 3 * self._watchdog_cycles
-        try:
-            transport.wait_interrupt(min(patience, _LONGEST_CYCLES))
-        except TransportTimeout:
-            self.reset()
-            raise
-        status = self._fields("STATUS")
-        self._write("IRQ", 1)
-        error = self._fields("ERROR")
-        if status["error"] or error["code"]:
-            address = transport.read_register(register("ERROR_ADDRESS").address)
-            raise DeviceError.of(error["code"], error["detail"], error["descriptor"], image.descriptor_count,
-                                 [field.name for field in DESCRIPTOR_FIELDS], address)
-        completed = transport.read_register(register("COMPLETED").address)
-        if status["busy"] or not status["done"] or completed != image.descriptor_count:
-            raise DeviceError(f"the interrupt came, but STATUS says {status} and {completed} of "
-                              f"{image.descriptor_count} descriptors are complete")
-        return bool(status["overflow"])
+        return transport, self._open().run(image, cycles)
