@@ -78,6 +78,10 @@ class Transport(ABC):
         """Size of the memory, which begins at address 0."""
         return self._memory_bytes
 
+    def record(self) -> dict[str, Any]:
+        """What a job's record is to say of the way to the array, fit for JSON: nothing of a simulator."""
+        return {}
+
     @abstractmethod
     def write_memory(self, address: int, data: Any) -> None:
         """Put bytes, or an array's bytes in C order, at any address. BusError outside the memory."""

@@ -12,10 +12,11 @@ import typer
 from amaranth.hdl import UnusedElaboratable
 from rich.table import Table
 
-from hdl.config import Config, ConfigError
-from sim.transport import SIMULATORS, ToolMissing, TransportError, fastest_simulator
+from hdl.config import ConfigError
+from sim.transport import ToolMissing, TransportError, fastest_simulator
 from synth.targets import TargetError
 from synth.tools import ToolFailed
+from zerolane.cli_device import board_line, open_board, open_simulated
 from zerolane.cli_fpga import build, synth
 from zerolane.cli_shared import (
     MISMATCH_STATUS,
@@ -105,32 +106,13 @@ def _check_out_dtype(out_dtype: str) -> None:
         raise typer.BadParameter(f"--out-dtype {out_dtype}; it must be int32 or int8")
 
 
-def _open(config: Config, simulator: str, *, trace: bool = False, board: str | None = None) -> Device:
-    if board is not None:
-        kind, _, port = board.partition(":")
-        if kind != "serial" or not port:
-            raise typer.BadParameter(f"--device {board}; it must be serial:PORT, as serial:/dev/ttyUSB0")
-        if simulator != "auto":
-            raise typer.BadParameter("--device and --simulator exclude each other")
-        from synth.boards.serial_transport import SerialTransport
-
-        return Device(config=config, simulator=SerialTransport(port))
-    if simulator not in ("auto", *SIMULATORS):
-        raise typer.BadParameter(f"--simulator {simulator}; it must be auto, {', '.join(SIMULATORS)}")
-
-    def tell(text: str) -> None:
-        errors.print(f"zerolane: {text}", markup=False, style="dim")
-
-    return Device(config=config, simulator=simulator, progress=tell, trace=trace)
-
-
 @app.command()
 def demo(preset: Preset = None, config: ConfigFile = None, simulator: Simulator = "auto") -> None:
     """A pruned int8 network on real digits, both layers on the simulated array."""
     from zerolane.demo import run_demo
 
     chosen = configuration(preset, config)
-    with _open(chosen, simulator) as device:
+    with open_simulated(chosen, simulator) as device:
         images = None
         if "amaranth" in (simulator, fastest_simulator()) and simulator in ("auto", "amaranth"):
             images = _SLOW_DEMO_IMAGES
@@ -204,7 +186,8 @@ def run(kernel: Annotated[str, typer.Argument(help=f"{', '.join(_RUN_KERNELS)}")
         out_dtype: OutDtype = "int32", seed: Annotated[int, typer.Option(help="of random values")] = 0,
         preset: Preset = None, config: ConfigFile = None, simulator: Simulator = "auto",
         device: Annotated[
-            str | None, typer.Option(help="serial:PORT, a board that `zerolane build` made the bitstream of")
+            str | None, typer.Option(help="serial:PORT, a board that `zerolane build` made the bitstream of; "
+                                          "it tells its preset if neither --preset nor --config is given")
         ] = None,
         out: Annotated[Path | None, typer.Option(help="folder for operands, result and run.json")] = None,
         json_file: JsonFile = None) -> None:
@@ -230,7 +213,9 @@ def run(kernel: Annotated[str, typer.Argument(help=f"{', '.join(_RUN_KERNELS)}")
         if d is not None:
             raise typer.BadParameter(f"{d}: {kernel} takes two operands")
         work = prepare_work(Kernel(kernel), a, b, cols, values, seed)
-    with _open(chosen, simulator, board=device) as array, console.status(f"{kernel} on {chosen.name}"):
+    opened = (open_simulated(chosen, simulator) if device is None else
+              open_board(device, simulator, preset, config))
+    with opened as array, console.status(f"{kernel} on {array.config.name}"):
         outcome = report.run_kernel(array, named_work) if named else report.run_work(array, work, out_dtype)
     if out is not None:
         if named:
@@ -264,8 +249,9 @@ def _print_record(record: dict[str, Any]) -> None:
         console.print(f"quantized: {record['dropped_values']} values dropped, error against float64: "
                       f"{error['max_absolute']:.4g} at most, {error['relative_frobenius']:.4g} relative")
     if not record["mismatches"]:
-        console.print(f"every result equals the golden model's ({record['simulator']}, "
-                      f"{record['seconds']:.1f} s)")
+        ran_on = board_line(record) if "board" in record else record["simulator"]
+        console.print(f"every result equals the golden model's ({ran_on}, {record['seconds']:.1f} s)",
+                      markup=False)
 
 
 @app.command()
@@ -321,7 +307,7 @@ def bench(matrices: Annotated[
     def progress(text: str) -> None:
         errors.print(f"... {text}", markup=False, style="dim")
 
-    with _open(chosen, simulator, trace=timeline is not None) as device:
+    with open_simulated(chosen, simulator, trace=timeline is not None) as device:
         if sweep:
             records = _sweep(device, out_dtype, seed, progress, plot)
         else:

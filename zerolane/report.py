@@ -92,8 +92,12 @@ def run_request(device: Device, request: Request) -> Outcome:
 
 def _measured(device: Device, seconds: float) -> dict[str, Any]:
     """What the device tells about its last job."""
-    job = device.last_job
+    job, transport = device.last_job, device.transport
     assert job is not None
+    # Of a board the time that the job's cycles take, beside `seconds`, of which the line takes most.
+    board = transport.record() if transport is not None else {}
+    if board:
+        board["array_seconds"] = job.cycles / board["clock_hz"]
     return {
         "preset": device.config.name,
         **job.as_record(),
@@ -101,7 +105,7 @@ def _measured(device: Device, seconds: float) -> dict[str, Any]:
         "bytes_written": job.write_beats * device.config.port_bytes,
         "simulator": device.simulator,
         "seconds": round(seconds, 3),
-    }
+    } | ({"board": board} if board else {})
 
 
 def run_kernel(device: Device, work: KernelWork) -> Outcome:

@@ -52,6 +52,11 @@ class SerialTransport(Transport):
     slowness : multiplies all times to wait, for a board that is simulated
     report : is told of commands that had to be repeated
 
+    Attributes
+    ----------
+    repeated : commands that were sent again, of all since the port was opened
+    clock_hz : of the board's array
+
     Raises ToolMissing (pyserial), TransportTimeout where no board answers or its cycles stand still,
     TransportError where the port does not open, is in use or is no serial port, and where the board speaks
     another version of the protocol or begins anew while it is waited for.
@@ -102,7 +107,8 @@ class SerialTransport(Transport):
         for attempt in range(_TRIES):
             if attempt:
                 self.repeated += 1
-                self._report(f"no good answer from {self._port}, command {operation.name} again")
+                self._report(f"no good answer from {self._port}, command {operation.name} again: "
+                             f"try {attempt + 1} of {_TRIES}")
                 # The board must have dropped the rest of a damaged command before it hears the next.
                 time.sleep(2 * GAP_SECONDS * self._slowness)
             answer = self._exchange(frame, operation, words)
@@ -254,6 +260,10 @@ class SerialTransport(Transport):
         info = self._info()
         self.stats.cycles = info[Info.CYCLES_HIGH] << 32 | info[Info.CYCLES_LOW]
         return self.stats.cycles
+
+    def record(self) -> dict[str, Any]:
+        """Port, clock, and how many commands were repeated since it was opened."""
+        return {"port": self._port, "clock_hz": self.clock_hz, "repeated": self.repeated}
 
     def close(self) -> None:
         if self._serial is not None:
