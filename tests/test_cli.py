@@ -217,6 +217,47 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_work(
     assert captured.err.startswith(f"zerolane: {option} {path}: ") and captured.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("arguments, options", [
+    (["synth", "--target", "ecp5-45k", "--picture", "p.png", "--json", "p.png"], ("--picture", "--json")),
+    (["synth", "--target", "ecp5-45k", "--out", "d", "--json", "d/report.json"], ("--out", "--json")),
+    (["synth", "--target", "ecp5-45k", "--out", "d", "--json", "d"], ("--out", "--json")),
+    (["build", "--board", "ulx3s", "-o", "a.bit", "--json", "a.bit"], ("-o", "--json")),
+    (["run", "spmm", "a.npz", "--out", "d", "--json", "d/run.json"], ("--out", "--json")),
+    (["run", "spmm", "a.npz", "--json", "a.npz"], ("--json", "an operand")),
+    (["run", "spmm", "a.npz", "--out", "."], ("--out", "an operand")),
+    (["bench", "--kernels", "spmv", "--timeline", "t.json", "--json", "t.json"], ("--timeline", "--json")),
+    (["bench", "--sweep", "--plot", "s.svg", "--json", "s.svg"], ("--plot", "--json")),
+])
+def test_outputs_that_would_be_written_over_each_other_are_refused_by_both_names(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, arguments: list[str],
+        options: tuple[str, str]) -> None:
+    before = Path("a.npz").read_bytes()
+    assert zerolane(monkeypatch, *arguments) == 2
+    error = capsys.readouterr().err
+    assert all(option in error for option in options) and error.count("\n") == 1
+    assert Path("a.npz").read_bytes() == before and len(list(Path().iterdir())) == 3
+
+
+@pytest.mark.parametrize("command, name", [
+    (["synth", "--target", "ecp5-45k"], "report.json"), (["synth", "--target", "ecp5-45k"], "bitstream.bit"),
+    (["run", "spmm", "a.npz"], "run.json"), (["run", "spmm", "a.npz", "b.npy"], "b.npy"),
+])
+def test_a_user_s_file_in_the_folder_is_refused_before_the_work(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, command: list[str],
+        name: str) -> None:
+    def worked(*arguments, **options):
+        raise AssertionError("the work was begun")
+
+    monkeypatch.setattr("zerolane.device.build_image", worked)
+    monkeypatch.setattr("zerolane.synth_report.run_synth", worked)
+    Path("o").mkdir()
+    Path("o", name).write_text("mine")
+    assert zerolane(monkeypatch, *command, "--out", "o") == 2
+    error = capsys.readouterr().err
+    assert f"--out o: o/{name} was not written by an earlier `zerolane {command[0]}`" in error
+    assert [path.read_text() for path in Path("o").iterdir()] == ["mine"]
+
+
 @pytest.mark.parametrize("arguments, reason", [
     (["synth", "--target", "ecp5-45k", "--no-place", "--out", "o"], "--no-place excludes --out"),
     (["synth", "--target", "ecp5-45k", "--no-place", "--seed", "7"], "--no-place excludes --seed"),

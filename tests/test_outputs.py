@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from zerolane.outputs import OutputError, check_output_file, check_output_folder, write_files
+from zerolane.outputs import (
+    OutputError,
+    check_distinct,
+    check_output_file,
+    check_output_folder,
+    write_files,
+)
 
 
 def test_files_are_written_into_folders_that_were_not_there(tmp_path: Path) -> None:
@@ -74,5 +80,54 @@ def test_a_file_or_folder_without_the_right_to_write_is_refused(tmp_path: Path,
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(OutputError, match="it must be writable"):
         check_output_file("--json", tmp_path / "file")
-    with pytest.raises(OutputError, match=f"--out .*new: nothing can be written into {tmp_path}"):
-        check_output_folder("--out", tmp_path / "new")
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no /proc")
+def test_a_folder_that_takes_no_files_is_refused_also_of_root() -> None:
+    with pytest.raises(OutputError, match="--out /proc/new/er: nothing can be written into /proc: "):
+        check_output_folder("--out", Path("/proc/new/er"))
+    with pytest.raises(OutputError, match=r"--json /proc/x\.json: nothing can be written into /proc: "):
+        check_output_file("--json", Path("/proc/x.json"))
+
+
+def test_looking_at_a_path_leaves_nothing_there(tmp_path: Path) -> None:
+    check_output_file("--json", tmp_path / "new" / "x.json")
+    check_output_folder("--out", tmp_path / "other")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_to_what_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    for target in ("nowhere/x.v", "loop.v"):
+        (tmp_path / "loop.v").unlink(missing_ok=True)
+        (tmp_path / "loop.v").symlink_to(tmp_path / target)
+        with pytest.raises(OutputError, match=r"-o .*loop\.v: "):
+            check_output_file("-o", tmp_path / "loop.v", (".v",))
+    (tmp_path / "good.v").symlink_to(tmp_path / "new.v")
+    check_output_file("-o", tmp_path / "good.v", (".v",))
+
+
+def test_two_outputs_on_one_path_are_refused_by_both_options(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "p.png")
+    one = tmp_path / "p.png"
+    for other in (one, tmp_path / "x" / ".." / "p.png", tmp_path / "link"):
+        with pytest.raises(OutputError) as caught:
+            check_distinct([("--picture", one), ("--json", other)])
+        assert str(caught.value) == f"--json {other}: --picture writes the same file; each must have its own"
+
+
+def test_a_file_in_whose_place_another_output_needs_a_folder_is_refused(tmp_path: Path) -> None:
+    for outputs in ([("--json", tmp_path / "d"), ("--out", tmp_path / "d" / "run.json")],
+                    [("--out", tmp_path / "d" / "run.json"), ("--json", tmp_path / "d")]):
+        with pytest.raises(OutputError, match="both a file and a folder"):
+            check_distinct(outputs)
+
+
+def test_an_output_over_what_is_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"--json .*a\.npz: an operand is read from this file"):
+        check_distinct([("--json", tmp_path / "a.npz")], [("an operand", tmp_path / "a.npz")])
+
+
+def test_different_files_and_one_device_for_all_are_allowed(tmp_path: Path) -> None:
+    check_distinct([("--json", tmp_path / "a"), ("--picture", tmp_path / "b"), ("--out", tmp_path / "c"),
+                    ("--out", tmp_path / "c")])
+    check_distinct([("--json", Path(os.devnull)), ("--timeline", Path(os.devnull))])

@@ -23,6 +23,7 @@ from synth.scripts import STAT_JSON, TOP, finishing_script, mapping_script
 from synth.targets import TARGETS
 from synth.tools import ToolFailed, run_tool, tool_versions
 from tests.test_cli import zerolane
+from zerolane.output_folder import OutputFolder
 
 TINY = PRESETS["tiny"]
 
@@ -215,7 +216,8 @@ def test_the_command_writes_a_record_and_a_picture(monkeypatch: pytest.MonkeyPat
             "versions"} <= set(record)
     assert Path("p.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in Path("o").iterdir()} == {
-        "bitstream.bit", "report.json", "place.log", "pack.log", "synthesis.log", "finish.log"}
+        ".zerolane.json", "bitstream.bit", "report.json", "place.log", "pack.log", "synthesis.log",
+        "finish.log"}
     assert "Fmax" in capsys.readouterr().out
 
 
@@ -229,13 +231,12 @@ def test_a_missed_frequency_is_exit_status_1_and_says_by_how_much(
 def test_of_a_design_that_does_not_fit_logs_are_written_and_no_earlier_bitstream_is_left(
         monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("bitstream.bin", "report.json", "mine.txt"):
-        (tmp_path / "o" / name).parent.mkdir(exist_ok=True)
-        (tmp_path / "o" / name).write_text("of yesterday")
+    OutputFolder("synth", tmp_path / "o").replace({"bitstream.bin": b"of yesterday", "report.json": b"too"})
+    (tmp_path / "o" / "mine.txt").write_text("of yesterday")
     assert zerolane(monkeypatch, "synth", "--preset", "large", "--block", "lane_store", "--target",
                     "ice40-up5k", "--out", "o", "--picture", "p.png") == 1
-    assert {path.name for path in Path("o").iterdir()} == {"mine.txt", "place.log", "synthesis.log",
-                                                           "finish.log"}
+    assert {path.name for path in Path("o").iterdir()} == {".zerolane.json", "mine.txt", "place.log",
+                                                           "synthesis.log", "finish.log"}
     assert "logs, as there is no bitstream: o" in capsys.readouterr().out and not Path("p.png").exists()
 
 

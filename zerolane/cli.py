@@ -38,7 +38,7 @@ from zerolane.job import OVERFLOW_WARNING
 from zerolane.kernel_files import KernelOptions
 from zerolane.kernel_work import NamedKernel
 from zerolane.operands import OperandError
-from zerolane.outputs import OutputError, check_output_file
+from zerolane.outputs import OutputError
 from zerolane.work import Kernel, Values, WorkError
 
 if TYPE_CHECKING:
@@ -155,10 +155,12 @@ def generate_command(
         output: Annotated[Path, typer.Option("-o", "--output", help="the Verilog file")],
         preset: Preset = None, config: ConfigFile = None) -> None:
     """Verilog of an array, its register map as JSON and as a C header."""
-    from zerolane.generate import generate
+    from zerolane.generate import generate, output_files
 
     chosen = configuration(preset, config)
-    check_output_file("-o", output, (".v", ".sv"))
+    check_outputs(("-o", output, (".v", ".sv")))
+    check_outputs(*(("-o", path, ()) for path in output_files(output)),
+                  inputs=[("the configuration", config)])
     with console.status(f"generating {chosen.name}"):
         written = generate(chosen, output)
     for path in written:
@@ -199,7 +201,9 @@ def run(kernel: Annotated[str, typer.Argument(help=f"{', '.join(_RUN_KERNELS)}")
     chosen = configuration(preset, config)
     _check_out_dtype(out_dtype)
     check_least(("--seed", seed, 0))
-    check_outputs(json_file, out)
+    check_outputs(("--json", json_file, ()), out=out, out_names=report.RUN_FILES,
+                  inputs=[("the configuration", config),
+                          *(("an operand", path) for path in (a, b, d, weights))])
     if kernel not in _RUN_KERNELS:
         raise typer.BadParameter(f"{kernel!r} is no kernel; it must be one of {', '.join(_RUN_KERNELS)}")
     named = kernel in set(NamedKernel)
@@ -215,6 +219,8 @@ def run(kernel: Annotated[str, typer.Argument(help=f"{', '.join(_RUN_KERNELS)}")
         work = prepare_work(Kernel(kernel), a, b, cols, values, seed)
     opened = (open_simulated(chosen, simulator) if device is None else
               open_board(device, simulator, preset, config))
+    if out is not None:
+        report.run_folder(out).check(report.operand_files(named_work if named else work))
     with opened as array, console.status(f"{kernel} on {array.config.name}"):
         outcome = report.run_kernel(array, named_work) if named else report.run_work(array, work, out_dtype)
     if out is not None:
@@ -286,7 +292,6 @@ def bench(matrices: Annotated[
     chosen = configuration(preset, config)
     _check_out_dtype(out_dtype)
     check_least(("--seed", seed, 0))
-    check_outputs(json_file)
     if not plans_within >= 1:
         raise typer.BadParameter(f"--plans-within {plans_within}; it must be at least 1")
     if sweep and (matrices is not None or plans):
@@ -294,14 +299,14 @@ def bench(matrices: Annotated[
     if plot is not None:
         if not sweep:
             raise typer.BadParameter("--plot goes with --sweep")
-        check_output_file("--plot", plot, (".png", ".svg"))
     if timeline is not None:
-        check_output_file("--timeline", timeline)
         if sweep or plans:
             raise typer.BadParameter("--timeline excludes --sweep and --plans")
         if simulator == "amaranth":
             raise typer.BadParameter("--timeline needs --simulator verilator or icarus")
         simulator = "verilator" if simulator == "auto" else simulator
+    check_outputs(("--json", json_file, ()), ("--plot", plot, (".png", ".svg")), ("--timeline", timeline, ()),
+                  inputs=[("the configuration", config)])
     wanted = parse_kernels(kernels)
 
     def progress(text: str) -> None:

@@ -18,7 +18,7 @@ from zerolane.cli_shared import (
     fail,
     write_json,
 )
-from zerolane.outputs import check_output_file
+from zerolane.output_folder import OutputFolder
 
 __all__ = ["build", "synth"]
 
@@ -59,7 +59,8 @@ def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, 
           out: Annotated[Path | None, typer.Option(help="folder for bitstream, reports and logs")] = None,
           preset: Preset = None, config: ConfigFile = None, json_file: JsonFile = None) -> None:
     """From a configuration to a bitstream with Yosys and nextpnr: area, clock, slowest path."""
-    from zerolane.synth_report import SynthOptions, run_synth
+    from synth.targets import target_by_name
+    from zerolane.synth_report import SynthOptions, exported_names, run_synth
 
     chosen = configuration(preset, config)
     _check_seeds(seed, seeds)
@@ -72,9 +73,11 @@ def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, 
                             ("--out", out is not None)):
             if given:
                 raise typer.BadParameter(f"--no-place excludes {name}")
-    check_outputs(json_file, out)
-    if picture is not None:
-        check_output_file("--picture", picture, _PICTURES)
+    names = exported_names(target_by_name(target))
+    check_outputs(("--json", json_file, ()), ("--picture", picture, _PICTURES), out=out, out_names=names,
+                  inputs=[("the configuration", config)])
+    if out is not None:
+        OutputFolder("synth", out).check(names)
     options = SynthOptions(target, speed, freq, range(seed, seed + seeds), block, not no_place, depth,
                            picture, out)
     record, failure = run_synth(chosen, options, console, errors)
@@ -102,8 +105,8 @@ def build(
     chosen = configuration(preset, config, _BOARDS_PRESET)
     made = board_by_name(board)
     _check_seeds(seed)
-    check_output_file("-o", out, (made.target.suffix,))
-    check_outputs(json_file)
+    check_outputs(("-o", out, (made.target.suffix,)), ("--json", json_file, ()),
+                  inputs=[("the configuration", config)])
     if not OFFERED_MHZ[0] <= freq <= OFFERED_MHZ[1]:
         raise typer.BadParameter(f"--freq {freq:g}; it must be {OFFERED_MHZ[0]} to {OFFERED_MHZ[1]} MHz")
     memory_bytes = (min(DEFAULT_MEMORY_BYTES, 1024 * made.most_kib) if memory_kib is None

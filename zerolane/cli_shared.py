@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from hdl.config import Config
 from zerolane.config_file import config_by_preset, load_config
-from zerolane.outputs import check_output_file, check_output_folder, write_files
+from zerolane.outputs import check_distinct, check_output_file, check_output_folder, write_files
 
 __all__ = ["MISMATCH_STATUS", "PIPED_WIDTH", "USAGE_STATUS", "ConfigFile", "JsonFile", "Preset",
            "check_least", "check_outputs", "configuration", "console", "errors", "fail", "write_json"]
@@ -54,12 +55,24 @@ def check_least(*options: tuple[str, int, int]) -> None:
             raise typer.BadParameter(f"{name} {value}; it must be at least {least}")
 
 
-def check_outputs(json_file: Path | None, out: Path | None = None) -> None:
-    """Of `--json` and of a folder `--out`, before the work; OutputError."""
-    if json_file is not None:
-        check_output_file("--json", json_file)
+def check_outputs(*files: tuple[str, Path | None, Sequence[str]], out: Path | None = None,
+                  out_names: Sequence[str] = (), inputs: Sequence[tuple[str, Path | None]] = ()) -> None:
+    """What a command is to write, before the work; OutputError.
+
+    Parameters
+    ----------
+    files : option, path if it is given, suffixes that the name may have (any if empty)
+    out, out_names : the folder `--out`, if it is given, and the files that are written there
+    inputs : name and path of what is read, if it is given
+    """
+    given = [(option, path, suffixes) for option, path, suffixes in files if path is not None]
+    for option, path, suffixes in given:
+        check_output_file(option, path, suffixes)
+    inside = [] if out is None else [("--out", out / name) for name in out_names]
     if out is not None:
         check_output_folder("--out", out)
+    check_distinct([*((option, path) for option, path, _ in given), *inside],
+                   [(name, path) for name, path in inputs if path is not None])
 
 
 def write_json(file: Path | None, record: Any) -> None:

@@ -9,7 +9,12 @@ from hdl.pins import FlatTop
 from zerolane.outputs import write_files
 from zerolane.register_map import c_header, json_map
 
-__all__ = ["generate"]
+__all__ = ["generate", "output_files"]
+
+
+def output_files(output: Path) -> list[Path]:
+    """What `generate` writes for the Verilog file `output`: that, its .json, .h and .vlt."""
+    return [output, *(output.with_suffix(suffix) for suffix in (".json", ".h", ".vlt"))]
 
 
 def generate(config: Config, output: Path) -> list[Path]:
@@ -18,11 +23,8 @@ def generate(config: Config, output: Path) -> list[Path]:
     Returns the paths written. Raises OSError where they cannot be; none of them is then.
     """
     banner = f"// zerolane, configuration {config.name}: {config}\n"
-    texts = {
-        output: banner + emit_verilog(FlatTop(config), "zerolane"),
-        output.with_suffix(".json"): json_map(config),
-        output.with_suffix(".h"): c_header(config),
-        output.with_suffix(".vlt"): waiver_file(),
-    }
+    contents = (banner + emit_verilog(FlatTop(config), "zerolane"), json_map(config), c_header(config),
+                waiver_file())
+    texts = dict(zip(output_files(output), contents, strict=True))
     write_files(texts)
     return list(texts)

@@ -15,11 +15,16 @@ import scipy.sparse as sp
 from sim import golden
 from zerolane.device import Device, expected_result
 from zerolane.kernel_work import KernelWork
-from zerolane.outputs import write_files
+from zerolane.output_folder import OutputFolder
 from zerolane.work import Work
 
-__all__ = ["Outcome", "Request", "run_kernel", "run_request", "run_work", "write_kernel",
-           "write_outcome"]
+__all__ = ["RUN_FILES", "Outcome", "Request", "operand_files", "run_folder", "run_kernel", "run_request",
+           "run_work", "write_kernel", "write_outcome"]
+
+_RECORD, _SCALES = "run.json", "scales.npz"
+RUN_FILES = (_RECORD, _SCALES, *(f"{name}.{kind}" for name in ("a", "b", "c", "d", "weights")
+                                 for kind in ("npy", "npz")))
+"""Names of all files that some kernel's run may write."""
 
 
 @dataclass(frozen=True)
@@ -146,36 +151,53 @@ def _differences(found: Any, expected: Any) -> int:
     return int((found.data != expected.data).sum())
 
 
-def _matrix_file(folder: Path, name: str, value: npt.NDArray | sp.sparray) -> tuple[Path, bytes]:
+def run_folder(path: Path) -> OutputFolder:
+    """Of a run's operands, result and record."""
+    return OutputFolder("run", path)
+
+
+def operand_files(work: Work | KernelWork) -> list[str]:
+    """Names of the files that are written of a run whatever its result is."""
+    matrices = {"a": work.a, "b": work.b} if isinstance(work, Work) else work.operands
+    others = [_RECORD, _SCALES] if isinstance(work, Work) else [_RECORD]
+    return [_matrix_name(*item) for item in matrices.items()] + others
+
+
+def _matrix_name(name: str, value: npt.NDArray | sp.sparray) -> str:
+    return f"{name}.npz" if sp.issparse(value) else f"{name}.npy"
+
+
+def _matrix_file(name: str, value: npt.NDArray | sp.sparray) -> tuple[str, bytes]:
     """A matrix as .npz or .npy."""
     content = io.BytesIO()
     if sp.issparse(value):
         sp.save_npz(content, value)
-        return folder / f"{name}.npz", content.getvalue()
-    np.save(content, value)
-    return folder / f"{name}.npy", content.getvalue()
+    else:
+        np.save(content, value)
+    return _matrix_name(name, value), content.getvalue()
 
 
 def _write_run(folder: Path, matrices: Mapping[str, Any], record: dict[str, Any],
-               others: Mapping[Path, bytes]) -> None:
-    """All files or none; of an older run, what has the same name and is of the other kind goes."""
-    files = dict(_matrix_file(folder, *item) for item in matrices.items())
-    write_files({**files, **others, folder / "run.json": json.dumps(record, indent=2) + "\n"})
-    for path in files:
-        path.with_suffix(".npy" if path.suffix == ".npz" else ".npz").unlink(missing_ok=True)
+               others: Mapping[str, bytes]) -> None:
+    """All files or none, in place of those of an older run."""
+    files = dict(_matrix_file(*item) for item in matrices.items())
+    run_folder(folder).replace({**files, **others, _RECORD: (json.dumps(record, indent=2) + "\n").encode()})
 
 
 def write_kernel(folder: Path, work: KernelWork, outcome: Outcome) -> None:
-    """Write a kernel's operands, result and record into `folder`, made if need be; OSError if it cannot."""
+    """Write a kernel's operands, result and record into `folder`, made if need be.
+
+    Raises OutputError where files are in the way that no earlier run wrote, OSError.
+    """
     _write_run(folder, work.operands | {"c": outcome.c}, outcome.record, {})
 
 
 def write_outcome(folder: Path, work: Work, outcome: Outcome) -> None:
-    """Write operands, raw result, scales and record into `folder`, made if need be; OSError if it cannot."""
+    """Write operands, raw result, scales and record into `folder`; else as `write_kernel`."""
     scales = {"a": work.a_scales, "b": work.b_scales,
               "out": None if outcome.scale is None else np.array([outcome.scale])}
     content = io.BytesIO()
     np.savez(content, allow_pickle=False,
              **{name: value for name, value in scales.items() if value is not None})
     _write_run(folder, {"a": work.a, "b": work.b, "c": outcome.c}, outcome.record,
-               {folder / "scales.npz": content.getvalue()})
+               {_SCALES: content.getvalue()})

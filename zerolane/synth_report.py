@@ -17,13 +17,15 @@ from synth.blocks import ARRAY, check_block_name
 from synth.boards.boards import Board
 from synth.flow import Progress, Request
 from synth.report import Record, build, estimate
-from synth.targets import target_by_name
+from synth.targets import Target, target_by_name
+from zerolane.output_folder import OutputFolder
 from zerolane.outputs import write_files
 
-__all__ = ["SynthOptions", "run_build", "run_synth"]
+__all__ = ["SynthOptions", "exported_names", "run_build", "run_synth"]
 
 _LINE_WIDTH = 90
 _REPORT, _BITSTREAM = "report.json", "bitstream"
+_LOGS = ("synthesis.log", "finish.log", "place.log", "pack.log")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def run_synth(config: Config, options: SynthOptions, console: Console,
               errors: Console) -> tuple[Record, str | None]:
     """Build, print, and say what was not reached (None if all was).
 
-    Raises TargetError, ToolMissing, ToolFailed.
+    Raises TargetError, ToolMissing, ToolFailed, OutputError.
     """
     target = target_by_name(options.target)
     speed = target.speed if options.speed is None else options.speed
@@ -95,7 +97,7 @@ def run_synth(config: Config, options: SynthOptions, console: Console,
         return record, None
     _print_record(record, options.depth, console)
     if options.out is not None:
-        _export(record, options.out, console)
+        _export(record, target, options.out, console)
     if options.picture is not None and record["fits"]:
         from synth.picture import draw
 
@@ -200,15 +202,16 @@ def _print_area(record: Record, depth: int, console: Console) -> None:
     console.print(table)
 
 
-def _export(record: Record, folder: Path, console: Console) -> None:
-    """Copies of what the cache keeps, and nothing of an earlier run's."""
-    kept = [path for place in (record["synthesis_log"], record["log"]) for path in Path(place).iterdir()
-            if path.suffix == ".log" or path.name == _REPORT or path.stem == _BITSTREAM]
-    written = {folder / path.name: path.read_bytes() for path in kept}
-    if folder.is_dir():
-        for path in folder.iterdir():
-            if path not in written and (path.name == _REPORT or path.stem == _BITSTREAM):
-                path.unlink()
-    write_files(written)
+def exported_names(target: Target) -> list[str]:
+    """Of the files that `--out` may get."""
+    return [_REPORT, f"{_BITSTREAM}{target.suffix}", *_LOGS]
+
+
+def _export(record: Record, target: Target, folder: Path, console: Console) -> None:
+    """Copies of what the cache keeps, in place of what an earlier run left."""
+    names = exported_names(target)
+    OutputFolder("synth", folder).replace({
+        path.name: path.read_bytes() for place in (record["synthesis_log"], record["log"])
+        for path in Path(place).iterdir() if path.name in names})
     what = "bitstream, report and logs" if record["fits"] else "logs, as there is no bitstream"
     console.print(f"{what}: {folder}", markup=False)
