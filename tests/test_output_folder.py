@@ -30,8 +30,8 @@ def test_another_file_is_neither_removed_nor_written_over(tmp_path: Path) -> Non
         with pytest.raises(OutputError) as caught:
             use()
         assert str(caught.value) == (
-            f"--out {tmp_path}: {tmp_path / 'report.json'} was not written by an earlier `zerolane synth`, or "
-            "was changed since; move it away, or name another folder")
+            f"--out {tmp_path}: {tmp_path / 'report.json'} was not written by an earlier `zerolane synth`, "
+            "or was changed since; move it away, or name another folder")
     assert (tmp_path / "report.json").read_bytes() == b"mine"
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from amaranth.build import ResourceError
+
 from sim.transport import ToolMissing
 
 from ..targets import TARGETS, Target, TargetError
@@ -20,13 +22,15 @@ _BLOCK_BYTES = {"ecp5": 2048, "ice40": 512, "gowin": 2048}
 @dataclass(frozen=True)
 class Pins:
     """Of one board, by the names of its package; `clock_hz` is what its oscillator gives; `io_type` of all,
-    "" where the tools need not know."""
+    "" where the tools need not know; `led` shines at the level `led_lit`, both None where there is none."""
 
     clock: str
     clock_hz: int
     rx: str
     tx: str
     io_type: str
+    led: str | None = None
+    led_lit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,20 @@ class Board:
         uart = {part.name: part.ios[0].names[0] for part in made.lookup("uart", 0).ios
                 if hasattr(part, "ios") and part.name in ("rx", "tx")} if with_line else {}
         return {"clock": clock.ios[0].names[0], "clock_hz": round(made.default_clk_frequency),
-                "io_type": clock.attrs.get("IO_TYPE", ""), **uart}
+                "io_type": clock.attrs.get("IO_TYPE", ""), **uart, **_led(made)}
+
+
+def _led(platform: Any) -> dict[str, Any]:
+    """The first one of a board in amaranth_boards, of a coloured one the green part."""
+    for name in ("led", "rgb_led"):
+        try:
+            resource = platform.lookup(name, 0)
+        except ResourceError:
+            continue
+        green = [part.ios[0] for part in resource.ios if getattr(part, "name", "") == "g"]
+        pins = green[0] if green else resource.ios[0]
+        return {"led": pins.names[0], "led_lit": int(not pins.invert)}
+    return {}
 
 
 def _ecp5(size: str, die: str, package: str) -> Target:
@@ -97,7 +114,9 @@ def _ecp5(size: str, die: str, package: str) -> Target:
 # The first two pins of its edge, which a serial adapter is put to: the board's own USB is the FPGA's.
 _ORANGECRAB = MappingProxyType({"rx": "N17", "tx": "M18"})
 BOARDS = MappingProxyType({board.name: board for board in (
-    Board("ulx3s", "ULX3S-85F", _ecp5("85k", "u", "CABGA381"), "6", ("ulx3s", "ULX3S_85F_Platform")),
+    *(Board(name, f"ULX3S-{size.upper()}", _ecp5(f"{size[:-1]}k", "u", "CABGA381"), "6",
+            ("ulx3s", f"ULX3S_{size.upper()}_Platform"))
+      for name, size in (("ulx3s", "85f"), ("ulx3s-12f", "12f"), ("ulx3s-25f", "25f"), ("ulx3s-45f", "45f"))),
     Board("ecpix5", "ECPIX-5 85F", _ecp5("85k", "um5g", "CABGA554"), "8", ("ecpix5", "ECPIX585Platform")),
     Board("orangecrab-25f", "OrangeCrab r0.2 25F", _ecp5("25k", "u", "CSFBGA285"), "8",
           ("orangecrab_r0_2", "OrangeCrabR0_2_25FPlatform"), _ORANGECRAB),
@@ -105,17 +124,24 @@ BOARDS = MappingProxyType({board.name: board for board in (
           ("orangecrab_r0_2", "OrangeCrabR0_2_85FPlatform"), _ORANGECRAB),
     Board("icebreaker", "iCEBreaker", TARGETS["ice40-up5k"], TARGETS["ice40-up5k"].speed,
           ("icebreaker", "ICEBreakerPlatform")),
-    # Not in amaranth-boards: the oscillator, and the serial line of the chip on its USB.
+    # Not in amaranth-boards: the oscillator, the serial line of the chip on its USB, the first LED.
     Board("tangnano20k", "Tang Nano 20K", TARGETS["gw2ar-18"], TARGETS["gw2ar-18"].speed,
           own=MappingProxyType({"clock": "4", "clock_hz": 27_000_000, "rx": "70", "tx": "69",
-                                "io_type": "LVCMOS33"})),
+                                "io_type": "LVCMOS33", "led": "15", "led_lit": 0})),
 )})
+_OTHER_NAMES = MappingProxyType({"ulx3s-85f": "ulx3s"})
 
 
 def board_by_name(name: str) -> Board:
-    """The board of that name; TargetError names the nearest one otherwise."""
-    if name not in BOARDS:
-        near = difflib.get_close_matches(name, BOARDS, n=1, cutoff=0.4)
-        raise TargetError(f"unknown board {name!r}; " + (f"did you mean {near[0]!r}?" if near else
-                                                          f"it must be one of {', '.join(BOARDS)}"))
-    return BOARDS[name]
+    """The board of that name; TargetError names the nearest one otherwise, and its title: what differs in few
+    letters may have another part."""
+    known = _OTHER_NAMES.get(name, name)
+    if known not in BOARDS:
+        near = difflib.get_close_matches(name.lower(), [*BOARDS, *_OTHER_NAMES], n=1, cutoff=0.4)
+        if near:
+            meant = _OTHER_NAMES.get(near[0], near[0])
+            hint = f"did you mean {near[0]!r} ({BOARDS[meant].title})?"
+        else:
+            hint = f"it must be one of {', '.join(BOARDS)}"
+        raise TargetError(f"unknown board {name!r}; {hint}")
+    return BOARDS[known]

@@ -48,13 +48,13 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     generator = clock_generator(target.family, pins.clock_hz, round(clock_mhz * 1e6), DEFAULT_BAUD)
     sources, constraints = system_source_hash(), _constraints(target, pins)
     command = place_command(target, board.speed, generator.output_hz / 1e6, seed)
-    netlist_key = synthesis_key(target, sources, config, memory_bytes, DEFAULT_BAUD, generator)
+    netlist_key = synthesis_key(target, sources, config, memory_bytes, DEFAULT_BAUD, generator, pins.led_lit)
     key = placed_key(netlist_key, target, command, constraints)
     folder = cache_directory() / "boards" / f"{board.name}-{config.name}-{key}"
 
     def make() -> None:
         progress.stage("hardware")
-        write_design(folder, BoardTop(config, memory_bytes, DEFAULT_BAUD, generator), target)
+        write_design(folder, BoardTop(config, memory_bytes, DEFAULT_BAUD, generator, pins.led_lit), target)
         (folder / PINS).write_text(constraints)
         progress.stage("synthesis")
         run_synthesis(folder, target, progress)
@@ -83,7 +83,9 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
 
 def _constraints(target: Target, pins: Pins) -> str:
     """In the place-and-route tool's own words."""
-    ports = (("clock", pins.clock), ("rx", pins.rx), ("tx", pins.tx))
+    ports = [("clock", pins.clock), ("rx", pins.rx), ("tx", pins.tx)]
+    if pins.led is not None:
+        ports.append(("led", pins.led))
     if target.family == "ice40":
         return "".join(f"set_io {port} {pin}\n" for port, pin in ports)
     if target.family == "gowin":

@@ -30,9 +30,10 @@ class OnChipMemory(wiring.Component):
     """Block RAM behind the array's memory port.
 
     Throughput: one beat read and one written a cycle within a burst; one burst each way at a time, two cycles
-        between bursts. A host's word in a few cycles.
+        between bursts. A host's word in a few cycles, and a burst of its direction waits for it.
     Latency: two cycles from AR to the first beat, one from the last W to B.
-    Backpressure: on all channels. The host's words wait for the end of a burst.
+    Backpressure: on all channels. The host's words wait for the end of the burst that runs, and bursts for
+        one of these words: while both always have more, they take turns.
     Order: bursts of a direction are answered in their order.
 
     Parameters
@@ -77,12 +78,13 @@ class OnChipMemory(wiring.Component):
     def _read(self, m: Module) -> Signal:
         ar, r = self.memory.ar, self.memory.r
         address, left, active, last = Signal(ADDRESS_BITS), Signal(8), Signal(), Signal()
-        issue, free = Signal(), Signal(name="read_free")
+        issue, free, host_next = Signal(), Signal(name="read_free"), Signal()
         beat, exists = self._place(m, "read", address)
         failed = Signal()
         m.d.comb += [
-            # While the last beat of a burst waits, its id stays on the channel.
-            ar.ready.eq(~active & (~r.valid | r.ready)),
+            # While the last beat of a burst waits, its id stays on the channel. The next burst is taken in
+            # the cycle in which it leaves, so that the port would never be free for a host that waits.
+            ar.ready.eq(~active & ~host_next & (~r.valid | r.ready)),
             last.eq(left == 0),
             issue.eq(active & (~r.valid | r.ready)),
             free.eq(~active & ~r.valid),
@@ -91,6 +93,7 @@ class OnChipMemory(wiring.Component):
             self._read_port.addr.eq(beat),
             self._read_port.en.eq(issue),
         ]
+        m.d.sync += host_next.eq(self.i_host.valid & ~self.i_host.ready & ~self.i_host.payload.write)
         with m.If(r.ready):
             m.d.sync += r.valid.eq(0)
         with m.If(issue):

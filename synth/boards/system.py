@@ -34,7 +34,7 @@ class BoardSystem(wiring.Component):
     Members
     -------
     rx, tx : the serial line, seen from the board
-    irq : the array's interrupt, for a lamp
+    irq : the array's interrupt, for an LED
 
     Raises ValueError for a clock that does not give the line its rate within MAX_BAUD_ERROR.
     """

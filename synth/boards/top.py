@@ -24,17 +24,21 @@ class BoardTop(wiring.Component):
     ----------
     config, memory_bytes, baud : see `BoardSystem`
     generator : ClockGenerator
+    led_lit : level at which the board's LED shines; None: it has none
 
     Members
     -------
     clock : the oscillator
     rx, tx : the serial line, seen from the board
+    led : shines while the array's interrupt waits for the host, if there is an LED
     """
 
-    def __init__(self, config: Config, memory_bytes: int, baud: int, generator: ClockGenerator):
-        self._generator = generator
+    def __init__(self, config: Config, memory_bytes: int, baud: int, generator: ClockGenerator,
+                 led_lit: int | None):
+        self._generator, self._led_lit = generator, led_lit
         self._system = BoardSystem(config, memory_bytes, generator.output_hz, baud)
-        super().__init__({"clock": In(1), "rx": In(1), "tx": Out(1)})
+        led = {} if led_lit is None else {"led": Out(1)}
+        super().__init__({"clock": In(1), "rx": In(1), "tx": Out(1), **led})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -43,4 +47,6 @@ class BoardTop(wiring.Component):
         m.submodules.reset = ResetSynchronizer(~locked)
         m.submodules.system = system = self._system
         m.d.comb += [system.rx.eq(self.rx), self.tx.eq(system.tx)]
+        if self._led_lit is not None:
+            m.d.comb += self.led.eq(system.irq if self._led_lit else ~system.irq)
         return m
