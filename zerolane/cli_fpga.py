@@ -87,8 +87,9 @@ def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, 
 
 
 def build(
-        board: Annotated[str, typer.Option(help="ulx3s, ecpix5, orangecrab-25f, orangecrab-85f or "
-                                                  "tangnano20k; icebreaker's part holds no array")],
+        board: Annotated[str, typer.Option(help="ulx3s (its 85F), ulx3s-12f, -25f, -45f, ecpix5, "
+                                                  "orangecrab-25f, -85f or tangnano20k; icebreaker's part "
+                                                  "holds no array")],
         out: Annotated[Path, typer.Option("-o", "--output", help="the bitstream: .bit, .fs or .bin")],
         freq: Annotated[float, typer.Option(help="MHz of the array's clock")] = 40.0,
         memory_kib: Annotated[int | None, typer.Option(

@@ -169,8 +169,8 @@ def clock_generator(family: str, input_hz: int, wanted_hz: int, baud: int) -> Cl
         return best
     wanted, given, off = f"{wanted_hz / 1e6:g}", f"{input_hz / 1e6:g}", _nearest_below(possible, wanted_hz)
     if off is None:
-        reason = (f"no clock from {_LEAST_OF_WANTED * wanted_hz / 1e6:g} to {wanted} MHz can be made of the "
-                  f"board's {given} MHz, and it may lie at most {100 * (1 - _LEAST_OF_WANTED):g} % below")
+        least = f"{_LEAST_OF_WANTED * wanted_hz / 1e6:g} ({100 * (1 - _LEAST_OF_WANTED):g} % below)"
+        reason = f"no clock from {least} to {wanted} MHz can be made of the board's {given} MHz"
     else:
         error = baud_error(off.output_hz, baud)
         reason = (f"the board's {given} MHz make {off.output_hz / 1e6:g} MHz of it, and these a serial line "
