@@ -29,9 +29,10 @@ _SILENCE_SECONDS = 600
 _BY_TIMING, _BY_DENSITY = "heap", "static"
 """Of nextpnr's placers the one that looks at delays, and the one that copes with a nearly full
 part, and with much."""
-_LOGIC, _FULL, _MANY = "TRELLIS_COMB", 0.8, 40_000
-"""From this part of ECP5's LUTs on the first one has not found a place for every cell in any time; with so
-many it takes a quarter of an hour and more, and leaves wires that the router does not end with."""
+_LOGIC, _FULL, _MANY = "TRELLIS_COMB", 0.8, 20_000
+"""From this part of ECP5's LUTs on the first one has not found a place for every cell in any time. With so
+many it leaves a fifth more wire: of `small` the router makes the last thousands in half a minute each and
+more, where after the other one it ends in six minutes, at as high a clock."""
 _TIMING_WEIGHT = 20
 """Of delays against wires; nextpnr's own is 10."""
 _ROUTING = (_REROUTED, _MOST_ROUNDS, _BY_DENSITY, _SILENCE_SECONDS, _FULL, _MANY)
