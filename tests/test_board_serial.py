@@ -121,6 +121,47 @@ def test_a_board_that_stops_answering_is_a_timeout_and_a_new_connection_works(tm
             assert transport.read_memory(0, 4) == b"kept"
 
 
+def test_a_job_that_a_host_left_running_is_taken_off_the_board_by_the_next_host(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    long, short = (draw_matrix(rng, side, side, 1.0, "dense") for side in (64, 5))
+    with board(tmp_path) as port:
+        transport = connected(port)
+
+        def killed(timeout_cycles: int) -> None:
+            transport.close()
+            raise KeyboardInterrupt
+
+        transport.wait_interrupt = killed
+        device = Device(REDUCED, simulator=transport)
+        with pytest.raises(KeyboardInterrupt):
+            device.matmul(long, long)
+        said: list[str] = []
+        # In a hurry: the job is to run still.
+        transport = connected(port, 1.0)
+        with Device(REDUCED, simulator=transport, progress=said.append) as device:
+            transport._slowness = SLOWNESS
+            run_checked(device, short, short)
+        assert said == ["the array was busy with the job of a host that was ended; it is reset"]
+
+
+@pytest.mark.slow
+def test_a_board_whose_host_is_interrupted_takes_the_next_job(tmp_path: Path,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    long, short = (draw_matrix(rng, side, side, 1.0, "dense") for side in (64, 5))
+
+    def interrupted(timeout_cycles: int) -> None:
+        raise KeyboardInterrupt
+
+    with board(tmp_path) as port, Device(REDUCED, simulator=connected(port)) as device:
+        transport = device.transport
+        with monkeypatch.context() as patched:
+            patched.setattr(transport, "wait_interrupt", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                device.matmul(long, long)
+        run_checked(device, short, short)
+
+
 def test_an_array_of_another_configuration_is_refused_by_name(tmp_path: Path) -> None:
     with board(tmp_path) as port, connected(port) as transport:
         with pytest.raises(DeviceError, match="configuration 'small' has"):
