@@ -21,6 +21,7 @@ from . import (
     pointing,
     queues,
     reading,
+    reporting,
     rows,
     segments,
     skipping,
@@ -34,7 +35,7 @@ __all__ = ["PROOFS", "UNPROVEN", "chosen"]
 
 _FAMILIES = (queues, tokens, axi, guarding, control, reading, fetching, segments, collecting, finishing,
              emitting, chains, lanes, rows, indexing, filtering, joining, packing, pointing, skipping,
-             counting, spooling, commanding, merging, sorting, offers)
+             counting, spooling, commanding, reporting, merging, sorting, offers)
 PROOFS: tuple[Proof, ...] = tuple(proof for family in _FAMILIES for proof in family.PROOFS)
 
 
