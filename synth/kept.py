@@ -11,7 +11,7 @@ from pathlib import Path
 import hdl
 from sim.cache import locked
 
-__all__ = ["cache_key", "kept_folder", "made_on", "source_hash"]
+__all__ = ["cache_key", "hash_of_files", "kept_folder", "made_on", "source_hash"]
 
 _FORM = 2  # counts changes of what the stages leave behind
 _DONE = "done"
@@ -26,13 +26,14 @@ def cache_key(*parts: object) -> str:
 def source_hash(*more: Path) -> str:
     """Of everything that an array's hardware is made from, and of the files `more`."""
     here = Path(__file__).parent
-    return _hash_of_files((*sorted(Path(hdl.__file__).parent.glob("*.py")), here / "fence.py",
-                           here / "blocks.py", *sorted(here.glob("carry_*.py")), here / "reset_folding.py",
-                           *more))
+    return hash_of_files((*sorted(Path(hdl.__file__).parent.glob("*.py")), here / "fence.py",
+                          here / "blocks.py", *sorted(here.glob("carry_*.py")),
+                          *sorted(here.glob("reset_*.py")), *more))
 
 
 @functools.cache  # of what this process runs, also where the files change while it works
-def _hash_of_files(files: tuple[Path, ...]) -> str:
+def hash_of_files(files: tuple[Path, ...]) -> str:
+    """Of names and texts."""
     digest = hashlib.sha256()
     for source in files:
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")

@@ -1,4 +1,8 @@
-"""From a netlist to a placed design and a bitstream; what a seed gives is kept for the next time."""
+"""From a netlist to a placed design and a bitstream; what a seed gives is kept for the next time.
+
+ECP5 designs are placed, then refined (see `refining`), then routed; the tools for other families place and
+route at once.
+"""
 
 import shutil
 from dataclasses import dataclass, field
@@ -7,9 +11,10 @@ from pathlib import Path
 from sim.cache import cache_directory
 
 from .flow import Netlist, Progress, Request
-from .kept import cache_key, kept_folder
+from .kept import cache_key, hash_of_files, kept_folder
 from .readings import remaining_line, use_line
-from .scripts import DESIGN_JSON
+from .refining import REFINING_FILES, refine
+from .scripts import DESIGN_JSON, TOP
 from .targets import Target
 from .tools import ToolFailed, run_tool, tool_versions
 
@@ -17,6 +22,8 @@ __all__ = ["PINS", "Placed", "failure_in", "pack_command", "place", "place_and_p
            "placed_key", "run_place"]
 
 _FAILED = "failed"
+PLACED_JSON, PLACE_LOG = "placed.json", "place.log"
+_ROUTE_LOG, _DELAYS = "route.log", "delays.sdf"
 _THOUSAND = 1000
 """Connections that the router makes from one line to the next."""
 _REROUTED = 60
@@ -61,7 +68,7 @@ class Placed:
     @property
     def design(self) -> Path:
         """nextpnr's design with the place of every cell, JSON."""
-        return self.folder / "placed.json"
+        return self.folder / PLACED_JSON
 
     @property
     def bitstream(self) -> Path:
@@ -88,7 +95,7 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
             design.unlink()
 
     kept_folder(folder, make, progress.stage)
-    return Placed(folder, seed, (folder / "place.log").read_text(), failure_in(folder))
+    return Placed(folder, seed, (folder / PLACE_LOG).read_text(), failure_in(folder))
 
 
 def placed_key(netlist_key: str, target: Target, command: tuple[str, list[str]], pins: str) -> str:
@@ -99,8 +106,8 @@ def placed_key(netlist_key: str, target: Target, command: tuple[str, list[str]],
     netlist_key : `synthesis_key` of what is placed
     pins : what PINS holds
     """
-    return cache_key(netlist_key, target, command, _ROUTING, pack_command(target), pins,
-                     tool_versions(target.family))
+    return cache_key(netlist_key, target, command, _ROUTING, hash_of_files(REFINING_FILES),
+                     pack_command(target), pins, tool_versions(target.family))
 
 
 def place_and_pack(command: tuple[str, list[str]], target: Target, folder: Path, progress: Progress) -> None:
@@ -130,23 +137,39 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
     """
     name, options = command
     try:
-        return _run_placer(command, folder, progress)
+        return _place_and_route(command, folder, progress)
     except _GivenUp as error:
         if _BY_TIMING not in options:
             return str(error)
     progress.stage("place and route, with the placer for full parts and large designs")
     options = [_BY_DENSITY if option == _BY_TIMING else option for option in options]
     try:
-        return _run_placer((name, options), folder, progress)
+        return _place_and_route((name, options), folder, progress)
     except _GivenUp as error:
         return str(error)
+
+
+def _place_and_route(command: tuple[str, list[str]], folder: Path, progress: Progress) -> str | None:
+    name, options = command
+    if "--placer" not in options:
+        return _run_placer(command, folder, progress, PLACE_LOG)
+    failure = _run_placer((name, [*options, "--no-route", "--sdf", _DELAYS]), folder, progress, PLACE_LOG)
+    if failure is not None:
+        return failure
+    progress.stage("better places")
+    placed, delays = folder / PLACED_JSON, folder / _DELAYS
+    refine(placed, delays, TOP, int(options[options.index("--seed") + 1]), progress.line)
+    delays.unlink()
+    progress.stage("routing")
+    routing = [PLACED_JSON if option == DESIGN_JSON else option for option in options]
+    return _run_placer((name, [*routing, "--no-pack", "--no-place"]), folder, progress, _ROUTE_LOG)
 
 
 class _GivenUp(Exception):
     """A placer or a router found no way."""
 
 
-def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress) -> str | None:
+def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress, log: str) -> str | None:
     short: list[str] = []
     full: list[str] = []
     left: list[int] = []
@@ -178,7 +201,7 @@ def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress
             raise _GivenUp(stopped(full[0]))
 
     try:
-        run_tool(*command, folder, "place.log", hear, _SILENCE_SECONDS)
+        run_tool(*command, folder, log, hear, _SILENCE_SECONDS)
     except ToolFailed as error:
         if not any(line.startswith("ERROR") for line in error.lines):
             raise  # it was stopped, or ran out of memory: says nothing about the design
@@ -208,7 +231,7 @@ def place_command(target: Target, speed: str, freq_mhz: float, seed: int) -> tup
     return _NEXTPNR[target.family], [
         *target.place_options, *target.speed_options(speed), "--json", DESIGN_JSON,
         "--freq", f"{freq_mhz:g}", "--seed", str(seed), "--timing-allow-fail",
-        "--report", "report.json", "--write", "placed.json", *outputs]
+        "--report", "report.json", "--write", PLACED_JSON, *outputs]
 
 
 def pack_command(target: Target) -> tuple[str, list[str]]:
@@ -219,4 +242,4 @@ def pack_command(target: Target) -> tuple[str, list[str]]:
     if target.family == "ice40":
         return "yowasp-icepack", ["placed.asc", bitstream]
     family = dict(zip(target.place_options[::2], target.place_options[1::2], strict=True))["--vopt"]
-    return "gowin_pack", ["-d", family.removeprefix("family="), "-o", bitstream, "placed.json"]
+    return "gowin_pack", ["-d", family.removeprefix("family="), "-o", bitstream, PLACED_JSON]

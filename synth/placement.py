@@ -1,0 +1,219 @@
+"""A placed ECP5 design as arrays: which cell is where, what must move together, what is connected.
+
+A logic tile has eight halves of a slice, each with a place for a LUT and one for a register; a distributed
+RAM's write port takes both LUTs of a tile's third slice. Which cells may be beside each other are nextpnr's
+rules (`Arch::slices_compatible` of its `ecp5/arch_place.cc`).
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = ["FIXED", "HALF", "HALVES", "LUT", "PAIR", "REGISTER", "SLICE", "TILE", "WRITER", "Cells", "Flag",
+           "Grid", "Nets", "Placement", "grouped"]
+
+HALVES = 8
+"""Of slices, in a tile."""
+HALF, SLICE, PAIR, TILE, FIXED = range(5)
+"""What of a tile moves with a cell: 1 << unit halves, or nothing at all."""
+LUT, REGISTER, WRITER = 1, 2, 3
+"""Kinds of cells; 0: all others, which stay where they are."""
+_MOST_PINS = 300
+"""Of a net whose length counts: longer ones are everywhere anyway."""
+_SITE = re.compile(r"X(\d+)/Y(\d+)(?:/SLICE([ABCD])\.(K|FF|RAMW)(\d?))?")
+_KINDS = {"TRELLIS_COMB": LUT, "TRELLIS_FF": REGISTER, "TRELLIS_RAMW": WRITER}
+
+
+class Flag:
+    """Of a cell, for nextpnr's rules."""
+
+    CARRY, RAM, BLOCKED = 1, 2, 4   # a carry cell, a distributed RAM's, in the way of its write port
+    MUX5, MUX6 = 8, 16              # chooses between LUTs by the input M: of the first half, of the second
+    USES_M = 32                     # a register that does not take its LUT's output, but M
+
+
+class Cells(NamedTuple):
+    """Of every cell, in the file's order: where it is, what it is, with what it moves."""
+
+    x: np.ndarray
+    y: np.ndarray
+    half: np.ndarray      # in its tile
+    kind: np.ndarray
+    unit: np.ndarray
+    tied: np.ndarray      # a register and the LUT before it share a half
+    flags: np.ndarray
+    enable: np.ndarray    # number of what the registers of a slice share
+    control: np.ndarray   # and those of a tile
+
+
+class Grid(NamedTuple):
+    """Which cell is at a place, -1: none."""
+
+    width: np.ndarray      # tiles in a row, one element
+    logic: np.ndarray      # per tile: it has halves
+    luts: np.ndarray       # per half, tile by tile
+    registers: np.ndarray
+    writers: np.ndarray    # per tile
+
+
+class Nets(NamedTuple):
+    """Groups of cells: members of group n from first[n] to first[n + 1]; and the groups of each cell."""
+
+    first: np.ndarray
+    members: np.ndarray
+    of_first: np.ndarray
+    of: np.ndarray
+
+
+def grouped(groups: list[list[int]], cells: int) -> Nets:
+    """`Nets` of groups of cells."""
+    of: list[list[int]] = [[] for _ in range(cells)]
+    for number, members in enumerate(groups):
+        for cell in members:
+            of[cell].append(number)
+    return Nets(*_rows(groups), *_rows(of))
+
+
+def _rows(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    first = np.zeros(len(rows) + 1, np.int32)
+    first[1:] = np.cumsum([len(row) for row in rows])
+    return first, np.array([entry for row in rows for entry in row], np.int32)
+
+
+class Placement:
+    """What nextpnr wrote with `--write` after it has placed a design.
+
+    Parameters
+    ----------
+    design : nextpnr's JSON
+    top : module
+    """
+
+    def __init__(self, design: dict[str, Any], top: str):
+        self._design = design
+        self._cells: dict[str, dict[str, Any]] = design["modules"][top]["cells"]
+        self.names = list(self._cells)
+        self.drivers: dict[int, tuple[int, str]] = {}
+        self.pins: dict[int, list[tuple[int, str]]] = {}
+        for number, name in enumerate(self.names):
+            cell = self._cells[name]
+            for port, bits in cell["connections"].items():
+                for bit in bits:
+                    self.pins.setdefault(bit, []).append((number, port))
+                    if cell["port_directions"][port] == "output":
+                        self.drivers[bit] = number, port
+        self.cells = self._read_cells()
+        self.grid = self._read_grid()
+        self._find_units()
+        self.nets = self._read_nets()
+
+    @classmethod
+    def read(cls, file: Path, top: str) -> "Placement":
+        """Of nextpnr's JSON in a file."""
+        return cls(json.loads(file.read_text()), top)
+
+    def write(self, file: Path) -> None:
+        """The design with its cells where they are now."""
+        cells = self.cells
+        for number, name in enumerate(self.names):
+            if cells.kind[number]:
+                slice_number, half = divmod(int(cells.half[number]), 2)
+                place = {LUT: f"K{half}", REGISTER: f"FF{half}", WRITER: "RAMW"}[int(cells.kind[number])]
+                self._cells[name]["attributes"]["NEXTPNR_BEL"] = (
+                    f"X{cells.x[number]}/Y{cells.y[number]}/SLICE{'ABCD'[slice_number]}.{place}")
+        file.write_text(json.dumps(self._design))
+
+    def type_of(self, number: int) -> str:
+        """A cell's type."""
+        return self._cells[self.names[number]]["type"]
+
+    def connections(self, number: int) -> Mapping[str, list[int]]:
+        """Of a cell: port to nets."""
+        return self._cells[self.names[number]]["connections"]
+
+    def is_clock(self, net: int) -> bool:
+        """A net of the part's own clock wires, or one that nothing drives."""
+        return net not in self.drivers or self.type_of(self.drivers[net][0]) == "DCCA"
+
+    def _read_cells(self) -> Cells:
+        cells = Cells(*(np.zeros(len(self.names), np.int32) for _ in Cells._fields))
+        enables: dict[Any, int] = {}
+        controls: dict[Any, int] = {}
+        for number, name in enumerate(self.names):
+            cell = self._cells[name]
+            found = _SITE.match(cell["attributes"]["NEXTPNR_BEL"])
+            assert found is not None
+            cells.x[number], cells.y[number] = int(found[1]), int(found[2])
+            cells.kind[number] = kind = _KINDS.get(cell["type"], 0)
+            parameters, nets = cell["parameters"], cell["connections"]
+            if not kind:
+                continue
+            cells.half[number] = 2 * "ABCD".index(found[3]) + int(found[5] or 0)
+            if kind == LUT:
+                mode = parameters.get("MODE", "")
+                cells.flags[number] = (
+                    Flag.CARRY * (mode == "CCU2") | Flag.RAM * (mode == "DPRAM")
+                    | Flag.BLOCKED * (mode == "RAMW_BLOCK") | Flag.MUX5 * bool(nets.get("F1"))
+                    | Flag.MUX6 * bool(nets.get("FXA") or nets.get("FXB")))
+                cells.unit[number] = {"": HALF, "DPRAM": TILE, "RAMW_BLOCK": TILE}.get(mode, FIXED)
+            if kind == REGISTER:
+                cells.flags[number] = Flag.USES_M * bool(nets.get("M"))
+                enable = tuple(nets.get("CE", ())), parameters.get("CEMUX"), parameters.get("GSR")
+                control = (tuple(nets.get("CLK", ())), tuple(nets.get("LSR", ())),
+                           *(parameters.get(mux) for mux in ("CLKMUX", "LSRMUX", "SRMODE")))
+                cells.enable[number] = enables.setdefault(enable, len(enables))
+                cells.control[number] = controls.setdefault(control, len(controls))
+            if "INV" in (parameters.get(mux) for mux in ("CLKMUX", "LSRMUX", "WCKMUX", "WREMUX")):
+                cells.unit[number] = FIXED   # rules of their own beside a RAM
+        return cells
+
+    def _read_grid(self) -> Grid:
+        cells = self.cells
+        width, height = int(cells.x.max()) + 1, int(cells.y.max()) + 1
+        grid = Grid(np.array([width], np.int32), np.zeros(width * height, np.bool_),
+                    *(np.full(width * height * size, -1, np.int32) for size in (HALVES, HALVES, 1)))
+        for number in np.flatnonzero(cells.kind):
+            tile, kind = int(cells.y[number]) * width + int(cells.x[number]), int(cells.kind[number])
+            grid.logic[tile] = True
+            if kind == WRITER:
+                grid.writers[tile] = number
+            else:
+                (grid.luts if kind == LUT else grid.registers)[tile * HALVES + cells.half[number]] = number
+        return grid
+
+    def _find_units(self) -> None:
+        """Multiplexers move with the LUTs that they choose from, registers with the LUT before them."""
+        cells, grid = self.cells, self.grid
+        width = int(grid.width[0])
+        for net, (driver, _) in self.drivers.items():
+            for number, port in self.pins[net]:
+                if port == "F1":
+                    least = SLICE
+                elif port in ("FXA", "FXB"):
+                    least = PAIR if cells.half[driver] // 4 == cells.half[number] // 4 else TILE
+                else:
+                    continue
+                for cell in (driver, number):
+                    cells.unit[cell] = max(cells.unit[cell], least)
+        for number in map(int, np.flatnonzero((cells.kind == REGISTER) & (cells.flags & Flag.USES_M == 0))):
+            place = (cells.y[number] * width + cells.x[number]) * HALVES + cells.half[number]
+            before = int(grid.luts[place])
+            if before < 0:
+                cells.unit[number] = FIXED
+                continue
+            cells.tied[number] = cells.tied[before] = 1
+            cells.unit[number] = max(cells.unit[number], cells.unit[before])
+            cells.unit[before] = cells.unit[number]
+
+    def _read_nets(self) -> Nets:
+        groups = []
+        for net, pins in self.pins.items():
+            members = sorted({number for number, port in pins if port != "FCI"})
+            if (not self.is_clock(net) and 1 < len(members) <= _MOST_PINS
+                    and self.cells.kind[members].any()):
+                groups.append(members)
+        return grouped(groups, len(self.names))

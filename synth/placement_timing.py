@@ -1,0 +1,188 @@
+"""Which connections of a placed design are slow: delays of the cells from nextpnr's SDF, those of wires from
+distances.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from .placement import Cells, Nets, Placement, grouped
+
+__all__ = ["WIRE_STEP_PS", "CellDelays", "Timing", "wire_ps"]
+
+_CLOCKS = ("CLK", "CLKA", "CLKB", "CLK0")
+_NO_WIRE = {"FCI", "F1", "FXA", "FXB", "DI", "WD", "WAD0", "WAD1", "WAD2", "WAD3"}
+"""Inputs with a way of their own from what drives them."""
+_FOR_ALL = "TRELLIS_"
+"""Types whose cells have the same delays; others depend on their parameters."""
+WIRE_STEP_PS = 160.0
+"""Of a wire, by each of the first tiles."""
+_NEVER = -1e9
+
+
+class CellDelays:
+    """Delays from input to output and setup times, of nextpnr's SDF, in picoseconds.
+
+    Where it has a range, its largest value.
+    """
+
+    def __init__(self, sdf: Path):
+        self._through: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+        self._setup: dict[tuple[str, str], int] = {}
+        kind = owner = ""
+        with open(sdf) as lines:
+            for line in lines:
+                words = line.replace("(", " ").replace(")", " ").split()
+                if not words:
+                    continue
+                if words[0] == "CELLTYPE":
+                    kind = words[1].strip('"')
+                elif words[0] == "INSTANCE" and len(words) > 1:
+                    owner = kind if kind.startswith(_FOR_ALL) else words[1].replace("\\", "")
+                elif words[0] == "IOPATH":
+                    outputs = self._through[owner, words[1]]
+                    outputs[words[2]] = max(outputs.get(words[2], 0), _largest(words[3]))
+                elif words[0] == "SETUPHOLD":
+                    key = owner, words[2]
+                    self._setup[key] = max(self._setup.get(key, 0), _largest(words[5]))
+
+    def through(self, name: str, kind: str, port: str) -> Mapping[str, int]:
+        """Outputs that an input goes to, with the time that it takes."""
+        return self._through.get((self._owner(name, kind), port), {})
+
+    def setup(self, name: str, kind: str, port: str) -> int | None:
+        """Of a clocked input; None for any other."""
+        return self._setup.get((self._owner(name, kind), port))
+
+    @staticmethod
+    def _owner(name: str, kind: str) -> str:
+        return kind if kind.startswith(_FOR_ALL) else name
+
+
+def _largest(triple: str) -> int:
+    return int(triple.rpartition(":")[2])
+
+
+@numba.njit(cache=True)
+def wire_ps(dx: int, dy: int) -> float:
+    """Of a wire over that many columns and rows: as nextpnr foresees it (`Arch::predictDelay` of its
+    `ecp5/arch.cc`, speed grade 6)."""
+    dx, dy = abs(dx), abs(dy)
+    return 80.0 * (6 + max(dx - 5, 0) + max(dy - 5, 0) + 2 * (min(dx, 5) + min(dy, 5)))
+
+
+class _Graph(NamedTuple):
+    """Nets, their connections to cells, and the ways on through these."""
+
+    start: np.ndarray      # per net: when it changes after the clock, without the logic before it
+    net: np.ndarray        # per connection
+    source: np.ndarray     # cell
+    sink: np.ndarray       # cell
+    by_wire: np.ndarray    # it is a wire, which takes time
+    way: np.ndarray        # connections that go on, a net's after those that lead to it
+    way_ps: np.ndarray     # through the cell
+    way_net: np.ndarray    # to that net
+    end: np.ndarray        # connections to clocked inputs
+    end_ps: np.ndarray     # setup
+
+
+class Timing:
+    """Arrival times in a placed design, as far as they can be foreseen."""
+
+    def __init__(self, placement: Placement, delays: CellDelays):
+        self._cells = placement.cells
+        self._graph = _read_graph(placement, delays)
+        graph = self._graph
+        self.sources, self.sinks = graph.source, graph.sink
+
+    def connections(self) -> Nets:
+        """Those that a move can make longer, as groups of two cells; their numbers are those of `slowest`."""
+        graph = self._graph
+        pairs = [[int(source), int(sink)] if wire and source != sink else []
+                 for source, sink, wire in zip(graph.source, graph.sink, graph.by_wire, strict=True)]
+        return grouped(pairs, len(self._cells.x))
+
+    def slowest(self) -> np.ndarray:
+        """Of each connection, the slowest path that it is part of, in picoseconds."""
+        return _slowest(self._graph, self._cells)
+
+
+def _read_graph(placement: Placement, delays: CellDelays) -> _Graph:
+    numbers: dict[int, int] = {}
+    for net in placement.drivers:
+        if not placement.is_clock(net):
+            numbers[net] = len(numbers)
+    start = np.full(len(numbers), _NEVER)
+    connections: list[tuple[int, int, int, bool]] = []
+    ends: list[tuple[int, int]] = []
+    ways: list[list[tuple[int, int, int]]] = [[] for _ in numbers]
+    before = np.zeros(len(numbers), np.int32)
+    for net, number in numbers.items():
+        driver, output = placement.drivers[net]
+        name, kind = placement.names[driver], placement.type_of(driver)
+        start[number] = max(delays.through(name, kind, clock).get(output, _NEVER) for clock in _CLOCKS)
+        for sink, port in placement.pins[net]:
+            if (sink, port) == (driver, output):
+                continue
+            here = len(connections)
+            connections.append((number, driver, sink, port not in _NO_WIRE))
+            name, kind = placement.names[sink], placement.type_of(sink)
+            setup = delays.setup(name, kind, port)
+            if setup is not None:
+                ends.append((here, setup))
+            if port in _CLOCKS:
+                continue
+            for through, delay in delays.through(name, kind, port).items():
+                following = placement.connections(sink).get(through)
+                if following and following[0] in numbers:
+                    ways[number].append((here, delay, numbers[following[0]]))
+                    before[numbers[following[0]]] += 1
+    order = [number for number in range(len(numbers)) if not before[number]]
+    for number in order:   # grows on the way
+        for _, _, behind in ways[number]:
+            before[behind] -= 1
+            if not before[behind]:
+                order.append(behind)
+    assert len(order) == len(numbers), "logic that goes round in a ring"
+    way = [entry for number in order for entry in ways[number]]
+    net_of, source, sink_of, by_wire = _columns(connections, 4)
+    way_of, way_ps, way_net = _columns(way, 3)
+    end_of, end_ps = _columns(ends, 2)
+    return _Graph(start, net_of, source, sink_of, by_wire, way_of, way_ps, way_net, end_of, end_ps)
+
+
+def _columns(entries: Sequence[tuple[int, ...]], count: int) -> list[np.ndarray]:
+    return [np.array([entry[column] for entry in entries], np.int32) for column in range(count)]
+
+
+@numba.njit(cache=True)
+def _slowest(graph: _Graph, cells: Cells) -> np.ndarray:
+    count = len(graph.net)
+    wires = np.zeros(count)
+    for number in range(count):
+        if graph.by_wire[number]:
+            source, sink = graph.source[number], graph.sink[number]
+            wires[number] = wire_ps(cells.x[source] - cells.x[sink], cells.y[source] - cells.y[sink])
+    arrival = graph.start.copy()
+    for place in range(len(graph.way)):
+        number = graph.way[place]
+        time = arrival[graph.net[number]] + wires[number] + graph.way_ps[place]
+        arrival[graph.way_net[place]] = max(arrival[graph.way_net[place]], time)
+    # What comes behind a connection, its wire not included, and behind a net.
+    behind, behind_net = np.full(count, -1e9), np.full(len(arrival), -1e9)
+    for place in range(len(graph.end)):
+        number = graph.end[place]
+        behind[number] = max(behind[number], graph.end_ps[place])
+        net = graph.net[number]
+        behind_net[net] = max(behind_net[net], graph.end_ps[place] + wires[number])
+    for place in range(len(graph.way) - 1, -1, -1):
+        number = graph.way[place]
+        time = behind_net[graph.way_net[place]] + graph.way_ps[place]
+        behind[number] = max(behind[number], time)
+        net = graph.net[number]
+        behind_net[net] = max(behind_net[net], time + wires[number])
+    return np.maximum(arrival[graph.net] + wires + behind, 0.0)

@@ -1,0 +1,75 @@
+"""Better places for what nextpnr has placed on ECP5, before it routes.
+
+nextpnr's last step of placing goes on only while every round is a great gain, and its step to a legal
+placement puts cells of a nearly full part far from where they belong. Two thousand attempts for each cell
+take a minute or two.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from .annealing import Problem, all_allowed, anneal, net_lengths
+from .placement import FIXED, Placement
+from .placement_timing import CellDelays, Timing
+
+__all__ = ["REFINING_FILES", "refine"]
+
+REFINING_FILES = tuple(Path(__file__).with_name(f"{name}.py")
+                       for name in ("annealing", "placement", "placement_timing", "refining"))
+"""What a refined placement depends on."""
+
+_ROUNDS = 200
+_MOVES = 10
+"""Of each cell in a round."""
+_COLD_ROUNDS = 3
+_HOT = 1.0
+"""Temperature of the first round, in tiles."""
+_RADIUS = 12
+"""Tiles, in the first round."""
+_DELAY_WEIGHT = 1.0
+_EXPONENT = 8
+_TARGET = 0.75
+"""Of the slowest path at the start: what is faster has hardly any weight."""
+_LARGEST_RATIO = 1.6
+_KEPT = 0.8
+"""Of a weight from one round to the next: what was slow a moment ago must not be given up at once."""
+
+
+def refine(placed: Path, sdf: Path, top: str, seed: int, tell: Callable[[str], None]) -> None:
+    """Change a placed design's file in place.
+
+    Parameters
+    ----------
+    placed : nextpnr's JSON
+    sdf : its delays, of the same design
+    top : module
+    tell : hears how it goes
+    """
+    placement = Placement.read(placed, top)
+    cells, grid = placement.cells, placement.grid
+    assert all_allowed(cells, grid), f"{placed}: its cells are not where this program believes they may be"
+    timing = Timing(placement, CellDelays(sdf))
+    problem = Problem(
+        cells, grid, placement.nets, net_lengths(cells, placement.nets), timing.connections(),
+        timing.sources, timing.sinks,
+        np.flatnonzero((cells.kind > 0) & (cells.unit < FIXED) & (cells.half >= 0)))
+    slowest = timing.slowest()
+    target = _TARGET * slowest.max(initial=1.0)
+    weights = _weights(slowest, target)
+    for number in range(_ROUNDS):
+        left = 1 - number / _ROUNDS
+        cold = number >= _ROUNDS - _COLD_ROUNDS
+        anneal(problem, weights, _MOVES * len(problem.movable), max(2, round(_RADIUS * left)),
+               0.0 if cold else _HOT * left ** 2, seed * _ROUNDS + number)
+        slowest = timing.slowest()
+        weights = _KEPT * weights + (1 - _KEPT) * _weights(slowest, target)
+        tell(f"Round {number + 1} of {_ROUNDS}: {problem.lengths.sum():,} of wire, "
+             f"slowest path {slowest.max(initial=0.0) / 1000:.1f} ns as foreseen")
+    assert all_allowed(cells, grid)
+    placement.write(placed)
+
+
+def _weights(slowest: np.ndarray, target: float) -> np.ndarray:
+    return _DELAY_WEIGHT * np.minimum(slowest / target, _LARGEST_RATIO) ** _EXPONENT

@@ -1,0 +1,111 @@
+"""synth.placement_timing: paths of a placed design, as long as a hand works them out."""
+
+from pathlib import Path
+
+import pytest
+
+from synth.placement import Placement
+from synth.placement_timing import CellDelays, Timing, wire_ps
+from tests.placements import cell, design, lut, register
+
+SDF = """(DELAYFILE
+  (CELL (CELLTYPE "top")
+    (INSTANCE )
+  )
+  (CELL
+    (CELLTYPE "TRELLIS_FF")
+    (INSTANCE first)
+    (DELAY
+      (ABSOLUTE
+        (IOPATH CLK Q (430:477:525) (430:477:525))
+      )
+    )
+    (TIMINGCHECK
+      (SETUPHOLD (posedge M) (posedge CLK) (1:2:10) (233:268:303))
+      (SETUPHOLD (negedge M) (posedge CLK) (1:2:20) (233:268:303))
+      (SETUPHOLD (posedge DI) (posedge CLK) (0:0:0) (267:285:303))
+    )
+  )
+  (CELL
+    (CELLTYPE "TRELLIS_COMB")
+    (INSTANCE between)
+    (DELAY
+      (ABSOLUTE
+        (IOPATH A F (200:218:236) (200:218:236))
+      )
+    )
+  )
+  (CELL
+    (CELLTYPE "MULT18X18D")
+    (INSTANCE slow\\[0\\])
+    (DELAY
+      (ABSOLUTE
+        (IOPATH A0 P0 (2909:3418:3927) (2909:3418:3927))
+      )
+    )
+  )
+)
+"""
+
+
+@pytest.fixture
+def delays(tmp_path: Path) -> CellDelays:
+    (tmp_path / "delays.sdf").write_text(SDF)
+    return CellDelays(tmp_path / "delays.sdf")
+
+
+def slowest(placement: Placement, delays: CellDelays) -> dict[tuple[str, str], float]:
+    timing = Timing(placement, delays)
+    names = placement.names
+    return {(names[source], names[sink]): time for source, sink, time in
+            zip(timing.sources, timing.sinks, timing.slowest(), strict=True)}
+
+
+@pytest.mark.parametrize("distance, expected", [((0, 0), 480), ((1, 0), 640), ((-3, 2), 1280),
+                                                ((5, 0), 1280), ((7, -6), 2320)])
+def test_a_wire_takes_what_nextpnr_foresees(distance: tuple[int, int], expected: float) -> None:
+    assert wire_ps(*distance) == expected
+
+
+def test_a_path_takes_the_time_of_its_cells_and_wires(delays: CellDelays) -> None:
+    placement = Placement(design({
+        "start": register("X1/Y1/SLICEA.FF0", 99, 10), "one": lut("X2/Y1/SLICEA.K0", [10], 11),
+        "two": lut("X2/Y3/SLICEA.K0", [11], 12), "end": register("X5/Y3/SLICEA.FF0", 12, 13),
+        "near": register("X1/Y1/SLICEB.FF0", 10, 14)}), "top")
+    whole = 525 + 640 + 236 + 800 + 236 + 960 + 20
+    found = slowest(placement, delays)
+    assert found == {("start", "one"): whole, ("one", "two"): whole, ("two", "end"): whole,
+                     ("start", "near"): 525 + 480 + 20}
+
+
+def test_a_register_takes_its_lut_s_output_without_a_wire(delays: CellDelays) -> None:
+    placement = Placement(design({
+        "start": register("X1/Y1/SLICEA.FF0", 99, 10), "one": lut("X2/Y1/SLICEA.K0", [10], 11),
+        "end": register("X2/Y1/SLICEA.FF0", 11, 12, by_lut=True)}), "top")
+    assert set(slowest(placement, delays).values()) == {525 + 640 + 236 + 0}
+
+
+def test_cells_of_a_type_with_parameters_have_delays_of_their_own(delays: CellDelays) -> None:
+    def product(name: str) -> Placement:
+        return Placement(design({
+            "start": register("X1/Y1/SLICEA.FF0", 99, 10), "end": register("X1/Y1/SLICEB.FF0", 11, 12),
+            name: cell("MULT18X18D", "X1/Y1/MULT18_0", {"A0": 10}, {"P0": 11})}), "top")
+
+    whole = 525 + 480 + 3927 + 480 + 20
+    assert slowest(product("slow[0]"), delays) == {("start", "slow[0]"): whole, ("slow[0]", "end"): whole}
+    assert set(slowest(product("clocked"), delays).values()) == {0}
+
+
+def test_what_comes_from_outside_has_no_time(delays: CellDelays) -> None:
+    placement = Placement(design({"pad": cell("TRELLIS_IO", "X0/Y1/PIOA", {}, {"O": 10}),
+                                  "end": register("X9/Y1/SLICEA.FF0", 10, 11)}), "top")
+    assert slowest(placement, delays) == {("pad", "end"): 0}
+
+
+def test_connections_without_a_wire_are_in_no_group(delays: CellDelays) -> None:
+    placement = Placement(design({
+        "start": register("X1/Y1/SLICEA.FF0", 99, 10), "one": lut("X2/Y1/SLICEA.K0", [10], 11),
+        "end": register("X2/Y1/SLICEA.FF0", 11, 12, by_lut=True)}), "top")
+    groups = Timing(placement, delays).connections()
+    sizes = list(groups.first[1:] - groups.first[:-1])
+    assert sorted(sizes) == [0, 2]

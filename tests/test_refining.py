@@ -1,0 +1,68 @@
+"""synth.refining: a placed design's file has shorter wires than before, and is the same design."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from synth import refining
+from synth.annealing import all_allowed, net_lengths
+from synth.placement import Placement
+from tests.placements import Design, scattered
+from tests.test_placement_timing import SDF
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refining, "_ROUNDS", 30)
+
+
+def refined(placed: Design, folder: Path, seed: int = 1) -> tuple[Design, list[str]]:
+    file, sdf, heard = folder / "placed.json", folder / "delays.sdf", []
+    file.write_text(json.dumps(placed))
+    sdf.write_text(SDF)
+    refining.refine(file, sdf, "top", seed, heard.append)
+    return json.loads(file.read_text()), heard
+
+
+def wire(placed: Design) -> int:
+    placement = Placement(placed, "top")
+    assert all_allowed(placement.cells, placement.grid)
+    return net_lengths(placement.cells, placement.nets).sum()
+
+
+def without_sites(placed: Design) -> Design:
+    placed = copy.deepcopy(placed)
+    for cell in placed["modules"]["top"]["cells"].values():
+        del cell["attributes"]["NEXTPNR_BEL"]
+    return placed
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_wires_get_shorter_and_the_design_stays(seed: int, tmp_path: Path) -> None:
+    placed = scattered(seed)
+    found, heard = refined(placed, tmp_path, seed)
+    assert wire(found) < 0.6 * wire(placed)
+    assert without_sites(found) == without_sites(placed)
+    assert len(heard) == 30 and f": {wire(found):,} of wire" in heard[-1]
+
+
+def test_a_seed_gives_the_same_again_and_another_one_something_else(tmp_path: Path) -> None:
+    placed = scattered(1)
+    one, again, other = (refined(placed, tmp_path, seed)[0] for seed in (1, 1, 2))
+    assert one == again != other
+
+
+def test_a_placement_against_the_rules_is_not_touched(tmp_path: Path) -> None:
+    placed = scattered(1)
+    cells = placed["modules"]["top"]["cells"]
+    register = next(cell for cell in cells.values() if "CE" in cell["connections"])
+    copied = copy.deepcopy(register)
+    copied["connections"] |= {"CE": [999], "M": [998]}
+    copied["connections"].pop("DI", None)
+    site = register["attributes"]["NEXTPNR_BEL"]
+    copied["attributes"]["NEXTPNR_BEL"] = f"{site[:-1]}{1 - int(site[-1])}"
+    cells["wrong"] = copied
+    with pytest.raises(AssertionError, match=r"placed\.json"):
+        refined(placed, tmp_path)
