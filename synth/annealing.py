@@ -19,7 +19,7 @@ _CARRY, _RAM, _BLOCKED = Flag.CARRY, Flag.RAM, Flag.BLOCKED
 _MUX5, _MUX6, _USES_M = Flag.MUX5, Flag.MUX6, Flag.USES_M
 _NEAR = 2
 """Tiles around the middle between two cells."""
-_MOST_MOVED = 2 * (2 * HALVES + 1)
+_MOST_IN_TILE = 2 * HALVES + 1
 _LEAST_WEIGHT = 1e-3
 
 
@@ -107,31 +107,37 @@ def all_allowed(cells: Cells, grid: Grid) -> bool:
 
 
 @numba.njit(cache=True)
-def _may_leave(cells: Cells, cell: int, unit: int, with_luts: bool, with_registers: bool) -> bool:
+def _may_leave(cells: Cells, grid: Grid, cell: int, first: int, size: int, unit: int, with_luts: bool,
+               with_registers: bool) -> bool:
+    """A cell among the `size` halves from `first` on, with all that moves with it."""
     if cells.unit[cell] > unit:
         return False
+    if unit == TILE:
+        start = cells.y[cell] * grid.width[0] + cells.x[cell] - cells.lead[cell]
+        if start * HALVES < first or (start + cells.span[cell]) * HALVES > first + size:
+            return False
     return not cells.tied[cell] or (with_luts and with_registers)
 
 
 @numba.njit(cache=True)
-def _exchange(grid: Grid, one: int, other: int, unit: int, with_luts: bool, with_registers: bool) -> None:
-    for half in range(1 << unit):
+def _exchange(grid: Grid, one: int, other: int, size: int, with_luts: bool, with_registers: bool) -> None:
+    for half in range(size):
         here, there = one + half, other + half
         if with_luts:
             grid.luts[here], grid.luts[there] = grid.luts[there], grid.luts[here]
         if with_registers:
             grid.registers[here], grid.registers[there] = grid.registers[there], grid.registers[here]
-    if unit == TILE:
-        here, there = one // HALVES, other // HALVES
+    for tile in range(size // HALVES):
+        here, there = one // HALVES + tile, other // HALVES + tile
         grid.writers[here], grid.writers[there] = grid.writers[there], grid.writers[here]
 
 
 @numba.njit(cache=True)
-def _settle(cells: Cells, grid: Grid, first: int, unit: int, with_luts: bool, with_registers: bool,
+def _settle(cells: Cells, grid: Grid, first: int, size: int, with_luts: bool, with_registers: bool,
             moved: np.ndarray, count: int) -> int:
     """Tell the cells from `first` on where they are, and list them."""
     width = grid.width[0]
-    for place in range(first, first + (1 << unit)):
+    for place in range(first, first + size):
         tile = place // HALVES
         for registers in range(2):
             cell = grid.registers[place] if registers else grid.luts[place]
@@ -139,11 +145,12 @@ def _settle(cells: Cells, grid: Grid, first: int, unit: int, with_luts: bool, wi
                 cells.x[cell], cells.y[cell], cells.half[cell] = tile % width, tile // width, place % HALVES
                 moved[count] = cell
                 count += 1
-    if unit == TILE and grid.writers[first // HALVES] >= 0:
-        cell, tile = grid.writers[first // HALVES], first // HALVES
-        cells.x[cell], cells.y[cell] = tile % width, tile // width
-        moved[count] = cell
-        count += 1
+    for tile in range(first // HALVES, first // HALVES + size // HALVES):
+        cell = grid.writers[tile]
+        if cell >= 0:
+            cells.x[cell], cells.y[cell] = tile % width, tile // width
+            moved[count] = cell
+            count += 1
     return count
 
 
@@ -192,8 +199,21 @@ def _target(problem: Problem, cell: int, radius: int) -> int:
 
 
 @numba.njit(cache=True)
-def _allowed_around(cells: Cells, grid: Grid, first: int, unit: int) -> bool:
-    for place in range(first // 2 * 2, first + (1 << unit), 2):
+def _row_of_logic(grid: Grid, tile: int, span: int) -> bool:
+    """So many tiles side by side are there from that one on."""
+    if tile < 0 or tile % grid.width[0] + span > grid.width[0]:
+        return False
+    for place in range(tile, tile + span):
+        if not grid.logic[place]:
+            return False
+    return True
+
+
+@numba.njit(cache=True)
+def _allowed_around(cells: Cells, grid: Grid, first: int, size: int) -> bool:
+    if size >= HALVES:
+        return True   # whole tiles may be anywhere
+    for place in range(first // 2 * 2, first + size, 2):
         if not _slice_allowed(cells, grid, place):
             return False
     return _tile_allowed(cells, grid, first // HALVES)
@@ -214,7 +234,8 @@ def anneal(problem: Problem, weights: np.ndarray, moves: int, radius: int, tempe
     np.random.seed(seed)
     seen_nets, seen = np.full(len(lengths), -1), np.full(len(weights), -1)
     net_list, list_ = np.zeros(len(lengths), np.int64), np.zeros(len(weights), np.int64)
-    new_lengths, moved = np.zeros(len(lengths), np.int64), np.zeros(_MOST_MOVED, np.int64)
+    new_lengths = np.zeros(len(lengths), np.int64)
+    moved = np.zeros(2 * _MOST_IN_TILE * np.max(cells.span), np.int64)
     made = 0
     for now in range(moves):
         # ---- what goes where -------------------------------------------------------------------
@@ -225,25 +246,33 @@ def anneal(problem: Problem, weights: np.ndarray, moves: int, radius: int, tempe
         if there < 0 or there == here:
             continue
         size = 1 << unit
-        one = here * HALVES + cells.half[cell] // size * size
-        other = there * HALVES + np.random.randint(HALVES // size) * size
+        if unit == TILE:
+            span = cells.span[cell]
+            here -= cells.lead[cell]
+            there -= cells.lead[cell]
+            if abs(here - there) < span or not _row_of_logic(grid, there, span):
+                continue
+            size = HALVES * span
+            one, other = here * HALVES, there * HALVES
+        else:
+            one = here * HALVES + cells.half[cell] // size * size
+            other = there * HALVES + np.random.randint(HALVES // size) * size
         with_luts = unit != HALF or cells.kind[cell] == LUT or cells.tied[cell] != 0
         with_registers = unit != HALF or cells.kind[cell] == REGISTER or cells.tied[cell] != 0
         free = True
         for half in range(size):
-            for place in (one + half, other + half):
-                lut, register = grid.luts[place], grid.registers[place]
-                if with_luts and lut >= 0 and not _may_leave(cells, lut, unit, with_luts, with_registers):
-                    free = False
-                if (with_registers and register >= 0
-                        and not _may_leave(cells, register, unit, with_luts, with_registers)):
-                    free = False
+            for first in (one, other):
+                lut, register = grid.luts[first + half], grid.registers[first + half]
+                if with_luts and lut >= 0:
+                    free &= _may_leave(cells, grid, lut, first, size, unit, with_luts, with_registers)
+                if with_registers and register >= 0:
+                    free &= _may_leave(cells, grid, register, first, size, unit, with_luts, with_registers)
         if not free:
             continue
         # ---- whether they may be there ---------------------------------------------------------
-        _exchange(grid, one, other, unit, with_luts, with_registers)
-        if not (_allowed_around(cells, grid, one, unit) and _allowed_around(cells, grid, other, unit)):
-            _exchange(grid, one, other, unit, with_luts, with_registers)
+        _exchange(grid, one, other, size, with_luts, with_registers)
+        if not (_allowed_around(cells, grid, one, size) and _allowed_around(cells, grid, other, size)):
+            _exchange(grid, one, other, size, with_luts, with_registers)
             continue
         # ---- what it costs ---------------------------------------------------------------------
         count = 0
@@ -255,23 +284,24 @@ def anneal(problem: Problem, weights: np.ndarray, moves: int, radius: int, tempe
                 if with_registers and grid.registers[place] >= 0:
                     moved[count] = grid.registers[place]
                     count += 1
-            if unit == TILE and grid.writers[first // HALVES] >= 0:
-                moved[count] = grid.writers[first // HALVES]
-                count += 1
+            for tile in range(first // HALVES, first // HALVES + size // HALVES):
+                if grid.writers[tile] >= 0:
+                    moved[count] = grid.writers[tile]
+                    count += 1
         nets_count = _listed(nets, moved[:count], seen_nets, now, net_list)
         connections = list_[:_listed(problem.connections, moved[:count], seen, now, list_)]
         cost = -_delays(problem, weights, connections)
-        count = _settle(cells, grid, one, unit, with_luts, with_registers, moved, 0)
-        _settle(cells, grid, other, unit, with_luts, with_registers, moved, count)
+        count = _settle(cells, grid, one, size, with_luts, with_registers, moved, 0)
+        _settle(cells, grid, other, size, with_luts, with_registers, moved, count)
         cost += _delays(problem, weights, connections)
         for place in range(nets_count):
             net = net_list[place]
             new_lengths[place] = _length(cells, nets, net)
             cost += new_lengths[place] - lengths[net]
         if cost > 0 and (temperature <= 0 or np.random.random() >= np.exp(-cost / temperature)):
-            _exchange(grid, one, other, unit, with_luts, with_registers)
-            count = _settle(cells, grid, one, unit, with_luts, with_registers, moved, 0)
-            _settle(cells, grid, other, unit, with_luts, with_registers, moved, count)
+            _exchange(grid, one, other, size, with_luts, with_registers)
+            count = _settle(cells, grid, one, size, with_luts, with_registers, moved, 0)
+            _settle(cells, grid, other, size, with_luts, with_registers, moved, count)
             continue
         for place in range(nets_count):
             lengths[net_list[place]] = new_lengths[place]

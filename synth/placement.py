@@ -19,7 +19,8 @@ __all__ = ["FIXED", "HALF", "HALVES", "LUT", "PAIR", "REGISTER", "SLICE", "TILE"
 HALVES = 8
 """Of slices, in a tile."""
 HALF, SLICE, PAIR, TILE, FIXED = range(5)
-"""What of a tile moves with a cell: 1 << unit halves, or nothing at all."""
+"""What moves with a cell: 1 << unit halves of a tile, or with TILE as many whole tiles side by side as its
+`span` says; or nothing at all."""
 LUT, REGISTER, WRITER = 1, 2, 3
 """Kinds of cells; 0: all others, which stay where they are."""
 _MOST_PINS = 300
@@ -44,6 +45,8 @@ class Cells(NamedTuple):
     half: np.ndarray      # in its tile
     kind: np.ndarray
     unit: np.ndarray
+    span: np.ndarray      # tiles in a row that move together: those of a chain of carry cells, else 1
+    lead: np.ndarray      # how many of them are before the cell's
     tied: np.ndarray      # a register and the LUT before it share a half
     flags: np.ndarray
     enable: np.ndarray    # number of what the registers of a slice share
@@ -108,6 +111,7 @@ class Placement:
                         self.drivers[bit] = number, port
         self.cells = self._read_cells()
         self.grid = self._read_grid()
+        self._find_chains()
         self._find_units()
         self.nets = self._read_nets()
 
@@ -141,6 +145,7 @@ class Placement:
 
     def _read_cells(self) -> Cells:
         cells = Cells(*(np.zeros(len(self.names), np.int32) for _ in Cells._fields))
+        cells.span[:] = 1
         enables: dict[Any, int] = {}
         controls: dict[Any, int] = {}
         for number, name in enumerate(self.names):
@@ -185,6 +190,26 @@ class Placement:
                 (grid.luts if kind == LUT else grid.registers)[tile * HALVES + cells.half[number]] = number
         return grid
 
+    def _find_chains(self) -> None:
+        """A chain's tiles move together, if it has some for itself."""
+        cells = self.cells
+        following: dict[int, int] = {}
+        for net, (driver, port) in self.drivers.items():
+            if port == "FCO":
+                for number in (number for number, pin in self.pins[net] if pin == "FCI"):
+                    following[driver] = number
+        heads = set(np.flatnonzero(cells.flags & Flag.CARRY)) - set(following.values())
+        for head in heads:
+            chain = [int(head)]
+            while chain[-1] in following:
+                chain.append(following[chain[-1]])
+            columns = cells.x[chain]
+            first, last = int(columns.min()), int(columns.max())
+            if len({*cells.y[chain]}) > 1 or len({*columns}) != last - first + 1:
+                continue
+            cells.unit[chain] = TILE
+            cells.span[chain], cells.lead[chain] = last - first + 1, columns - first
+
     def _find_units(self) -> None:
         """Multiplexers move with the LUTs that they choose from, registers with the LUT before them."""
         cells, grid = self.cells, self.grid
@@ -208,6 +233,7 @@ class Placement:
             cells.tied[number] = cells.tied[before] = 1
             cells.unit[number] = max(cells.unit[number], cells.unit[before])
             cells.unit[before] = cells.unit[number]
+            cells.span[number], cells.lead[number] = cells.span[before], cells.lead[before]
 
     def _read_nets(self) -> Nets:
         groups = []

