@@ -13,7 +13,6 @@ from sim.cache import cache_directory
 from .flow import Netlist, Progress, Request
 from .kept import cache_key, hash_of_files, kept_folder
 from .readings import remaining_line, use_line
-from .refining import REFINING_FILES, refine
 from .scripts import DESIGN_JSON, TOP
 from .targets import Target
 from .tools import ToolFailed, run_tool, tool_versions
@@ -42,6 +41,9 @@ many it leaves a fifth more wire: of `small` the router makes the last thousands
 more, where after the other one it ends in six minutes, at as high a clock."""
 _TIMING_WEIGHT = 20
 """Of delays against wires; nextpnr's own is 10."""
+_REFINING = tuple(Path(__file__).with_name(f"{name}.py")
+                  for name in ("annealing", "placement", "placement_timing", "refining"))
+"""What a refined placement depends on."""
 _ROUTING = (_REROUTED, _MOST_ROUNDS, _BY_DENSITY, _SILENCE_SECONDS, _FULL, _MANY)
 """What `run_place` does beyond its command."""
 PINS = "pins"
@@ -106,7 +108,7 @@ def placed_key(netlist_key: str, target: Target, command: tuple[str, list[str]],
     netlist_key : `synthesis_key` of what is placed
     pins : what PINS holds
     """
-    return cache_key(netlist_key, target, command, _ROUTING, hash_of_files(REFINING_FILES),
+    return cache_key(netlist_key, target, command, _ROUTING, hash_of_files(_REFINING),
                      pack_command(target), pins, tool_versions(target.family))
 
 
@@ -156,6 +158,9 @@ def _place_and_route(command: tuple[str, list[str]], folder: Path, progress: Pro
     failure = _run_placer((name, [*options, "--no-route", "--sdf", _DELAYS]), folder, progress, PLACE_LOG)
     if failure is not None:
         return failure
+    # Here: what it needs takes a second to import, and every other command would wait for it.
+    from .refining import refine
+
     progress.stage("better places")
     placed, delays = folder / PLACED_JSON, folder / _DELAYS
     refine(placed, delays, TOP, int(options[options.index("--seed") + 1]), progress.line)

@@ -14,11 +14,7 @@ from .annealing import Problem, all_allowed, anneal, net_lengths
 from .placement import TILE, WRITER, Cells, Flag, Placement
 from .placement_timing import CellDelays, Timing
 
-__all__ = ["REFINING_FILES", "refine"]
-
-REFINING_FILES = tuple(Path(__file__).with_name(f"{name}.py")
-                       for name in ("annealing", "placement", "placement_timing", "refining"))
-"""What a refined placement depends on."""
+__all__ = ["refine"]
 
 _ROUNDS = 400
 _MOVES = 5

@@ -79,7 +79,7 @@ def test_where_the_better_placer_leads_to_nothing_the_other_one_tries(
 
     heard = Heard()
     monkeypatch.setattr(placing, "run_tool", works)
-    monkeypatch.setattr(placing, "refine", lambda *given: None)
+    monkeypatch.setattr("synth.refining.refine", lambda *given: None)
     heap = ["--placer", "heap", "--placer-heap-timingweight", "20"]
     options = ["--json", DESIGN_JSON, "--seed", "1", *heap, "--router", "router1"]
     found = placing.run_place(("nextpnr", options), tmp_path, heard)
@@ -102,7 +102,7 @@ def test_what_is_placed_is_refined_before_it_is_routed(monkeypatch: pytest.Monke
         steps.append(("refine", ""))
 
     monkeypatch.setattr(placing, "run_tool", works)
-    monkeypatch.setattr(placing, "refine", refines)
+    monkeypatch.setattr("synth.refining.refine", refines)
     command = placing.place_command(TARGETS["ecp5-25k"], "6", 50, 7)
     assert placing.run_place(command, tmp_path, heard) is None
     assert steps == [("place.log", DESIGN_JSON), ("refine", ""), ("route.log", "placed.json")]
