@@ -105,7 +105,7 @@ class Placement:
         for number, name in enumerate(self.names):
             cell = self._cells[name]
             for port, bits in cell["connections"].items():
-                for bit in bits:
+                for bit in (bit for bit in bits if isinstance(bit, int)):
                     self.pins.setdefault(bit, []).append((number, port))
                     if cell["port_directions"][port] == "output":
                         self.drivers[bit] = number, port
@@ -121,8 +121,17 @@ class Placement:
         return cls(json.loads(file.read_text()), top)
 
     def write(self, file: Path) -> None:
-        """The design with its cells where they are now."""
+        """The design with its cells where they are now, and as nextpnr reads it as it was.
+
+        A port without a net is written without a bit, and not there when it is read: open inputs of multipliers
+        and block RAMs, which the part would take for 1, are not tied to 0 then. An undefined bit says that
+        there is such a port.
+        """
         cells = self.cells
+        for cell in self._cells.values():
+            for port, bits in cell["connections"].items():
+                if not bits:
+                    cell["connections"][port] = ["x"]
         for number, name in enumerate(self.names):
             if cells.kind[number]:
                 slice_number, half = divmod(int(cells.half[number]), 2)

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from hdl.config import PRESETS
 from synth import placing
-from synth.scripts import DESIGN_JSON
+from synth.flow import Progress, Request, synthesize
+from synth.placement import Placement
+from synth.scripts import DESIGN_JSON, TOP
 from synth.targets import TARGETS
-from synth.tools import ToolFailed
+from synth.tools import ToolFailed, run_tool
 from tests.test_synth_flow import Heard
 
 
@@ -108,3 +111,22 @@ def test_what_is_placed_is_refined_before_it_is_routed(monkeypatch: pytest.Monke
     assert steps == [("place.log", DESIGN_JSON), ("refine", ""), ("route.log", "placed.json")]
     assert heard.stages == ["better places", "routing"]
     assert not list(tmp_path.iterdir())   # the delays, of the size of the design, are gone
+
+
+@pytest.mark.parametrize("block", ["multiplier", "accumulator", "lane_store"])
+def test_a_design_that_is_read_again_is_configured_as_before(block: str, tmp_path: Path) -> None:
+    """What the bitstream says of cells, pads and clocks; wires are not routed here."""
+    target = TARGETS["ecp5-25k"]
+    netlist = synthesize(Request(PRESETS["tiny"], target, "6", 50, block), Progress())
+    (tmp_path / DESIGN_JSON).write_bytes(netlist.design.read_bytes())
+    (tmp_path / placing.PINS).write_text("")
+    name, options = placing.place_command(target, "6", 50, 1)
+    again = [placing.PLACED_JSON if option == DESIGN_JSON else option for option in options]
+    found = []
+    for words in (options, [*again, "--no-pack", "--no-place"]):
+        if found:
+            Placement.read(tmp_path / placing.PLACED_JSON, TOP).write(tmp_path / placing.PLACED_JSON)
+        run_tool(name, [*words, "--no-route"], tmp_path, "log", lambda line: None)
+        lines = (tmp_path / "placed.config").read_text().splitlines()
+        found.append(sorted(line for line in lines if not line.startswith("arc:")))
+    assert found[0] == found[1] and len(found[0]) > 100
