@@ -123,9 +123,9 @@ class Placement:
     def write(self, file: Path) -> None:
         """The design with its cells where they are now, and as nextpnr reads it as it was.
 
-        A port without a net is written without a bit, and not there when it is read: open inputs of multipliers
-        and block RAMs, which the part would take for 1, are not tied to 0 then. An undefined bit says that
-        there is such a port.
+        A port without a net is written without a bit, and not there when it is read: open inputs of
+        multipliers and block RAMs, which the part would take for 1, are not tied to 0 then. An undefined bit
+        says that there is such a port.
         """
         cells = self.cells
         for cell in self._cells.values():
