@@ -133,9 +133,26 @@ def _exchange(grid: Grid, one: int, other: int, size: int, with_luts: bool, with
 
 
 @numba.njit(cache=True)
-def _settle(cells: Cells, grid: Grid, first: int, size: int, with_luts: bool, with_registers: bool,
-            moved: np.ndarray, count: int) -> int:
-    """Tell the cells from `first` on where they are, and list them."""
+def _cells_in(grid: Grid, first: int, size: int, with_luts: bool, with_registers: bool, found: np.ndarray,
+              count: int) -> int:
+    """List those from `first` on, behind `count` others; how many there are now."""
+    for place in range(first, first + size):
+        if with_luts and grid.luts[place] >= 0:
+            found[count] = grid.luts[place]
+            count += 1
+        if with_registers and grid.registers[place] >= 0:
+            found[count] = grid.registers[place]
+            count += 1
+    for tile in range(first // HALVES, first // HALVES + size // HALVES):
+        if grid.writers[tile] >= 0:
+            found[count] = grid.writers[tile]
+            count += 1
+    return count
+
+
+@numba.njit(cache=True)
+def _settle(cells: Cells, grid: Grid, first: int, size: int, with_luts: bool, with_registers: bool) -> None:
+    """Tell the cells from `first` on where they are."""
     width = grid.width[0]
     for place in range(first, first + size):
         tile = place // HALVES
@@ -143,15 +160,10 @@ def _settle(cells: Cells, grid: Grid, first: int, size: int, with_luts: bool, wi
             cell = grid.registers[place] if registers else grid.luts[place]
             if cell >= 0 and (with_registers if registers else with_luts):
                 cells.x[cell], cells.y[cell], cells.half[cell] = tile % width, tile // width, place % HALVES
-                moved[count] = cell
-                count += 1
     for tile in range(first // HALVES, first // HALVES + size // HALVES):
         cell = grid.writers[tile]
         if cell >= 0:
             cells.x[cell], cells.y[cell] = tile % width, tile // width
-            moved[count] = cell
-            count += 1
-    return count
 
 
 @numba.njit(cache=True)
@@ -275,24 +287,13 @@ def anneal(problem: Problem, weights: np.ndarray, moves: int, radius: int, tempe
             _exchange(grid, one, other, size, with_luts, with_registers)
             continue
         # ---- what it costs ---------------------------------------------------------------------
-        count = 0
-        for first in (one, other):
-            for place in range(first, first + size):
-                if with_luts and grid.luts[place] >= 0:
-                    moved[count] = grid.luts[place]
-                    count += 1
-                if with_registers and grid.registers[place] >= 0:
-                    moved[count] = grid.registers[place]
-                    count += 1
-            for tile in range(first // HALVES, first // HALVES + size // HALVES):
-                if grid.writers[tile] >= 0:
-                    moved[count] = grid.writers[tile]
-                    count += 1
+        count = _cells_in(grid, one, size, with_luts, with_registers, moved, 0)
+        count = _cells_in(grid, other, size, with_luts, with_registers, moved, count)
         nets_count = _listed(nets, moved[:count], seen_nets, now, net_list)
         connections = list_[:_listed(problem.connections, moved[:count], seen, now, list_)]
         cost = -_delays(problem, weights, connections)
-        count = _settle(cells, grid, one, size, with_luts, with_registers, moved, 0)
-        _settle(cells, grid, other, size, with_luts, with_registers, moved, count)
+        _settle(cells, grid, one, size, with_luts, with_registers)
+        _settle(cells, grid, other, size, with_luts, with_registers)
         cost += _delays(problem, weights, connections)
         for place in range(nets_count):
             net = net_list[place]
@@ -300,8 +301,8 @@ def anneal(problem: Problem, weights: np.ndarray, moves: int, radius: int, tempe
             cost += new_lengths[place] - lengths[net]
         if cost > 0 and (temperature <= 0 or np.random.random() >= np.exp(-cost / temperature)):
             _exchange(grid, one, other, size, with_luts, with_registers)
-            count = _settle(cells, grid, one, size, with_luts, with_registers, moved, 0)
-            _settle(cells, grid, other, size, with_luts, with_registers, moved, count)
+            _settle(cells, grid, one, size, with_luts, with_registers)
+            _settle(cells, grid, other, size, with_luts, with_registers)
             continue
         for place in range(nets_count):
             lengths[net_list[place]] = new_lengths[place]

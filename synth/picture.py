@@ -7,6 +7,7 @@ from typing import Any
 
 from .area import FENCE, Owners, placed_cells
 from .flow import read_paths
+from .placing import PLACED_JSON
 from .scripts import TOP
 
 __all__ = ["block_colours", "draw", "place_of"]
@@ -47,7 +48,7 @@ def draw(record: dict[str, Any], kind: str, depth: int = 3) -> bytes:
     owners = Owners(read_paths(Path(record["synthesis_log"])))
     spots: dict[str, list[tuple[float, float, bool]]] = {}
     columns, rows = 1, 1
-    for number, cell in enumerate(placed_cells(Path(record["log"]) / "placed.json", TOP)):
+    for number, cell in enumerate(placed_cells(Path(record["log"]) / PLACED_JSON, TOP)):
         place = place_of(cell.site)
         if place is None:
             continue

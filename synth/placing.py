@@ -17,8 +17,8 @@ from .scripts import DESIGN_JSON, TOP
 from .targets import Target
 from .tools import ToolFailed, run_tool, tool_versions
 
-__all__ = ["PINS", "Placed", "failure_in", "pack_command", "place", "place_and_pack", "place_command",
-           "placed_key", "run_place"]
+__all__ = ["PINS", "PLACED_JSON", "PLACE_LOG", "Placed", "failure_in", "pack_command", "place",
+           "place_and_pack", "place_command", "placed_key", "run_place"]
 
 _FAILED = "failed"
 PLACED_JSON, PLACE_LOG = "placed.json", "place.log"

@@ -4,12 +4,6 @@ import random
 from typing import Any
 
 Design = dict[str, Any]
-SDF = """(DELAYFILE
-  (CELL
-    (CELLTYPE "top") (INSTANCE )
-    (DELAY (ABSOLUTE
-        (INTERCONNECT a/Q b/A (480:480:480) (480:480:480)))))
-"""
 
 
 def cell(kind: str, site: str, inputs: dict[str, int], outputs: dict[str, int], **parameters: str) -> Any:

@@ -9,7 +9,7 @@ from sim.cache import cache_directory
 
 from ..flow import Progress, run_synthesis, synthesis_key, write_design
 from ..kept import kept_folder, made_on, source_hash
-from ..placing import PINS, failure_in, place_and_pack, place_command, placed_key
+from ..placing import PINS, PLACE_LOG, failure_in, place_and_pack, place_command, placed_key
 from ..readings import cells_by_type, is_short, read_timing, read_use, used_of, why_not
 from ..scripts import STAT_JSON
 from ..targets import Target
@@ -66,7 +66,7 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     fits = failure is None
     report = (folder / "report.json").read_text() if fits else None
     cells = cells_by_type((folder / STAT_JSON).read_text())
-    use = read_use(report, (folder / "place.log").read_text())
+    use = read_use(report, (folder / PLACE_LOG).read_text())
     used = used_of(target, use, cells)
     timing = read_timing(report) if report is not None else None
     return {
