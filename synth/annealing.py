@@ -10,15 +10,16 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from .placement import HALF, HALVES, LUT, REGISTER, TILE, Cells, Flag, Grid, Nets
+from .placement import HALF, HALVES, LUT, REGISTER, SLICE, TILE, Cells, Grid, Nets
 from .placement_timing import WIRE_STEP_PS, wire_ps
+from .tile_rules import slice_allowed, tile_allowed
 
-__all__ = ["Problem", "all_allowed", "anneal", "net_lengths"]
+__all__ = ["Problem", "anneal", "net_lengths"]
 
-_CARRY, _RAM, _BLOCKED = Flag.CARRY, Flag.RAM, Flag.BLOCKED
-_MUX5, _MUX6, _USES_M = Flag.MUX5, Flag.MUX6, Flag.USES_M
 _NEAR = 2
 """Tiles around the middle between two cells."""
+_SLICES = 0.5
+"""Of the moves of a register: its slice's other one, which must have the same enable, goes with it."""
 _MOST_IN_TILE = 2 * HALVES + 1
 _LEAST_WEIGHT = 1e-3
 
@@ -56,57 +57,6 @@ def net_lengths(cells: Cells, nets: Nets) -> np.ndarray:
 
 
 @numba.njit(cache=True)
-def _slice_allowed(cells: Cells, grid: Grid, first: int) -> bool:
-    """The two halves from `first` on go together."""
-    number = first // 2 % (HALVES // 2)
-    enable = -1
-    for half in range(2):
-        lut, register = grid.luts[first + half], grid.registers[first + half]
-        flags = cells.flags[lut] if lut >= 0 else 0
-        if lut >= 0:
-            if number == 2 and grid.writers[first // HALVES] >= 0 and not flags & _BLOCKED:
-                return False
-            if (flags & _MUX5 and half != 0) or (flags & _MUX6 and half != 1):
-                return False
-            if flags & _RAM and number > 1:
-                return False
-            other = grid.luts[first]
-            if half == 1 and other >= 0 and (flags ^ cells.flags[other]) & _CARRY:
-                return False
-        if register >= 0:
-            if flags & (_MUX5 | _MUX6) and cells.flags[register] & _USES_M:
-                return False
-            if enable >= 0 and cells.enable[register] != enable:
-                return False
-            enable = cells.enable[register]
-    return True
-
-
-@numba.njit(cache=True)
-def _tile_allowed(cells: Cells, grid: Grid, tile: int) -> bool:
-    control = -1
-    for place in range(tile * HALVES, (tile + 1) * HALVES):
-        register = grid.registers[place]
-        if register >= 0:
-            if control >= 0 and cells.control[register] != control:
-                return False
-            control = cells.control[register]
-    return True
-
-
-@numba.njit(cache=True)
-def all_allowed(cells: Cells, grid: Grid) -> bool:
-    """Every tile keeps nextpnr's rules."""
-    for tile in range(len(grid.logic)):
-        if not _tile_allowed(cells, grid, tile):
-            return False
-        for first in range(tile * HALVES, (tile + 1) * HALVES, 2):
-            if not _slice_allowed(cells, grid, first):
-                return False
-    return True
-
-
-@numba.njit(cache=True)
 def _may_leave(cells: Cells, grid: Grid, cell: int, first: int, size: int, unit: int, with_luts: bool,
                with_registers: bool) -> bool:
     """A cell among the `size` halves from `first` on, with all that moves with it."""
@@ -117,6 +67,21 @@ def _may_leave(cells: Cells, grid: Grid, cell: int, first: int, size: int, unit:
         if start * HALVES < first or (start + cells.span[cell]) * HALVES > first + size:
             return False
     return not cells.tied[cell] or (with_luts and with_registers)
+
+
+@numba.njit(cache=True)
+def _free(cells: Cells, grid: Grid, first: int, size: int, unit: int, with_luts: bool,
+          with_registers: bool) -> bool:
+    """All that is there may leave."""
+    for place in range(first, first + size):
+        lut, register = grid.luts[place], grid.registers[place]
+        if with_luts and lut >= 0 and not _may_leave(cells, grid, lut, first, size, unit, with_luts,
+                                                     with_registers):
+            return False
+        if with_registers and register >= 0 and not _may_leave(cells, grid, register, first, size, unit,
+                                                               with_luts, with_registers):
+            return False
+    return True
 
 
 @numba.njit(cache=True)
@@ -226,9 +191,29 @@ def _allowed_around(cells: Cells, grid: Grid, first: int, size: int) -> bool:
     if size >= HALVES:
         return True   # whole tiles may be anywhere
     for place in range(first // 2 * 2, first + size, 2):
-        if not _slice_allowed(cells, grid, place):
+        if not slice_allowed(cells, grid, place):
             return False
-    return _tile_allowed(cells, grid, first // HALVES)
+    return tile_allowed(cells, grid, first // HALVES)
+
+
+@numba.njit(cache=True)
+def _exchanged(cells: Cells, grid: Grid, one: int, tile: int, size: int, unit: int, with_luts: bool,
+               with_registers: bool) -> int:
+    """Exchange what lies from a half on with what lies somewhere in a tile, where both may be; where that
+    was, or -1."""
+    if not _free(cells, grid, one, size, unit, with_luts, with_registers):
+        return -1
+    places = max(1, HALVES // size)
+    turn = np.random.randint(places)
+    for step in range(places):
+        other = tile * HALVES + (turn + step) % places * size
+        if not _free(cells, grid, other, size, unit, with_luts, with_registers):
+            continue
+        _exchange(grid, one, other, size, with_luts, with_registers)
+        if _allowed_around(cells, grid, one, size) and _allowed_around(cells, grid, other, size):
+            return other
+        _exchange(grid, one, other, size, with_luts, with_registers)
+    return -1
 
 
 @numba.njit(cache=True)
@@ -254,9 +239,14 @@ def anneal(problem: Problem, weights: np.ndarray, moves: int, radius: int, tempe
         cell = problem.movable[np.random.randint(len(problem.movable))]
         there = _target(problem, cell, radius)
         here = cells.y[cell] * grid.width[0] + cells.x[cell]
-        unit = cells.unit[cell]
         if there < 0 or there == here:
             continue
+        unit = cells.unit[cell]
+        with_luts = unit != HALF or cells.kind[cell] == LUT or cells.tied[cell] != 0
+        with_registers = unit != HALF or cells.kind[cell] == REGISTER or cells.tied[cell] != 0
+        if unit == HALF and with_registers and np.random.random() < _SLICES:
+            unit = SLICE
+            with_luts = with_luts or np.random.random() < _SLICES
         size = 1 << unit
         if unit == TILE:
             span = cells.span[cell]
@@ -265,26 +255,11 @@ def anneal(problem: Problem, weights: np.ndarray, moves: int, radius: int, tempe
             if abs(here - there) < span or not _row_of_logic(grid, there, span):
                 continue
             size = HALVES * span
-            one, other = here * HALVES, there * HALVES
-        else:
-            one = here * HALVES + cells.half[cell] // size * size
-            other = there * HALVES + np.random.randint(HALVES // size) * size
-        with_luts = unit != HALF or cells.kind[cell] == LUT or cells.tied[cell] != 0
-        with_registers = unit != HALF or cells.kind[cell] == REGISTER or cells.tied[cell] != 0
-        free = True
-        for half in range(size):
-            for first in (one, other):
-                lut, register = grid.luts[first + half], grid.registers[first + half]
-                if with_luts and lut >= 0:
-                    free &= _may_leave(cells, grid, lut, first, size, unit, with_luts, with_registers)
-                if with_registers and register >= 0:
-                    free &= _may_leave(cells, grid, register, first, size, unit, with_luts, with_registers)
-        if not free:
-            continue
-        # ---- whether they may be there ---------------------------------------------------------
-        _exchange(grid, one, other, size, with_luts, with_registers)
-        if not (_allowed_around(cells, grid, one, size) and _allowed_around(cells, grid, other, size)):
-            _exchange(grid, one, other, size, with_luts, with_registers)
+        one = here * HALVES
+        if unit < TILE:
+            one += cells.half[cell] // size * size
+        other = _exchanged(cells, grid, one, there, size, unit, with_luts, with_registers)
+        if other < 0:
             continue
         # ---- what it costs ---------------------------------------------------------------------
         count = _cells_in(grid, one, size, with_luts, with_registers, moved, 0)

@@ -97,7 +97,7 @@ class Placement:
     """
 
     def __init__(self, design: dict[str, Any], top: str):
-        self._design = design
+        self._design, self._top = design, top
         self._cells: dict[str, dict[str, Any]] = design["modules"][top]["cells"]
         self.names = list(self._cells)
         self.drivers: dict[int, tuple[int, str]] = {}
@@ -115,20 +115,37 @@ class Placement:
         self._find_units()
         self.nets = self._read_nets()
 
+    @property
+    def movable(self) -> np.ndarray:
+        """Cells that moves begin with: of those that move as whole tiles, one."""
+        cells = self.cells
+        small = (cells.kind > 0) & (cells.unit < TILE)
+        whole = (cells.unit == TILE) & ((cells.kind == WRITER)
+                                        | ((cells.flags & Flag.CARRY > 0) & (cells.lead + cells.half == 0)))
+        return np.flatnonzero(small | whole)
+
     @classmethod
     def read(cls, file: Path, top: str) -> "Placement":
         """Of nextpnr's JSON in a file."""
         return cls(json.loads(file.read_text()), top)
 
-    def write(self, file: Path) -> None:
+    def write(self, file: Path, onto: dict[str, Any] | None = None,
+              places: Mapping[str, str] | None = None) -> None:
         """The design with its cells where they are now, and as nextpnr reads it as it was.
 
         A port without a net is written without a bit, and not there when it is read: open inputs of
         multipliers and block RAMs, which the part would take for 1, are not tied to 0 then. An undefined bit
         says that there is such a port.
+
+        Parameters
+        ----------
+        onto : a design of the same cells for another part, which gets the places of logic
+        places : of other cells, nextpnr's names for them
         """
-        cells = self.cells
-        for cell in self._cells.values():
+        design = onto or self._design
+        written, cells = design["modules"][self._top]["cells"], self.cells
+        assert written.keys() == self._cells.keys(), f"{file}: not the cells that have places"
+        for cell in written.values():
             for port, bits in cell["connections"].items():
                 if not bits:
                     cell["connections"][port] = ["x"]
@@ -136,9 +153,11 @@ class Placement:
             if cells.kind[number]:
                 slice_number, half = divmod(int(cells.half[number]), 2)
                 place = {LUT: f"K{half}", REGISTER: f"FF{half}", WRITER: "RAMW"}[int(cells.kind[number])]
-                self._cells[name]["attributes"]["NEXTPNR_BEL"] = (
+                written[name]["attributes"]["NEXTPNR_BEL"] = (
                     f"X{cells.x[number]}/Y{cells.y[number]}/SLICE{'ABCD'[slice_number]}.{place}")
-        file.write_text(json.dumps(self._design))
+        for name, place in (places or {}).items():
+            written[name]["attributes"]["NEXTPNR_BEL"] = place
+        file.write_text(json.dumps(design))
 
     def type_of(self, number: int) -> str:
         """A cell's type."""
@@ -174,6 +193,8 @@ class Placement:
                     | Flag.BLOCKED * (mode == "RAMW_BLOCK") | Flag.MUX5 * bool(nets.get("F1"))
                     | Flag.MUX6 * bool(nets.get("FXA") or nets.get("FXB")))
                 cells.unit[number] = {"": HALF, "DPRAM": TILE, "RAMW_BLOCK": TILE}.get(mode, FIXED)
+            if kind == WRITER:
+                cells.unit[number] = TILE
             if kind == REGISTER:
                 cells.flags[number] = Flag.USES_M * bool(nets.get("M"))
                 enable = tuple(nets.get("CE", ())), parameters.get("CEMUX"), parameters.get("GSR")
@@ -223,16 +244,18 @@ class Placement:
         """Multiplexers move with the LUTs that they choose from, registers with the LUT before them."""
         cells, grid = self.cells, self.grid
         width = int(grid.width[0])
+        together = []
         for net, (driver, _) in self.drivers.items():
             for number, port in self.pins[net]:
                 if port == "F1":
-                    least = SLICE
+                    together.append((driver, number, SLICE))
                 elif port in ("FXA", "FXB"):
-                    least = PAIR if cells.half[driver] // 4 == cells.half[number] // 4 else TILE
-                else:
-                    continue
-                for cell in (driver, number):
-                    cells.unit[cell] = max(cells.unit[cell], least)
+                    near = cells.half[driver] // 4 == cells.half[number] // 4
+                    together.append((driver, number, PAIR if near else TILE))
+        # Largest first: what a multiplexer chooses from is part of its own unit, however deep.
+        for _ in range(3):
+            for one, other, least in together:
+                cells.unit[[one, other]] = max(cells.unit[one], cells.unit[other], least)
         for number in map(int, np.flatnonzero((cells.kind == REGISTER) & (cells.flags & Flag.USES_M == 0))):
             place = (cells.y[number] * width + cells.x[number]) * HALVES + cells.half[number]
             before = int(grid.luts[place])

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .annealing import Problem, all_allowed, anneal, net_lengths
-from .placement import TILE, WRITER, Cells, Flag, Placement
+from .annealing import Problem, anneal, net_lengths
+from .placement import Placement
 from .placement_timing import CellDelays, Timing
+from .tile_rules import all_allowed
 
 __all__ = ["refine"]
 
@@ -52,8 +53,7 @@ def refine(placed: Path, sdf: Path, top: str, seed: int, tell: Callable[[str], N
     timing = Timing(placement, CellDelays(sdf))
     problem = Problem(
         cells, grid, placement.nets, net_lengths(cells, placement.nets), timing.connections(),
-        timing.sources, timing.sinks,
-        _begin_moves(cells))
+        timing.sources, timing.sinks, placement.movable)
     slowest = timing.slowest()
     target = _TARGET * slowest.max(initial=1.0)
     weights = _weights(slowest, target)
@@ -68,14 +68,6 @@ def refine(placed: Path, sdf: Path, top: str, seed: int, tell: Callable[[str], N
              f"slowest path {slowest.max(initial=0.0) / 1000:.1f} ns as foreseen")
     assert all_allowed(cells, grid)
     placement.write(placed)
-
-
-def _begin_moves(cells: Cells) -> np.ndarray:
-    """Cells that moves begin with: of those that move as whole tiles, one."""
-    small = (cells.kind > 0) & (cells.unit < TILE)
-    whole = (cells.unit == TILE) & ((cells.kind == WRITER)
-                                    | ((cells.flags & Flag.CARRY > 0) & (cells.lead + cells.half == 0)))
-    return np.flatnonzero(small | whole)
 
 
 def _weights(slowest: np.ndarray, target: float) -> np.ndarray:

@@ -1,0 +1,200 @@
+"""nextpnr's runs, one after another, from a netlist to a routed design.
+
+ECP5 designs are placed, by way of a larger part where they nearly fill their own (see `moving`), then refined
+(see `refining`), then routed; the tools for other families place and route at once.
+"""
+
+from pathlib import Path
+
+from .flow import Progress
+from .readings import remaining_line, use_line
+from .scripts import DESIGN_JSON, TOP
+from .tools import ToolFailed, run_tool
+
+__all__ = ["BY_TIMING", "PLACED_JSON", "PLACE_LOG", "run_place"]
+
+PLACED_JSON, PLACE_LOG = "placed.json", "place.log"
+_ROUTE_LOG, _DELAYS = "route.log", "delays.sdf"
+_LARGER_JSON, _LARGER_LOG = "larger.json", "larger.log"
+_THOUSAND = 1000
+"""Connections that the router makes from one line to the next."""
+_REROUTED = 60
+"""Thousands of connections that the router makes again without less to do than ever before."""
+_MOST_ROUNDS = 6
+"""Times that the router makes as many connections as there are. Where it came to an end it took two to
+three, on a part with little room left four; `small` on the 25F had a quarter left after six."""
+_SILENCE_SECONDS = 600
+"""Of a placer, which looks for a legal place of a cell without a word and without an end."""
+BY_TIMING, _BY_DENSITY = "heap", "static"
+"""Of nextpnr's placers the one that looks at delays, and the one that copes with a nearly full
+part, and with much."""
+_LOGIC, _FULL, _MANY = "TRELLIS_COMB", 0.8, 20_000
+"""From this part of ECP5's LUTs on the first one has not found a place for every cell in any time. With so
+many it leaves a fifth more wire: of `small` the router makes the last thousands in half a minute each and
+more, where after the other one it ends in six minutes, at as high a clock."""
+_NEARLY_FULL = 0.85
+"""From this part of the LUTs on the second one finds no allowed place for every cell: 20 minutes of work
+on `small` on the 25F, 88 to 91 %, led to nothing; 73 % did not trouble it."""
+_LARGER = {"12k": "45k", "25k": "45k", "45k": "85k"}
+"""Parts on which what nearly fills one is placed first."""
+_LARGER_PACKAGE = "CABGA381"
+"""There is one of every size."""
+
+
+def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) -> str | None:
+    """Run nextpnr; what it says where the design does not fit, None where it does. ToolMissing, ToolFailed.
+
+    It counts what is used before it places, and tries for minutes to place more than there is: it is stopped
+    then. So are routers, which have no end of their own, where they do not get better any more or have tried
+    for long, and a placer that does not find a place for a cell, which says nothing at all. Where ECP5's
+    better placer leads to nothing, or the part is nearly full, or the design large, the other one has its
+    turn; where that does not either, or could not, it places on a larger part, and the design moves.
+    """
+    name, options = command
+    try:
+        return _place_and_route(command, folder, progress)
+    except _GivenUp as error:
+        why = error
+    if BY_TIMING not in options:
+        return str(why)
+    options = [_BY_DENSITY if option == BY_TIMING else option for option in options]
+    if not why.nearly_full:
+        progress.stage("place and route, with the placer for full parts and large designs")
+        try:
+            return _place_and_route((name, options), folder, progress)
+        except _GivenUp as error:
+            why = error
+    larger = _larger_part(options[0])
+    if larger is None:
+        return str(why)
+    progress.stage(f"place and route, by way of a larger part, {larger.removeprefix('--')}")
+    try:
+        return _move_and_route((name, options), larger, folder, progress)
+    except _GivenUp as error:
+        return str(error)
+
+
+def _larger_part(size: str) -> str | None:
+    """nextpnr's option for it."""
+    prefix, _, kilo = size.rpartition("-")
+    return f"{prefix}-{_LARGER[kilo]}" if kilo in _LARGER else None
+
+
+def _place_and_route(command: tuple[str, list[str]], folder: Path, progress: Progress) -> str | None:
+    name, options = command
+    if "--placer" not in options:
+        return _run_placer(command, folder, progress, PLACE_LOG)
+    failure = _run_placer((name, [*options, "--no-route", "--sdf", _DELAYS]), folder, progress, PLACE_LOG)
+    return failure or _refine_and_route(command, folder, progress)
+
+
+def _move_and_route(command: tuple[str, list[str]], larger: str, folder: Path,
+                    progress: Progress) -> str | None:
+    from .moving import NoPlace, move
+
+    name, options = command
+    elsewhere = _without(options, "--lpf", "--package", "--write", "--report", "--textcfg")
+    elsewhere[0] = larger
+    failure = _run_placer((name, [*elsewhere, "--package", _LARGER_PACKAGE, "--write", _LARGER_JSON,
+                                  "--no-route"]), folder, progress, _LARGER_LOG)
+    if failure is not None:
+        return failure
+    failure = _run_placer((name, [*options, "--no-place", "--no-route"]), folder, progress, PLACE_LOG)
+    if failure is not None:
+        return failure
+    progress.stage("moving to the part")
+    on_larger = folder / _LARGER_JSON
+    try:
+        move(on_larger, folder / PLACED_JSON, options[0], TOP, _seed(options), progress.line)
+    except NoPlace as error:
+        raise _GivenUp(str(error)) from None
+    on_larger.unlink()
+    # What is no logic, as pads, gets its place from the tool.
+    failure = _run_placer((name, [*_read_again(options), "--no-pack", "--no-route", "--sdf", _DELAYS]),
+                          folder, progress, PLACE_LOG)
+    return failure or _refine_and_route(command, folder, progress)
+
+
+def _refine_and_route(command: tuple[str, list[str]], folder: Path, progress: Progress) -> str | None:
+    # Here: what it needs takes a second to import, and every other command would wait for it.
+    from .refining import refine
+
+    name, options = command
+    progress.stage("better places")
+    placed, delays = folder / PLACED_JSON, folder / _DELAYS
+    refine(placed, delays, TOP, _seed(options), progress.line)
+    delays.unlink()
+    progress.stage("routing")
+    routing = [*_read_again(options), "--no-pack", "--no-place"]
+    return _run_placer((name, routing), folder, progress, _ROUTE_LOG)
+
+
+def _seed(options: list[str]) -> int:
+    return int(options[options.index("--seed") + 1])
+
+
+def _read_again(options: list[str]) -> list[str]:
+    return [PLACED_JSON if option == DESIGN_JSON else option for option in options]
+
+
+def _without(options: list[str], *names: str) -> list[str]:
+    """Options without these, each of which has a value."""
+    left = list(options)
+    for name in names:
+        if name in left:
+            place = left.index(name)
+            del left[place:place + 2]
+    return left
+
+
+class _GivenUp(Exception):
+    """A placer or a router found no way."""
+
+    def __init__(self, message: str, nearly_full: bool = False):
+        super().__init__(message)
+        self.nearly_full = nearly_full
+
+
+def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress, log: str) -> str | None:
+    short: list[str] = []
+    full: list[str] = []
+    fill = 0.0
+    left: list[int] = []
+
+    def stopped(why: str) -> str:
+        return f"{command[0]} was stopped: {why.removeprefix('Info:').strip()}"
+
+    def stop_stuck_router(line: str) -> None:
+        remaining = remaining_line(line)
+        if remaining is None:
+            return
+        left.append(remaining)
+        stuck = len(left) > _REROUTED and min(left[-_REROUTED:]) >= min(left[:-_REROUTED])
+        if stuck or _THOUSAND * (len(left) - 1) > _MOST_ROUNDS * max(left[0], _REROUTED * _THOUSAND):
+            raise _GivenUp(stopped(f"it cannot be routed, {min(left):,} connections are to be made at best, "
+                                   f"after {len(left):,},000"))
+
+    def hear(line: str) -> None:
+        nonlocal fill
+        progress.line(line)
+        stop_stuck_router(line)
+        use = use_line(line)
+        if use is not None and use[0] > use[1]:
+            short.append(line)
+        elif use is not None and _LOGIC in line and use[0] > min(_FULL * use[1], _MANY):
+            full.append(line)
+            fill = use[0] / use[1]
+        elif use is None and short:
+            raise ToolFailed(stopped(short[0]), ["ERROR"])
+        elif use is None and full and BY_TIMING in command[1]:
+            raise _GivenUp(stopped(full[0]), fill > _NEARLY_FULL)
+
+    try:
+        run_tool(*command, folder, log, hear, _SILENCE_SECONDS)
+    except ToolFailed as error:
+        if not any(line.startswith("ERROR") for line in error.lines):
+            raise  # it was stopped, or ran out of memory: says nothing about the design
+        if short:
+            return str(error)
+        raise _GivenUp(str(error)) from None
+    return None
