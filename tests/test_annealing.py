@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from synth.annealing import Problem, all_allowed, anneal, net_lengths
+from synth.annealing import Problem, anneal, net_lengths
 from synth.placement import FIXED, HALVES, LUT, REGISTER, Placement, grouped
+from synth.tile_rules import all_allowed
 from tests.placements import Design, cell, design, lut, register, scattered
 
 
@@ -149,23 +150,3 @@ def test_what_counts_more_gets_shorter() -> None:
     found = [annealed(placed, connections=[[left, middle]], weight=weight)[0].cells.x[middle]
              for weight in (0.0, 10.0)]
     assert found == [9, 1]
-
-
-@pytest.mark.parametrize("beside", [
-    {"other": register("X1/Y1/SLICEA.FF1", 30, 31, enable=2)},
-    {"other": register("X1/Y1/SLICED.FF1", 30, 31, reset=3)},
-    {"port": cell("TRELLIS_RAMW", "X1/Y1/SLICEC.RAMW", {}, {}), "other": lut("X1/Y1/SLICEC.K1", [9], 31)},
-    {"other": lut("X1/Y1/SLICEA.K0", [9], 31, F1=32, M=33)},
-    {"other": lut("X1/Y1/SLICEB.K1", [9], 31, F1=32, M=33)},
-    {"other": lut("X1/Y1/SLICEB.K0", [9], 31, FXA=32, FXB=33, M=34)},
-    {"other": cell("TRELLIS_COMB", "X1/Y1/SLICEC.K0", {"A": 9}, {"F": 31}, MODE="DPRAM")},
-    {"other": cell("TRELLIS_COMB", "X1/Y1/SLICEB.K0", {"A": 9}, {"F": 31}, MODE="CCU2"),
-     "more": lut("X1/Y1/SLICEB.K1", [9], 32)},
-], ids=["two enables in a slice", "two resets in a tile", "a LUT on a write port", "two that want M",
-        "a multiplexer in the second half", "a wide one in the first", "a RAM in the third slice",
-        "half a carry cell"])
-def test_what_nextpnr_refuses_is_not_allowed(beside: dict[str, Any]) -> None:
-    alone = Placement(design({"register": register("X1/Y1/SLICEA.FF0", 20, 21)}), "top")
-    assert all_allowed(alone.cells, alone.grid)
-    both = Placement(design({"register": register("X1/Y1/SLICEA.FF0", 20, 21), **beside}), "top")
-    assert not all_allowed(both.cells, both.grid)

@@ -30,6 +30,15 @@ def test_what_moved_is_written_where_it_is(tmp_path: Path) -> None:
                              "c": "X8/Y9/SLICEC.RAMW"}
 
 
+def test_places_are_written_onto_the_same_cells_of_another_part(tmp_path: Path) -> None:
+    cells = {"a": lut("X1/Y2/SLICEA.K0", [9], 10), "b": cell("DP16KD", "X1/Y3/EBR0", {"A": 10}, {})}
+    other = design({name: {**entry, "attributes": {}} for name, entry in cells.items()})
+    Placement(design(cells), "top").write(tmp_path / "placed.json", other, {"b": "X5/Y6/EBR1"})
+    assert sites(other) == {"clock": "X0/Y0/DCC", "a": "X1/Y2/SLICEA.K0", "b": "X5/Y6/EBR1"}
+    with pytest.raises(AssertionError, match=r"placed\.json"):
+        Placement(design(cells), "top").write(tmp_path / "placed.json", design({"a": cells["a"]}))
+
+
 def test_cells_move_with_what_they_cannot_be_without() -> None:
     wide = {f"low{slice_number}": lut(f"X1/Y1/SLICE{'AB'[slice_number]}.K0", [9], 20 + slice_number,
                                       F1=30 + slice_number, M=8, OFX=40 + slice_number)
@@ -46,7 +55,7 @@ def test_cells_move_with_what_they_cannot_be_without() -> None:
         "carry": cell("TRELLIS_COMB", "X5/Y1/SLICED.K0", {"A": 9}, {"F": 61}, MODE="CCU2"),
         "no lut before it": register("X6/Y1/SLICEA.FF0", 61, 62, by_lut=True)}), "top")
     units = {name: int(placement.cells.unit[number]) for number, name in enumerate(placement.names)}
-    assert units == {"clock": HALF, "low0": PAIR, "low1": PAIR, "high0": PAIR, "high1": SLICE, "plain": HALF,
+    assert units == {"clock": HALF, "low0": PAIR, "low1": PAIR, "high0": PAIR, "high1": PAIR, "plain": HALF,
                      "free": HALF, "low2": SLICE, "high2": SLICE, "behind": SLICE, "inverted": FIXED,
                      "ram": TILE, "carry": TILE, "no lut before it": FIXED}
 

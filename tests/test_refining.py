@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from synth import refining
-from synth.annealing import all_allowed, net_lengths
+from synth.annealing import net_lengths
 from synth.placement import Placement
+from synth.tile_rules import all_allowed
 from tests.placements import Design, scattered
 from tests.test_placement_timing import SDF
 

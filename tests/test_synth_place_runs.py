@@ -1,0 +1,165 @@
+"""synth.place_runs: what does not fit is not placed, who gets no better is stopped, other ways are tried."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from synth import place_runs
+from synth.moving import NoPlace
+from synth.placing import place_command
+from synth.scripts import DESIGN_JSON
+from synth.targets import TARGETS
+from synth.tools import ToolFailed
+from tests.test_synth_flow import Heard
+
+
+@pytest.mark.parametrize("used, failure", [(24_769, "nextpnr was stopped: TRELLIS_COMB: 24769/24288"),
+                                           (9, None)])
+def test_a_design_that_needs_more_than_there_is_is_not_placed(used: int, failure: str | None,
+                                                              monkeypatch: pytest.MonkeyPatch,
+                                                              tmp_path: Path) -> None:
+    heard = Heard()
+
+    def counts(name, arguments, folder, log, tell, silence) -> None:
+        for line in ("Info: Device utilisation:", f"Info: TRELLIS_COMB: {used}/24288 9%",
+                     "Info: DCCA: 1/56 1%", "Info: Creating initial placement", "Info: done"):
+            tell(line)
+
+    monkeypatch.setattr(place_runs, "run_tool", counts)
+    assert place_runs.run_place(("nextpnr", []), tmp_path, heard) == (failure and f"{failure} 9%")
+    assert heard.lines == (4 if failure else 5)   # all that it counts is heard
+
+
+@pytest.mark.parametrize("gives_up", ["router", "silence", "fill", "size"])
+@pytest.mark.parametrize("remaining, failure", [
+    ([900, *[950] * 59, 899, 0], None),
+    ([900, *[950] * 60, 0], "it cannot be routed, 900 connections are to be made at best, after 61,000"),
+    ([100_000, *range(5000, 4401, -1), 0], None),
+    ([100_000, *range(5000, 4398, -1), 0],
+     "it cannot be routed, 4,400 connections are to be made at best, after 602,000")])
+def test_where_the_better_placer_leads_to_nothing_the_other_one_tries(
+        remaining: list[int], failure: str | None, gives_up: str, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    def works(name, arguments, folder, log, tell, silence) -> None:
+        places = arguments[-3:-1] == ["--no-route", "--sdf"]
+        if places:
+            (folder / arguments[-1]).touch()
+        if "heap" in arguments:
+            if gives_up == "silence":
+                raise ToolFailed("it wrote nothing", ["ERROR"])
+            if gives_up in ("fill", "size"):
+                use = {"fill": "19431/24288 80%", "size": "40001/83640 47%"}[gives_up]
+                for line in ("TRELLIS_FF: 9/24288 0%", f"TRELLIS_COMB: {use}", "DCCA: 1/56 1%"):
+                    tell(f"Info: {line}")
+                tell("Info: Creating initial placement")
+            elif places:
+                return
+            for number in range(100):
+                tell(f"Info: {number + 1:>10} |  5545      31454 |  -52   848 | 3000|      0.64     42.52|")
+            raise AssertionError("it was not stopped")
+        if places:
+            return
+        assert arguments == ["--json", "placed.json", "--seed", "1", "--placer", "static",
+                             "--placer-heap-timingweight", "20", "--router", "router1", "--no-pack",
+                             "--no-place"]
+        for number, arcs in enumerate(remaining):
+            tell(f"Info: {number + 1:>10} |     5545      31454 |  -52   848 | {arcs}|      0.64     42.52|")
+
+    heard = Heard()
+    monkeypatch.setattr(place_runs, "run_tool", works)
+    monkeypatch.setattr("synth.refining.refine", lambda *given: None)
+    heap = ["--placer", "heap", "--placer-heap-timingweight", "20"]
+    options = ["--json", DESIGN_JSON, "--seed", "1", *heap, "--router", "router1"]
+    found = place_runs.run_place(("nextpnr", options), tmp_path, heard)
+    assert found == (failure and f"nextpnr was stopped: {failure}")
+    assert [stage for stage in heard.stages if "full parts" in stage] == [
+        "place and route, with the placer for full parts and large designs"]
+
+
+def test_what_is_placed_is_refined_before_it_is_routed(monkeypatch: pytest.MonkeyPatch,
+                                                       tmp_path: Path) -> None:
+    heard, steps = Heard(), []
+
+    def works(name, arguments, folder, log, tell, silence) -> None:
+        steps.append((log, arguments[arguments.index("--json") + 1]))
+        if "--no-route" in arguments:
+            (folder / arguments[-1]).write_text("delays")
+
+    def refines(placed: Path, sdf: Path, top: str, seed: int, tell) -> None:
+        assert (placed, sdf.read_text(), seed) == (tmp_path / "placed.json", "delays", 7)
+        steps.append(("refine", ""))
+
+    monkeypatch.setattr(place_runs, "run_tool", works)
+    monkeypatch.setattr("synth.refining.refine", refines)
+    command = place_command(TARGETS["ecp5-25k"], "6", 50, 7)
+    assert place_runs.run_place(command, tmp_path, heard) is None
+    assert steps == [("place.log", DESIGN_JSON), ("refine", ""), ("route.log", "placed.json")]
+    assert heard.stages == ["better places", "routing"]
+    assert not list(tmp_path.iterdir())   # the delays, of the size of the design, are gone
+
+
+@pytest.mark.parametrize("used", [21_000, 22_011])
+def test_what_nearly_fills_a_part_is_placed_on_a_larger_one_and_moves(
+        used: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """At once, where the second placer would find no place either."""
+    heard, steps = Heard(), []
+    command = place_command(TARGETS["ecp5-25k"], "6", 50, 7)
+
+    def works(name, arguments, folder, log, tell, silence) -> None:
+        after = dict(itertools.pairwise(arguments))
+        steps.append((log, arguments[0], after["--placer"], after["--json"], after["--write"],
+                      [word for word in arguments if word.startswith("--no-")]))
+        assert ("--lpf" in arguments) == (arguments[0] == "--25k") and after["--package"] == "CABGA381"
+        if "--sdf" in arguments:
+            (folder / after["--sdf"]).touch()
+        (folder / after["--write"]).touch()
+        if arguments[0] == "--25k":
+            tell(f"Info: TRELLIS_COMB: {used}/24288 {used // 243}%")
+        tell("Info: Creating initial placement")
+        if arguments[0] == "--25k" and after["--placer"] == "static" and "--sdf" in arguments and (
+                after["--json"] == DESIGN_JSON):
+            raise ToolFailed("it wrote nothing", ["ERROR"])
+
+    def moves(larger: Path, packed: Path, size: str, top: str, seed: int, tell) -> None:
+        assert (larger.name, packed.name, size, seed) == ("larger.json", "placed.json", "--25k", 7)
+        assert larger.exists() and packed.exists()
+
+    monkeypatch.setattr(place_runs, "run_tool", works)
+    monkeypatch.setattr("synth.moving.move", moves)
+    monkeypatch.setattr("synth.refining.refine", lambda *given: None)
+    assert place_runs.run_place(command, tmp_path, heard) is None
+    tries = [("place.log", "--25k", "static", DESIGN_JSON, "placed.json", ["--no-route"])]
+    assert steps[1:] == (tries if used == 21_000 else []) + [
+        ("larger.log", "--45k", "static", DESIGN_JSON, "larger.json", ["--no-route"]),
+        ("place.log", "--25k", "static", DESIGN_JSON, "placed.json", ["--no-place", "--no-route"]),
+        ("place.log", "--25k", "static", "placed.json", "placed.json", ["--no-pack", "--no-route"]),
+        ("route.log", "--25k", "static", "placed.json", "placed.json", ["--no-pack", "--no-place"])]
+    assert [path.name for path in tmp_path.iterdir()] == ["placed.json"]
+
+
+def test_a_design_that_finds_no_places_on_its_part_is_told(monkeypatch: pytest.MonkeyPatch,
+                                                           tmp_path: Path) -> None:
+    def works(name, arguments, folder, log, tell, silence) -> None:
+        if arguments[0] == "--25k":
+            tell("Info: TRELLIS_COMB: 24000/24288 98%")
+        tell("Info: Creating initial placement")
+
+    def moves(*given) -> None:
+        raise NoPlace("9 of 10 groups of cells found no place")
+
+    monkeypatch.setattr(place_runs, "run_tool", works)
+    monkeypatch.setattr("synth.moving.move", moves)
+    command = place_command(TARGETS["ecp5-25k"], "6", 50, 7)
+    assert place_runs.run_place(command, tmp_path, Heard()) == "9 of 10 groups of cells found no place"
+
+
+def test_there_is_no_larger_part_than_the_largest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def works(name, arguments, folder, log, tell, silence) -> None:
+        tell("Info: TRELLIS_COMB: 80000/83640 95%")
+        tell("Info: Creating initial placement")
+        assert "heap" not in arguments
+
+    monkeypatch.setattr(place_runs, "run_tool", works)
+    command = place_command(TARGETS["ecp5-85k"], "6", 50, 7)
+    assert "80000/83640" in str(place_runs.run_place(command, tmp_path, Heard()))
