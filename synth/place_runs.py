@@ -93,13 +93,15 @@ def _move_and_route(command: tuple[str, list[str]], larger: str, folder: Path,
     from .moving import NoPlace, move
 
     name, options = command
-    elsewhere = _without(options, "--lpf", "--package", "--write", "--report", "--textcfg")
+    # A design without places has no configuration, and no report.
+    unplaced = _without(options, "--report", "--textcfg")
+    elsewhere = _without(unplaced, "--lpf", "--package", "--write")
     elsewhere[0] = larger
     failure = _run_placer((name, [*elsewhere, "--package", _LARGER_PACKAGE, "--write", _LARGER_JSON,
                                   "--no-route"]), folder, progress, _LARGER_LOG)
     if failure is not None:
         return failure
-    failure = _run_placer((name, [*options, "--no-place", "--no-route"]), folder, progress, PLACE_LOG)
+    failure = _run_placer((name, [*unplaced, "--no-place", "--no-route"]), folder, progress, PLACE_LOG)
     if failure is not None:
         return failure
     progress.stage("moving to the part")
