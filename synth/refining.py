@@ -1,7 +1,7 @@
 """Better places for what nextpnr has placed on ECP5, before it routes.
 
 nextpnr's last step of placing goes on only while every round is a great gain, and its step to a legal
-placement puts cells of a nearly full part far from where they belong. Two thousand attempts for each cell
+placement puts cells of a nearly full part far from where they belong. A thousand attempts for each cell
 take a minute or two.
 """
 
@@ -17,7 +17,7 @@ from .tile_rules import all_allowed
 
 __all__ = ["refine"]
 
-_ROUNDS = 400
+_ROUNDS = 200
 _MOVES = 5
 """Attempts for each cell in a round."""
 _COLD_ROUNDS = 6

@@ -51,7 +51,7 @@ def play(config: Config, directory: Path) -> list[dict[str, dict[str, int]]]:
     return [json.loads(line) for line in bursts.read_text().splitlines()]
 
 
-@pytest.mark.parametrize("preset", ["tiny", "small"])
+@pytest.mark.parametrize("preset", ["tiny", pytest.param("small", marks=pytest.mark.slow)])
 def test_results_are_right_and_no_rule_is_broken_under_every_pattern_with_bursts_of_every_length(
         preset: str, tmp_path: Path) -> None:
     need("verilator")

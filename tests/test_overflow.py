@@ -16,7 +16,7 @@ pytestmark = pytest.mark.verilator
 WHOLE = 1 << 17   # so many products of -128 and -128 are 2 ** 31
 
 
-@pytest.fixture(scope="module", params=["tiny", "small"])
+@pytest.fixture(scope="module", params=["tiny", pytest.param("small", marks=pytest.mark.slow)])
 def device(request: pytest.FixtureRequest) -> Iterator[Device]:
     """One simulator process for all jobs of a preset."""
     need("verilator")
