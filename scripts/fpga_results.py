@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT))
 from scripts.fpga_runs import (  # noqa: E402
     ALL,
     ESTIMATES,
+    FOLDER,
     PAIRS,
     PICTURE,
     RUNS,
@@ -56,7 +57,7 @@ def section(records: dict[str, Record]) -> str:
                       for built in ALL if built.changes)
     return f"""{TITLE}
 
-Made by `scripts/results.py records --fpga --run`, which runs
+Made by `scripts/results.py {FOLDER} --fpga --run`, which runs
 
 {_commands(run for run in arrays if not run.endless)}
 
@@ -78,7 +79,7 @@ with these files:
 
 
 def _commands(builds: Iterable[Run | System]) -> str:
-    return "\n".join("    zerolane " + " ".join(built.arguments("records")) for built in builds)
+    return "\n".join("    zerolane " + " ".join(built.arguments(FOLDER)) for built in builds)
 
 
 def _title(built: Built, record: Record) -> str:

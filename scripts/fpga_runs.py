@@ -22,6 +22,10 @@ Record = dict[str, Any]
 
 SEEDS = 1
 PICTURE = "fpga.png"
+FOLDER = "docs/records"
+"""Where the records that the page is made from are kept."""
+_OF_A_MACHINE = ("log", "synthesis_log", "bitstream")
+"""What a record says of files that are not kept."""
 
 Changes = tuple[tuple[str, bool | int], ...]
 """Fields of the preset that a run sets to something else."""
@@ -205,6 +209,15 @@ def measure(folder: Path, only: Sequence[str] = ()) -> None:
         subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=False)
         if not _is_measured(folder, built):
             sys.exit(f"results.py: {' '.join(words)}: no record of this hardware was written")
+        _keep(folder / f"{built.name}.json")
+
+
+def _keep(file: Path) -> None:
+    """Leave in a record what is of use elsewhere."""
+    record = json.loads(file.read_text())
+    for name in _OF_A_MACHINE:
+        record.pop(name, None)
+    file.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def _is_measured(folder: Path, built: Run | System) -> bool:

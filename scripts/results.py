@@ -4,8 +4,9 @@
     scripts/results.py FOLDER --fpga [--run [--only NAME]...]
 
 FOLDER holds the records (NAME.json); `--run` makes those that are missing, with the commands the page names.
-`--fpga` is for the section about FPGAs alone; it takes hours where the others take half of one, and makes
-records of earlier hardware again, too. Builds that do not end are run only where `--only` names them.
+`--fpga` is for the section about FPGAs alone, whose records are kept in docs/records; it takes hours where
+the others take half of one, and makes records of earlier hardware again, too. Builds that do not end are run
+only where `--only` names them.
 """
 
 import argparse

