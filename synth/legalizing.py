@@ -8,8 +8,6 @@ from .tile_rules import slice_allowed, tile_allowed
 
 __all__ = ["legalize"]
 
-_NEAR = 6
-"""Tiles in which a register looks for others that it goes with before it takes a slice, or a tile, alone."""
 _NO_COMPANY, _IN_TILE, _IN_SLICE = range(3)
 _WRITER_HALF = 4
 """The first one of the slice whose LUTs a distributed RAM's write port takes."""
@@ -106,7 +104,7 @@ def _nearest(cells: Cells, grid: Grid, members: np.ndarray, x: int, y: int, most
 
 @numba.njit(cache=True)
 def legalize(cells: Cells, grid: Grid, groups: Nets, order: np.ndarray, xs: np.ndarray, ys: np.ndarray,
-             lost: np.ndarray) -> int:
+             near: int, lost: np.ndarray) -> int:
     """Put groups of cells into the nearest tile that takes them; how many found none.
 
     Parameters
@@ -115,6 +113,7 @@ def legalize(cells: Cells, grid: Grid, groups: Nets, order: np.ndarray, xs: np.n
     groups : of cells that keep their places among each other, which cells' `lead` and `half` tell
     order : of the groups
     xs, ys : where each group should begin, tiles
+    near : tiles in which a register looks for company before it takes a slice, or a tile, alone
     lost : room for the numbers of the groups that found no place
     """
     width = grid.width[0]
@@ -126,7 +125,7 @@ def legalize(cells: Cells, grid: Grid, groups: Nets, order: np.ndarray, xs: np.n
         found = False
         for company in range(_IN_SLICE if single else _NO_COMPANY, -1, -1):
             if not found:
-                most = _NEAR if company else whole
+                most = near if company else whole
                 found = _nearest(cells, grid, members, xs[group], ys[group], most, company)
         if not found:
             lost[count] = group

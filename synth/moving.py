@@ -21,7 +21,8 @@ from .tile_rules import all_allowed
 
 __all__ = ["NoPlace", "move"]
 
-_ATTEMPTS = 8
+_NEAR = (6, 12, 18, 24, 36, 48)
+"""Tiles in which a register looks for company, attempt by attempt: the farther, the more places are left."""
 _ROUNDS = 500
 _MOVES = 5
 _COLD_ROUNDS = 4
@@ -84,11 +85,12 @@ def _press(placement: Placement, sites: Sites) -> None:
     urgent = np.zeros(len(groups), int)
     lost = np.zeros(len(groups), int)
     numbered = grouped(groups, len(cells.x))
-    for _ in range(_ATTEMPTS):
+    for near in _NEAR:
         placement.grid = Grid(
             np.array([columns], np.int32), sites.logic.reshape(-1),
             *(np.full(sites.logic.size * places, -1, np.int32) for places in (HALVES, HALVES, 1)))
-        count = legalize(cells, placement.grid, numbered, _order(placement, groups, urgent), xs, ys, lost)
+        order = _order(placement, groups, urgent)
+        count = legalize(cells, placement.grid, numbered, order, xs, ys, near, lost)
         if not count:
             return
         urgent[lost[:count]] += 1

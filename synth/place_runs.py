@@ -110,7 +110,8 @@ def _move_and_route(command: tuple[str, list[str]], larger: str, folder: Path,
         move(on_larger, folder / PLACED_JSON, options[0], TOP, _seed(options), progress.line)
     except NoPlace as error:
         raise _GivenUp(str(error)) from None
-    on_larger.unlink()
+    finally:
+        on_larger.unlink()
     # What is no logic, as pads, gets its place from the tool.
     failure = _run_placer((name, [*_read_again(options), "--no-pack", "--no-route", "--sdf", _DELAYS]),
                           folder, progress, PLACE_LOG)

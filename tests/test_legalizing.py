@@ -10,8 +10,8 @@ from tests.test_annealing import chain, multiplexer
 SIZE = 12
 
 
-def legalized(placed: Design,
-              at: list[tuple[list[str], int, int]]) -> tuple[dict[str, tuple[int, ...]], list[int]]:
+def legalized(placed: Design, at: list[tuple[list[str], int, int]],
+              near: int = 6) -> tuple[dict[str, tuple[int, ...]], list[int]]:
     """Where the cells of groups, in their order, are on a part of 12 by 12 tiles without any in column 5, and
     which groups found no place."""
     placement = Placement(placed, "top")
@@ -23,7 +23,7 @@ def legalized(placed: Design,
     groups = [[placement.names.index(name) for name in names] for names, _, _ in at]
     lost = np.zeros(len(at), np.int64)
     count = legalize(cells, grid, grouped(groups, len(cells.x)), np.arange(len(at)),
-                     np.array([x for _, x, _ in at]), np.array([y for _, _, y in at]), lost)
+                     np.array([x for _, x, _ in at]), np.array([y for _, _, y in at]), near, lost)
     return ({name: (int(cells.x[cell]), int(cells.y[cell]), int(cells.half[cell]))
              for names, _, _ in at for name in names for cell in [placement.names.index(name)]},
             list(lost[:count]))
@@ -56,6 +56,8 @@ def test_a_register_goes_to_others_of_its_kind_before_it_takes_a_slice_alone() -
              "other": register("X1/Y1/SLICEC.FF0", 22, 32, enable=2),
              "reset": register("X2/Y1/SLICEC.FF0", 23, 33, reset=4)}
     at = [(["one"], 3, 3), (["alone"], 3, 3), (["reset"], 3, 3), (["other"], 6, 3)]
+    found, _ = legalized(design(cells), at, near=2)
+    assert found["other"] == (6, 3, 0)
     found, _ = legalized(design(cells), at)
     assert found["one"] == (3, 3, 0) and found["other"] == (3, 3, 1)   # not in the tile where it should be
     assert found["alone"] == (3, 3, 2)

@@ -146,6 +146,7 @@ def test_a_design_that_finds_no_places_on_its_part_is_told(monkeypatch: pytest.M
         if arguments[0] == "--25k":
             tell("Info: TRELLIS_COMB: 24000/24288 98%")
         tell("Info: Creating initial placement")
+        (folder / arguments[arguments.index("--write") + 1]).touch()
 
     def moves(*given) -> None:
         raise NoPlace("9 of 10 groups of cells found no place")
@@ -154,6 +155,7 @@ def test_a_design_that_finds_no_places_on_its_part_is_told(monkeypatch: pytest.M
     monkeypatch.setattr("synth.moving.move", moves)
     command = place_command(TARGETS["ecp5-25k"], "6", 50, 7)
     assert place_runs.run_place(command, tmp_path, Heard()) == "9 of 10 groups of cells found no place"
+    assert not (tmp_path / "larger.json").exists()
 
 
 def test_there_is_no_larger_part_than_the_largest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
