@@ -57,11 +57,10 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
         why = error
     if BY_TIMING not in options:
         return str(why)
-    options = [_BY_DENSITY if option == BY_TIMING else option for option in options]
     if not why.nearly_full:
         progress.stage("place and route, with the placer for full parts and large designs")
         try:
-            return _place_and_route((name, options), folder, progress)
+            return _place_and_route((name, _by_density(options)), folder, progress)
         except _GivenUp as error:
             why = error
     larger = _larger_part(options[0])
@@ -69,7 +68,7 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
         return str(why)
     progress.stage(f"place and route, by way of a larger part, {larger.removeprefix('--')}")
     try:
-        return _move_and_route((name, options), larger, folder, progress)
+        return _move_and_route(command, larger, folder, progress)
     except _GivenUp as error:
         return str(error)
 
@@ -95,7 +94,7 @@ def _move_and_route(command: tuple[str, list[str]], larger: str, folder: Path,
     name, options = command
     # A design without places has no configuration, and no report.
     unplaced = _without(options, "--report", "--textcfg")
-    elsewhere = _without(unplaced, "--lpf", "--package", "--write")
+    elsewhere = _without(_by_density(unplaced), "--lpf", "--package", "--write")
     elsewhere[0] = larger
     failure = _run_placer((name, [*elsewhere, "--package", _LARGER_PACKAGE, "--write", _LARGER_JSON,
                                   "--no-route"]), folder, progress, _LARGER_LOG)
@@ -112,7 +111,7 @@ def _move_and_route(command: tuple[str, list[str]], larger: str, folder: Path,
         raise _GivenUp(str(error)) from None
     finally:
         on_larger.unlink()
-    # What is no logic, as pads, gets its place from the tool.
+    # What is no logic, as pads, gets its place from the tool: its second placer would not end with so little.
     failure = _run_placer((name, [*_read_again(options), "--no-pack", "--no-route", "--sdf", _DELAYS]),
                           folder, progress, PLACE_LOG)
     return failure or _refine_and_route(command, folder, progress)
@@ -130,6 +129,10 @@ def _refine_and_route(command: tuple[str, list[str]], folder: Path, progress: Pr
     progress.stage("routing")
     routing = [*_read_again(options), "--no-pack", "--no-place"]
     return _run_placer((name, routing), folder, progress, _ROUTE_LOG)
+
+
+def _by_density(options: list[str]) -> list[str]:
+    return [_BY_DENSITY if option == BY_TIMING else option for option in options]
 
 
 def _seed(options: list[str]) -> int:
@@ -159,6 +162,7 @@ class _GivenUp(Exception):
 
 
 def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress, log: str) -> str | None:
+    places_all = BY_TIMING in command[1] and not {"--no-pack", "--no-place"} & {*command[1]}
     short: list[str] = []
     full: list[str] = []
     fill = 0.0
@@ -189,7 +193,7 @@ def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress
             fill = use[0] / use[1]
         elif use is None and short:
             raise ToolFailed(stopped(short[0]), ["ERROR"])
-        elif use is None and full and BY_TIMING in command[1]:
+        elif use is None and full and places_all:
             raise _GivenUp(stopped(full[0]), fill > _NEARLY_FULL)
 
     try:

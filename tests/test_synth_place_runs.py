@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from synth import place_runs
+from hdl.config import PRESETS
+from synth import moving, place_runs, refining
+from synth.flow import Progress, Request, synthesize
 from synth.moving import NoPlace
-from synth.placing import place_command
+from synth.placing import PINS, place_command
+from synth.readings import read_timing
 from synth.scripts import DESIGN_JSON
 from synth.targets import TARGETS
 from synth.tools import ToolFailed
@@ -134,9 +137,9 @@ def test_what_nearly_fills_a_part_is_placed_on_a_larger_one_and_moves(
     tries = [("place.log", "--25k", "static", DESIGN_JSON, "placed.json", ["--no-route"])]
     assert steps[1:] == (tries if used == 20_500 else []) + [
         ("larger.log", "--45k", "static", DESIGN_JSON, "larger.json", ["--no-route"]),
-        ("place.log", "--25k", "static", DESIGN_JSON, "placed.json", ["--no-place", "--no-route"]),
-        ("place.log", "--25k", "static", "placed.json", "placed.json", ["--no-pack", "--no-route"]),
-        ("route.log", "--25k", "static", "placed.json", "placed.json", ["--no-pack", "--no-place"])]
+        ("place.log", "--25k", "heap", DESIGN_JSON, "placed.json", ["--no-place", "--no-route"]),
+        ("place.log", "--25k", "heap", "placed.json", "placed.json", ["--no-pack", "--no-route"]),
+        ("route.log", "--25k", "heap", "placed.json", "placed.json", ["--no-pack", "--no-place"])]
     assert [path.name for path in tmp_path.iterdir()] == ["placed.json"]
 
 
@@ -167,3 +170,23 @@ def test_there_is_no_larger_part_than_the_largest(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(place_runs, "run_tool", works)
     command = place_command(TARGETS["ecp5-85k"], "6", 50, 7)
     assert "80000/83640" in str(place_runs.run_place(command, tmp_path, Heard()))
+
+
+@pytest.mark.parametrize("block", ["accumulator", "lane_store"])
+def test_a_block_moves_from_part_to_part_with_the_tools_themselves(
+        block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    target = TARGETS["ecp5-25k"]
+    netlist = synthesize(Request(PRESETS["tiny"], target, "6", 50, block), Progress())
+    (tmp_path / DESIGN_JSON).write_bytes(netlist.design.read_bytes())
+    (tmp_path / PINS).write_text("")
+    monkeypatch.setattr(moving, "_ROUNDS", 20)
+    monkeypatch.setattr(refining, "_ROUNDS", 20)
+    monkeypatch.setattr(place_runs, "_FULL", 0.0)
+    monkeypatch.setattr(place_runs, "_NEARLY_FULL", 0.0)
+    heard = Heard()
+    assert place_runs.run_place(place_command(target, "6", 50, 1), tmp_path, heard) is None
+    assert heard.stages == ["place and route, by way of a larger part, 45k", "moving to the part",
+                            "better places", "routing"]
+    timing = read_timing((tmp_path / "report.json").read_text())
+    assert timing is not None and timing.fmax_mhz > 50
+    assert "LFE5U-25F" in (tmp_path / "placed.config").read_text()
