@@ -169,7 +169,7 @@ def test_another_script_block_or_packer_is_another_build_of_a_board(monkeypatch:
     names = [name(), name(memory_bytes=8192), name(seed=2), name(replace(REDUCED, queue_beats=8))]
     for module, what, other in ((flow, "mapping_script", lambda *arguments: "other"),
                                 (flow, "finishing_script", lambda *arguments: "other"),
-                                (flow, "_APART", ()), (placing, "_ROUTING", ()),
+                                (flow, "_APART", ()), (placing, "_STEPS", ()),
                                 (placing, "pack_command", lambda target: ("ecppack", [])),
                                 (build, "system_source_hash", lambda: "other"),
                                 (build, "_constraints", lambda *arguments: "other")):
