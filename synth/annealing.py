@@ -14,8 +14,9 @@ from .placement import HALF, HALVES, LUT, REGISTER, SLICE, TILE, Cells, Grid, Ne
 from .placement_timing import WIRE_STEP_PS, wire_ps
 from .tile_rules import slice_allowed, tile_allowed
 
-__all__ = ["Problem", "anneal", "net_lengths"]
+__all__ = ["Problem", "Schedule", "anneal", "anneal_round", "net_lengths"]
 
+_LEAST_RADIUS = 2
 _NEAR = 2
 """Tiles around the middle between two cells."""
 _SLICES = 0.5
@@ -35,6 +36,16 @@ class Problem(NamedTuple):
     sources: np.ndarray       # of the connections, cells
     sinks: np.ndarray
     movable: np.ndarray       # cells
+
+
+class Schedule(NamedTuple):
+    """How annealing cools down, round by round."""
+
+    rounds: int
+    cold_rounds: int   # the last ones, in which nothing gets longer
+    moves: int         # attempts for each cell in a round
+    hot: float         # temperature of the first round, in tiles
+    radius: int        # of the first round, in tiles
 
 
 @numba.njit(cache=True)
@@ -283,3 +294,12 @@ def anneal(problem: Problem, weights: np.ndarray, moves: int, radius: int, tempe
             lengths[net_list[place]] = new_lengths[place]
         made += 1
     return made
+
+
+def anneal_round(problem: Problem, weights: np.ndarray, schedule: Schedule, number: int, seed: int) -> None:
+    """One round of a schedule, 0 being the first; a seed has other moves in each."""
+    left = 1 - number / schedule.rounds
+    cold = number >= schedule.rounds - schedule.cold_rounds
+    anneal(problem, weights, schedule.moves * len(problem.movable),
+           max(_LEAST_RADIUS, round(schedule.radius * left)), 0.0 if cold else schedule.hot * left ** 2,
+           seed * schedule.rounds + number)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .annealing import Problem, anneal, net_lengths
+from .annealing import Problem, Schedule, anneal_round, net_lengths
 from .ecp5_sites import BLOCKS, Sites, sites_of
 from .legalizing import legalize
 from .placement import HALF, HALVES, REGISTER, TILE, Grid, Placement, grouped
@@ -59,14 +59,12 @@ def move(larger: Path, packed: Path, size: str, top: str, seed: int, tell: Calla
     problem = Problem(cells, placement.grid, nets, net_lengths(cells, nets), grouped([], len(cells.x)),
                       none, none, placement.movable)
     blocks: dict[str, str] = {}
+    schedule = Schedule(_ROUNDS, _COLD_ROUNDS, _MOVES, _HOT, _RADIUS)
     for number in range(_ROUNDS):
-        left = 1 - number / _ROUNDS
         if number % _BLOCK_ROUNDS == 0:
             blocks = _deal_blocks(placement, sites)
             problem.lengths[:] = net_lengths(cells, nets)
-        cold = number >= _ROUNDS - _COLD_ROUNDS
-        anneal(problem, none.astype(float), _MOVES * len(problem.movable), max(2, round(_RADIUS * left)),
-               0.0 if cold else _HOT * left ** 2, seed * _ROUNDS + number)
+        anneal_round(problem, none.astype(float), schedule, number, seed)
         tell(f"Round {number + 1} of {_ROUNDS}: {problem.lengths.sum():,} of wire")
     assert all_allowed(cells, placement.grid)
     placement.write(packed, json.loads(packed.read_text()), blocks)

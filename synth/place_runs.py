@@ -22,7 +22,8 @@ _REROUTED = 60
 """Thousands of connections that the router makes again without less to do than ever before."""
 _MOST_ROUNDS = 6
 """Times that the router makes as many connections as there are. Where it came to an end it took two to
-three, on a part with little room left four; `small` on the 25F had a quarter left after six."""
+three, on a nearly full part four; from nextpnr's own places `small` on the 25F had a quarter left after six.
+"""
 _SILENCE_SECONDS = 600
 """Of a placer, which looks for a legal place of a cell without a word and without an end."""
 BY_TIMING, _BY_DENSITY = "heap", "static"

@@ -252,7 +252,7 @@ class Placement:
                 elif port in ("FXA", "FXB"):
                     near = cells.half[driver] // 4 == cells.half[number] // 4
                     together.append((driver, number, PAIR if near else TILE))
-        # Largest first: what a multiplexer chooses from is part of its own unit, however deep.
+        # Three times: from a wide multiplexer to those that it chooses from, and to their LUTs.
         for _ in range(3):
             for one, other, least in together:
                 cells.unit[[one, other]] = max(cells.unit[one], cells.unit[other], least)

@@ -14,14 +14,14 @@ from .targets import Target
 from .tools import run_tool, tool_versions
 
 __all__ = ["PINS", "PLACED_JSON", "PLACE_LOG", "Placed", "failure_in", "pack_command", "place",
-           "place_and_pack", "place_command", "placed_key", "run_place"]
+           "place_and_pack", "place_command", "placed_key"]
 
 _FAILED = "failed"
 _TIMING_WEIGHT = 20
 """Of delays against wires; nextpnr's own is 10."""
 _STEPS = tuple(Path(__file__).with_name(f"{name}.py")
                   for name in ("annealing", "ecp5_sites", "legalizing", "moving", "place_runs",
-                              "placement", "placement_timing", "refining", "tile_rules"))
+                               "placement", "placement_timing", "refining", "tile_rules"))
 """What a placement depends on beyond its command."""
 PINS = "pins"
 """Of the ports, in the place-and-route tool's own words."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .annealing import Problem, anneal, net_lengths
+from .annealing import Problem, Schedule, anneal_round, net_lengths
 from .placement import Placement
 from .placement_timing import CellDelays, Timing
 from .tile_rules import all_allowed
@@ -57,11 +57,9 @@ def refine(placed: Path, sdf: Path, top: str, seed: int, tell: Callable[[str], N
     slowest = timing.slowest()
     target = _TARGET * slowest.max(initial=1.0)
     weights = _weights(slowest, target)
+    schedule = Schedule(_ROUNDS, _COLD_ROUNDS, _MOVES, _HOT, _RADIUS)
     for number in range(_ROUNDS):
-        left = 1 - number / _ROUNDS
-        cold = number >= _ROUNDS - _COLD_ROUNDS
-        anneal(problem, weights, _MOVES * len(problem.movable), max(2, round(_RADIUS * left)),
-               0.0 if cold else _HOT * left ** 2, seed * _ROUNDS + number)
+        anneal_round(problem, weights, schedule, number, seed)
         slowest = timing.slowest()
         weights = _KEPT * weights + (1 - _KEPT) * _weights(slowest, target)
         tell(f"Round {number + 1} of {_ROUNDS}: {problem.lengths.sum():,} of wire, "
