@@ -8,13 +8,15 @@ from pathlib import Path
 
 from .flow import Progress
 from .readings import remaining_line, use_line
+from .routed_timing import correct_report
 from .scripts import DESIGN_JSON, TOP
 from .tools import ToolFailed, run_tool
 
-__all__ = ["BY_TIMING", "PLACED_JSON", "PLACE_LOG", "run_place"]
+__all__ = ["BY_TIMING", "PLACED_JSON", "PLACE_LOG", "REPORT", "run_place"]
 
 PLACED_JSON, PLACE_LOG = "placed.json", "place.log"
-_ROUTE_LOG, _DELAYS = "route.log", "delays.sdf"
+REPORT = "report.json"
+_ROUTE_LOG, _DELAYS, _ROUTED_DELAYS = "route.log", "delays.sdf", "routed.sdf"
 _LARGER_JSON, _LARGER_LOG = "larger.json", "larger.log"
 _THOUSAND = 1000
 """Connections that the router makes from one line to the next."""
@@ -98,7 +100,7 @@ def _move_and_route(command: tuple[str, list[str]], larger: str, folder: Path,
     elsewhere = _without(_by_density(unplaced), "--lpf", "--package", "--write")
     elsewhere[0] = larger
     failure = _run_placer((name, [*elsewhere, "--package", _LARGER_PACKAGE, "--write", _LARGER_JSON,
-                                  "--no-route"]), folder, progress, _LARGER_LOG)
+                                  "--sdf", _DELAYS, "--no-route"]), folder, progress, _LARGER_LOG)
     if failure is not None:
         return failure
     failure = _run_placer((name, [*unplaced, "--no-place", "--no-route"]), folder, progress, PLACE_LOG)
@@ -109,12 +111,13 @@ def _move_and_route(command: tuple[str, list[str]], larger: str, folder: Path,
     try:
         move(on_larger, folder / PLACED_JSON, options[0], TOP, _seed(options), progress.line)
     except NoPlace as error:
+        (folder / _DELAYS).unlink()
         raise _GivenUp(str(error)) from None
     finally:
         on_larger.unlink()
     # What is no logic, as pads, gets its place from the tool: its second placer would not end with so little.
-    failure = _run_placer((name, [*_read_again(options), "--no-pack", "--no-route", "--sdf", _DELAYS]),
-                          folder, progress, PLACE_LOG)
+    failure = _run_placer((name, [*_read_again(options), "--no-pack", "--no-route"]), folder, progress,
+                          PLACE_LOG)
     return failure or _refine_and_route(command, folder, progress)
 
 
@@ -124,12 +127,18 @@ def _refine_and_route(command: tuple[str, list[str]], folder: Path, progress: Pr
 
     name, options = command
     progress.stage("better places")
-    placed, delays = folder / PLACED_JSON, folder / _DELAYS
-    refine(placed, delays, TOP, _seed(options), progress.line)
-    delays.unlink()
-    progress.stage("routing")
-    routing = [*_read_again(options), "--no-pack", "--no-place"]
-    return _run_placer((name, routing), folder, progress, _ROUTE_LOG)
+    delays, routed = folder / _DELAYS, folder / _ROUTED_DELAYS
+    try:
+        refine(folder / PLACED_JSON, delays, TOP, _seed(options), progress.line)
+        progress.stage("routing")
+        routing = [*_read_again(options), "--no-pack", "--no-place", "--sdf", _ROUTED_DELAYS]
+        failure = _run_placer((name, routing), folder, progress, _ROUTE_LOG)
+        if failure is None:
+            correct_report(folder / REPORT, routed, delays)
+    finally:
+        delays.unlink()
+        routed.unlink(missing_ok=True)
+    return failure
 
 
 def _by_density(options: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from .delay_file import SECOND_HALF, Setup, Through, read_delays
 from .placement import Cells, Nets, Placement, grouped
 
 __all__ = ["WIRE_STEP_PS", "CellDelays", "Timing", "wire_ps"]
@@ -25,30 +26,21 @@ _NEVER = -1e9
 
 
 class CellDelays:
-    """Delays from input to output and setup times, of nextpnr's SDF, in picoseconds.
-
-    Where it has a range, its largest value.
+    """Delays from input to output and setup times, of nextpnr's SDF of a design that it has just packed, in
+    picoseconds.
     """
 
     def __init__(self, sdf: Path):
         self._through: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
         self._setup: dict[tuple[str, str], int] = {}
-        kind = owner = ""
-        with open(sdf) as lines:
-            for line in lines:
-                words = line.replace("(", " ").replace(")", " ").split()
-                if not words:
-                    continue
-                if words[0] == "CELLTYPE":
-                    kind = words[1].strip('"')
-                elif words[0] == "INSTANCE" and len(words) > 1:
-                    owner = kind if kind.startswith(_FOR_ALL) else words[1].replace("\\", "")
-                elif words[0] == "IOPATH":
-                    outputs = self._through[owner, words[1]]
-                    outputs[words[2]] = max(outputs.get(words[2], 0), _largest(words[3]))
-                elif words[0] == "SETUPHOLD":
-                    key = owner, words[2]
-                    self._setup[key] = max(self._setup.get(key, 0), _largest(words[5]))
+        for entry in read_delays(sdf):
+            match entry:
+                case Through(kind, cell, start, end, delay):
+                    outputs = self._through[self._owner(cell, kind), start]
+                    outputs[end] = max(outputs.get(end, 0), delay)
+                case Setup(kind, cell, port, delay):
+                    key = self._owner(cell, kind), port
+                    self._setup[key] = max(self._setup.get(key, 0), delay)
 
     def through(self, name: str, kind: str, port: str) -> Mapping[str, int]:
         """Outputs that an input goes to, with the time that it takes."""
@@ -60,11 +52,9 @@ class CellDelays:
 
     @staticmethod
     def _owner(name: str, kind: str) -> str:
-        return kind if kind.startswith(_FOR_ALL) else name
-
-
-def _largest(triple: str) -> int:
-    return int(triple.rpartition(":")[2])
+        # A carry takes its time in one half of its cell only.
+        half = SECOND_HALF if name.endswith(SECOND_HALF) else ""
+        return kind + half if kind.startswith(_FOR_ALL) else name
 
 
 @numba.njit(cache=True)

@@ -8,7 +8,7 @@ from sim.cache import cache_directory
 
 from .flow import Netlist, Progress, Request
 from .kept import cache_key, hash_of_files, kept_folder
-from .place_runs import BY_TIMING, PLACE_LOG, PLACED_JSON, run_place
+from .place_runs import BY_TIMING, PLACE_LOG, PLACED_JSON, REPORT, run_place
 from .scripts import DESIGN_JSON
 from .targets import Target
 from .tools import run_tool, tool_versions
@@ -20,8 +20,8 @@ _FAILED = "failed"
 _TIMING_WEIGHT = 20
 """Of delays against wires; nextpnr's own is 10."""
 _STEPS = tuple(Path(__file__).with_name(f"{name}.py")
-                  for name in ("annealing", "ecp5_sites", "legalizing", "moving", "place_runs",
-                               "placement", "placement_timing", "refining", "tile_rules"))
+                  for name in ("annealing", "delay_file", "ecp5_sites", "legalizing", "moving", "place_runs",
+                               "placement", "placement_timing", "refining", "routed_timing", "tile_rules"))
 """What a placement depends on beyond its command."""
 PINS = "pins"
 """Of the ports, in the place-and-route tool's own words."""
@@ -42,7 +42,7 @@ class Placed:
     @property
     def report(self) -> str:
         """nextpnr's report, JSON."""
-        return (self.folder / "report.json").read_text()
+        return (self.folder / REPORT).read_text()
 
     @property
     def design(self) -> Path:
@@ -125,7 +125,7 @@ def place_command(target: Target, speed: str, freq_mhz: float, seed: int) -> tup
     return _NEXTPNR[target.family], [
         *target.place_options, *target.speed_options(speed), "--json", DESIGN_JSON,
         "--freq", f"{freq_mhz:g}", "--seed", str(seed), "--timing-allow-fail",
-        "--report", "report.json", "--write", PLACED_JSON, *outputs]
+        "--report", REPORT, "--write", PLACED_JSON, *outputs]
 
 
 def pack_command(target: Target) -> tuple[str, list[str]]:

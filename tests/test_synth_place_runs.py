@@ -65,13 +65,14 @@ def test_where_the_better_placer_leads_to_nothing_the_other_one_tries(
             return
         assert arguments == ["--json", "placed.json", "--seed", "1", "--placer", "static",
                              "--placer-heap-timingweight", "20", "--router", "router1", "--no-pack",
-                             "--no-place"]
+                             "--no-place", "--sdf", "routed.sdf"]
         for number, arcs in enumerate(remaining):
             tell(f"Info: {number + 1:>10} |     5545      31454 |  -52   848 | {arcs}|      0.64     42.52|")
 
     heard = Heard()
     monkeypatch.setattr(place_runs, "run_tool", works)
     monkeypatch.setattr("synth.refining.refine", lambda *given: None)
+    monkeypatch.setattr(place_runs, "correct_report", lambda *given: None)
     heap = ["--placer", "heap", "--placer-heap-timingweight", "20"]
     options = ["--json", DESIGN_JSON, "--seed", "1", *heap, "--router", "router1"]
     found = place_runs.run_place(("nextpnr", options), tmp_path, heard)
@@ -86,18 +87,24 @@ def test_what_is_placed_is_refined_before_it_is_routed(monkeypatch: pytest.Monke
 
     def works(name, arguments, folder, log, tell, silence) -> None:
         steps.append((log, arguments[arguments.index("--json") + 1]))
-        if "--no-route" in arguments:
-            (folder / arguments[-1]).write_text("delays")
+        (folder / arguments[arguments.index("--sdf") + 1]).write_text(log)
+
+    def corrects(report: Path, routed: Path, packed: Path) -> None:
+        assert (report, routed.read_text(), packed.read_text()) == (
+            tmp_path / "report.json", "route.log", "place.log")
+        steps.append(("correct", ""))
 
     def refines(placed: Path, sdf: Path, top: str, seed: int, tell) -> None:
-        assert (placed, sdf.read_text(), seed) == (tmp_path / "placed.json", "delays", 7)
+        assert (placed, sdf.read_text(), seed) == (tmp_path / "placed.json", "place.log", 7)
         steps.append(("refine", ""))
 
     monkeypatch.setattr(place_runs, "run_tool", works)
     monkeypatch.setattr("synth.refining.refine", refines)
+    monkeypatch.setattr(place_runs, "correct_report", corrects)
     command = place_command(TARGETS["ecp5-25k"], "6", 50, 7)
     assert place_runs.run_place(command, tmp_path, heard) is None
-    assert steps == [("place.log", DESIGN_JSON), ("refine", ""), ("route.log", "placed.json")]
+    assert steps == [("place.log", DESIGN_JSON), ("refine", ""), ("route.log", "placed.json"),
+                     ("correct", "")]
     assert heard.stages == ["better places", "routing"]
     assert not list(tmp_path.iterdir())   # the delays, of the size of the design, are gone
 
@@ -133,6 +140,7 @@ def test_what_nearly_fills_a_part_is_placed_on_a_larger_one_and_moves(
     monkeypatch.setattr(place_runs, "run_tool", works)
     monkeypatch.setattr("synth.moving.move", moves)
     monkeypatch.setattr("synth.refining.refine", lambda *given: None)
+    monkeypatch.setattr(place_runs, "correct_report", lambda *given: None)
     assert place_runs.run_place(command, tmp_path, heard) is None
     tries = [("place.log", "--25k", "static", DESIGN_JSON, "placed.json", ["--no-route"])]
     assert steps[1:] == (tries if used == 20_500 else []) + [
@@ -150,6 +158,8 @@ def test_a_design_that_finds_no_places_on_its_part_is_told(monkeypatch: pytest.M
             tell("Info: TRELLIS_COMB: 24000/24288 98%")
         tell("Info: Creating initial placement")
         (folder / arguments[arguments.index("--write") + 1]).touch()
+        if "--sdf" in arguments:
+            (folder / arguments[arguments.index("--sdf") + 1]).touch()
 
     def moves(*given) -> None:
         raise NoPlace("9 of 10 groups of cells found no place")
@@ -158,7 +168,7 @@ def test_a_design_that_finds_no_places_on_its_part_is_told(monkeypatch: pytest.M
     monkeypatch.setattr("synth.moving.move", moves)
     command = place_command(TARGETS["ecp5-25k"], "6", 50, 7)
     assert place_runs.run_place(command, tmp_path, Heard()) == "9 of 10 groups of cells found no place"
-    assert not (tmp_path / "larger.json").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["placed.json"]
 
 
 def test_there_is_no_larger_part_than_the_largest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
