@@ -218,12 +218,11 @@ class SegmentReader(wiring.Component):
         have_current, have_following = Signal(), Signal()
 
         last, drop = Signal(), Signal()
-        crosses, emit = Signal(), Signal()
+        crosses, emit = Signal(), Signal()             # it lies in both beats; it goes to the output
         leaves, leaves_both = Signal(), Signal()
         m.d.comb += [
             last.eq(row_last & last_row),
             drop.eq((row_last & strided) | last),
-            crosses.eq(end > port_bytes),
             emit.eq(running & have_current & (~crosses | have_following)
                     & (~self.o.valid | self.o.ready)),
             done.eq(emit & last),
@@ -240,25 +239,29 @@ class SegmentReader(wiring.Component):
             m.d.sync += running.eq(0)
         with m.If(self._begin):
             m.d.sync += running.eq(1)
-        self._count(m, strided, emit, end, count, row_last, last_row)
+        self._count(m, strided, emit, end, crosses, count, row_last, last_row)
         self._output(m, emit, count, row_last, last, Cat(current, following), offset)
 
-    def _count(self, m: Module, strided, emit, end, count, row_last, last_row) -> None:
-        """Where the next chunk lies is worked out while this one leaves."""
+    def _count(self, m: Module, strided, emit, end, crosses, count, row_last, last_row) -> None:
+        """Where the next chunk lies is worked out while this one leaves. So is whether it is its row's last:
+        what is counted is below 0 already when one is left, and nothing waits for a subtraction.
+        """
         chunk_bytes, offset = self._chunk_bytes, self._offset
         chunk_log2 = log2_exact(chunk_bytes)
         tail = Signal(range(chunk_bytes + 1))          # bytes of a row's last chunk
-        chunks_left, next_left = Signal(33 - chunk_log2), Signal(33 - chunk_log2)   # less one
-        new_offset, new_count = Signal.like(offset), Signal.like(count)
+        chunks = self._longest[chunk_log2:32]          # of a row, less one
+        left = Signal(33 - chunk_log2)                 # behind this chunk, less one
+        one_chunk, first, next_last = Signal(), Signal(), Signal()
+        new_offset, new_count, new_end = Signal.like(offset), Signal.like(count), Signal.like(end)
         m.d.comb += [
-            # One subtraction, whose operand the carry cells can choose.
-            next_left.eq(Mux(row_last | self._begin, self._longest[chunk_log2:32], chunks_left) - 1),
-            row_last.eq(chunks_left[-1]),
+            first.eq(row_last | self._begin),
+            next_last.eq(Mux(first, one_chunk, left[-1])),
             new_offset.eq(end),
-            new_count.eq(Mux(next_left[-1], tail, chunk_bytes)),
+            new_count.eq(Mux(next_last, tail, chunk_bytes)),
+            new_end.eq(new_offset + new_count),
         ]
         with m.If(self._load):
-            m.d.sync += tail.eq(self._longest[:chunk_log2] + 1)
+            m.d.sync += [tail.eq(self._longest[:chunk_log2] + 1), one_chunk.eq(chunks == 0)]
         if self._single_row:
             m.d.comb += last_row.eq(1)
         else:
@@ -271,8 +274,12 @@ class SegmentReader(wiring.Component):
             m.d.sync += [
                 offset.eq(self._aligned(new_offset)),
                 count.eq(new_count),
-                end.eq(new_offset + new_count),
-                chunks_left.eq(next_left),
+                end.eq(new_end),
+                crosses.eq(new_end > self._config.port_bytes),
+                row_last.eq(next_last),
+                # Less two for a row's first chunk, else less one: one addition, which the carry cells choose
+                # the operand of.
+                left.eq(Mux(first, chunks, left) + Cat(~first, Const(-1, len(left) - 1))),
             ]
 
     def _count_rows(self, m: Module, strided, emit, row_last, last_row, new_offset) -> None:
