@@ -63,8 +63,10 @@ class DenseLoader(wiring.Component):
         self._part_mask = Signal(config.lane_bits)      # G - 1
         self._beat_rows = Signal(config.pe_bits + 1)    # rows of k that one step goes on by
         self._slice_words = Signal(config.slice_words_bits)
-        self._last_word = Signal(config.slice_words_bits)     # of a slice, and the one before it
-        self._second_last = Signal(config.slice_words_bits)
+        self._second_last = Signal(config.slice_words_bits)   # word of a slice, and the one before it
+        self._third_last = Signal(config.slice_words_bits)
+        self._single = Signal()                         # a slice has one word; it has two
+        self._double = Signal()
         # Where the next word goes.
         self._k = Signal(config.index_bits)
         self._part = Signal(config.lane_bits)
@@ -72,6 +74,7 @@ class DenseLoader(wiring.Component):
         self._address = Signal(config.row_address_bits)
         self._slice = Signal(config.pe_bits)
         self._word = Signal(config.slice_words_bits)
+        self._slice_end = Signal()                      # that is the slice's last
         # The chunk at work.
         self._held = Signal()
         self._data = Signal(8 * config.port_bytes)
@@ -132,8 +135,11 @@ class DenseLoader(wiring.Component):
                 self._part_log2.eq(part_log2),
                 self._part_mask.eq((1 << job.group_log2) - 1),
                 self._slice_words.eq(job.slice_words),
-                self._last_word.eq(job.slice_words - 1),
                 self._second_last.eq(job.slice_words - 2),
+                self._third_last.eq(job.slice_words - 3),
+                self._single.eq(job.slice_words == 1),
+                self._double.eq(job.slice_words == 2),
+                self._slice_end.eq(job.slice_words == 1),
                 read.valid.eq(~empty),
             ]
         last_out = Signal()
@@ -208,11 +214,9 @@ class DenseLoader(wiring.Component):
 
     def _place(self, m: Module) -> None:
         config = self._config
-        self._slice_end = slice_end = Signal()      # the next word is the slice's last
         self._split = split = Signal()
-        m.d.comb += slice_end.eq(self._word == self._last_word)
         if config.words_per_beat == 2:
-            m.d.comb += split.eq(~self._parts & self._enable.all() & self._address[0] & ~slice_end)
+            m.d.comb += split.eq(~self._parts & self._enable.all() & self._address[0] & ~self._slice_end)
         m.d.comb += [
             self._send.eq(Mux(split, 1, self._enable)),
             self._finish.eq(self._held & ~split & (~self._parts | (self._rows <= config.pes))),
@@ -221,14 +225,14 @@ class DenseLoader(wiring.Component):
     def _advance(self, m: Module) -> None:
         config = self._config
         two = self._send.all() if config.words_per_beat == 2 else Const(0)
-        single, wrap_second = Signal(), Signal()
+        wrap_second, wrap_third = Signal(), Signal()
         new_row, new_local_row = Signal(), Signal()
         last_row = Signal(config.pe_bits)
         next_base = Signal.like(self._base)
         # Where two words are passed: (slice, word) twice one further, without waiting for the first step.
         m.d.comb += [
-            single.eq(self._last_word == 0),
             wrap_second.eq(self._word == self._second_last),
+            wrap_third.eq(self._word == self._third_last),
             new_row.eq(self._parts | (self._finish & self._row_last)),
             last_row.eq(self._k[:config.pe_bits] | (self._beat_rows - 1)[:config.pe_bits]),
             new_local_row.eq((last_row & self._low_mask) == self._low_mask),
@@ -244,25 +248,30 @@ class DenseLoader(wiring.Component):
                     self._address.eq(next_base),
                     self._slice.eq(0),
                     self._word.eq(0),
+                    self._slice_end.eq(self._single),
                 ]
                 with m.If(new_local_row):
                     m.d.sync += self._part.eq((self._part + 1) & self._part_mask)
             with m.Elif(~two & self._slice_end):
-                m.d.sync += [self._slice.eq(self._slice + 1), self._word.eq(0), self._address.eq(self._base)]
+                self._go_to(m, 1, 0, self._base, self._single)
             with m.Elif(~two):
-                m.d.sync += [self._word.eq(self._word + 1), self._address.eq(self._address + 1)]
-            with m.Elif(self._slice_end & single):
+                self._go_to(m, 0, self._word + 1, self._address + 1, wrap_second)
+            with m.Elif(self._slice_end & self._single):
                 m.d.sync += self._slice.eq(self._slice + 2)
             with m.Elif(self._slice_end):
-                m.d.sync += [
-                    self._slice.eq(self._slice + 1), self._word.eq(1), self._address.eq(self._base + 1)]
+                self._go_to(m, 1, 1, self._base + 1, self._double)
             with m.Elif(wrap_second):
-                m.d.sync += [self._slice.eq(self._slice + 1), self._word.eq(0), self._address.eq(self._base)]
+                self._go_to(m, 1, 0, self._base, self._single)
             with m.Else():
-                m.d.sync += [self._word.eq(self._word + 2), self._address.eq(self._address + 2)]
+                self._go_to(m, 0, self._word + 2, self._address + 2, wrap_third)
         with m.If(~self._busy):
             m.d.sync += [signal.eq(0) for signal in (
                 self._k, self._part, self._base, self._address, self._slice, self._word)]
+
+    def _go_to(self, m: Module, slices: int, word, address, slice_end) -> None:
+        """The next word: so many slices on, its number in the slice, its address, whether the slice ends."""
+        m.d.sync += [self._slice.eq(self._slice + slices), self._word.eq(word), self._address.eq(address),
+                     self._slice_end.eq(slice_end)]
 
     # ---- stage 3: the beat -----------------------------------------------------------------------------
 
