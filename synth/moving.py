@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from .annealing import Problem, Schedule, anneal_round, net_lengths
-from .ecp5_sites import BLOCKS, Sites, sites_of
+from .dealing import deal_blocks
+from .ecp5_sites import Sites, sites_of
 from .legalizing import legalize
 from .placement import HALF, HALVES, REGISTER, TILE, Grid, Placement, grouped
 from .tile_rules import all_allowed
@@ -55,16 +55,16 @@ def move(larger: Path, packed: Path, size: str, top: str, seed: int, tell: Calla
     placement, sites = Placement.read(larger, top), sites_of(size)
     _press(placement, sites)
     cells, nets = placement.cells, placement.nets
-    none = np.zeros(0, np.int32)
+    none, no_weights = np.zeros(0, np.int32), np.zeros(0)
     problem = Problem(cells, placement.grid, nets, net_lengths(cells, nets), grouped([], len(cells.x)),
                       none, none, placement.movable)
     blocks: dict[str, str] = {}
     schedule = Schedule(_ROUNDS, _COLD_ROUNDS, _MOVES, _HOT, _RADIUS)
     for number in range(_ROUNDS):
         if number % _BLOCK_ROUNDS == 0:
-            blocks = _deal_blocks(placement, sites)
+            blocks = deal_blocks(placement, problem, no_weights, sites)
             problem.lengths[:] = net_lengths(cells, nets)
-        anneal_round(problem, none.astype(float), schedule, number, seed)
+        anneal_round(problem, no_weights, schedule, number, seed)
         tell(f"Round {number + 1} of {_ROUNDS}: {problem.lengths.sum():,} of wire")
     assert all_allowed(cells, placement.grid)
     placement.write(packed, json.loads(packed.read_text()), blocks)
@@ -149,25 +149,3 @@ def _order(placement: Placement, groups: list[list[int]], urgent: np.ndarray) ->
                 int(enables[enable]), int(enable))
 
     return np.array(sorted(range(len(groups)), key=rank))
-
-
-def _deal_blocks(placement: Placement, sites: Sites) -> dict[str, str]:
-    """The shortest wires for block RAMs and for multipliers, each as if the others stayed; the places of all,
-    by nextpnr's names."""
-    cells, nets, places = placement.cells, placement.nets, {}
-    for kind in BLOCKS:
-        numbers = [number for number in range(len(cells.x)) if placement.type_of(number) == kind]
-        columns, rows, names = (np.array(column) for column in zip(*sites.blocks[kind], strict=True))
-        wires = np.zeros((len(numbers), len(names)))
-        for line, number in zip(wires, numbers, strict=True):
-            for net in nets.of[nets.of_first[number]:nets.of_first[number + 1]]:
-                others = nets.members[nets.first[net]:nets.first[net + 1]]
-                others = others[others != number]
-                x, y = cells.x[others], cells.y[others]
-                line += (np.maximum(columns, x.max()) - np.minimum(columns, x.min())
-                         + np.maximum(rows, y.max()) - np.minimum(rows, y.min()))
-        for block, site in zip(*linear_sum_assignment(wires), strict=True):
-            number = numbers[block]
-            cells.x[number], cells.y[number] = columns[site], rows[site]
-            places[placement.names[number]] = str(names[site])
-    return places

@@ -129,7 +129,7 @@ def _refine_and_route(command: tuple[str, list[str]], folder: Path, progress: Pr
     progress.stage("better places")
     delays, routed = folder / _DELAYS, folder / _ROUTED_DELAYS
     try:
-        refine(folder / PLACED_JSON, delays, TOP, _seed(options), progress.line)
+        refine(folder / PLACED_JSON, delays, options[0], TOP, _seed(options), progress.line)
         progress.stage("routing")
         routing = [*_read_again(options), "--no-pack", "--no-place", "--sdf", _ROUTED_DELAYS]
         failure = _run_placer((name, routing), folder, progress, _ROUTE_LOG)

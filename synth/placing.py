@@ -20,8 +20,9 @@ _FAILED = "failed"
 _TIMING_WEIGHT = 20
 """Of delays against wires; nextpnr's own is 10."""
 _STEPS = tuple(Path(__file__).with_name(f"{name}.py")
-                  for name in ("annealing", "delay_file", "ecp5_sites", "legalizing", "moving", "place_runs",
-                               "placement", "placement_timing", "refining", "routed_timing", "tile_rules"))
+                  for name in ("annealing", "dealing", "delay_file", "ecp5_sites", "legalizing", "moving",
+                               "place_runs", "placement", "placement_timing", "refining", "routed_timing",
+                               "tile_rules"))
 """What a placement depends on beyond its command."""
 PINS = "pins"
 """Of the ports, in the place-and-route tool's own words."""

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from .annealing import Problem, Schedule, anneal_round, net_lengths
+from .dealing import deal_blocks
+from .ecp5_sites import sites_of
 from .placement import Placement
 from .placement_timing import CellDelays, Timing
 from .tile_rules import all_allowed
@@ -27,6 +29,8 @@ _RADIUS = 12
 """Tiles, in the first round."""
 _DELAY_WEIGHT = 2.0
 """Of a connection on a path that takes the target, against one tile of a net."""
+_BLOCK_ROUNDS = 5
+"""So many rounds after another block RAMs and multipliers are dealt out anew."""
 _EXPONENT = 8
 _TARGET = 0.75
 """Of the slowest path at the start: what is faster has hardly any weight."""
@@ -37,13 +41,14 @@ _KEPT = 0.9
 """Of a weight from one round to the next: what was slow a moment ago must not be given up at once."""
 
 
-def refine(placed: Path, sdf: Path, top: str, seed: int, tell: Callable[[str], None]) -> None:
+def refine(placed: Path, sdf: Path, size: str, top: str, seed: int, tell: Callable[[str], None]) -> None:
     """Change a placed design's file in place.
 
     Parameters
     ----------
     placed : nextpnr's JSON
     sdf : its delays, of the same design
+    size : nextpnr's option for the part
     top : module
     tell : hears how it goes
     """
@@ -58,14 +63,18 @@ def refine(placed: Path, sdf: Path, top: str, seed: int, tell: Callable[[str], N
     target = _TARGET * slowest.max(initial=1.0)
     weights = _weights(slowest, target)
     schedule = Schedule(_ROUNDS, _COLD_ROUNDS, _MOVES, _HOT, _RADIUS)
+    sites, blocks = sites_of(size), {}
     for number in range(_ROUNDS):
+        if number % _BLOCK_ROUNDS == 0:
+            blocks = deal_blocks(placement, problem, weights, sites)
+            problem.lengths[:] = net_lengths(cells, placement.nets)
         anneal_round(problem, weights, schedule, number, seed)
         slowest = timing.slowest()
         weights = _KEPT * weights + (1 - _KEPT) * _weights(slowest, target)
         tell(f"Round {number + 1} of {_ROUNDS}: {problem.lengths.sum():,} of wire, "
              f"slowest path {slowest.max(initial=0.0) / 1000:.1f} ns as foreseen")
     assert all_allowed(cells, grid)
-    placement.write(placed)
+    placement.write(placed, places=blocks)
 
 
 def _weights(slowest: np.ndarray, target: float) -> np.ndarray:

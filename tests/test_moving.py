@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synth import moving
+from synth import dealing, moving
 from synth.annealing import net_lengths
 from synth.ecp5_sites import Sites
 from synth.placement import Placement
@@ -25,7 +25,7 @@ def _small_part(monkeypatch: pytest.MonkeyPatch) -> None:
     logic[0] = False
     part = Sites(logic, {"DP16KD": BLOCK_PLACES, "MULT18X18D": []})
     monkeypatch.setattr(moving, "sites_of", lambda size: part)
-    monkeypatch.setattr(moving, "BLOCKS", ("DP16KD",))
+    monkeypatch.setattr(dealing, "BLOCKS", ("DP16KD",))
     monkeypatch.setattr(moving, "_ROUNDS", 20)
 
 

@@ -23,7 +23,7 @@ def refined(placed: Design, folder: Path, seed: int = 1) -> tuple[Design, list[s
     file, sdf, heard = folder / "placed.json", folder / "delays.sdf", []
     file.write_text(json.dumps(placed))
     sdf.write_text(SDF)
-    refining.refine(file, sdf, "top", seed, heard.append)
+    refining.refine(file, sdf, "--25k", "top", seed, heard.append)
     return json.loads(file.read_text()), heard
 
 

@@ -94,8 +94,8 @@ def test_what_is_placed_is_refined_before_it_is_routed(monkeypatch: pytest.Monke
             tmp_path / "report.json", "route.log", "place.log")
         steps.append(("correct", ""))
 
-    def refines(placed: Path, sdf: Path, top: str, seed: int, tell) -> None:
-        assert (placed, sdf.read_text(), seed) == (tmp_path / "placed.json", "place.log", 7)
+    def refines(placed: Path, sdf: Path, size: str, top: str, seed: int, tell) -> None:
+        assert (placed, sdf.read_text(), size, seed) == (tmp_path / "placed.json", "place.log", "--25k", 7)
         steps.append(("refine", ""))
 
     monkeypatch.setattr(place_runs, "run_tool", works)
