@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .annealing import Problem, Schedule, anneal_round, net_lengths
+from .annealing import Problem, Schedule, anneal, anneal_round, net_lengths
 from .dealing import deal_blocks
 from .ecp5_sites import sites_of
 from .placement import Placement
@@ -39,6 +39,15 @@ _LARGEST_RATIO = 1.35
 the part for it, and are on the slowest path next."""
 _KEPT = 0.9
 """Of a weight from one round to the next: what was slow a moment ago must not be given up at once."""
+
+_LAST_ROUNDS = 60
+_LAST_MOVES = 60
+"""Attempts for each cell on the slowest paths in one of the last rounds."""
+_LAST_WEIGHT, _LAST_EXPONENT = 15.0, 12
+"""Of a connection on the slowest path, as above, and how it falls for faster ones."""
+_LAST_KEPT = 0.8
+_SLOW = 0.85
+"""Of the slowest path: connections whose cells move in the last rounds."""
 
 
 def refine(placed: Path, sdf: Path, size: str, top: str, seed: int, tell: Callable[[str], None]) -> None:
@@ -71,10 +80,37 @@ def refine(placed: Path, sdf: Path, size: str, top: str, seed: int, tell: Callab
         anneal_round(problem, weights, schedule, number, seed)
         slowest = timing.slowest()
         weights = _KEPT * weights + (1 - _KEPT) * _weights(slowest, target)
-        tell(f"Round {number + 1} of {_ROUNDS}: {problem.lengths.sum():,} of wire, "
-             f"slowest path {slowest.max(initial=0.0) / 1000:.1f} ns as foreseen")
+        tell(f"Round {number + 1} of {_ROUNDS}: {_state(problem, slowest)}")
+    if slowest.max(initial=0.0):
+        _hurry(problem, timing, seed, tell)
     assert all_allowed(cells, grid)
     placement.write(placed, places=blocks)
+
+
+def _hurry(problem: Problem, timing: Timing, seed: int, tell: Callable[[str], None]) -> None:
+    """The last rounds: only cells on the slowest paths move, those of the moment, and what they exchange
+    places with; wires elsewhere are a small part of what counts. A few seconds."""
+    movable = np.zeros(len(problem.cells.x), np.bool_)
+    movable[problem.movable] = True
+    slowest = timing.slowest()
+    weights = np.zeros(len(slowest))
+    for number in range(_LAST_ROUNDS):
+        share = slowest / slowest.max()
+        weights = np.maximum(_LAST_WEIGHT * share ** _LAST_EXPONENT, _LAST_KEPT * weights)
+        slow = share > _SLOW
+        hurried = np.unique(np.concatenate([problem.sources[slow], problem.sinks[slow]]))
+        hurried = hurried[movable[hurried]]
+        if not len(hurried):
+            return
+        anneal(problem._replace(movable=hurried), weights, _LAST_MOVES * len(hurried), _RADIUS, 0.0,
+               seed * _LAST_ROUNDS + number)
+        slowest = timing.slowest()
+        tell(f"Last round {number + 1} of {_LAST_ROUNDS}: {_state(problem, slowest)}")
+
+
+def _state(problem: Problem, slowest: np.ndarray) -> str:
+    return (f"{problem.lengths.sum():,} of wire, slowest path {slowest.max(initial=0.0) / 1000:.1f} ns as "
+            "foreseen")
 
 
 def _weights(slowest: np.ndarray, target: float) -> np.ndarray:
