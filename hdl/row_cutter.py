@@ -141,7 +141,7 @@ class RowCutter(wiring.Component):
         sent = Signal(tokens)          # places of the chunk that went with earlier cuts
         before_first, before_second, up_to = Signal(tokens), Signal(tokens), Signal(tokens)
         one, two = Signal(), Signal()  # how many marks the cut takes
-        removed = Signal(range(self._row_ends + 1))
+        removed = [Signal(name=f"removed_{number}") for number in range(1, self._row_ends + 1)]
         m.d.comb += [
             one.eq(above[0] & (~first.end | first.final | (above[1] & (second.fresh if two_ends else 1)))),
             self.o.valid.eq(one | two),
@@ -160,17 +160,18 @@ class RowCutter(wiring.Component):
         if two_ends:
             m.d.comb += two.eq(above[1] & first.end & ~first.final & ~second.fresh
                                & (second.final | above[2]))
+        for way, takes in zip(removed, (one & ~two, two), strict=False):
+            m.d.comb += way.eq(takes & self.o.ready)
         with m.If(self.o.valid & self.o.ready):
-            m.d.comb += removed.eq(Mux(two, 2, 1))
             m.d.sync += sent.eq(Mux(cut.done, 0, up_to))
         return removed
 
 
-def _by(number: Value, ways: Sequence[Any]) -> Value:
-    """One of the ways; the first also for a number that is too large."""
+def _by(removed: Sequence[Signal], ways: Sequence[Any]) -> Value:
+    """The way for as many marks as are removed: the first for none."""
     chosen: Value = ways[0]
-    for step, way in enumerate(ways[1:], start=1):
-        chosen = Mux(number == step, way, chosen)
+    for is_number, way in zip(removed, ways[1:], strict=True):
+        chosen = Mux(is_number, way, chosen)
     return chosen
 
 
