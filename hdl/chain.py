@@ -1,6 +1,6 @@
 """A stage of a drain chain: a PE's rows are merged into those of the PEs behind it."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -63,6 +63,7 @@ class ChainStage(wiring.Component):
         own_done, up_done = Signal(), Signal()     # that side's row has ended, the other's goes on
         decides, takes_own, takes_up = Signal(), Signal(), Signal()
         own_empty, up_empty = Signal(), Signal()
+        own_later, up_later = Signal(), Signal()   # its word is above the other's
         uses_own, uses_up = Signal(), Signal()     # its word is part of the output
         row_ends = Signal()
 
@@ -71,6 +72,8 @@ class ChainStage(wiring.Component):
             decides.eq((own_done | self.i_own.valid) & (up_done | self.i_up.valid) & room),
             own_empty.eq((own.valid == 0) & own.last),
             up_empty.eq((up.valid == 0) & up.last),
+            own_later.eq(self._above(m, "own_above_up", own.word, up.word)),
+            up_later.eq(self._above(m, "up_above_own", up.word, own.word)),
         ]
         with m.If(own_done):
             m.d.comb += uses_up.eq(1)
@@ -78,14 +81,14 @@ class ChainStage(wiring.Component):
             m.d.comb += uses_own.eq(1)
         with m.Else():
             m.d.comb += [
-                uses_own.eq(up_empty | (~own_empty & (own.word <= up.word))),
-                uses_up.eq(own_empty | (~up_empty & (up.word <= own.word))),
+                uses_own.eq(up_empty | (~own_empty & ~own_later)),
+                uses_up.eq(own_empty | (~up_empty & ~up_later)),
             ]
         m.d.comb += [
             # What is used, and an empty row, which goes along with whatever the other side has; said once
             # more, as the ready of both sides hangs on it.
-            takes_own.eq(~own_done & (up_done | up_empty | own_empty | (own.word <= up.word))),
-            takes_up.eq(~up_done & (own_done | up_empty | own_empty | (up.word <= own.word))),
+            takes_own.eq(~own_done & (up_done | up_empty | own_empty | ~own_later)),
+            takes_up.eq(~up_done & (own_done | up_empty | own_empty | ~up_later)),
             row_ends.eq((own_done | (takes_own & own.last)) & (up_done | (takes_up & up.last))),
             self.i_own.ready.eq(decides & takes_own),
             self.i_up.ready.eq(decides & takes_up),
@@ -121,10 +124,20 @@ class ChainStage(wiring.Component):
                 m.d.sync += [self.o.valid.eq(decides), head.eq(new)]
         return m
 
+    def _above(self, m: Module, name: str, one: Value, other: Value) -> Value:
+        """one > other: the sign of a difference, in carry cells of its own, as synthesis makes so few bits of
+        LUTs, three or four in a row. The ready of both sides comes behind them."""
+        bits = len(one) + 1
+        m.submodules[name] = difference = MaskedAdder(bits + bits % 2)
+        m.d.comb += [difference.i_a.eq(~Cat(one, Const(0, len(difference.i_a) - len(one)))),
+                     difference.i_b.eq(other),
+                     difference.i_use_a.eq(1), difference.i_use_b.eq(1), difference.i_carry.eq(1)]
+        return difference.o[-1]
+
     def _add(self, m: Module, terms: data.View, decides: Signal) -> Signal:
         """The terms' sums; what wraps is told in the first cycle in which they are there."""
         sums = Signal(ChainWord(self._config)["data"].shape)
-        fresh, wraps = Signal(), Signal(self._config.lanes)
+        fresh, wraps = Signal(), Signal(self._config.lanes)     # a register for each lane: sums come late
         for lane, total in enumerate(sums):
             one, other = terms.own.data[lane], terms.up.data[lane]
             m.submodules[f"adder{lane}"] = adder = MaskedAdder(ACC_BITS)
@@ -134,9 +147,11 @@ class ChainStage(wiring.Component):
                 adder.i_use_a.eq(terms.own.lanes[lane]),
                 adder.i_use_b.eq(terms.up.lanes[lane]),
                 total.eq(adder.o),
-                wraps[lane].eq(terms.own.lanes[lane] & terms.up.lanes[lane] & sum_wraps(one, other, total)),
             ]
-        m.d.sync += [fresh.eq(decides), self.o_overflow.eq(fresh & wraps.any())]
+            m.d.sync += wraps[lane].eq(fresh & terms.own.lanes[lane] & terms.up.lanes[lane]
+                                       & sum_wraps(one, other, total))
+        m.d.sync += fresh.eq(decides)
+        m.d.comb += self.o_overflow.eq(wraps.any())
         return sums
 
     def _offer_or_keep(self, m: Module, decides: Signal, new, head, sums: Signal, room: Signal) -> None:
