@@ -1,5 +1,7 @@
 """Finished rows of a PE, in its accumulators, on their way to the drain chains."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -9,6 +11,7 @@ from .accumulator import BANKS, BankAccess, BankPlace, BankWords
 from .adders import MaskedAdder
 from .config import Config
 from .dot import dot_cycles
+from .gates import fixed_gate
 from .selectors import one_of
 from .walker import MAX_CLOSES
 
@@ -98,7 +101,7 @@ class RowQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config = self._config
+        config, self._platform = self._config, platform
         # The item at work: a run of empty rows, then maybe a touched row, and its next word. Runs are counted
         # as their complements: all ones is none.
         self._run, self._has_row = Signal(RUN_BITS, init=NO_RUN), Signal()
@@ -108,7 +111,9 @@ class RowQueue(wiring.Component):
         self._index = Signal(config.word_bits)
         self._left = Signal(config.slice_words_bits)         # words of the row behind this one
         self._last = Signal()                                # it is the row's last
+        at_end = Signal(init=1)                              # none is left; known beforehand
         self._drains = Signal()                              # a word leaves
+        self._goes_on = Signal()                             # or the next row comes, or words are swept
         self._row_leaves = Signal()                          # the last one
         self._free = Signal()                                # the item is done now, or there is none
         self._row_done, self._chain = Signal(2), Signal()    # rows that end; chain of the next row
@@ -117,23 +122,28 @@ class RowQueue(wiring.Component):
         # Empty rows behind the last touched one; they come to work. They are the difference of two counts, of
         # which one only stays behind or not: it comes late whether they move.
         trailing, moves, stay = Signal(RUN_BITS), Signal(), Signal()
+        behind = Signal()                                    # there are some; their counts differ
         closed, counted = Signal(RUN_BITS), Signal(RUN_BITS)
         fresh, finished = Signal(init=1), Signal()           # no row of the job has closed; its last one has
-        idle = Signal()
+        self._idle = idle = Signal()
+        # The item is done with the first, with the second that goes; the chains take the first, and a second.
+        self._ends = [Signal(name=f"ends_{number}") for number in range(2)]
+        self._one_goes, self._two_go = Signal(), Signal()
         m.d.comb += idle.eq(~self._has_row & self._run_is[0])
 
         head = self._keep(m, Mux(moves, NO_RUN, trailing))
         self._allot(m, fresh)
-        self._deal(m, idle)
+        self._deal(m)
 
         # ---- empty rows behind the last touched one; none before them: they need not wait for the next ----
         m.d.comb += [
             trailing.eq(counted - closed - 1),
-            stay.eq(~self._waits & (counted != closed)),
-            moves.eq(self._free & stay),
+            stay.eq(~self._waits & behind),
+            moves.eq(self._happens(m, "run_comes", stay, stay & self._ends[0], stay & self._ends[1])),
         ]
         m.d.sync += [
             closed.eq(closed + self.i_empties),
+            behind.eq(self.i_empties.any() | (behind & ~self.i_touched & ~moves)),
             # Less than three quarters of what can be; some come until this is seen.
             self.o_run_room.eq(trailing[-2:].any()),
         ]
@@ -144,15 +154,16 @@ class RowQueue(wiring.Component):
         begins, swept = Signal(), self.o_swept     # what comes next is a row's first word
         m.d.comb += [
             self._loads.eq(self._free & self._ready),
-            self._last.eq(self._left == 0),
+            self._last.eq(at_end),
             begins.eq(swept & (~self._has_row | self._last)),
         ]
-        with m.If(self._drains | self._loads | ~swept):
+        with m.If(self._goes_on):
             m.d.sync += [
                 self._place.as_value().eq(Mux(begins, head.place.as_value(), self._place.as_value()
                                               + Mux(self.i_packed & swept, BANKS, 1))),
                 self._index.eq(Mux(begins, Mux(self.i_packed, 0, self.i_first_word), self._index) + ~begins),
                 self._left.eq(Mux(begins, self.i_own_words, self._left) - 1),
+                at_end.eq(Mux(begins, self._row_words[0], self._left == 1)),
             ]
         with m.If(self._free):
             m.d.sync += self._has_row.eq(self._loads)
@@ -163,7 +174,7 @@ class RowQueue(wiring.Component):
         # ---- jobs: all is out before the next job's first token comes ----
         with m.If(self.i_last):
             m.d.sync += finished.eq(1)
-        with m.If(finished & idle & ~self._waits & (counted == closed)):
+        with m.If(finished & idle & ~self._waits & ~behind):
             m.d.sync += [finished.eq(0), fresh.eq(1), self._chain.eq(0)]
 
         # ---- after a reset the place counts through all words ----
@@ -183,8 +194,6 @@ class RowQueue(wiring.Component):
         # Of both runs it is known before it is known which one it will be, and how many of it leave.
         of_next = Cat(next_run == NO_RUN - count for count in range(3))
         of_this = Cat(self._run == NO_RUN - count for count in range(5))
-        m.d.sync += Cat(self._run_is).eq(
-            Mux(begins, of_next, Mux(leaves[1], of_this[2:], Mux(leaves[0], of_this[1:], of_this))))
         if self._config.chains > 1:
             chooses, added, second = begins, Mux(begins, next_run, 1), leaves[1]
         else:
@@ -198,8 +207,10 @@ class RowQueue(wiring.Component):
             adder.i_b.eq(added), adder.i_use_b.eq(chooses | second),
             adder.i_carry.eq(~chooses),
         ]
-        with m.If(begins | leaves[0]):
-            m.d.sync += self._run.eq(adder.o)
+        with m.If(self._happens(m, "run_goes_on", more, ~self._run_is[0] | (more & self._ends[0]),
+                                more & self._ends[1])):
+            m.d.sync += [self._run.eq(adder.o),
+                         Cat(self._run_is).eq(Mux(chooses, of_next, Mux(second, of_this[2:], of_this[1:])))]
 
     def _keep(self, m: Module, run: Value) -> data.View:
         """The queue of touched rows, each with the empty ones before it; returns the next one.
@@ -282,7 +293,6 @@ class RowQueue(wiring.Component):
             steps[0].eq(Mux(self.i_packed, 1, row_words)),
             steps[1].eq(Mux(self.i_packed, 2 * row_words - 1, row_words)),
             places.eq(Cat(bit for bit in reversed(BANKS * row_words)) - 1),
-            free.eq(free - self.i_touched + self._row_leaves),
             # Compared before it is known what comes and leaves.
             self.o_open_free.eq(Mux(more, free >= -1, Mux(fewer, free > 0, free >= 0))),
             self.o_next_free.eq(Mux(more, free >= 0, Mux(fewer, free > 1, free > 0))),
@@ -291,6 +301,8 @@ class RowQueue(wiring.Component):
             more.eq(self._row_leaves & ~self.i_touched),
             fewer.eq(self.i_touched & ~self._row_leaves),
         ]
+        with m.If(more | fewer):
+            m.d.sync += free.eq(Mux(self.i_touched, free - 1, free + 1))
         with m.If(self.i_touched):
             m.d.sync += [
                 fresh.eq(0),
@@ -306,7 +318,14 @@ class RowQueue(wiring.Component):
                 self.o_next_free.eq(places != 0),
             ]
 
-    def _deal(self, m: Module, idle: Signal) -> None:
+    def _happens(self, m: Module, name: str, idle: Any, one: Any, two: Any) -> Signal:
+        """What happens without an item; as the first goes; as both go. What the chains take comes last, and
+        passes one level."""
+        return fixed_gate(m, self._platform, name,
+                          lambda without, goes, first, both: without | (goes & first) | both,
+                          self._idle & idle, self._one_goes, one, self._two_go & two)
+
+    def _deal(self, m: Module) -> None:
         """The next row's chain gets an empty row or the word; the other one what comes after an empty row.
 
         What would happen is known before it is known whether the chains take it: their ready comes late.
@@ -327,7 +346,6 @@ class RowQueue(wiring.Component):
                 output.p.last.eq(word_last | ~output.p.touched),
             ]
         run_is = self._run_is
-        ends = [Signal(name=f"ends_{number}") for number in range(2)]   # the item is done with that one
         m.d.comb += [
             # The sums of one word are shown at a time, and read while nothing is added in their bank.
             readable.eq(self._has_row & ~(self.i_adding.valid & (self.i_adding.bank == self._place.bank))),
@@ -336,14 +354,19 @@ class RowQueue(wiring.Component):
             empty[1].eq(~run_is[0] & ~run_is[1]),
             word[1].eq(run_is[1] & readable),
             *(done.eq(Mux(self._has_row, word[number] & self._last, run_is[number + 1]))
-              for number, done in enumerate(ends)),
+              for number, done in enumerate(self._ends)),
             room.eq(Mux(self._chain, can[::-1], can)),
-            alone.eq(room[0] & ~held.any()),
+            alone.eq(room[0] & ~held.any() if chains > 1 else room[0]),
             emits[0].eq(Mux(word[0], alone, room[0] & empty[0])),
             emits[1].eq(room.all() & empty[0] & (empty[1] | word[1])),
-            self._free.eq(idle | (Mux(word[0], alone, room[0]) & ends[0]) | (room.all() & ends[1])),
+            self._one_goes.eq(Mux(word[0], alone, room[0])),
+            self._two_go.eq(room.all()),
+            self._free.eq(self._happens(m, "item_done", Const(1), self._ends[0], self._ends[1])),
             self._run_leaves.eq(Cat(room[0] & empty[0], room.all() & empty[1])),
             self._drains.eq((alone & word[0]) | (room.all() & word[1])),
+            self._goes_on.eq(self._happens(m, "goes_on", self._ready | ~self.o_swept,
+                                           word[0] | (self._ready & self._ends[0]),
+                                           word[1] | (self._ready & self._ends[1]))),
             self._row_leaves.eq(self._drains & self._last),
             self._row_done.eq(emits & (empty | self._last.replicate(2))),
             interleaved.eq((self._index << self.i_slices_log2) | self.i_first_word),
