@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from .attributes import IN_BLOCK_RAM
 from .config import VALUE_BITS, Config, log2_exact, width_of
+from .gates import fixed_gate
 from .layouts import ROW_ENDS, PeBeat
 from .selectors import WideSelect
 from .token_bus import ROOM_MARGIN_BEATS
@@ -80,9 +81,12 @@ class PeFront(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config = self._config
+        config, self._platform = self._config, platform
         tokens, self._coming = self.i.p.tokens, Signal(self._Control(), name="coming")
         self._loads = Signal()                               # the next beat comes to work, if there is one
+        self._takes = Signal()                               # there is one
+        # It would come, or the beat's next token: known before `o.ready`, which says whether anything goes on.
+        self._at_end, self._steps = Signal(), Signal()
         self._valid = Signal()                               # a beat is at work
         # Beats behind it; the one that has become it a cycle ago, `taken`, counts still.
         self._waiting, self._taken = Signal(range(config.queue_beats + 1)), Signal()
@@ -106,7 +110,7 @@ class PeFront(wiring.Component):
         control = data.View(self._Control(), ahead.data)
         with m.If(self._loads):
             m.d.sync += self._valid.eq(self._there)
-        with m.If(self._loads & self._there):
+        with m.If(self._takes):
             m.d.sync += ahead.addr.eq(ahead.addr + 1)
         op = self.o.p
         self._cut(m, control, op)
@@ -129,7 +133,7 @@ class PeFront(wiring.Component):
             self.o_room.eq(self._waiting + self._valid + self.i.valid
                            <= config.queue_beats - ROOM_MARGIN_BEATS + taken),
         ]
-        m.d.sync += [taken.eq(self._loads & self._there), self._waiting.eq(self._waiting + puts - taken)]
+        m.d.sync += [taken.eq(self._takes), self._waiting.eq(self._waiting + puts - taken)]
         with m.If(puts):
             m.d.sync += control_write.addr.eq(control_write.addr + 1)
 
@@ -167,8 +171,8 @@ class PeFront(wiring.Component):
             ]
         read = memory.read_port()
         m.d.comb += [
-            read.addr.eq(Cat(self._next_index, Mux(self._loads, self._ahead.addr, beat))),
-            read.en.eq(Mux(self._loads, self._there, self._moves)),
+            read.addr.eq(Cat(self._next_index, Mux(self._at_end, self._ahead.addr, beat))),
+            read.en.eq(self._steps & (self._there | ~self._at_end)),
         ]
         with m.If(self._loads):
             m.d.sync += beat.eq(self._ahead.addr)
@@ -182,12 +186,15 @@ class PeFront(wiring.Component):
         head = Signal(self._Control(), init={"final": 1})
         ends_later, later, earlier = Signal(ROW_ENDS), Signal(ROW_ENDS), Signal(ROW_ENDS)
         has_token, final, rest = head.has_token, head.final, _rest(head.rest)
-        self._moves, self._index, self._next_index = moves, index, next_index = (
-            Signal(), head.first, Signal(range(count)))
+        self._index, self._next_index = index, next_index = head.first, Signal(range(count))
         m.d.comb += [
-            moves.eq(self._valid & self.o.ready),
-            self._loads.eq(~self._valid | (self.o.ready & final)),
-            next_index.eq(Mux(self._loads, control.first, _first(head.rest))),
+            self._at_end.eq(~self._valid | final),
+            self._steps.eq(~self._valid | self.o.ready),
+            self._loads.eq(self._steps & self._at_end),
+            self._takes.eq(fixed_gate(m, self._platform, "beat_taken",
+                                      lambda works, ready, there: (~works | ready) & there,
+                                      self._valid, self.o.ready, self._at_end & self._there)),
+            next_index.eq(Mux(self._at_end, control.first, _first(head.rest))),
         ]
         for number, end in enumerate(head.ends):
             m.d.comb += [
@@ -198,7 +205,7 @@ class PeFront(wiring.Component):
             ]
         with m.If(self._loads):
             m.d.sync += head.eq(control)
-        with m.Elif(moves):
+        with m.Elif(self._steps):
             m.d.sync += [
                 *(end.valid.eq(later[number]) for number, end in enumerate(head.ends)),
                 head.first.eq(next_index), head.rest.eq(rest), final.eq(rest == 0),

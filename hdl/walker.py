@@ -1,5 +1,7 @@
 """From tokens to store words: walks a token's row of B and closes rows of C."""
 
+from functools import partial
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -7,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from .accumulator import BankPlace
 from .adders import LoadedCounter
 from .config import VALUE_BITS, Config, width_of
+from .gates import fixed_gate
 from .lane_store import TableEntry
 from .pe_front import PeOp
 from .row_buffer import MAX_ADVANCE
@@ -122,7 +125,9 @@ class Walker(wiring.Component):
         self._counts = Signal(data.ArrayLayout(config.count_bits, config.lanes))
         self._lanes = Signal(config.lanes)                           # the token's lanes (N < V)
         self._part_lanes = Signal(config.lanes)                      # those that hold its row of B
+        self._platform = platform
         self._goes, self._issues, self._closes_touched = Signal(), Signal(), Signal()
+        self._done = Signal()                                        # with the token at work
         self._stage_lookup(m)
         self._stage_walk(m)
         self._stage_issue(m)
@@ -132,7 +137,10 @@ class Walker(wiring.Component):
         """The table is read while the op is copied; then both are at the walk's entry."""
         enters = Signal()
         m.d.comb += [
-            enters.eq(~self._op_valid | self._op_moves),
+            # As `_op_moves`, not behind it: the PE's front hangs on it.
+            enters.eq(fixed_gate(m, self._platform, "op_enters",
+                                 lambda there, works, done: ~there | ~works | done,
+                                 self._op_valid, self._valid, self._done)),
             self.i.ready.eq(enters),
         ]
         with m.If(enters):
@@ -145,10 +153,10 @@ class Walker(wiring.Component):
             ]
 
     def _stage_walk(self, m: Module) -> None:
-        token = self._token
+        token, gate = self._token, partial(fixed_gate, m, self._platform)
         pending = Signal(range(MAX_CLOSES + 1))    # closes behind the last token
         closes = Signal(range(MAX_CLOSES + 1))
-        touched, closing, done, last_done = Signal(), Signal(), Signal(), Signal()   # closing: closes != 0
+        touched, closing, done, last_done = Signal(), Signal(), self._done, Signal()   # closing: closes != 0
         closes_after = Signal()                    # there are some behind the token, which is done with
         waits, has_room = Signal(), Signal()       # for a row of X; closes have room
         placed = Signal()                          # the next word's sums have a place
@@ -156,12 +164,17 @@ class Walker(wiring.Component):
             closes.eq(pending + Mux(self._valid, token.before, 0)),
             closes_after.eq(self._valid & done & token.after.any()),
             self._closes_touched.eq(closing & touched),
-            has_room.eq(~(self._closes_touched & ~self.i_room) & ~(closing & ~self.i_run_room)),
+            has_room.eq(gate("has_room", lambda closing, touched, room, run_room:
+                             ~closing | (run_room & (room | ~touched)),
+                             closing, touched, self.i_room, self.i_run_room)),
             # A row closes though there is no place for the next one yet: its sums settle meanwhile.
-            placed.eq(Mux(self._closes_touched, self.i_next_free, self.i_open_free)),
+            placed.eq(gate("has_place", lambda closing, touched, following, this:
+                           (closing & touched & following) | (~(closing & touched) & this),
+                           closing, touched, self.i_next_free, self.i_open_free)),
             self._goes.eq(has_room & ~waits),
             self._issues.eq(self._goes & self._valid & (self._left != 0) & placed),
-            done.eq(self._goes & ((self._left == 0) | ((self._left == 1) & placed))),
+            done.eq(gate("token_done", lambda goes, placed, none, one: goes & (none | (one & placed)),
+                         self._goes, placed, self._left == 0, self._left == 1)),
             self._op_moves.eq(~self._valid | done),
             self.o_touched.eq(self._goes & self._closes_touched),
             self.o_empties.eq(Mux(self._goes, closes - touched, 0)),
