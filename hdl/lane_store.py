@@ -148,7 +148,9 @@ class LaneStore(wiring.Component):
                 low.eq(Mux(beat.swap, mine[1], mine[0]) | (part_hit & ~part_high)),
                 high.eq(Mux(beat.swap, mine[0], mine[1]) | (part_hit & part_high)),
             ]
-            address = Mux(mine[1] & ~mine[0], beat.address[1], address)
+            # Where neither is this PE's, nothing is written: the rest of `mine` need not be waited for.
+            first = parts | (beat.enable[0] & (beat.slice[0] == self.i_slice))
+            address = Mux(first, address, beat.address[1])
         else:
             hit = mine[0] | part_hit
             m.d.comb += [low.eq(hit & ~address[0]), high.eq(hit & address[0])]
@@ -203,26 +205,28 @@ class LaneStore(wiring.Component):
         new_length, new_counts = Signal.like(length), Signal.like(counts)   # with what comes now
         dropped, counted, longer = Signal(config.lanes), Signal(config.lanes), Signal()
         longest = Signal(config.lanes, init=-1)       # lanes whose count is the length
+        full = Signal(config.lanes)                   # lanes whose count is all ones; known beforehand
         load, begin = Signal(), hits["starts"] | hits["row_ends"]
         # A dense tile's first beat may come right behind a packed tile's last row end.
         m.d.comb += load.eq(self._dense | hits["starts"])
-        address_bits = config.store_address_bits
+        address_bits, most_counted = config.store_address_bits, (1 << config.count_bits) - 1
         for lane, (port, place) in enumerate(zip(ports, self._places, strict=True)):
             m.submodules[f"counter{lane}"] = counter = LoadedCounter(address_bits + 2 - address_bits % 2)
-            stored, full = Signal(name=f"stored{lane}"), counts[lane].all()
+            stored = Signal(name=f"stored{lane}")
             m.d.comb += [
                 counter.i_value.eq(place),
                 counter.i_loads.eq(load),
                 counter.i_new.eq(Mux(self._dense, self._dense_place, start_half << (address_bits - 1))),
                 counter.i_carry.eq(stored & ~load),
                 stored.eq(comes[lane] & ~dropped[lane]),
-                dropped[lane].eq(comes[lane] & (place[-1] | (lower & place[-2]) | full)),
+                dropped[lane].eq(comes[lane] & (place[-1] | (lower & place[-2]) | full[lane])),
                 # After an overflow lengths need not be right, but must not wrap.
-                counted[lane].eq(comes[lane] & ~full),
+                counted[lane].eq(comes[lane] & ~full[lane]),
                 new_counts[lane].eq(counts[lane] + counted[lane]),
             ]
             m.d.sync += [
                 place.eq(counter.o),
+                full[lane].eq(~begin & (full[lane] | (comes[lane] & (counts[lane] == most_counted - 1)))),
                 # Known beforehand whether its count is the length: no compare stands before the table.
                 longest[lane].eq(begin | Mux(longer, longest[lane] & counted[lane],
                                              longest[lane] | (counted[lane] & (counts[lane] + 1 == length)))),
