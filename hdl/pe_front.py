@@ -85,7 +85,7 @@ class PeFront(wiring.Component):
         tokens, self._coming = self.i.p.tokens, Signal(self._Control(), name="coming")
         self._loads = Signal()                               # the next beat comes to work, if there is one
         self._takes = Signal()                               # there is one
-        # It would come, or the beat's next token: known before `o.ready`, which says whether anything goes on.
+        # It would come, not the beat's next token: known before `o.ready`, which says if anything goes.
         self._at_end, self._steps = Signal(), Signal()
         self._valid = Signal()                               # a beat is at work
         # Beats behind it; the one that has become it a cycle ago, `taken`, counts still.
