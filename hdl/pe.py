@@ -108,6 +108,12 @@ class ProcessingElement(wiring.Component):
             self.o_blocked.eq(walker.o_blocked),
             self.o_active.eq(walker.o_word.valid),
         ]
+        if config.compressed_b and not config.indexed:
+            # The half of the table, said before the queue: what comes out of its block RAM, late, is the
+            # table's address as it is.
+            half = (self._packed & self.i_job.half) << (config.table_address_bits - 1)
+            m.d.comb += [queued.address.eq(token.address | half)
+                         for queued, token in zip(front.i.p.tokens, self.i.p.tokens, strict=True)]
         m.d.sync += self.o_room.eq(front.o_room & row_queue.o_swept)
         if config.row_filter:
             m.d.comb += self.o_filled.eq(store.o_end.valid & store.o_end.p.filled)

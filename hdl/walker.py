@@ -51,7 +51,8 @@ class Walker(wiring.Component):
     Members
     -------
     i : stream of PeOp
-    i_packed, i_half : of the running job; a dense tile's addresses begin in its half
+    i_packed, i_half : of the running job; a dense tile's addresses begin in its half, a packed token's
+        address has it
     i_own_words : words of a row in this PE's slice
     i_group_log2 : rows in a group, as a power of two
     o_row_enable, o_row, i_table : table lookup by a packed op's address, one cycle (only with `compressed_b`)
@@ -148,8 +149,7 @@ class Walker(wiring.Component):
         if self._config.compressed_b:
             m.d.comb += [
                 self.o_row_enable.eq(enters & self.i.valid & self.i.p.token & self.i_packed),
-                self.o_row.eq(self.i.p.address if self._config.indexed else
-                              self.i.p.address | (self.i_half << (self._config.table_address_bits - 1))),
+                self.o_row.eq(self.i.p.address),
             ]
 
     def _stage_walk(self, m: Module) -> None:
