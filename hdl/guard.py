@@ -1,6 +1,6 @@
 """The last gate before the memory's pins: no burst outside the windows, no transfer left half done."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -143,19 +143,17 @@ class MemoryGuard(wiring.Component):
         beat_log2, piece_log2 = log2_exact(self._config.port_bytes), log2_exact(self._config.burst_bytes)
         block_log2 = log2_exact(WINDOW_BYTES)
         # The array's bursts end in the piece of memory that they begin in; others are not let out.
-        address, piece = source.p.address, source.p.address[piece_log2:]
-        beats = piece_log2 - beat_log2
-        last_beat = Signal(beats + 1)                  # of the burst, in its piece
-        first, last = Signal(BLOCK_BITS), last_beat[block_log2 - beat_log2:-1]
+        address, length = source.p.address, source.p.length
+        beats, blocks = piece_log2 - beat_log2, piece_log2 - block_log2   # of a piece, as powers of two
+        first, in_piece = Signal(BLOCK_BITS), Signal()
         in_time, inside = Signal(), Signal()
         offered, opened, moves = Signal(), Signal(), Signal()
         m.d.comb += [
-            last_beat.eq(address[beat_log2:piece_log2] + source.p.length[:beats]),
             first.eq(address[block_log2:]),
+            in_piece.eq(~(address[beat_log2:piece_log2] + length[:beats])[-1] & ~length[beats:].any()),
             # Differences, below 0 or not: carry chains are faster than comparisons in LUTs.
-            in_time.eq(~(window.last - Cat(last, piece))[-1]),
-            inside.eq(~(first - window.base)[-1] & in_time & ~last_beat[-1]
-                      & ~source.p.length[beats:].any()),
+            in_time.eq(~self._room_behind(address[beat_log2:], length[:beats], window.last, blocks)[-1]),
+            inside.eq(~(first - window.base)[-1] & in_time & in_piece),
             # What was offered once is offered until it is taken.
             opened.eq(offered | (room & ~self.i_hold & ~self.i_close & ~blocked)),
             sink.valid.eq(source.valid & inside & opened),
@@ -172,3 +170,20 @@ class MemoryGuard(wiring.Component):
         with m.If(~blocked):
             m.d.sync += kept.eq(source.p)
         return moves, offered
+
+    @staticmethod
+    def _room_behind(beat: Value, length: Value, last: Value, blocks: int) -> Value:
+        """Below 0 where a burst that ends in its piece, of 1 << `blocks` blocks, ends behind block `last`.
+
+        One carry chain: `last` minus the beat minus the length, without a sum before it. Within a block
+        `last` is all ones, of which the length takes away; the bits of blocks in the piece are three numbers,
+        that become two. Where those two make no carry, or the one from below makes none, there is a borrow.
+        """
+        within = len(length) - blocks
+        three = [(last[place], ~beat[within + place], ~length[within + place]) for place in range(blocks)]
+        odd = Cat(a ^ b ^ c for a, b, c in three)
+        carries = Cat((a & b) | (a & c) | (b & c) for a, b, c in three)
+        top = blocks and 1
+        return (Cat(~beat[:within], odd, carries[blocks - top:], last[blocks:])
+                - Cat(length[:within], Const(0, top), ~carries[:blocks - top], Const(top, top),
+                      beat[len(length):]))

@@ -1,5 +1,7 @@
 """Proofs of the last gate before the memory."""
 
+from dataclasses import replace
+
 from amaranth.hdl import Signal
 
 from hdl.config import log2_exact
@@ -16,25 +18,33 @@ __all__ = ["PROOFS", "allowed"]
 
 COUNT_BITS = 10
 
+EIGHT_BLOCKS = replace(SMALL, lanes=16, port_bytes=32)
+"""A piece of `burst_bytes` is eight blocks of a window; in SMALL it is one."""
 
-def allowed(address, window):
+
+def allowed(address, window, config=SMALL):
     """An AxiAddress: every byte of the burst lies in the window, and in one piece of the burst's size."""
     first = address.address
-    aligned = first & ~(SMALL.port_bytes - 1)
-    end = aligned + (address.length + 1) * SMALL.port_bytes   # one more bit: nothing wraps around
-    piece = log2_exact(SMALL.burst_bytes)
+    aligned = first & ~(config.port_bytes - 1)
+    end = aligned + (address.length + 1) * config.port_bytes   # one more bit: nothing wraps around
+    piece = log2_exact(config.burst_bytes)
     return ((first >= window.base * WINDOW_BYTES) & (end <= (window.last + 1) * WINDOW_BYTES)
             & ((end - 1)[piece:] == first[piece:]))
 
 
 def _windows(b: Bench) -> None:
     """Nothing is assumed: of the array, of the memory, of the windows."""
-    guard = b.dut
+    guard, config = b.dut, b.dut._config
     ar, aw = guard.memory.ar, guard.memory.aw
-    b.check(~ar.valid | allowed(ar.p, guard.i_windows.read))
-    b.check(~aw.valid | allowed(aw.p, guard.i_windows.write))
+    for outer, inner, window in ((ar, guard.port.ar, guard.i_windows.read),
+                                 (aw, guard.port.aw, guard.i_windows.write)):
+        b.check(~outer.valid | allowed(outer.p, window, config))
+        # Nothing else is kept back that is taken.
+        b.check(~(moves(inner) & allowed(inner.p, window, config)) | outer.valid)
+    most = (8 * config.port_bytes - 1) // WINDOW_BYTES   # blocks that such a burst is in, less one
     for channel, window in ((ar, guard.i_windows.read), (aw, guard.i_windows.write)):
-        b.cover(moves(channel) & (window.base != 0) & (window.last == window.base) & (channel.p.length == 7))
+        b.cover(moves(channel) & (window.base != 0) & (window.last == window.base + most)
+                & (channel.p.length == 7))
 
 
 def _behind_addresses(b: Bench) -> None:
@@ -141,6 +151,12 @@ PROOFS = (
           "no address goes out unless every byte of its burst lies in the window and in one aligned piece "
           "of `burst_bytes`; nothing assumed of array, memory, windows or reset",
           lambda: MemoryGuard(SMALL), _windows,
+          Fault("the end of a burst is not looked at", "inside@0",
+                lambda value, inside: inside("first@0") >= inside("i_windows").read.base),
+          depth=4, quick=True),
+    Proof("guard_windows_blocks", "MemoryGuard",
+          "the same where a burst may be in several blocks of the windows",
+          lambda: MemoryGuard(EIGHT_BLOCKS), _windows,
           Fault("the end of a burst is not looked at", "inside@0",
                 lambda value, inside: inside("first@0") >= inside("i_windows").read.base),
           depth=4, quick=True),
