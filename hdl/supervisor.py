@@ -152,13 +152,30 @@ class Supervisor(wiring.Component):
         return m
 
     def _watchdog(self, m: Module) -> None:
-        """Counts cycles of a job in which nothing moves."""
-        left, last = Signal(WATCHDOG_BITS), Signal()   # `last`: `left` is 1
-        m.d.comb += self._expired.eq(self.o_status.busy & last & ~self.i_moves)
-        with m.If(~self.o_status.busy | self.i_moves | self._stopped):
-            m.d.sync += [left.eq(self.i_watchdog), last.eq(self.i_watchdog == 1)]
-        with m.Elif(left != 0):
-            m.d.sync += [left.eq(left - 1), last.eq(left == 2)]
+        """Counts cycles of a job in which nothing moves.
+
+        That it begins again comes late, and goes into single bits: the counter does so a cycle later, with
+        one less.
+        """
+        left, last = Signal(WATCHDOG_BITS), Signal()   # `last`: this cycle is the last one
+        again, begun_again = Signal(), Signal()
+        few, low = Signal(), self.i_watchdog[:2]       # fewer than 4: `low`
+        m.d.comb += [
+            self._expired.eq(self.o_status.busy & last & ~self.i_moves),
+            few.eq(~self.i_watchdog[2:].any()),
+            again.eq(~self.o_status.busy | self.i_moves | self._stopped | (few & (low == 0))),
+        ]
+        m.d.sync += [
+            begun_again.eq(again),
+            left.eq(Mux(begun_again, self.i_watchdog, left) - 1),
+        ]
+        with m.If(again):
+            m.d.sync += last.eq(few & (low == 1))
+        with m.Elif(begun_again):
+            # Or 1, by now: the counter is past it.
+            m.d.sync += last.eq(few & ((low == 1) | (low == 2)))
+        with m.Else():
+            m.d.sync += last.eq(left == 2)
 
     def _causes(self, m: Module) -> None:
         """What stops a job, and what is written down of it."""

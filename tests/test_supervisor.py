@@ -177,7 +177,7 @@ def test_a_soft_reset_without_a_job_resets_and_an_abort_does_nothing() -> None:
     run(body)
 
 
-@pytest.mark.parametrize("limit", [1, 5, 20])
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 20])
 def test_the_watchdog_counts_cycles_without_movement(limit: int) -> None:
     async def body(board: Board) -> None:
         await board.cycles(i_watchdog=limit)
@@ -199,6 +199,22 @@ def test_no_watchdog_waits_for_ever() -> None:
         await board.start()
         await board.cycles(300)
         assert board.took(start=1) and board.status["busy"]
+    run(body)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_a_watchdog_that_is_set_in_the_midst_of_a_job_counts_from_there(limit: int) -> None:
+    async def body(board: Board) -> None:
+        await board.cycles(i_watchdog=5)
+        await board.start()
+        await board.cycles(2)
+        await board.cycles(30, i_watchdog=0)
+        assert board.took(start=1) and board.status["busy"]
+        # It is set while the counter begins again, which takes a cycle.
+        await board.cycles(max(limit, 2) - 1, i_watchdog=limit)
+        assert not board.ctx.get(board.dut.o_close)
+        await board.cycles(1)
+        assert board.ctx.get(board.dut.o_close)
     run(body)
 
 
