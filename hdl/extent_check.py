@@ -31,6 +31,9 @@ _ADDED_BITS = 4
 _MULTIPLIED_BITS = 16
 """The same for two multipliers."""
 
+_HIGH = 18
+"""Bits of the distance of rows that one multiplier takes; another one takes the others."""
+
 _FIELD_BITS = width_of(len(DESCRIPTOR_FIELDS))
 _FIELDS = {field.name: field for field in DESCRIPTOR_FIELDS}
 _UNITS = ("rows", "a_nnz", "k_count", "b_nnz", "n_count", "slice_words")
@@ -74,19 +77,18 @@ def _Choice(config: Config) -> data.StructLayout:
 
 def _Item() -> data.StructLayout:
     """An array at work."""
-    return data.StructLayout({"base": ADDRESS_BITS, "field": _FIELD_BITS, "write": 1, "tile": 1, "wrong": 1,
-                              "overlaps": 1})
+    return data.StructLayout({"base": ADDRESS_BITS, "field": _FIELD_BITS, "write": 1, "tile": 1, "wrong": 1})
 
 
-def _Part(digit_bits: int) -> data.StructLayout:
-    """A digit's part of the product, and what of it is past the address space."""
-    return data.StructLayout({"first": 1, "last": 1, "product": ADDRESS_BITS, "past": digit_bits,
-                              "start": ADDRESS_BITS + 4, "item": _Item()})
+def _Part(low_bits: int, high_bits: int) -> data.StructLayout:
+    """A digit's part of the product: `low`, and, from bit _HIGH on, `high`."""
+    return data.StructLayout({"first": 1, "last": 1, "low": low_bits, "high": high_bits,
+                              "start": ADDRESS_BITS + 4, "several": 1, "closer": 1, "item": _Item()})
 
 
 def _End() -> data.StructLayout:
     """Where an array ends."""
-    return data.StructLayout({"address": ADDRESS_BITS, "item": _Item()})
+    return data.StructLayout({"address": ADDRESS_BITS, "overlaps": 1, "item": _Item()})
 
 
 class ExtentCheck(wiring.Component):
@@ -294,7 +296,10 @@ class ExtentCheck(wiring.Component):
 
     def _multiply(self, m: Module) -> tuple[data.View, Signal]:
         digits, factor, item, digit_bits = self._digits, self._factor, self._item, self._digit_bits
-        part, valid = Signal(_Part(digit_bits)), Signal()
+        # The sum of what two multipliers make is for the next stage: they take half of this one.
+        widths = ((_HIGH + digit_bits, ADDRESS_BITS - _HIGH + digit_bits) if self._config.address_multipliers
+                  else (ADDRESS_BITS + digit_bits, 0))
+        part, valid = Signal(_Part(*widths)), Signal()
         sizes, units, last = self._sizes, Signal(32), Signal(ADDRESS_BITS + 3)   # bytes of a row, less one
         works = Signal()   # there are units
         in_word = (1 << self._config.lane_bits) - 1
@@ -305,19 +310,19 @@ class ExtentCheck(wiring.Component):
             # What is below the units are bytes, of which the last one counts.
             last.eq((units << sizes.shift) | ((1 << sizes.shift) - 1)),
         ]
-        product = Signal(ADDRESS_BITS + digit_bits)
-        m.d.comb += product.eq(factor * digits[:digit_bits] if self._config.address_multipliers
-                               else self._added(m, factor, digits[:digit_bits]))
+        digit = digits[:digit_bits]
+        if self._config.address_multipliers:
+            m.d.sync += [part.low.eq(factor[:_HIGH] * digit), part.high.eq(factor[_HIGH:] * digit)]
+        else:
+            m.d.sync += part.low.eq(self._added(m, factor, digit))
         m.d.sync += [
             valid.eq(works),
             part.first.eq(self._first),
             part.last.eq(~self._more),
-            part.product.eq(product),
-            part.past.eq(product[ADDRESS_BITS:]),
             part.start.eq(item.base + last),
+            part.several.eq(item.write & digits.any()),
+            part.closer.eq(factor <= last),   # rows, if there are several, less than a row apart
             part.item.eq(item),
-            # Rows, if there are several, less than a row apart.
-            part.item.overlaps.eq(item.write & digits.any() & (factor <= last)),
         ]
         with m.If(self._more):
             # What leaves the factor would have counted.
@@ -345,8 +350,13 @@ class ExtentCheck(wiring.Component):
 
     def _add(self, m: Module, part, part_valid: Signal) -> tuple[data.View, Signal]:
         end, valid = Signal(_End()), Signal()
-        total = Signal(ADDRESS_BITS + 5)
-        m.d.comb += total.eq(Mux(part.first, part.start, end.address) + part.product)
+        # What of the product is past the address space by itself is not added.
+        within = ADDRESS_BITS - _HIGH if len(part.high) else 0
+        above, total = Signal(ADDRESS_BITS + 5 - _HIGH), Signal(ADDRESS_BITS + 5)
+        m.d.comb += [
+            above.eq(part.low[_HIGH:] + part.high[:within]),
+            total.eq(Mux(part.first, part.start, end.address) + Cat(part.low[:_HIGH], above)),
+        ]
         m.d.sync += [
             valid.eq(part_valid & part.last),
             # The registers are far, and there is time here.
@@ -354,10 +364,10 @@ class ExtentCheck(wiring.Component):
                                 self.i_windows.read.as_value())),
             end.address.eq(total),
             end.item.eq(part.item),
-            end.item.wrong.eq(part.item.wrong | part.past.any() | total[ADDRESS_BITS:].any()
+            end.item.wrong.eq(part.item.wrong | part.high[within:].any() | total[ADDRESS_BITS:].any()
                               | (end.item.wrong & ~part.first)),
             # Of the stride as it was.
-            end.item.overlaps.eq(Mux(part.first, part.item.overlaps, end.item.overlaps)),
+            end.overlaps.eq(Mux(part.first, part.several & part.closer, end.overlaps)),
         ]
         return end, valid
 
@@ -372,7 +382,7 @@ class ExtentCheck(wiring.Component):
             # Differences below 0: carry chains are faster than comparisons in LUTs.
             outside.eq(item.wrong | (window.last - end.address[block:])[-1]
                        | (item.base[block:] - window.base)[-1]),
-            bad.eq(Mux(item.tile, item.wrong | (end.address >= values), outside | item.overlaps)),
+            bad.eq(Mux(item.tile, item.wrong | (end.address >= values), outside | end.overlaps)),
         ]
         # What is wrong, of the first that is: it is written down before it is known whether it is.
         base, field = Signal.like(item.base), Signal.like(item.field)
