@@ -383,7 +383,8 @@ class CommandProcessor(wiring.Component):
         bad, outside = Signal(), Signal()    # of the registers, before they are asked for
         m.d.sync += [
             bad.eq((self.i_count == 0) | self.i_descriptor[:log2_exact(self._config.port_bytes)].any()),
-            outside.eq((self.i_descriptor[block:] < window.base) | (last[block:] > window.last)),
+            # Differences below 0: carry chains are faster than comparisons in LUTs.
+            outside.eq((self.i_descriptor[block:] - window.base)[-1] | (window.last - last[block:])[-1]),
         ]
         m.d.comb += [
             list_bytes.eq(self.i_count << log2_exact(DESCRIPTOR_BYTES)),
@@ -397,8 +398,12 @@ class CommandProcessor(wiring.Component):
         with m.If(self.o_finished):
             m.d.sync += self._running.eq(0)
         with m.If(self.i_start):
-            m.d.sync += [self._running.eq(1), self._number.eq(0), self._bad_registers.eq(bad),
-                         self._list_outside.eq(outside)]
+            m.d.sync += self._running.eq(1)
+        # Before the start, which comes late.
+        with m.If(~self._running):
+            m.d.sync += [self._bad_registers.eq(bad), self._list_outside.eq(outside)]
+        with m.If(~self._running & ~self._started):
+            m.d.sync += self._number.eq(0)
 
     def _report(self, m: Module) -> None:
         """What units tell of faults, and what this block finds wrong itself."""

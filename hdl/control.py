@@ -98,14 +98,15 @@ class ControlPort(wiring.Component):
         address, have_address = Signal(REGISTER_SPACE_BITS), Signal()
         word, strobe, have_word = Signal(32), Signal(4), Signal()
         happens, mask = Signal(), Signal(32)
-        rings, has_bytes = Signal(), Signal()   # the address is the doorbell's; the word is not all left out
+        # The address is there, and the doorbell's; the word is, and not all of it left out.
+        rings, has_bytes = Signal(), Signal()
         m.d.comb += [
             aw.ready.eq(~have_address),
             w.ready.eq(~have_word),
             happens.eq(have_address & have_word & ~b.valid),
             mask.eq(Cat(bit.replicate(8) for bit in strobe)),
             # A job begins in this cycle, in many places: what can be known before is.
-            self.o_start.eq(happens & rings & has_bytes & ~self.i_status.busy),
+            self.o_start.eq(rings & has_bytes & ~b.valid & ~self.i_status.busy),
         ]
         with m.If(aw.valid & aw.ready):
             m.d.sync += [address.eq(aw.payload.address), have_address.eq(1),
@@ -116,7 +117,8 @@ class ControlPort(wiring.Component):
         with m.If(b.valid & b.ready):
             m.d.sync += b.valid.eq(0)
         with m.If(happens):
-            m.d.sync += [have_address.eq(0), have_word.eq(0), b.valid.eq(1), b.payload.response.eq(SLVERR)]
+            m.d.sync += [have_address.eq(0), have_word.eq(0), rings.eq(0), has_bytes.eq(0), b.valid.eq(1),
+                         b.payload.response.eq(SLVERR)]
             with m.Switch(address[2:]):
                 for entry in REGISTERS:
                     with m.Case(entry.address >> 2):

@@ -44,7 +44,7 @@ class DescriptorReader(wiring.Component):
     o_request, i_beat : read stream
     o : stream of DescriptorRead; the payload holds until it is taken, and is there as it comes:
     o_placed : beats of `o.payload` that are in place
-    o_idle : nothing is to be asked, nothing is on its way, nothing is offered
+    o_idle : nothing is to be asked, nothing is on its way, nothing is offered; from the cycle after that on
     """
 
     def __init__(self, config: Config):
@@ -73,6 +73,7 @@ class DescriptorReader(wiring.Component):
         """Bursts of the next descriptor, cut where `burst_bytes` ends."""
         beat_bytes_log2 = log2_exact(self._config.port_bytes)
         beat_address = Signal(ADDRESS_BITS - beat_bytes_log2)
+        active = Signal()                        # from a start until all descriptors are taken
         asking = Signal()                        # for a descriptor: so many beats, less one, are left
         rest = Signal(range(self._beats))
         # Of the next burst, less one, as of all sizes here: that needs no sums.
@@ -88,9 +89,9 @@ class DescriptorReader(wiring.Component):
             self.o_request.payload.address.eq(beat_address << beat_bytes_log2),
             wanted.eq(self._left != 0),
             # Behind a descriptor on offer is room for one more; before it is complete there is not.
-            room.eq((self._pending == 0) | ((self._pending == 1) & self.o.valid)),
+            room.eq(active & ((self._pending == 0) | ((self._pending == 1) & self.o.valid))),
             begins.eq(wanted & room & ~asking),
-            self.o_idle.eq(~wanted & (self._pending == 0)),
+            self.o_idle.eq(~active),
         ]
         m.d.sync += self._pending.eq(self._pending + begins - taken)
         with m.If(begins):
@@ -102,15 +103,17 @@ class DescriptorReader(wiring.Component):
                 rest.eq(rest + Cat(~to_boundary, 1).as_signed()),
                 asking.eq(~fits),
             ]
-        with m.If(self.i_start):
-            # The first descriptor begins at once: a cycle less between the doorbell and its request.
+        # A start comes late: what it begins with is there before, and the first descriptor begins at once.
+        with m.If(~active):
             m.d.sync += [
                 beat_address.eq(self.i_address >> beat_bytes_log2),
                 self._left.eq(self.i_count - 1),
-                self._pending.eq(1),
-                asking.eq(1),
                 rest.eq(self._beats - 1),
             ]
+        with m.If(self.i_start):
+            m.d.sync += [active.eq(1), asking.eq(1), self._pending.eq(1)]
+        with m.Elif(~(wanted | asking) & (self._pending == 0)):
+            m.d.sync += active.eq(0)
 
     def _assemble(self, m: Module) -> None:
         """Beats into the descriptor, straight or, while one is on offer, by way of the queue."""

@@ -171,8 +171,8 @@ def _control_port(b: Bench) -> None:
     b.invariant(~have_address | (held_address == b.inside("_writes:address")))
     b.invariant(~have_word | ((held_word == b.inside("word")) & (held_strobe == b.inside("strobe"))))
     at_doorbell = held_address[2:] == register("DOORBELL").address >> 2
-    b.invariant(~have_address | (b.inside("rings") == at_doorbell))
-    b.invariant(~have_word | (b.inside("has_bytes") == held_strobe.any()))
+    b.invariant(b.inside("rings") == (have_address & at_doorbell))
+    b.invariant(b.inside("has_bytes") == (have_word & held_strobe.any()))
     have_read = b.inside("_reads:have_address")
     b.invariant(reads == have_read + bus.r.valid)
     at_output = bus.r.valid & (answers.ahead == 0)

@@ -39,6 +39,7 @@ def _command_jobs(b: Bench) -> None:
 
     good = (fits(head) & (head.rows != 0) & (head.k_count <= config.tile_bytes) & (head.slice_words != 0)
             & (head.slice_words <= config.acc_words) & (head.pk_log2 <= config.pe_bits))
+    b.invariant(~block.o_request.valid | b.inside("reader/active"))
     b.invariant(~checked | full)
     b.invariant(~started | (full & good))
     wrong = b.inside("check/flags") != 0

@@ -140,7 +140,8 @@ def _starts_when_all_is_written(b: Bench) -> None:
 def _starts_when_idle(b: Bench) -> None:
     """Reads begin when the reader is idle."""
     block, asked = b.dut, Signal(8)
-    b.assume(~block.i_start | (block.o_idle & ~block.o_request.valid))
+    b.assume(~block.i_start | block.o_idle)
+    b.invariant(~block.o_request.valid | b.inside("active"))
     # Beats come when they were asked for.
     b.m.d.sync += asked.eq(asked + Mux(moves(block.o_request), block.o_request.p.beats + 1, 0)
                            - block.i_beat.valid)
