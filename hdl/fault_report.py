@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -99,6 +99,7 @@ class FaultReport(wiring.Component):
         sources = self._sources()
         error, above = self.o.error, self.i_number[AT_WORK_BITS:]
         conditions, first, at_work = Signal(len(sources)), Signal(len(sources)), Signal(AT_WORK_BITS)
+        before_head = Signal()
         m.d.comb += [
             conditions.eq(Cat(source[0] for source in sources)),
             self.o.valid.eq(self.i_running & conditions.any()),
@@ -106,8 +107,9 @@ class FaultReport(wiring.Component):
             error.code.eq(one_of(first, [source[1] for source in sources])),
             error.detail.eq(one_of(first, [source[2] for source in sources])),
             at_work.eq(one_of(first, [source[3] for source in sources])),
-            # The last number up to the head's that ends so.
-            error.descriptor.eq(Cat(at_work, Mux(at_work > self._head, above - 1, above))),
+            # The last number up to the head's that ends so; of each source it is known before the choice.
+            before_head.eq(one_of(first, [Value.cast(source[3]) > self._head for source in sources])),
+            error.descriptor.eq(Cat(at_work, Mux(before_head, above - 1, above))),
             error.address.eq(one_of(first, [source[4] for source in sources])),
         ]
         # The first descriptor whose results are not complete, which may have left all else.
