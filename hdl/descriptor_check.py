@@ -237,7 +237,9 @@ class DescriptorCheck(wiring.Component):
             ("group_log2", grouped & packed),
             ("n_count", grouped & (too_many | (columns > group_columns))),
             # Slices that are too long are their own fault; `capacity` cannot hold what they would.
-            ("n_count", (too_many | (words > capacity)) & (i.slice_words <= config.acc_words)),
+            # In columns, not in words, which are a sum: a difference below 0.
+            ("n_count", (too_many | ((capacity << config.lane_bits) - columns)[-1])
+             & (i.slice_words <= config.acc_words)),
             ("slice_words", grouped & (i.slice_words != 1)),
         ]
 

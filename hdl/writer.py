@@ -9,6 +9,7 @@ from .block_queue import BlockQueue
 from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config, log2_exact
 from .head_queue import HeadQueue
 from .layouts import WriteChunk, WriteJob
+from .level import count_both_ways
 
 __all__ = ["SegmentWriter"]
 
@@ -289,6 +290,5 @@ class SegmentWriter(wiring.Component):
             self.w.payload.eq(beats.payload),
             beats.ready.eq(self.w.ready & send),
         ]
-        m.d.sync += lead.eq(
-            lead + (self.aw.valid & self.aw.ready)
-            - (self.w.valid & self.w.ready & self.w.payload.last))
+        count_both_ways(m, lead, self.aw.valid & self.aw.ready,
+                        self.w.valid & self.w.ready & self.w.payload.last)
