@@ -131,9 +131,14 @@ class Supervisor(wiring.Component):
                 m.next = "STUCK"
             with m.State("RESET"):
                 m.d.comb += self.o_close.eq(1)
-                m.d.sync += waits.eq(0)
+                m.d.sync += waits.eq(waits | self.i_start)
                 with m.If(~over):
                     self._end(m)
+                m.next = "SETTLE"
+            with m.State("SETTLE"):
+                # What is looked at before a start is in registers, which the reset has cleared.
+                m.d.comb += self.o_close.eq(1)
+                m.d.sync += waits.eq(0)
                 with m.If(waits | self.i_start):
                     m.next = "BEGIN"
                 with m.Else():

@@ -254,5 +254,22 @@ def test_a_job_started_while_transfers_are_open_waits_for_them(then: str) -> Non
     run(body)
 
 
+@pytest.mark.parametrize("after", range(4))
+def test_a_start_after_a_reset_finds_registers_that_have_seen_what_is_asked_for(after: int) -> None:
+    """They are cleared in the cycle of the reset, and hold what is there a cycle later."""
+    async def body(board: Board) -> None:
+        await board.start()
+        await board.cycles(i_abort=1)
+        while not board.ctx.get(board.dut.o_reset):
+            await board.cycles(1)
+        await board.cycles(1 + after)
+        assert not board.status["busy"] and board.seen["o_start"] == 1
+        await board.cycles(i_start=1)
+        assert board.seen["o_start"] == (2 if after else 1)
+        await board.cycles(2)
+        assert board.seen["o_start"] == 2 and board.status["busy"]
+    run(body)
+
+
 def test_it_converts_to_verilog() -> None:
     assert "module block" in emit_verilog(Supervisor(), "block")

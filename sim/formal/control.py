@@ -45,12 +45,15 @@ def _supervisor(b: Bench) -> None:
         m.d.sync += works.eq(1)
     b.check(~(block.o_start & block.o_close))
     b.check(~(block.o_start & works))
+    # What the array looks at before a start is in registers: they have seen it since the reset.
+    b.check(~(block.o_start & b.past(block.o_reset, "was_reset")))
     b.invariant((running == b.inside("_busy")) & (forgets == b.inside("_forget")))
     b.invariant(~(works & b.inside.state("OPEN")) | running)
-    b.invariant(~(works & b.inside.state("BEGIN")))
+    b.invariant(~(works & (b.inside.state("BEGIN") | b.inside.state("SETTLE"))))
+    b.invariant(~b.inside.state("OPEN") | ~b.past(block.o_reset, "was_reset_before"))
     # A job that was started meanwhile waits only where the one before is over.
     waits, over, state = b.inside("waits"), b.inside("over"), b.inside.state
-    b.invariant(~waits | (running & over & (state("STUCK") | state("RESET"))))
+    b.invariant(~waits | (running & over & (state("STUCK") | state("RESET") | state("SETTLE"))))
     b.invariant(~(state("STUCK") | state("LATE")) | over)
     b.invariant(~state("CLOSING") | (~over & (running | forgets)))
     b.invariant(~state("RESET") | over | running | forgets)
