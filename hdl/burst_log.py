@@ -27,7 +27,8 @@ class BurstLog(wiring.Component):
     """Remembers the addresses of read bursts until they are answered, so that an error can name its own.
 
     Throughput: one burst asked and one beat answered a cycle.
-    Latency: one cycle from a beat to its burst's address.
+    Latency: one cycle from a beat to its burst's address, which is there from two cycles after the burst was asked
+        for on.
     Backpressure: none; a stream never has more bursts outstanding than `bursts` says.
     Order: bursts of one id are answered in order, those of different ids in any.
 
@@ -57,10 +58,13 @@ class BurstLog(wiring.Component):
         depth = 1 << (sum(self._bursts) - 1).bit_length()
         m.submodules.memory = memory = Memory(shape=ADDRESS_BITS - beat_log2, depth=depth, init=[])
         write, read = memory.write_port(), memory.read_port()
+        # A cycle of its own for the way here.
+        asked = Signal(BurstAsked())
+        m.d.sync += asked.eq(self.i_asked)
         m.d.comb += [
-            write.en.eq(self.i_asked.valid),
-            write.data.eq(self.i_asked.address >> beat_log2),
-            write.addr.eq(self._place(m, "asked", self.i_asked.id, self.i_asked.valid, depth)),
+            write.en.eq(asked.valid),
+            write.data.eq(asked.address >> beat_log2),
+            write.addr.eq(self._place(m, "asked", asked.id, asked.valid, depth)),
             read.addr.eq(self._place(m, "answered", self.i_answer.id,
                                      self.i_answer.valid & self.i_answer.last, depth)),
             self.o_address.eq(read.data << beat_log2),

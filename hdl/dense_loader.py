@@ -123,9 +123,9 @@ class DenseLoader(wiring.Component):
         with m.If(read.ready):
             m.d.sync += read.valid.eq(0)
         self._read_job(m, gapless & narrow, run_bytes)
-        with m.If(self.i_job.valid & self.i_job.ready):
+        # Whether a job is taken comes late: what it looks like is there as long as none is at work.
+        with m.If(~self._busy):
             m.d.sync += [
-                self._busy.eq(1),
                 self._half.eq(job.half),
                 grouped.eq(job.group_log2 != 0),
                 run.eq(gapless & narrow),
@@ -140,8 +140,9 @@ class DenseLoader(wiring.Component):
                 self._single.eq(job.slice_words == 1),
                 self._double.eq(job.slice_words == 2),
                 self._slice_end.eq(job.slice_words == 1),
-                read.valid.eq(~empty),
             ]
+        with m.If(self.i_job.valid & self.i_job.ready):
+            m.d.sync += [self._busy.eq(1), read.valid.eq(~empty)]
         last_out = Signal()
         m.d.sync += [
             last_out.eq((self._finish & self._last) | (self.i_job.valid & self.i_job.ready & empty)),
