@@ -148,9 +148,10 @@ class Fetch(wiring.Component):
         return m
 
     def _share_buffer(self, m: Module) -> None:
-        """One memory for the beats of both readers, of which indices are wanted more often."""
+        """One memory for the beats of both readers. Pointers go first: there are fewer of them, and indices,
+        which wait for the values beside them, know late whether they want a beat."""
         m.submodules.buffer = buffer = SharedBuffer(self._config)
-        for place, number in enumerate((INDICES, POINTERS)):
+        for place, number in enumerate((POINTERS, INDICES)):
             beat, reader = self.i_beat[number], self._readers[number]
             m.d.comb += [buffer.i[place].valid.eq(beat.valid), buffer.i[place].p.eq(beat.p.data),
                          reader.i_freed.eq(buffer.o_freed[place])]
