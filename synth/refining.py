@@ -41,11 +41,12 @@ _KEPT = 0.9
 """Of a weight from one round to the next: what was slow a moment ago must not be given up at once."""
 
 _LAST_ROUNDS = 60
-_LAST_MOVES = 60
+_LAST_MOVES = 100
 """Attempts for each cell on the slowest paths in one of the last rounds."""
 _LAST_WEIGHT, _LAST_EXPONENT = 15.0, 12
 """Of a connection on the slowest path, as above, and how it falls for faster ones."""
-_LAST_KEPT = 0.8
+_LAST_KEPT = 0.95
+"""Of a weight from one round to the next."""
 _SLOW = 0.85
 """Of the slowest path: connections whose cells move in the last rounds."""
 
@@ -90,10 +91,13 @@ def refine(placed: Path, sdf: Path, size: str, top: str, seed: int, tell: Callab
 def _hurry(problem: Problem, timing: Timing, seed: int, tell: Callable[[str], None]) -> None:
     """The last rounds: only cells on the slowest paths move, those of the moment, and what they exchange
     places with; wires elsewhere are a small part of what counts. A few seconds."""
-    movable = np.zeros(len(problem.cells.x), np.bool_)
+    cells, grid = problem.cells, problem.grid
+    movable = np.zeros(len(cells.x), np.bool_)
     movable[problem.movable] = True
+    state = (cells.x, cells.y, cells.half, grid.luts, grid.registers, grid.writers)
     slowest = timing.slowest()
     weights = np.zeros(len(slowest))
+    best, places = slowest.max(), [part.copy() for part in state]
     for number in range(_LAST_ROUNDS):
         share = slowest / slowest.max()
         weights = np.maximum(_LAST_WEIGHT * share ** _LAST_EXPONENT, _LAST_KEPT * weights)
@@ -101,11 +105,18 @@ def _hurry(problem: Problem, timing: Timing, seed: int, tell: Callable[[str], No
         hurried = np.unique(np.concatenate([problem.sources[slow], problem.sinks[slow]]))
         hurried = hurried[movable[hurried]]
         if not len(hurried):
-            return
+            break
         anneal(problem._replace(movable=hurried), weights, _LAST_MOVES * len(hurried), _RADIUS, 0.0,
                seed * _LAST_ROUNDS + number)
         slowest = timing.slowest()
+        if slowest.max() < best:
+            best, places = slowest.max(), [part.copy() for part in state]
         tell(f"Last round {number + 1} of {_LAST_ROUNDS}: {_state(problem, slowest)}")
+    # A cell between two slow paths goes over from one to the other.
+    for part, found in zip(state, places, strict=True):
+        part[:] = found
+    problem.lengths[:] = net_lengths(cells, problem.nets)
+    tell(f"The best of them: {_state(problem, timing.slowest())}")
 
 
 def _state(problem: Problem, slowest: np.ndarray) -> str:

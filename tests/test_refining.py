@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_wires_get_shorter_and_the_design_stays(seed: int, tmp_path: Path) -> No
     found, heard = refined(placed, tmp_path, seed)
     assert wire(found) < 0.6 * wire(placed)
     assert without_sites(found) == without_sites(placed)
-    assert len(heard) == 40 and f": {wire(found):,} of wire" in heard[-1]
+    assert len(heard) == 41 and f": {wire(found):,} of wire" in heard[-1]
 
 
 def test_a_seed_gives_the_same_again_and_another_one_something_else(tmp_path: Path) -> None:
@@ -76,6 +77,8 @@ def test_the_last_rounds_are_for_the_slowest_path(tmp_path: Path) -> None:
     heard: list[str] = []
     refining._hurry(problem, timing, 1, heard.append)
     assert timing.slowest().max() < before / 2
+    foreseen = [float(re.search(r"path ([\d.]+) ns", line)[1]) for line in heard]
+    assert foreseen[-1] == min(foreseen)
     assert heard[-1].endswith(f"slowest path {timing.slowest().max() / 1000:.1f} ns as foreseen")
 
 
