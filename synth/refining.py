@@ -12,7 +12,7 @@ import numpy as np
 
 from .annealing import Problem, Schedule, anneal, anneal_round, net_lengths
 from .dealing import deal_blocks
-from .ecp5_sites import sites_of
+from .ecp5_sites import Sites, sites_of
 from .placement import Placement
 from .placement_timing import CellDelays, Timing
 from .tile_rules import all_allowed
@@ -47,6 +47,11 @@ _LAST_WEIGHT, _LAST_EXPONENT = 15.0, 12
 """Of a connection on the slowest path, as above, and how it falls for faster ones."""
 _LAST_KEPT = 0.95
 """Of a weight from one round to the next."""
+_LAST_BLOCK_WEIGHT = 4.0
+"""Of a block's slow connection against other cells': a block has 60 wires, which would hold it far away, and
+what it says comes late."""
+_SCORE_EXPONENT = 40
+"""Of paths, whose sum tells which of the last rounds is the best: of the slowest the most count."""
 _SLOW = 0.85
 """Of the slowest path: connections whose cells move in the last rounds."""
 
@@ -83,40 +88,45 @@ def refine(placed: Path, sdf: Path, size: str, top: str, seed: int, tell: Callab
         weights = _KEPT * weights + (1 - _KEPT) * _weights(slowest, target)
         tell(f"Round {number + 1} of {_ROUNDS}: {_state(problem, slowest)}")
     if slowest.max(initial=0.0):
-        _hurry(problem, timing, seed, tell)
+        blocks = _hurry(placement, problem, timing, sites, seed, tell)
     assert all_allowed(cells, grid)
     placement.write(placed, places=blocks)
 
 
-def _hurry(problem: Problem, timing: Timing, seed: int, tell: Callable[[str], None]) -> None:
+def _hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites, seed: int,
+           tell: Callable[[str], None]) -> dict[str, str]:
     """The last rounds: only cells on the slowest paths move, those of the moment, and what they exchange
-    places with; wires elsewhere are a small part of what counts. A few seconds."""
+    places with; wires elsewhere are a small part of what counts. A few seconds. The places of blocks."""
     cells, grid = problem.cells, problem.grid
     movable = np.zeros(len(cells.x), np.bool_)
     movable[problem.movable] = True
     state = (cells.x, cells.y, cells.half, grid.luts, grid.registers, grid.writers)
     slowest = timing.slowest()
-    weights = np.zeros(len(slowest))
-    best, places = slowest.max(), [part.copy() for part in state]
+    first, weights = slowest.max(), np.zeros(len(slowest))
+    best, blocks, places = np.inf, dict[str, str](), (dict[str, str](), list[np.ndarray]())
     for number in range(_LAST_ROUNDS):
         share = slowest / slowest.max()
         weights = np.maximum(_LAST_WEIGHT * share ** _LAST_EXPONENT, _LAST_KEPT * weights)
+        if number % _BLOCK_ROUNDS == 0:
+            blocks = deal_blocks(placement, problem, _LAST_BLOCK_WEIGHT * weights, sites)
+            problem.lengths[:] = net_lengths(cells, problem.nets)
         slow = share > _SLOW
         hurried = np.unique(np.concatenate([problem.sources[slow], problem.sinks[slow]]))
         hurried = hurried[movable[hurried]]
-        if not len(hurried):
-            break
-        anneal(problem._replace(movable=hurried), weights, _LAST_MOVES * len(hurried), _RADIUS, 0.0,
-               seed * _LAST_ROUNDS + number)
+        if len(hurried):
+            anneal(problem._replace(movable=hurried), weights, _LAST_MOVES * len(hurried), _RADIUS, 0.0,
+                   seed * _LAST_ROUNDS + number)
         slowest = timing.slowest()
-        if slowest.max() < best:
-            best, places = slowest.max(), [part.copy() for part in state]
+        score = ((slowest / first) ** _SCORE_EXPONENT).sum()
+        if score < best:
+            best, places = score, (blocks, [part.copy() for part in state])
         tell(f"Last round {number + 1} of {_LAST_ROUNDS}: {_state(problem, slowest)}")
-    # A cell between two slow paths goes over from one to the other.
-    for part, found in zip(state, places, strict=True):
+    # A cell between two slow paths goes over from one to the other, so the last round need not be the best.
+    for part, found in zip(state, places[1], strict=True):
         part[:] = found
     problem.lengths[:] = net_lengths(cells, problem.nets)
     tell(f"The best of them: {_state(problem, timing.slowest())}")
+    return places[0]
 
 
 def _state(problem: Problem, slowest: np.ndarray) -> str:

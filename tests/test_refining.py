@@ -9,6 +9,7 @@ import pytest
 
 from synth import refining
 from synth.annealing import Problem, net_lengths
+from synth.ecp5_sites import sites_of
 from synth.placement import Placement
 from synth.placement_timing import CellDelays, Timing
 from synth.tile_rules import all_allowed
@@ -75,7 +76,7 @@ def test_the_last_rounds_are_for_the_slowest_path(tmp_path: Path) -> None:
                       timing.sinks, placement.movable)
     before = timing.slowest().max()
     heard: list[str] = []
-    refining._hurry(problem, timing, 1, heard.append)
+    refining._hurry(placement, problem, timing, sites_of("--25k"), 1, heard.append)
     assert timing.slowest().max() < before / 2
     foreseen = [float(re.search(r"path ([\d.]+) ns", line)[1]) for line in heard]
     assert foreseen[-1] == min(foreseen)
