@@ -27,8 +27,8 @@ class BurstLog(wiring.Component):
     """Remembers the addresses of read bursts until they are answered, so that an error can name its own.
 
     Throughput: one burst asked and one beat answered a cycle.
-    Latency: one cycle from a beat to its burst's address, which is there from two cycles after the burst was asked
-        for on.
+    Latency: one cycle from a beat to its burst's address, which is there two cycles after the burst was
+        asked for.
     Backpressure: none; a stream never has more bursts outstanding than `bursts` says.
     Order: bursts of one id are answered in order, those of different ids in any.
 
