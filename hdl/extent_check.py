@@ -298,7 +298,7 @@ class ExtentCheck(wiring.Component):
         digits, factor, item, digit_bits = self._digits, self._factor, self._item, self._digit_bits
         # The sum of what two multipliers make is for the next stage: they take half of this one.
         widths = ((_HIGH + digit_bits, ADDRESS_BITS - _HIGH + digit_bits) if self._config.address_multipliers
-                  else (ADDRESS_BITS + digit_bits, 0))
+                  else (ADDRESS_BITS + digit_bits, 1))   # one that stays 0: a width of 0 is no Verilog
         part, valid = Signal(_Part(*widths)), Signal()
         sizes, units, last = self._sizes, Signal(32), Signal(ADDRESS_BITS + 3)   # bytes of a row, less one
         works = Signal()   # there are units
