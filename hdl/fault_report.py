@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -108,7 +108,7 @@ class FaultReport(wiring.Component):
             error.detail.eq(one_of(first, [source[2] for source in sources])),
             at_work.eq(one_of(first, [source[3] for source in sources])),
             # The last number up to the head's that ends so; of each source it is known before the choice.
-            before_head.eq(one_of(first, [Value.cast(source[3]) > self._head for source in sources])),
+            before_head.eq(one_of(first, [source[3] > self._head for source in sources])),
             error.descriptor.eq(Cat(at_work, Mux(before_head, above - 1, above))),
             error.address.eq(one_of(first, [source[4] for source in sources])),
         ]
@@ -176,7 +176,7 @@ class FaultReport(wiring.Component):
             (self.i_bad_registers, ErrorCode.FIELD, NOT_A_FIELD, head, 0),
             (self.i_list_outside, ErrorCode.OUTSIDE, NOT_A_FIELD, head, self.i_descriptor),
             (self._read_error, ErrorCode.READ_BUS, self._reader, self._of_reader, at_port),
-            (self.i_write_error, ErrorCode.WRITE_BUS, 0, 0, self.i_write_address),
+            (self.i_write_error, ErrorCode.WRITE_BUS, 0, head, self.i_write_address),
             *((fault.valid, fault.code, 0, number, address) for fault, number, address in zip(
                 self.i_faults[:2], (self.i_fetch_fault_number, tile), self.i_fault_addresses, strict=True)),
             (self._pe_fault.valid, self._pe_fault.code, 0, self._of_pe, 0),

@@ -181,9 +181,9 @@ class MemoryGuard(wiring.Component):
         """
         within = len(length) - blocks
         three = [(last[place], ~beat[within + place], ~length[within + place]) for place in range(blocks)]
-        odd = Cat(a ^ b ^ c for a, b, c in three)
-        carries = Cat((a & b) | (a & c) | (b & c) for a, b, c in three)
-        top = blocks and 1
-        return (Cat(~beat[:within], odd, carries[blocks - top:], last[blocks:])
-                - Cat(length[:within], Const(0, top), ~carries[:blocks - top], Const(top, top),
+        odd = [a ^ b ^ c for a, b, c in three]
+        carries = [(a & b) | (a & c) | (b & c) for a, b, c in three]
+        top = [Const(0, 1), Const(1, 1)] if blocks else []
+        return (Cat(~beat[:within], *odd, *carries[-1:], last[blocks:])
+                - Cat(length[:within], *top[:1], *(~carry for carry in carries[:-1]), *top[1:],
                       beat[len(length):]))
