@@ -252,16 +252,20 @@ class SegmentReader(wiring.Component):
         chunks = self._longest[chunk_log2:32]          # of a row, less one
         left = Signal(33 - chunk_log2)                 # behind this chunk, less one
         one_chunk, first, next_last = Signal(), Signal(), Signal()
+        new_left = Signal.like(left)
         new_offset, new_count, new_end = Signal.like(offset), Signal.like(count), Signal.like(end)
         m.d.comb += [
-            first.eq(row_last | self._begin),
+            first.eq(row_last | self._load | self._begin),
             next_last.eq(Mux(first, one_chunk, left[-1])),
+            # Less two for a row's first chunk, else, and while the job is loaded, less one: one addition,
+            # which the carry cells choose the operand of.
+            new_left.eq(Mux(first, chunks, left) + Cat(~first | self._load, Const(-1, len(left) - 1))),
             new_offset.eq(end),
             new_count.eq(Mux(next_last, tail, chunk_bytes)),
             new_end.eq(new_offset + new_count),
         ]
         with m.If(self._load):
-            m.d.sync += [tail.eq(self._longest[:chunk_log2] + 1), one_chunk.eq(chunks == 0)]
+            m.d.sync += [tail.eq(self._longest[:chunk_log2] + 1), one_chunk.eq(new_left[-1])]
         if self._single_row:
             m.d.comb += last_row.eq(1)
         else:
@@ -277,9 +281,7 @@ class SegmentReader(wiring.Component):
                 end.eq(new_end),
                 crosses.eq(new_end > self._config.port_bytes),
                 row_last.eq(next_last),
-                # Less two for a row's first chunk, else less one: one addition, which the carry cells choose
-                # the operand of.
-                left.eq(Mux(first, chunks, left) + Cat(~first, Const(-1, len(left) - 1))),
+                left.eq(new_left),
             ]
 
     def _count_rows(self, m: Module, strided, emit, row_last, last_row, new_offset) -> None:
