@@ -3,10 +3,10 @@
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .annealing import Problem
+from .annealing import Problem, net_lengths
 from .ecp5_sites import BLOCKS, Sites
 from .placement import Placement
-from .placement_timing import WIRE_STEP_PS, wires_ps
+from .placement_timing import WIRE_STEP_PS, wire_ps
 
 __all__ = ["deal_blocks"]
 
@@ -17,7 +17,7 @@ def deal_blocks(placement: Placement, problem: Problem, weights: np.ndarray, sit
 
     Parameters
     ----------
-    problem : of the placement; its lengths are not those of its nets any more afterwards
+    problem : of the placement
     weights : of its connections
 
     Returns
@@ -26,7 +26,7 @@ def deal_blocks(placement: Placement, problem: Problem, weights: np.ndarray, sit
     """
     cells, nets, places = placement.cells, placement.nets, {}
     for kind in BLOCKS:
-        numbers = [number for number in range(len(cells.x)) if placement.type_of(number) == kind]
+        numbers = placement.of_type(kind)
         columns, rows, names = (np.array(column) for column in zip(*sites.blocks[kind], strict=True))
         costs = np.zeros((len(numbers), len(names)))
         for line, number in zip(costs, numbers, strict=True):
@@ -41,9 +41,10 @@ def deal_blocks(placement: Placement, problem: Problem, weights: np.ndarray, sit
                 source, sink = problem.sources[pair], problem.sinks[pair]
                 other = sink if source == number else source
                 line += (weights[pair] / WIRE_STEP_PS
-                         * wires_ps(np.abs(columns - cells.x[other]) + np.abs(rows - cells.y[other])))
+                         * wire_ps(columns - cells.x[other], rows - cells.y[other]))
         for block, site in zip(*linear_sum_assignment(costs), strict=True):
             number = numbers[block]
             cells.x[number], cells.y[number] = columns[site], rows[site]
             places[placement.names[number]] = str(names[site])
+    problem.lengths[:] = net_lengths(cells, nets)
     return places

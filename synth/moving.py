@@ -63,7 +63,6 @@ def move(larger: Path, packed: Path, size: str, top: str, seed: int, tell: Calla
     for number in range(_ROUNDS):
         if number % _BLOCK_ROUNDS == 0:
             blocks = deal_blocks(placement, problem, no_weights, sites)
-            problem.lengths[:] = net_lengths(cells, nets)
         anneal_round(problem, no_weights, schedule, number, seed)
         tell(f"Round {number + 1} of {_ROUNDS}: {problem.lengths.sum():,} of wire")
     assert all_allowed(cells, placement.grid)

@@ -102,8 +102,10 @@ class Placement:
         self.names = list(self._cells)
         self.drivers: dict[int, tuple[int, str]] = {}
         self.pins: dict[int, list[tuple[int, str]]] = {}
+        self._of_type: dict[str, list[int]] = {}
         for number, name in enumerate(self.names):
             cell = self._cells[name]
+            self._of_type.setdefault(cell["type"], []).append(number)
             for port, bits in cell["connections"].items():
                 for bit in (bit for bit in bits if isinstance(bit, int)):
                     self.pins.setdefault(bit, []).append((number, port))
@@ -162,6 +164,10 @@ class Placement:
     def type_of(self, number: int) -> str:
         """A cell's type."""
         return self._cells[self.names[number]]["type"]
+
+    def of_type(self, kind: str) -> list[int]:
+        """Cells of a type."""
+        return self._of_type.get(kind, [])
 
     def connections(self, number: int) -> Mapping[str, list[int]]:
         """Of a cell: port to nets."""

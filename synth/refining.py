@@ -82,7 +82,6 @@ def refine(placed: Path, sdf: Path, size: str, top: str, seed: int, tell: Callab
     for number in range(_ROUNDS):
         if number % _BLOCK_ROUNDS == 0:
             blocks = deal_blocks(placement, problem, weights, sites)
-            problem.lengths[:] = net_lengths(cells, placement.nets)
         anneal_round(problem, weights, schedule, number, seed)
         slowest = timing.slowest()
         weights = _KEPT * weights + (1 - _KEPT) * _weights(slowest, target)
@@ -109,7 +108,6 @@ def _hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites,
         weights = np.maximum(_LAST_WEIGHT * share ** _LAST_EXPONENT, _LAST_KEPT * weights)
         if number % _BLOCK_ROUNDS == 0:
             blocks = deal_blocks(placement, problem, _LAST_BLOCK_WEIGHT * weights, sites)
-            problem.lengths[:] = net_lengths(cells, problem.nets)
         slow = share > _SLOW
         hurried = np.unique(np.concatenate([problem.sources[slow], problem.sinks[slow]]))
         hurried = hurried[movable[hurried]]

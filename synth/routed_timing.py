@@ -85,16 +85,14 @@ def slowest_path(routed: Path, packed: Path) -> list[Hop]:
              if isinstance(entry, Through) and entry.start == _CARRY and entry.cell.endswith(SECOND_HALF)}
     delays = _Delays(routed, upper)
     arrival, before = _arrivals(delays)
-    slowest, end, last = 0, "", 0
-    for source, sinks in delays.wires.items():
+    slowest, source, end, last = 0, "", "", 0
+    for output, sinks in delays.wires.items():
         for sink, wire in sinks:
             setup = delays.setup.get(sink)
-            if source in arrival and setup is not None and arrival[source] + wire + setup > slowest:
-                slowest, end, last = arrival[source] + wire + setup, sink, wire
+            if output in arrival and setup is not None and arrival[output] + wire + setup > slowest:
+                slowest, source, end, last = arrival[output] + wire + setup, output, sink, wire
     if not end:
         return []
-    source = next(source for source, sinks in delays.wires.items() if (end, last) in sinks
-                  and arrival.get(source, -1) + last + delays.setup[end] == slowest)
     hops = [Hop("setup", end, end, delays.setup[end]), Hop("routing", source, end, last)]
     while source in before:
         earlier, pin, wire = before[source]

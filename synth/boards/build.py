@@ -9,6 +9,7 @@ from sim.cache import cache_directory
 
 from ..flow import Progress, run_synthesis, synthesis_key, write_design
 from ..kept import kept_folder, made_on, source_hash
+from ..place_runs import REPORT
 from ..placing import PINS, PLACE_LOG, failure_in, place_and_pack, place_command, placed_key
 from ..readings import cells_by_type, is_short, read_timing, read_use, used_of, why_not
 from ..scripts import STAT_JSON
@@ -64,7 +65,7 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     kept_folder(folder, make, progress.stage)
     failure = failure_in(folder)
     fits = failure is None
-    report = (folder / "report.json").read_text() if fits else None
+    report = (folder / REPORT).read_text() if fits else None
     cells = cells_by_type((folder / STAT_JSON).read_text())
     use = read_use(report, (folder / PLACE_LOG).read_text())
     used = used_of(target, use, cells)
