@@ -32,6 +32,7 @@ Changes = tuple[tuple[str, bool | int], ...]
 
 DENSE_B: Changes = (("compressed_b", False),)
 FOUR_LANES: Changes = (("lanes", 2), ("tile_bytes", 2048), ("scale_multipliers", 0), ("block_queues", True))
+EIGHT_LANES: Changes = (("lanes", 8), ("tile_bytes", 65536), ("scale_multipliers", 8))
 PRODUCTS: Changes = (("csr_out", False), ("sddmm", False), ("merge_lanes", 0))
 
 
@@ -133,6 +134,8 @@ RUNS = (
     Run("small-dense-25k", "small", "ecp5-25k", 75, DENSE_B, DENSE.note),
     SPARSE,
     DENSE,
+    # The most lanes that the part holds, of the powers of two.
+    Run("small-8-45k", "small", "ecp5-45k", 75, EIGHT_LANES, "eight lanes a PE"),
     Run("base-45k", "base", "ecp5-45k", 60),
     BASE_SPARSE,
     BASE_DENSE,
