@@ -10,12 +10,13 @@ from .dot import DotProduct, dot_cycles
 from .lane import Multiplier, OperandSelect
 from .lane_store import LaneStore
 from .layouts import ChainWord, Fault, PeBeat, PeJob, PeTileBeat, TileBeat
-from .pe_front import PeFront
+from .pe_front import PeFront, PeOp
 from .register_slice import RegisterSlice
 from .registers import ErrorCode
 from .row_buffer import RowBuffer
 from .row_index import RowIndex
 from .row_queue import SETTLING_CYCLES, RowQueue
+from .skid import Skid
 from .touched_words import TouchedWords
 from .walker import MacWord, Walker
 
@@ -122,7 +123,11 @@ class ProcessingElement(wiring.Component):
             m.d.comb += [index.i_packed.eq(self._packed), index.i_half.eq(self.i_job.half)]
             connect(m, store.o_end, index.i_end)
             connect(m, front.o, index.i)
-            connect(m, index.o, walker.i)
+            # Whether the walker goes on is known late, and the index, which is in its way to the front, may
+            # be far away: it ends here.
+            m.submodules.index_skid = skid = Skid(PeOp(config))
+            connect(m, index.o, skid.i)
+            connect(m, skid.o, walker.i)
         else:
             connect(m, front.o, walker.i)
 
