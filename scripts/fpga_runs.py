@@ -13,8 +13,8 @@ sys.path.insert(0, str(ROOT))
 
 from hdl.config import Config  # noqa: E402
 from synth.boards.boards import board_by_name  # noqa: E402
-from synth.boards.build import system_source_hash  # noqa: E402
-from synth.kept import source_hash  # noqa: E402
+from synth.boards.build import system_design  # noqa: E402
+from synth.flow import Request, requested_design  # noqa: E402
 from synth.targets import TARGETS  # noqa: E402
 from zerolane.config_file import config_by_preset  # noqa: E402
 
@@ -97,8 +97,9 @@ class Run(Built):
 
     def asked(self) -> Record:
         target = TARGETS[self.target]
-        return {"source_hash": source_hash(), "config": asdict(self.config), "part": target.part,
-                "speed": target.speed, "freq_mhz": self.asked_mhz or target.freq_mhz}
+        request = Request(self.config, target, target.speed, self.asked_mhz or target.freq_mhz)
+        return {"design_hash": requested_design(request), "config": asdict(request.config),
+                "part": target.part, "speed": request.speed, "freq_mhz": request.freq_mhz}
 
     @property
     def configuration(self) -> str:
@@ -156,9 +157,10 @@ class System(Built):
 
     def asked(self) -> Record:
         board = board_by_name(self.board)
-        memory = {} if self.memory_kib is None else {"memory_bytes": 1024 * self.memory_kib}
-        return {"source_hash": system_source_hash(), "config": asdict(self.config), "board": board.name,
-                "part": board.target.part, "speed": board.speed, **memory}
+        memory_bytes = 1024 * (self.memory_kib or board.usual_kib)
+        return {"design_hash": system_design(board, self.config, memory_bytes=memory_bytes),
+                "config": asdict(self.config), "board": board.name, "part": board.target.part,
+                "speed": board.speed, "memory_bytes": memory_bytes}
 
     @property
     def name(self) -> str:

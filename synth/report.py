@@ -51,7 +51,7 @@ def _head(request: Request, netlist: Netlist, date: str) -> Record:
         "preset": request.config.name, "block": request.block, "target": request.target.name,
         "part": request.target.part, "speed": request.speed, "freq_mhz": request.freq_mhz,
         "lanes": request.config.total_lanes,
-        "versions": netlist.versions, "source_hash": netlist.source_hash, "date": date,
+        "versions": netlist.versions, "design_hash": netlist.design_hash, "date": date,
         "config": asdict(request.config),
     }
 

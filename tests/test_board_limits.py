@@ -147,5 +147,5 @@ def test_the_largest_memory_is_the_power_of_two_that_the_part_s_block_ram_holds(
 
 @pytest.mark.parametrize("name", [name for name, board in BOARDS.items() if board.target.family == "ecp5"])
 def test_the_usual_memory_leaves_the_block_rams_that_tiny_takes(name: str) -> None:
-    usual_kib = min(DEFAULT_MEMORY_BYTES // 1024, BOARDS[name].most_kib)
+    usual_kib = BOARDS[name].usual_kib
     assert BOARDS[name].held_kib - usual_kib >= TINY_BLOCK_RAMS * 2

@@ -144,7 +144,9 @@ def test_clock_generator_pins_and_packing_work_on_every_board(board: str, monkey
     monkeypatch.setattr(top, "BoardSystem", Echo)
     record = build_board(BOARDS[board], REDUCED, Progress(), clock_mhz=25, memory_bytes=8192)
     assert record["fits"] and record["fmax_mhz"] > record["clock_mhz"] >= 24
-    assert record["config"] == asdict(REDUCED) and record["source_hash"] == build.system_source_hash()
+    assert record["config"] == asdict(REDUCED)
+    assert record["design_hash"] == build.system_design(BOARDS[board], REDUCED, clock_mhz=25,
+                                                        memory_bytes=8192)
     assert (record["part"], record["speed"]) == (BOARDS[board].target.part, BOARDS[board].speed)
     assert Path(record["bitstream"]).stat().st_size > 10_000
     if BOARDS[board].target.family == "ecp5":
@@ -171,7 +173,7 @@ def test_another_script_block_or_packer_is_another_build_of_a_board(monkeypatch:
                                 (flow, "finishing_script", lambda *arguments: "other"),
                                 (flow, "_APART", ()), (placing, "_STEPS", ()),
                                 (placing, "pack_command", lambda target: ("ecppack", [])),
-                                (build, "system_source_hash", lambda: "other"),
+                                (build, "system_design", lambda *arguments, **options: "other"),
                                 (build, "_constraints", lambda *arguments: "other")):
         with monkeypatch.context() as patch:
             patch.setattr(module, what, other)

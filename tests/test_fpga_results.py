@@ -11,6 +11,8 @@ import pytest
 from scripts.fpga_runs import ALL, FOLDER, RUNS, SYSTEMS
 from synth.boards.boards import BOARDS
 
+pytestmark = pytest.mark.usefixtures("named_designs")
+
 
 @pytest.fixture
 def results() -> ModuleType:
@@ -55,8 +57,8 @@ def test_a_build_is_a_row_with_its_clock_peak_and_path(results: ModuleType) -> N
 
 def test_a_row_of_earlier_hardware_has_a_mark_that_is_explained(results: ModuleType) -> None:
     today = record("ecp5-45k", **of_today("base-45k"))
-    for earlier in (today | {"source_hash": "0" * 64}, {**today, "config": today["config"] | {"lanes": 1}},
-                    {key: value for key, value in today.items() if key != "source_hash"}):
+    for earlier in (today | {"design_hash": "0" * 64}, {**today, "config": today["config"] | {"lanes": 1}},
+                    {key: value for key, value in today.items() if key != "design_hash"}):
         text = results.section({"base-45k": earlier})
         assert "| `base` † | LFE5U-45F" in text and "### `base` † on ecp5-45k" in text
         assert text.count("\n† of earlier hardware") == 1
@@ -66,7 +68,7 @@ def test_a_row_of_earlier_hardware_has_a_mark_that_is_explained(results: ModuleT
 def test_a_system_of_earlier_hardware_has_a_mark_that_is_explained(results: ModuleType) -> None:
     today = system(**of_today("ulx3s-tiny"))
     base = {"base-45k": record("ecp5-45k", **of_today("base-45k"))}
-    earlier = today | {"source_hash": base["base-45k"]["source_hash"]}  # of an array alone
+    earlier = today | {"design_hash": base["base-45k"]["design_hash"]}  # of an array alone
     text = results.section(base | {"ulx3s-tiny": earlier})
     assert "| `tiny` † | 64 |" in text and text.count("\n† of earlier hardware") == 1
     assert "†" not in results.section(base | {"ulx3s-tiny": today})

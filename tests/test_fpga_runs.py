@@ -10,6 +10,8 @@ import pytest
 from scripts import fpga_runs, results
 from zerolane.config_file import load_config
 
+pytestmark = pytest.mark.usefixtures("named_designs")
+
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -54,9 +56,9 @@ def test_a_record_says_nothing_of_files_that_are_not_kept(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name, changes", [
-    ("tiny-25k", {"source_hash": "0" * 64}), ("tiny-25k", {"source_hash": None}),
+    ("tiny-25k", {"design_hash": "0" * 64}), ("tiny-25k", {"design_hash": None}),
     ("tiny-25k", {"config": {"name": "tiny"}}), ("tiny-25k", {"freq_mhz": 79.0}),
-    ("tangnano20k-four", {"source_hash": "0" * 64}), ("tangnano20k-four", {"memory_bytes": 65536})])
+    ("tangnano20k-four", {"design_hash": "0" * 64}), ("tangnano20k-four", {"memory_bytes": 65536})])
 def test_a_record_of_other_hardware_or_options_is_made_again(name: str, changes: dict[str, Any],
                                                              ran: list[str], tmp_path: Path) -> None:
     fpga_runs.measure(tmp_path)

@@ -12,11 +12,10 @@ from amaranth.lib.wiring import In, Out
 from hdl.attributes import KEPT_COPY
 from hdl.config import PRESETS
 from hdl.emit import emit_rtlil
-from synth import flow
+from synth import designs, flow
 from synth.area import FENCE, instance_paths
 from synth.fence import Fence
 from synth.flow import Progress, Request
-from synth.kept import source_hash
 from synth.readings import cells_by_type, registers_of
 from synth.report import build, estimate
 from synth.scripts import STAT_JSON, TOP, finishing_script, mapping_script
@@ -80,13 +79,17 @@ def test_the_fastest_seed_is_reported_with_what_the_others_gave() -> None:
     assert record["fmax_mhz"] == max(record["seeds"].values()) == record["seeds"][str(record["seed"])]
 
 
-def test_a_changed_source_or_tool_is_another_netlist(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_hardware_or_another_tool_is_another_netlist(monkeypatch: pytest.MonkeyPatch,
+                                                             tmp_path: Path) -> None:
+    monkeypatch.setenv("ZEROLANE_CACHE", str(tmp_path))
     keys = [flow.netlist_key(request("ecp5-25k"))]
     keys.append(flow.netlist_key(request("ecp5-25k", block="walker")))
-    keys.append(flow.netlist_key(request("ecp5-25k", config=replace(TINY, queue_beats=16))))
+    larger = replace(TINY, tile_bytes=2 * TINY.tile_bytes)
+    keys.append(flow.netlist_key(request("ecp5-25k", block="walker", config=larger)))
     keys.append(flow.netlist_key(request("ice40-up5k")))
     with monkeypatch.context() as patch:
         patch.setattr(flow, "source_hash", lambda: "other")
+        patch.setattr(designs, "emit_rtlil", lambda *arguments: ["other"])
         keys.append(flow.netlist_key(request("ecp5-25k")))
     with monkeypatch.context() as patch:
         patch.setattr(flow, "_APART", ("command",))
@@ -100,13 +103,14 @@ def test_a_changed_source_or_tool_is_another_netlist(monkeypatch: pytest.MonkeyP
         keys.append(flow.netlist_key(request("ecp5-25k")))
     assert len(set(keys)) == len(keys)
     assert flow.netlist_key(request("ecp5-45k")) == keys[0]  # parts of a family share it
+    assert flow.netlist_key(request("ecp5-25k", config=larger)) == keys[0]  # a multiplier does not change
 
 
 def test_a_record_names_the_hardware_it_is_of_and_the_day_it_was_made(
         monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ZEROLANE_CACHE", str(tmp_path))
     for record in (build(request("ecp5-25k"), [1], Progress()), estimate(request("ecp5-25k"), Progress())):
-        assert record["source_hash"] == source_hash()
+        assert record["design_hash"] == flow.requested_design(request("ecp5-25k"))
         (Path(record.get("log", record["synthesis_log"])) / "done").write_text("2020-02-02")
     assert build(request("ecp5-25k"), [1], Progress())["date"] == "2020-02-02"
     assert estimate(request("ecp5-25k"), Progress())["date"] == "2020-02-02"

@@ -99,7 +99,6 @@ def build(
         preset: BoardPreset = None, config: ConfigFile = None, json_file: JsonFile = None) -> None:
     """A bitstream for a board: the array, memory on the chip, and a serial line for the host."""
     from synth.boards.boards import board_by_name
-    from synth.boards.build import DEFAULT_MEMORY_BYTES
     from synth.boards.clocks import OFFERED_MHZ
     from zerolane.synth_report import run_build
 
@@ -110,8 +109,7 @@ def build(
                   inputs=[("the configuration", config)])
     if not OFFERED_MHZ[0] <= freq <= OFFERED_MHZ[1]:
         raise typer.BadParameter(f"--freq {freq:g}; it must be {OFFERED_MHZ[0]} to {OFFERED_MHZ[1]} MHz")
-    memory_bytes = (min(DEFAULT_MEMORY_BYTES, 1024 * made.most_kib) if memory_kib is None
-                    else 1024 * memory_kib)
+    memory_bytes = 1024 * (made.usual_kib if memory_kib is None else memory_kib)
     made.check_memory(memory_bytes)
     record, failure = run_build(chosen, made, freq, memory_bytes, seed, out, console, errors)
     write_json(json_file, record)

@@ -13,7 +13,10 @@ from sim.transport import ToolMissing
 
 from ..targets import TARGETS, Target, TargetError
 
-__all__ = ["BOARDS", "Board", "Pins", "board_by_name"]
+__all__ = ["BOARDS", "USUAL_KIB", "Board", "Pins", "board_by_name"]
+
+USUAL_KIB = 64
+"""Of an array's memory, where the part has so much."""
 
 _BLOCK_BYTES = {"ecp5": 2048, "ice40": 512, "gowin": 2048}
 """Of data in one block RAM. A memory that is written byte by byte leaves the ninth bits unused."""
@@ -63,6 +66,11 @@ class Board:
     def most_kib(self) -> int:
         """That a memory can have, which has a power of two of them."""
         return 1 << (self.held_kib.bit_length() - 1)
+
+    @property
+    def usual_kib(self) -> int:
+        """That it has unless another size is asked for."""
+        return min(USUAL_KIB, self.most_kib)
 
     def check_memory(self, memory_bytes: int) -> None:
         """TargetError for what is no power of two of whole KiB, or more than the part's block RAM holds."""

@@ -1,5 +1,6 @@
 """A bitstream for a board."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from hdl.config import Config
 from sim.cache import cache_directory
 
+from ..designs import design_hash
 from ..flow import Progress, run_synthesis, synthesis_key, write_design
 from ..kept import kept_folder, made_on, source_hash
 from ..place_runs import REPORT
@@ -15,15 +17,16 @@ from ..readings import cells_by_type, is_short, read_timing, read_use, used_of, 
 from ..scripts import STAT_JSON
 from ..targets import Target
 from ..tools import tool_versions
-from .boards import Board, Pins
-from .clocks import clock_generator
+from .boards import USUAL_KIB, Board, Pins
+from .clocks import ClockGenerator, clock_generator
 from .serial_transport import DEFAULT_BAUD
 from .top import BoardTop
 
-__all__ = ["DEFAULT_CLOCK_MHZ", "DEFAULT_MEMORY_BYTES", "build_board", "system_source_hash"]
+__all__ = ["DEFAULT_CLOCK_MHZ", "DEFAULT_MEMORY_BYTES", "build_board", "system_design",
+           "system_source_hash"]
 
 DEFAULT_CLOCK_MHZ = 40.0
-DEFAULT_MEMORY_BYTES = 64 * 1024
+DEFAULT_MEMORY_BYTES = 1024 * USUAL_KIB
 _NO_HARDWARE = ("__init__.py", "boards.py", "build.py", "serial_transport.py")
 """Of this folder: what is only about builds, or the host."""
 
@@ -39,23 +42,23 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     """Synthesize, place, route and pack a board's system.
 
     Returns board, preset, config (its fields), target, part, speed, clock_mhz, memory_bytes, baud, seed,
-    fits, fmax_mhz, luts, registers, dsps, brams, versions, source_hash (`system_source_hash`), date (of the
+    fits, fmax_mhz, luts, registers, dsps, brams, versions, design_hash (`system_design`), date (of the
     build, not of this call), short (the part has too little), reason, log, bitstream, which is None where
     the design does not fit. Raises TargetError for a clock that cannot be made and a memory that the part
     cannot hold, ToolMissing, ToolFailed.
     """
     board.check_memory(memory_bytes)
-    pins, target = board.pins(), board.target
-    generator = clock_generator(target.family, pins.clock_hz, round(clock_mhz * 1e6), DEFAULT_BAUD)
-    sources, constraints = system_source_hash(), _constraints(target, pins)
+    target, generator = board.target, _generator(board, clock_mhz)
+    design = system_design(board, config, clock_mhz=clock_mhz, memory_bytes=memory_bytes,
+                           tell=progress.stage)
+    constraints = _constraints(target, board.pins())
     command = place_command(target, board.speed, generator.output_hz / 1e6, seed)
-    netlist_key = synthesis_key(target, sources, config, memory_bytes, DEFAULT_BAUD, generator, pins.led_lit)
-    key = placed_key(netlist_key, target, command, constraints)
+    key = placed_key(synthesis_key(target, design), target, command, constraints)
     folder = cache_directory() / "boards" / f"{board.name}-{config.name}-{key}"
 
     def make() -> None:
-        progress.stage("hardware")
-        write_design(folder, BoardTop(config, memory_bytes, DEFAULT_BAUD, generator, pins.led_lit), target)
+        progress.stage("netlist in RTLIL")
+        write_design(folder, _top(board, config, clock_mhz, memory_bytes), target)
         (folder / PINS).write_text(constraints)
         progress.stage("synthesis")
         run_synthesis(folder, target, progress)
@@ -76,10 +79,27 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
         "memory_bytes": memory_bytes, "baud": DEFAULT_BAUD, "seed": seed, "fits": fits,
         "fmax_mhz": timing and timing.shown_mhz, "luts": used.luts, "registers": used.registers,
         "dsps": used.dsps, "brams": used.brams, "versions": tool_versions(target.family),
-        "source_hash": sources, "date": made_on(folder), "short": is_short(use),
+        "design_hash": design, "date": made_on(folder), "short": is_short(use),
         "reason": None if failure is None else why_not(target, use, failure), "log": str(folder),
         "bitstream": str(folder / f"bitstream{target.suffix}") if fits else None,
     }
+
+
+def system_design(board: Board, config: Config, *, clock_mhz: float = DEFAULT_CLOCK_MHZ,
+                  memory_bytes: int = DEFAULT_MEMORY_BYTES,
+                  tell: Callable[[str], None] = lambda stage: None) -> str:
+    """The `synth.designs.design_hash` of a board's system."""
+    return design_hash(lambda: _top(board, config, clock_mhz, memory_bytes), board.target.family,
+                       system_source_hash(), config, memory_bytes, DEFAULT_BAUD,
+                       _generator(board, clock_mhz), board.pins().led_lit, tell=tell)
+
+
+def _top(board: Board, config: Config, clock_mhz: float, memory_bytes: int) -> BoardTop:
+    return BoardTop(config, memory_bytes, DEFAULT_BAUD, _generator(board, clock_mhz), board.pins().led_lit)
+
+
+def _generator(board: Board, clock_mhz: float) -> ClockGenerator:
+    return clock_generator(board.target.family, board.pins().clock_hz, round(clock_mhz * 1e6), DEFAULT_BAUD)
 
 
 def _constraints(target: Target, pins: Pins) -> str:
