@@ -1,5 +1,5 @@
-"""Which hardware a result is of: a hash of what Yosys is given. A comment, another line number or a block that
-is not in it leaves it as it is."""
+"""Which hardware a result is of: a hash of what Yosys is given. A comment, another line number, a block that
+is not in it: they leave it as it is."""
 
 import hashlib
 import re
