@@ -23,24 +23,17 @@ class Delay(wiring.Component):
         return m
 
 
-class DelayElsewhere(wiring.Component):
+class DelayElsewhere(Delay):
     """The same register, in other lines."""
-
-    i: In(1)
-    o: Out(1)
 
     def elaborate(self, platform):
         m = Module()
-
         m.d.sync += self.o.eq(self.i)
         return m
 
 
-class TwoDelays(wiring.Component):
+class TwoDelays(Delay):
     """Another one behind it."""
-
-    i: In(1)
-    o: Out(1)
 
     def elaborate(self, platform):
         m = Module()
