@@ -4,6 +4,7 @@ is not in it: they leave it as it is."""
 import hashlib
 import re
 from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from pathlib import Path
 
 from amaranth.lib import wiring
@@ -35,7 +36,8 @@ def design_hash(make: Callable[[], wiring.Component], family: str, sources: str,
     made_of : what `make` makes it of
     tell : hears that it is elaborated, which can take some seconds, or that another process does so
     """
-    folder = cache_directory() / "designs" / cache_key(sources, hash_of_files(_ON_NETLISTS), family, made_of)
+    folder = cache_directory() / "designs" / cache_key(
+        sources, hash_of_files(_ON_NETLISTS), version("amaranth"), family, made_of)
 
     def elaborate() -> None:
         tell("hardware")

@@ -36,8 +36,8 @@ from .scripts import (
 from .targets import Target
 from .tools import ToolFailed, run_tool, tool_versions
 
-__all__ = ["Netlist", "Progress", "Request", "flattened_gates", "netlist_key", "read_paths",
-           "requested_design", "run_synthesis", "synthesis_key", "synthesize", "write_design"]
+__all__ = ["Netlist", "Progress", "Request", "flattened_gates", "read_paths", "requested_design",
+           "run_synthesis", "synthesis_key", "synthesize", "write_design"]
 
 _SCRIPT = "synthesis.ys"
 _FINISH = "finish.ys"
@@ -128,11 +128,6 @@ def requested_design(request: Request, progress: Progress | None = None) -> str:
     tell = (progress or Progress()).stage
     return design_hash(lambda: _fenced(request), request.target.family, source_hash(), request.config,
                        request.block, tell=tell)
-
-
-def netlist_key(request: Request) -> str:
-    """Changes with everything that the netlist depends on."""
-    return synthesis_key(request.target, requested_design(request))
 
 
 def _fenced(request: Request) -> Fence:

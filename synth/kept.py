@@ -24,11 +24,10 @@ def cache_key(*parts: object) -> str:
 
 
 def source_hash(*more: Path) -> str:
-    """Of everything that an array's hardware is made from, and of the files `more`."""
+    """Of everything that an array's hardware is elaborated from, and of the files `more`."""
     here = Path(__file__).parent
     return hash_of_files((*sorted(Path(hdl.__file__).parent.glob("*.py")), here / "fence.py",
-                          here / "blocks.py", *sorted(here.glob("carry_*.py")),
-                          *sorted(here.glob("reset_*.py")), *more))
+                          here / "blocks.py", *more))
 
 
 @functools.cache  # of what this process runs, also where the files change while it works

@@ -173,7 +173,7 @@ def test_another_script_block_or_packer_is_another_build_of_a_board(monkeypatch:
                                 (flow, "finishing_script", lambda *arguments: "other"),
                                 (flow, "_APART", ()), (placing, "_STEPS", ()),
                                 (placing, "pack_command", lambda target: ("ecppack", [])),
-                                (build, "system_design", lambda *arguments, **options: "other"),
+                                (build, "_design", lambda *arguments: "other"),
                                 (build, "_constraints", lambda *arguments: "other")):
         with monkeypatch.context() as patch:
             patch.setattr(module, what, other)

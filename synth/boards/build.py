@@ -27,6 +27,8 @@ __all__ = ["DEFAULT_CLOCK_MHZ", "DEFAULT_MEMORY_BYTES", "build_board", "system_d
 
 DEFAULT_CLOCK_MHZ = 40.0
 DEFAULT_MEMORY_BYTES = 1024 * USUAL_KIB
+_MadeOf = tuple[Config, int, int, ClockGenerator, int | None]
+"""What a `BoardTop` is made of."""
 _NO_HARDWARE = ("__init__.py", "boards.py", "build.py", "serial_transport.py")
 """Of this folder: what is only about builds, or the host."""
 
@@ -48,17 +50,18 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     cannot hold, ToolMissing, ToolFailed.
     """
     board.check_memory(memory_bytes)
-    target, generator = board.target, _generator(board, clock_mhz)
-    design = system_design(board, config, clock_mhz=clock_mhz, memory_bytes=memory_bytes,
-                           tell=progress.stage)
-    constraints = _constraints(target, board.pins())
+    target, pins = board.target, board.pins()
+    generator = _generator(target, pins, clock_mhz)
+    made_of = (config, memory_bytes, DEFAULT_BAUD, generator, pins.led_lit)
+    design = _design(target, made_of, progress.stage)
+    constraints = _constraints(target, pins)
     command = place_command(target, board.speed, generator.output_hz / 1e6, seed)
     key = placed_key(synthesis_key(target, design), target, command, constraints)
     folder = cache_directory() / "boards" / f"{board.name}-{config.name}-{key}"
 
     def make() -> None:
         progress.stage("netlist in RTLIL")
-        write_design(folder, _top(board, config, clock_mhz, memory_bytes), target)
+        write_design(folder, BoardTop(*made_of), target)
         (folder / PINS).write_text(constraints)
         progress.stage("synthesis")
         run_synthesis(folder, target, progress)
@@ -86,20 +89,19 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
 
 
 def system_design(board: Board, config: Config, *, clock_mhz: float = DEFAULT_CLOCK_MHZ,
-                  memory_bytes: int = DEFAULT_MEMORY_BYTES,
-                  tell: Callable[[str], None] = lambda stage: None) -> str:
+                  memory_bytes: int = DEFAULT_MEMORY_BYTES) -> str:
     """The `synth.designs.design_hash` of a board's system."""
-    return design_hash(lambda: _top(board, config, clock_mhz, memory_bytes), board.target.family,
-                       system_source_hash(), config, memory_bytes, DEFAULT_BAUD,
-                       _generator(board, clock_mhz), board.pins().led_lit, tell=tell)
+    target, pins = board.target, board.pins()
+    generator = _generator(target, pins, clock_mhz)
+    return _design(target, (config, memory_bytes, DEFAULT_BAUD, generator, pins.led_lit))
 
 
-def _top(board: Board, config: Config, clock_mhz: float, memory_bytes: int) -> BoardTop:
-    return BoardTop(config, memory_bytes, DEFAULT_BAUD, _generator(board, clock_mhz), board.pins().led_lit)
+def _design(target: Target, made_of: _MadeOf, tell: Callable[[str], None] = lambda stage: None) -> str:
+    return design_hash(lambda: BoardTop(*made_of), target.family, system_source_hash(), *made_of, tell=tell)
 
 
-def _generator(board: Board, clock_mhz: float) -> ClockGenerator:
-    return clock_generator(board.target.family, board.pins().clock_hz, round(clock_mhz * 1e6), DEFAULT_BAUD)
+def _generator(target: Target, pins: Pins, clock_mhz: float) -> ClockGenerator:
+    return clock_generator(target.family, pins.clock_hz, round(clock_mhz * 1e6), DEFAULT_BAUD)
 
 
 def _constraints(target: Target, pins: Pins) -> str:
