@@ -15,7 +15,6 @@ from scripts.fpga_runs import (  # noqa: E402
     PAIRS,
     PICTURE,
     RUNS,
-    SEEDS,
     SYSTEMS,
     Built,
     Record,
@@ -24,14 +23,15 @@ from scripts.fpga_runs import (  # noqa: E402
 )
 from synth.area import merged  # noqa: E402
 from synth.boards.boards import board_by_name  # noqa: E402
+from synth.report import how_it_failed  # noqa: E402
 from synth.targets import TARGETS  # noqa: E402
 
 TITLE = "## On FPGAs"
-_SEEDS_MEAN = "One seed, and not the best of several" if SEEDS == 1 else f"The fastest of {SEEDS} seeds"
 HEADS = ("", "part, speed grade", "LUTs", "registers", "DSPs", "block RAMs", "Fmax (asked) MHz",
          "GMAC/s, per kLUT, per DSP", "slowest path")
 MARK = "†"
-MARK_MEANS = f"{MARK} of earlier hardware, or of other options than today's: `--run` measures it again.\n\n"
+MARK_MEANS = (f"{MARK} of earlier hardware, or of other options than today's: `--run` measures it again. "
+              "What the flow does and its tools' versions set no mark.\n\n")
 
 
 def section(records: dict[str, Record]) -> str:
@@ -69,13 +69,21 @@ with these files:
 
 {files}
 
-{_SEEDS_MEAN}; registers around the ports are in the figures ([fpga.md](fpga.md)). {when}; {versions}.
+{_seeds(records)}; registers around the ports are in the figures ([fpga.md](fpga.md)). {when}; {versions}.
 
 | {" | ".join(HEADS)} |
 |---|---|---:|---:|---:|---:|---:|---:|---|
 {chr(10).join("| " + " | ".join(row) + " |" for row in rows)}
 
 {_what_the_mark_means(records, arrays)}{_cost(records)}{_boards(records)}{chr(10).join(areas)}"""
+
+
+def _seeds(records: dict[str, Record]) -> str:
+    """What a row is of."""
+    counts = {len(record["seeds"]) for record in records.values() if "seeds" in record} or {1}
+    if counts == {1}:
+        return "One seed, and not the best of several"
+    return "The fastest of " + " or ".join(str(count) for count in sorted(counts)) + " seeds"
 
 
 def _commands(builds: Iterable[Run | System]) -> str:
@@ -123,7 +131,8 @@ def _system_row(system: System, record: Record | None) -> list[str]:
         return [board.title, part, system.title, "-", "not measured", *["-"] * 5]
     return [board.title, part, _title(system, record), f"{record['memory_bytes'] // 1024}",
             *(f"{record[kind]:,}" for kind in ("luts", "registers", "dsps", "brams")),
-            f"{record['clock_mhz']:g}", f"{record['fmax_mhz']:.1f}" if record["fits"] else _failure(record)]
+            f"{record['clock_mhz']:g}",
+            f"{record['fmax_mhz']:.1f}" if record["fits"] else how_it_failed(record)]
 
 
 def _cost(records: dict[str, Record]) -> str:
@@ -154,8 +163,8 @@ def _pair_cost(runs: tuple[Run, Run], records: list[Record]) -> str:
                      for name, ours, theirs in taken)
     if not run.asked_mhz:
         return f"{what}, after synthesis: {more}"
-    clocks = [f"{record['fmax_mhz']:.1f} MHz" if record["fits"] else "no clock, as it is not routed"
-              for record in records]
+    clocks = [f"{record['fmax_mhz']:.1f} MHz" if record["fits"] else
+              f"no clock, as it {how_it_failed(record)}" for record in records]
     return f"{what}: {more}; {clocks[0]} against {clocks[1]}"
 
 
@@ -168,19 +177,12 @@ def _figures(record: Record, run: Run) -> list[str]:
     cells = [f"{record[kind]:,} ({record[kind] / available:.0%})" if available else f"{record[kind]:,}"
              for kind, available in record["available"].items()]
     if not record["fits"]:
-        return [*cells, f"{_failure(record)} ({run.asked_mhz})", "-", "-"]
+        return [*cells, f"{how_it_failed(record)} ({run.asked_mhz})", "-", "-"]
     blocks = " → ".join(dict.fromkeys(part["block"].rpartition("array.")[2] or "(fence)"
                                       for part in record["critical_path"]))
     peak = [record["peak_gmacs"], record["gmacs_per_klut"], record["gmacs_per_dsp"]]
     return [*cells, f"{record['fmax_mhz']:.1f} ({run.asked_mhz})",
             ", ".join(f"{value:.3g}" if value else "-" for value in peak), blocks]
-
-
-def _failure(record: Record) -> str:
-    """How far a build came that has no bitstream."""
-    if record["short"]:
-        return "does not fit"
-    return "is not routed" if "cannot be routed" in record["reason"] else "is not placed"
 
 
 def _area(record: Record) -> str:

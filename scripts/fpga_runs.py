@@ -201,7 +201,10 @@ def measure(folder: Path, only: Sequence[str] = ()) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for built in ALL:
-        if (only and built.name not in only) or _is_measured(folder, built):
+        if only and built.name not in only:
+            continue
+        if _is_measured(folder, built):
+            _keep(folder / f"{built.name}.json")  # a run that was interrupted has not done it
             continue
         if built.endless and not only:
             print(f"{built.name} is not run, as its router has not been seen to end; "

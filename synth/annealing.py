@@ -7,9 +7,9 @@ Betz, Rose: Timing-driven placement for FPGAs, FPGA 2000).
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from .machine_code import machine_code
 from .placement import HALF, HALVES, LUT, REGISTER, SLICE, TILE, Cells, Grid, Nets
 from .placement_timing import WIRE_STEP_PS, wire_ps
 from .tile_rules import slice_allowed, tile_allowed
@@ -48,7 +48,7 @@ class Schedule(NamedTuple):
     radius: int        # of the first round, in tiles
 
 
-@numba.njit(cache=True)
+@machine_code
 def _length(cells: Cells, nets: Nets, net: int) -> int:
     left = low = 1 << 30
     right = high = -1
@@ -58,7 +58,7 @@ def _length(cells: Cells, nets: Nets, net: int) -> int:
     return right - left + high - low
 
 
-@numba.njit(cache=True)
+@machine_code
 def net_lengths(cells: Cells, nets: Nets) -> np.ndarray:
     """Half the perimeter of each net, in tiles."""
     lengths = np.zeros(len(nets.first) - 1, np.int64)
@@ -67,7 +67,7 @@ def net_lengths(cells: Cells, nets: Nets) -> np.ndarray:
     return lengths
 
 
-@numba.njit(cache=True)
+@machine_code
 def _may_leave(cells: Cells, grid: Grid, cell: int, first: int, size: int, unit: int, with_luts: bool,
                with_registers: bool) -> bool:
     """A cell among the `size` halves from `first` on, with all that moves with it."""
@@ -80,7 +80,7 @@ def _may_leave(cells: Cells, grid: Grid, cell: int, first: int, size: int, unit:
     return not cells.tied[cell] or (with_luts and with_registers)
 
 
-@numba.njit(cache=True)
+@machine_code
 def _free(cells: Cells, grid: Grid, first: int, size: int, unit: int, with_luts: bool,
           with_registers: bool) -> bool:
     """All that is there may leave."""
@@ -95,7 +95,7 @@ def _free(cells: Cells, grid: Grid, first: int, size: int, unit: int, with_luts:
     return True
 
 
-@numba.njit(cache=True)
+@machine_code
 def _exchange(grid: Grid, one: int, other: int, size: int, with_luts: bool, with_registers: bool) -> None:
     for half in range(size):
         here, there = one + half, other + half
@@ -108,7 +108,7 @@ def _exchange(grid: Grid, one: int, other: int, size: int, with_luts: bool, with
         grid.writers[here], grid.writers[there] = grid.writers[there], grid.writers[here]
 
 
-@numba.njit(cache=True)
+@machine_code
 def _cells_in(grid: Grid, first: int, size: int, with_luts: bool, with_registers: bool, found: np.ndarray,
               count: int) -> int:
     """List those from `first` on, behind `count` others; how many there are now."""
@@ -126,7 +126,7 @@ def _cells_in(grid: Grid, first: int, size: int, with_luts: bool, with_registers
     return count
 
 
-@numba.njit(cache=True)
+@machine_code
 def _settle(cells: Cells, grid: Grid, first: int, size: int, with_luts: bool, with_registers: bool) -> None:
     """Tell the cells from `first` on where they are."""
     width = grid.width[0]
@@ -142,7 +142,7 @@ def _settle(cells: Cells, grid: Grid, first: int, size: int, with_luts: bool, wi
             cells.x[cell], cells.y[cell] = tile % width, tile // width
 
 
-@numba.njit(cache=True)
+@machine_code
 def _listed(groups: Nets, moved: np.ndarray, seen: np.ndarray, now: int, found: np.ndarray) -> int:
     """Groups that the cells belong to, each once."""
     count = 0
@@ -156,7 +156,7 @@ def _listed(groups: Nets, moved: np.ndarray, seen: np.ndarray, now: int, found: 
     return count
 
 
-@numba.njit(cache=True)
+@machine_code
 def _delays(problem: Problem, weights: np.ndarray, found: np.ndarray) -> float:
     cells, total = problem.cells, 0.0
     for number in found:
@@ -167,7 +167,7 @@ def _delays(problem: Problem, weights: np.ndarray, found: np.ndarray) -> float:
     return total / WIRE_STEP_PS
 
 
-@numba.njit(cache=True)
+@machine_code
 def _target(problem: Problem, cell: int, radius: int) -> int:
     """A tile around the cell's, or on the way to another one on its nets; -1: none with logic."""
     cells, grid, nets = problem.cells, problem.grid, problem.nets
@@ -186,7 +186,7 @@ def _target(problem: Problem, cell: int, radius: int) -> int:
     return y * width + x
 
 
-@numba.njit(cache=True)
+@machine_code
 def _row_of_logic(grid: Grid, tile: int, span: int) -> bool:
     """So many tiles side by side are there from that one on."""
     if tile < 0 or tile % grid.width[0] + span > grid.width[0]:
@@ -197,7 +197,7 @@ def _row_of_logic(grid: Grid, tile: int, span: int) -> bool:
     return True
 
 
-@numba.njit(cache=True)
+@machine_code
 def _allowed_around(cells: Cells, grid: Grid, first: int, size: int) -> bool:
     if size >= HALVES:
         return True   # whole tiles may be anywhere
@@ -207,7 +207,7 @@ def _allowed_around(cells: Cells, grid: Grid, first: int, size: int) -> bool:
     return tile_allowed(cells, grid, first // HALVES)
 
 
-@numba.njit(cache=True)
+@machine_code
 def _exchanged(cells: Cells, grid: Grid, one: int, tile: int, size: int, unit: int, with_luts: bool,
                with_registers: bool) -> int:
     """Exchange what lies from a half on with what lies somewhere in a tile, where both may be; where that
@@ -227,7 +227,7 @@ def _exchanged(cells: Cells, grid: Grid, one: int, tile: int, size: int, unit: i
     return -1
 
 
-@numba.njit(cache=True)
+@machine_code
 def anneal(problem: Problem, weights: np.ndarray, moves: int, radius: int, temperature: float,
            seed: int) -> int:
     """Try that many exchanges; how many were made.

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["SECOND_HALF", "Setup", "Through", "Wire", "read_delays"]
+__all__ = ["CLOCKS", "SECOND_HALF", "Setup", "Through", "Wire", "read_delays"]
 
+CLOCKS = frozenset({"CLK", "CLKA", "CLKB", "CLK0", "WCK"})
+"""Inputs for clocks, of all kinds of cells."""
 SECOND_HALF = "$CCU2_COMB1"
 """How the name ends of the upper half of a carry cell, which nextpnr splits in two."""
 

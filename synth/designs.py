@@ -20,7 +20,7 @@ __all__ = ["design_hash", "hash_of_texts"]
 _PLACE_IN_A_SOURCE = re.compile(r"^\s*attribute \\src .*\n", re.MULTILINE)
 _HERE = Path(__file__).parent
 _ON_NETLISTS = (*sorted(_HERE.glob("carry_*.py")), *sorted(_HERE.glob("reset_*.py")))
-"""What changes the netlist of every design for ECP5 after Yosys."""
+"""What changes netlists for ECP5 behind Yosys; their comments count, too."""
 _HASH = "hash"
 
 
@@ -37,19 +37,23 @@ def design_hash(make: Callable[[], wiring.Component], family: str, sources: str,
     tell : hears that it is elaborated, which can take some seconds, or that another process does so
     """
     folder = cache_directory() / "designs" / cache_key(
-        sources, hash_of_files(_ON_NETLISTS), version("amaranth"), family, made_of)
+        sources, _behind_synthesis(family), version("amaranth"), family, made_of)
 
     def elaborate() -> None:
         tell("hardware")
-        (folder / _HASH).write_text(hash_of_texts(emit_rtlil(make(), TOP, family)))
+        (folder / _HASH).write_text(hash_of_texts(emit_rtlil(make(), TOP, family), family))
 
     kept_folder(folder, elaborate, tell)
     return (folder / _HASH).read_text()
 
 
-def hash_of_texts(texts: Iterable[str]) -> str:
+def hash_of_texts(texts: Iterable[str], family: str) -> str:
     """Of RTLIL, but for where in which file something was written, and of what is done with the netlist."""
-    digest = hashlib.sha256(hash_of_files(_ON_NETLISTS).encode())
+    digest = hashlib.sha256(_behind_synthesis(family).encode())
     for text in texts:
         digest.update(_PLACE_IN_A_SOURCE.sub("", text).encode() + b"\0")
     return digest.hexdigest()
+
+
+def _behind_synthesis(family: str) -> str:
+    return hash_of_files(_ON_NETLISTS) if family == "ecp5" else ""

@@ -13,7 +13,8 @@ from hdl.shared import flat_ports
 
 from .blocks import ARRAY
 from .cell_models import cell_models
-from .flow import Netlist, Progress, Request, flattened_gates, synthesize
+from .flow import Netlist, Request, flattened_gates, synthesize
+from .progress import Progress
 from .scripts import TOP
 from .targets import Target
 

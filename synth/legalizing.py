@@ -1,8 +1,8 @@
 """A first place for every cell of an ECP5 design, near to where it should be, in machine code."""
 
-import numba
 import numpy as np
 
+from .machine_code import machine_code
 from .placement import HALF, HALVES, LUT, REGISTER, Cells, Grid, Nets
 from .tile_rules import slice_allowed, tile_allowed
 
@@ -13,14 +13,14 @@ _WRITER_HALF = 4
 """The first one of the slice whose LUTs a distributed RAM's write port takes."""
 
 
-@numba.njit(cache=True)
+@machine_code
 def _half(cells: Cells, cell: int, base: int, size: int) -> int:
     if cells.kind[cell] != LUT and cells.kind[cell] != REGISTER:
         return _WRITER_HALF
     return base + cells.half[cell] % size
 
 
-@numba.njit(cache=True)
+@machine_code
 def _exchange(cells: Cells, grid: Grid, cell: int, tile: int, half: int, old: int, new: int) -> bool:
     """Write `new` where a cell would be; not where another one than `old` is."""
     if cells.kind[cell] != LUT and cells.kind[cell] != REGISTER:
@@ -34,7 +34,7 @@ def _exchange(cells: Cells, grid: Grid, cell: int, tile: int, half: int, old: in
     return True
 
 
-@numba.njit(cache=True)
+@machine_code
 def _put(cells: Cells, grid: Grid, members: np.ndarray, start: int, base: int, size: int) -> bool:
     """Put a group where it begins at a tile and one of its halves, if it may be there."""
     done = 0
@@ -55,7 +55,7 @@ def _put(cells: Cells, grid: Grid, members: np.ndarray, start: int, base: int, s
     return free
 
 
-@numba.njit(cache=True)
+@machine_code
 def _company(grid: Grid, tile: int, half: int) -> int:
     """Which registers are there already."""
     if grid.registers[tile * HALVES + half ^ 1] >= 0:
@@ -66,7 +66,7 @@ def _company(grid: Grid, tile: int, half: int) -> int:
     return _NO_COMPANY
 
 
-@numba.njit(cache=True)
+@machine_code
 def _try_tile(cells: Cells, grid: Grid, members: np.ndarray, x: int, y: int, company: int) -> bool:
     width = grid.width[0]
     span = cells.span[members[0]]
@@ -88,7 +88,7 @@ def _try_tile(cells: Cells, grid: Grid, members: np.ndarray, x: int, y: int, com
     return False
 
 
-@numba.njit(cache=True)
+@machine_code
 def _nearest(cells: Cells, grid: Grid, members: np.ndarray, x: int, y: int, most: int, company: int) -> bool:
     if _try_tile(cells, grid, members, x, y, company):
         return True
@@ -102,7 +102,7 @@ def _nearest(cells: Cells, grid: Grid, members: np.ndarray, x: int, y: int, most
     return False
 
 
-@numba.njit(cache=True)
+@machine_code
 def legalize(cells: Cells, grid: Grid, groups: Nets, order: np.ndarray, xs: np.ndarray, ys: np.ndarray,
              near: int, lost: np.ndarray) -> int:
     """Put groups of cells into the nearest tile that takes them; how many found none.

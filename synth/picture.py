@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from .area import FENCE, Owners, placed_cells
-from .flow import read_paths
 from .placing import PLACED_JSON
 from .scripts import TOP
+from .yosys_runs import read_paths
 
 __all__ = ["block_colours", "draw", "place_of"]
 

@@ -4,20 +4,28 @@ ECP5 designs are placed, by way of a larger part where they nearly fill their ow
 (see `refining`), then routed; the tools for other families place and route at once.
 """
 
+import re
 from pathlib import Path
 
-from .flow import Progress
+from .progress import Progress
 from .readings import remaining_line, use_line
 from .routed_timing import correct_report
 from .scripts import DESIGN_JSON, TOP
-from .tools import ToolFailed, run_tool
+from .tools import ToolFailed, ToolStopped, run_tool
 
-__all__ = ["BY_TIMING", "PLACED_JSON", "PLACE_LOG", "REPORT", "run_place"]
+__all__ = ["BY_TIMING", "LOGS", "PLACED_JSON", "PLACE_LOG", "REPORT", "run_place"]
 
 PLACED_JSON, PLACE_LOG = "placed.json", "place.log"
 REPORT = "report.json"
+_FIRST_LOG, _PADS_LOG = "place_first.log", "place_pads.log"
+"""Of the first placer where another one had its turn, and of the last step of a move."""
 _ROUTE_LOG, _DELAYS, _ROUTED_DELAYS = "route.log", "delays.sdf", "routed.sdf"
 _LARGER_JSON, _LARGER_LOG = "larger.json", "larger.log"
+LOGS = (_FIRST_LOG, _LARGER_LOG, PLACE_LOG, _PADS_LOG, _ROUTE_LOG)
+"""Of those runs that there were."""
+_NO_WAY = re.compile(r"(?i)unable to (place|find (a |legal )?placement)"
+                     r"|failed to (place|expand|find a route|route)|unrouted arcs")
+"""What nextpnr says where it finds no places or no routes. Any other error is none of the design's size."""
 _THOUSAND = 1000
 """Connections that the router makes from one line to the next."""
 _REROUTED = 60
@@ -62,6 +70,7 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
         return str(why)
     if not why.nearly_full:
         progress.stage("place and route, with the placer for full parts and large designs")
+        (folder / PLACE_LOG).rename(folder / _FIRST_LOG)
         try:
             return _place_and_route((name, _by_density(options)), folder, progress)
         except _GivenUp as error:
@@ -117,7 +126,7 @@ def _move_and_route(command: tuple[str, list[str]], larger: str, folder: Path,
         on_larger.unlink()
     # What is no logic, as pads, gets its place from the tool: its second placer would not end with so little.
     failure = _run_placer((name, [*_read_again(options), "--no-pack", "--no-route"]), folder, progress,
-                          PLACE_LOG)
+                          _PADS_LOG)
     return failure or _refine_and_route(command, folder, progress)
 
 
@@ -202,15 +211,16 @@ def _run_placer(command: tuple[str, list[str]], folder: Path, progress: Progress
             full.append(line)
             fill = use[0] / use[1]
         elif use is None and short:
-            raise ToolFailed(stopped(short[0]), ["ERROR"])
+            raise ToolStopped(stopped(short[0]))
         elif use is None and full and places_all:
             raise _GivenUp(stopped(full[0]), fill > _NEARLY_FULL)
 
     try:
         run_tool(*command, folder, log, hear, _SILENCE_SECONDS)
     except ToolFailed as error:
-        if not any(line.startswith("ERROR") for line in error.lines):
-            raise  # it was stopped, or ran out of memory: says nothing about the design
+        no_way = any(line.startswith("ERROR") and _NO_WAY.search(line) for line in error.lines)
+        if not (no_way or isinstance(error, ToolStopped)):
+            raise  # a constraint that cannot be kept, or no memory: says nothing about the design's size
         if short:
             return str(error)
         raise _GivenUp(str(error)) from None

@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
-from .delay_file import SECOND_HALF, Setup, Through, read_delays
+from .delay_file import CLOCKS, SECOND_HALF, Setup, Through, read_delays
+from .machine_code import machine_code
 from .placement import Cells, Nets, Placement, grouped
 
 __all__ = ["WIRE_STEP_PS", "CellDelays", "Timing", "wire_ps"]
 
-_CLOCKS = ("CLK", "CLKA", "CLKB", "CLK0")
 _NO_WIRE = {"FCI", "F1", "FXA", "FXB", "DI", "WD", "WAD0", "WAD1", "WAD2", "WAD3"}
 """Inputs with a way of their own from what drives them."""
 _FOR_ALL = "TRELLIS_"
@@ -63,7 +62,7 @@ class CellDelays:
         return kind + half if kind.startswith(_FOR_ALL) else name
 
 
-@numba.njit(cache=True)
+@machine_code
 def wire_ps(dx: Any, dy: Any) -> Any:
     """Of a wire over that many columns and rows, or of many.
 
@@ -126,7 +125,7 @@ def _read_graph(placement: Placement, delays: CellDelays) -> _Graph:
     for net, number in numbers.items():
         driver, output = placement.drivers[net]
         name, kind = placement.names[driver], placement.type_of(driver)
-        start[number] = max(delays.through(name, kind, clock).get(output, _NEVER) for clock in _CLOCKS)
+        start[number] = max(delays.through(name, kind, clock).get(output, _NEVER) for clock in CLOCKS)
         for sink, port in placement.pins[net]:
             if (sink, port) == (driver, output):
                 continue
@@ -137,7 +136,7 @@ def _read_graph(placement: Placement, delays: CellDelays) -> _Graph:
             setup = delays.setup(name, kind, port)
             if setup is not None:
                 ends.append((here, setup))
-            if port in _CLOCKS:
+            if port in CLOCKS:
                 continue
             for through, delay in delays.through(name, kind, port).items():
                 following = placement.connections(sink).get(through)
@@ -162,7 +161,7 @@ def _columns(entries: Sequence[tuple[int, ...]], count: int) -> list[np.ndarray]
     return [np.array([entry[column] for entry in entries], np.int32) for column in range(count)]
 
 
-@numba.njit(cache=True)
+@machine_code
 def _slowest(graph: _Graph, cells: Cells) -> np.ndarray:
     count = len(graph.net)
     wires = np.zeros(count)

@@ -6,24 +6,26 @@ from pathlib import Path
 
 from sim.cache import cache_directory
 
-from .flow import Netlist, Progress, Request
+from .flow import Netlist, Request
 from .kept import cache_key, hash_of_files, kept_folder
 from .place_runs import BY_TIMING, PLACE_LOG, PLACED_JSON, REPORT, run_place
+from .progress import Progress
 from .scripts import DESIGN_JSON
 from .targets import Target
 from .tools import run_tool, tool_versions
 
-__all__ = ["PINS", "PLACED_JSON", "PLACE_LOG", "Placed", "failure_in", "pack_command", "place",
+__all__ = ["PACK_LOG", "PINS", "PLACED_JSON", "PLACE_LOG", "Placed", "failure_in", "pack_command", "place",
            "place_and_pack", "place_command", "placed_key"]
 
 _FAILED = "failed"
 _TIMING_WEIGHT = 20
 """Of delays against wires; nextpnr's own is 10."""
 _STEPS = tuple(Path(__file__).with_name(f"{name}.py")
-                  for name in ("annealing", "dealing", "delay_file", "ecp5_sites", "legalizing", "moving",
-                               "place_runs", "placement", "placement_timing", "refining", "routed_timing",
-                               "tile_rules"))
+                  for name in ("annealing", "dealing", "delay_file", "ecp5_sites", "legalizing",
+                               "machine_code", "moving", "place_runs", "placement", "placement_timing",
+                               "readings", "refining", "routed_timing", "tile_rules"))
 """What a placement depends on beyond its command."""
+PACK_LOG = "pack.log"
 PINS = "pins"
 """Of the ports, in the place-and-route tool's own words."""
 
@@ -97,7 +99,7 @@ def place_and_pack(command: tuple[str, list[str]], target: Target, folder: Path,
         (folder / _FAILED).write_text(failure)
         return
     progress.stage("bitstream")
-    run_tool(*pack_command(target), folder, "pack.log", progress.line)
+    run_tool(*pack_command(target), folder, PACK_LOG, progress.line)
 
 
 def failure_in(folder: Path) -> str | None:

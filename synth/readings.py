@@ -49,14 +49,6 @@ class Path:
 
     steps: tuple[Step, ...]
 
-    @property
-    def delay_ns(self) -> float:
-        return sum(step.delay_ns for step in self.steps)
-
-    @property
-    def routing_ns(self) -> float:
-        return sum(step.delay_ns for step in self.steps if step.kind == "routing")
-
 
 @dataclass(frozen=True)
 class Timing:

@@ -1,19 +1,20 @@
 """A record of one build: what it takes, how fast it is, where its slowest path runs."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from .area import Owners, area_by_block, netlist_cells, placed_cells
 from .blocks import ARRAY
-from .flow import Netlist, Progress, Request, read_paths, synthesize
+from .flow import Netlist, Request, synthesize
 from .kept import made_on
 from .placing import Placed, place
+from .progress import Progress
 from .readings import Path, cells_by_type, is_short, read_timing, read_use, registers_of, used_of, why_not
 from .scripts import TOP
+from .yosys_runs import read_paths
 
-__all__ = ["Record", "build", "estimate"]
+__all__ = ["Record", "build", "estimate", "how_it_failed"]
 
 Record = dict[str, Any]
 
@@ -51,7 +52,8 @@ def _head(request: Request, netlist: Netlist, date: str) -> Record:
         "preset": request.config.name, "block": request.block, "target": request.target.name,
         "part": request.target.part, "speed": request.speed, "freq_mhz": request.freq_mhz,
         "lanes": request.config.total_lanes,
-        "versions": netlist.versions, "design_hash": netlist.design_hash, "date": date,
+        "versions": netlist.versions, "older_mapper": netlist.older_mapper,
+        "design_hash": netlist.design_hash, "date": date,
         "config": asdict(request.config),
     }
 
@@ -85,6 +87,13 @@ def _record(request: Request, netlist: Netlist, placed: Placed, progress: Progre
     return record
 
 
+def how_it_failed(record: Record) -> str:
+    """How far a build came that has no bitstream."""
+    if record["short"]:
+        return "does not fit"
+    return "is not routed" if "route" in record["reason"] else "is not placed"
+
+
 def critical_path(path: Path, owners: Owners) -> list[dict[str, Any]]:
     """The path block by block: delay through cells and over wires, levels of logic, first signal."""
     parts: list[dict[str, Any]] = []
@@ -98,7 +107,3 @@ def critical_path(path: Path, owners: Owners) -> list[dict[str, Any]]:
         part["levels"] += step.kind == "logic"
     return [part | {"logic_ns": round(part["logic_ns"], 2), "routing_ns": round(part["routing_ns"], 2)}
             for part in parts]
-
-
-def as_json(record: Record) -> str:
-    return json.dumps(record, indent=2) + "\n"

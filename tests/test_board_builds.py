@@ -8,7 +8,7 @@ import pytest
 from hdl.config import PRESETS
 from synth.boards.boards import board_by_name
 from synth.boards.build import build_board
-from synth.flow import Progress
+from synth.progress import Progress
 
 
 @pytest.mark.slow

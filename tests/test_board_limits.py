@@ -11,7 +11,7 @@ from synth.boards.clocks import clock_generator
 from synth.boards.serial_transport import DEFAULT_BAUD
 from synth.boards.system import BoardSystem
 from synth.boards.uart import MAX_BAUD_ERROR, baud_error
-from synth.flow import Progress
+from synth.progress import Progress
 from synth.targets import TargetError
 from tests.reduced import REDUCED
 

@@ -12,7 +12,7 @@ from amaranth.sim import Simulator
 
 from hdl.config import Config
 from hdl.emit import emit_rtlil
-from synth import flow, placing
+from synth import placing, yosys_runs
 from synth.boards import build, top
 from synth.boards.boards import BOARDS, board_by_name
 from synth.boards.build import DEFAULT_MEMORY_BYTES, build_board
@@ -21,8 +21,8 @@ from synth.boards.protocol import crc
 from synth.boards.serial_transport import DEFAULT_BAUD
 from synth.boards.top import BoardTop
 from synth.boards.uart import UartReceiver, UartTransmitter
-from synth.flow import Progress
 from synth.kept import source_hash
+from synth.progress import Progress
 from synth.targets import TargetError
 from tests.reduced import REDUCED
 from tests.test_cli import zerolane
@@ -169,9 +169,9 @@ def test_another_script_block_or_packer_is_another_build_of_a_board(monkeypatch:
 
     monkeypatch.setattr(build, "kept_folder", asked)
     names = [name(), name(memory_bytes=8192), name(seed=2), name(replace(REDUCED, queue_beats=8))]
-    for module, what, other in ((flow, "mapping_script", lambda *arguments: "other"),
-                                (flow, "finishing_script", lambda *arguments: "other"),
-                                (flow, "_APART", ()), (placing, "_STEPS", ()),
+    for module, what, other in ((yosys_runs, "mapping_script", lambda *arguments: "other"),
+                                (yosys_runs, "finishing_script", lambda *arguments: "other"),
+                                (yosys_runs, "_STEPS", ()), (placing, "_STEPS", ()),
                                 (placing, "pack_command", lambda target: ("ecppack", [])),
                                 (build, "_design", lambda *arguments: "other"),
                                 (build, "_constraints", lambda *arguments: "other")):

@@ -8,7 +8,8 @@ import pytest
 
 from hdl.config import PRESETS
 from synth import placing
-from synth.flow import Progress, Request, synthesize
+from synth.flow import Request, synthesize
+from synth.progress import Progress
 from synth.routed_timing import Hop, correct_report, slowest_path
 from synth.scripts import DESIGN_JSON
 from synth.targets import TARGETS

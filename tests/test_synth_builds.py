@@ -3,7 +3,8 @@
 import pytest
 
 from hdl.config import PRESETS, Config
-from synth.flow import Progress, Request
+from synth.flow import Request
+from synth.progress import Progress
 from synth.report import Record, build, estimate
 from synth.targets import TARGETS
 from tests.reduced import REDUCED

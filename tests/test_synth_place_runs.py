@@ -7,13 +7,14 @@ import pytest
 
 from hdl.config import PRESETS
 from synth import moving, place_runs, refining
-from synth.flow import Progress, Request, synthesize
+from synth.flow import Request, synthesize
 from synth.moving import NoPlace
 from synth.placing import PINS, place_command
+from synth.progress import Progress
 from synth.readings import read_timing
 from synth.scripts import DESIGN_JSON
 from synth.targets import TARGETS
-from synth.tools import ToolFailed
+from synth.tools import ToolFailed, ToolStopped
 from tests.test_synth_flow import Heard
 
 
@@ -34,6 +35,35 @@ def test_a_design_that_needs_more_than_there_is_is_not_placed(used: int, failure
     assert heard.lines == (4 if failure else 5)   # all that it counts is heard
 
 
+@pytest.mark.parametrize("message", [
+    "Unable to place cell 'a.b', no BELs remaining to implement cell type 'DP16KD'",
+    "Unable to find legal placement for all cells, design is probably at utilisation limit.",
+    "Unable to find a placement location for cell 'a.b'",
+    "failed to place chain starting at cell 'a.b'",
+    "Failed to expand region (0, 0) |_> (9, 9) of 10 TRELLIS_FFs",
+    "Failed to find a route for arc 1 of net a."])
+def test_where_the_tool_finds_no_way_the_design_does_not_fit(message: str, monkeypatch: pytest.MonkeyPatch,
+                                                             tmp_path: Path) -> None:
+    def fails(name, arguments, folder, log, tell, silence) -> None:
+        raise ToolFailed(f"nextpnr failed with 1: ERROR: {message}", [f"ERROR: {message}", "1 error"])
+
+    monkeypatch.setattr(place_runs, "run_tool", fails)
+    assert message in str(place_runs.run_place(("nextpnr", []), tmp_path, Heard()))
+
+
+@pytest.mark.parametrize("lines", [
+    ["ERROR: package does not have a pin named '99'"], ["ERROR: cannot place differential IO at location X0"],
+    ["terminate called after throwing an instance of 'std::bad_alloc'"], []])
+def test_any_other_error_is_none_of_the_designs_size(lines: list[str], monkeypatch: pytest.MonkeyPatch,
+                                                     tmp_path: Path) -> None:
+    def fails(name, arguments, folder, log, tell, silence) -> None:
+        raise ToolFailed("nextpnr failed with 1", lines)
+
+    monkeypatch.setattr(place_runs, "run_tool", fails)
+    with pytest.raises(ToolFailed, match="failed with 1"):
+        place_runs.run_place(("nextpnr", []), tmp_path, Heard())
+
+
 @pytest.mark.parametrize("gives_up", ["router", "silence", "fill", "size"])
 @pytest.mark.parametrize("remaining, failure", [
     ([900, *[950] * 59, 899, 0], None),
@@ -45,12 +75,13 @@ def test_where_the_better_placer_leads_to_nothing_the_other_one_tries(
         remaining: list[int], failure: str | None, gives_up: str, tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch) -> None:
     def works(name, arguments, folder, log, tell, silence) -> None:
+        (folder / log).touch()
         places = arguments[-3:-1] == ["--no-route", "--sdf"]
         if places:
             (folder / arguments[-1]).touch()
         if "heap" in arguments:
             if gives_up == "silence":
-                raise ToolFailed("it wrote nothing", ["ERROR"])
+                raise ToolStopped("it wrote nothing")
             if gives_up in ("fill", "size"):
                 use = {"fill": "19431/24288 80%", "size": "40001/83640 47%"}[gives_up]
                 for line in ("TRELLIS_FF: 9/24288 0%", f"TRELLIS_COMB: {use}", "DCCA: 1/56 1%"):
@@ -117,6 +148,7 @@ def test_what_nearly_fills_a_part_is_placed_on_a_larger_one_and_moves(
     command = place_command(TARGETS["ecp5-25k"], "6", 50, 7)
 
     def works(name, arguments, folder, log, tell, silence) -> None:
+        (folder / log).touch()
         after = dict(itertools.pairwise(arguments))
         steps.append((log, arguments[0], after["--placer"], after["--json"], after["--write"],
                       [word for word in arguments if word.startswith("--no-")]))
@@ -131,7 +163,7 @@ def test_what_nearly_fills_a_part_is_placed_on_a_larger_one_and_moves(
         tell("Info: Creating initial placement")
         if arguments[0] == "--25k" and after["--placer"] == "static" and "--sdf" in arguments and (
                 after["--json"] == DESIGN_JSON):
-            raise ToolFailed("it wrote nothing", ["ERROR"])
+            raise ToolStopped("it wrote nothing")
 
     def moves(larger: Path, packed: Path, size: str, top: str, seed: int, tell) -> None:
         assert (larger.name, packed.name, size, seed) == ("larger.json", "placed.json", "--25k", 7)
@@ -146,9 +178,11 @@ def test_what_nearly_fills_a_part_is_placed_on_a_larger_one_and_moves(
     assert steps[1:] == (tries if used == 20_500 else []) + [
         ("larger.log", "--45k", "static", DESIGN_JSON, "larger.json", ["--no-route"]),
         ("place.log", "--25k", "heap", DESIGN_JSON, "placed.json", ["--no-place", "--no-route"]),
-        ("place.log", "--25k", "heap", "placed.json", "placed.json", ["--no-pack", "--no-route"]),
+        ("place_pads.log", "--25k", "heap", "placed.json", "placed.json", ["--no-pack", "--no-route"]),
         ("route.log", "--25k", "heap", "placed.json", "placed.json", ["--no-pack", "--no-place"])]
-    assert [path.name for path in tmp_path.iterdir()] == ["placed.json"]
+    logs = {log for log, *_ in steps} | ({"place_first.log"} if used == 20_500 else set())
+    assert {path.name for path in tmp_path.iterdir()} == {"placed.json", *logs} <= {
+        "placed.json", *place_runs.LOGS}
 
 
 def test_a_design_that_finds_no_places_on_its_part_is_told(monkeypatch: pytest.MonkeyPatch,
@@ -173,6 +207,7 @@ def test_a_design_that_finds_no_places_on_its_part_is_told(monkeypatch: pytest.M
 
 def test_there_is_no_larger_part_than_the_largest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def works(name, arguments, folder, log, tell, silence) -> None:
+        (folder / log).touch()
         tell("Info: TRELLIS_COMB: 80000/83640 95%")
         tell("Info: Creating initial placement")
         assert "heap" not in arguments

@@ -6,8 +6,9 @@ import pytest
 
 from hdl.config import PRESETS
 from synth import placing
-from synth.flow import Progress, Request, synthesize
+from synth.flow import Request, synthesize
 from synth.placement import Placement
+from synth.progress import Progress
 from synth.scripts import DESIGN_JSON, TOP
 from synth.targets import TARGETS
 from synth.tools import run_tool

@@ -12,11 +12,14 @@ from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from hdl.config import Config
+from synth import place_runs, yosys_runs
 from synth.area import FENCE, KINDS, merged
 from synth.blocks import ARRAY, check_block_name
 from synth.boards.boards import Board
-from synth.flow import Progress, Request
-from synth.report import Record, build, estimate
+from synth.flow import Request
+from synth.placing import PACK_LOG
+from synth.progress import Progress
+from synth.report import Record, build, estimate, how_it_failed
 from synth.targets import Target, target_by_name
 from zerolane.output_folder import OutputFolder
 from zerolane.outputs import write_files
@@ -25,7 +28,7 @@ __all__ = ["SynthOptions", "exported_names", "run_build", "run_synth"]
 
 _LINE_WIDTH = 90
 _REPORT, _BITSTREAM = "report.json", "bitstream"
-_LOGS = ("synthesis.log", "finish.log", "place.log", "route.log", "pack.log")
+_LOGS = (*yosys_runs.LOGS, *place_runs.LOGS, PACK_LOG)
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def run_build(config: Config, board: Board, clock_mhz: float, memory_bytes: int,
                              seed=seed)
     what = f"{config.name} on {board.title}"
     if not record["fits"]:
-        return record, f"{what} does not fit: {record['reason']}; logs: {record['log']}"
+        return record, f"{what} {how_it_failed(record)}: {record['reason']}; logs: {record['log']}"
     console.print(f"{what}: {record['luts']:,} LUTs, {record['registers']:,} registers, "
                   f"{record['dsps']} DSPs, {record['brams']} block RAMs", markup=False)
     console.print(f"clock {record['clock_mhz']:g} MHz, Fmax {record['fmax_mhz']} MHz", markup=False)
@@ -141,7 +144,7 @@ def _seed_line(record: Record) -> str:
 def _missed(record: Record, asked_mhz: float | None) -> str | None:
     what = f"{record['preset']} ({record['block']}) on {record['target']}-{record['speed']}"
     if not record["fits"]:
-        return f"{what} does not fit: {record['reason']}; logs: {record['log']}"
+        return f"{what} {how_it_failed(record)}: {record['reason']}; logs: {record['log']}"
     if asked_mhz is not None and (record["fmax_mhz"] or 0) < asked_mhz:
         short = asked_mhz - record["fmax_mhz"]
         return (f"{what} reaches {record['fmax_mhz']} MHz, {short:.2f} MHz less than the {asked_mhz:g} MHz "
@@ -155,7 +158,7 @@ def _title(record: Record) -> str:
 
 def _print_cells(record: Record, depth: int, console: Console) -> None:
     console.print(f"{_title(record)}: after synthesis", markup=False)
-    console.print("cells: " + ", ".join(f"{kind} {count:,}" for kind, count in record["cells"].items()))
+    _print_cell_counts(record, console)
     _print_area(record, depth, console)
     console.print(f"log: {record['synthesis_log']}", markup=False)
 
@@ -170,7 +173,7 @@ def _print_record(record: Record, depth: int, console: Console) -> None:
         share = f"{100 * used / available:.1f}" if available else ""
         table.add_row(kind, f"{used:,}", f"{available:,}", share)
     console.print(table)
-    console.print("cells: " + ", ".join(f"{kind} {count:,}" for kind, count in record["cells"].items()))
+    _print_cell_counts(record, console)
     if record["fits"]:
         console.print(f"Fmax {record['fmax_mhz']} MHz, seed {record['seed']}"
                       + (f" of {record['seeds']}" if len(record["seeds"]) > 1 else ""), markup=False)
@@ -183,6 +186,12 @@ def _print_record(record: Record, depth: int, console: Console) -> None:
     if record["fits"]:
         console.print(f"bitstream: {record['bitstream']}", markup=False)
     console.print(f"logs: {record['synthesis_log']} and {record['log']}", markup=False)
+
+
+def _print_cell_counts(record: Record, console: Console) -> None:
+    console.print("cells: " + ", ".join(f"{kind} {count:,}" for kind, count in record["cells"].items()))
+    if record["older_mapper"]:
+        console.print("mapped by ABC's older mapper, which takes more LUTs: the newer one broke off")
 
 
 def _print_path(record: Record, console: Console) -> None:
@@ -212,6 +221,7 @@ def _export(record: Record, target: Target, folder: Path, console: Console) -> N
     names = exported_names(target)
     OutputFolder("synth", folder).replace({
         path.name: path.read_bytes() for place in (record["synthesis_log"], record["log"])
-        for path in Path(place).iterdir() if path.name in names})
+        for path in Path(place).iterdir() if path.name in names
+        and (record["fits"] or path.name != _REPORT)})  # it is written before there is a route
     what = "bitstream, report and logs" if record["fits"] else "logs, as there is no bitstream"
     console.print(f"{what}: {folder}", markup=False)

@@ -9,14 +9,15 @@ from hdl.config import Config
 from sim.cache import cache_directory
 
 from ..designs import design_hash
-from ..flow import Progress, run_synthesis, synthesis_key, write_design
 from ..kept import kept_folder, made_on, source_hash
 from ..place_runs import REPORT
 from ..placing import PINS, PLACE_LOG, failure_in, place_and_pack, place_command, placed_key
+from ..progress import Progress
 from ..readings import cells_by_type, is_short, read_timing, read_use, used_of, why_not
 from ..scripts import STAT_JSON
 from ..targets import Target
 from ..tools import tool_versions
+from ..yosys_runs import mapped_by_older, run_synthesis, synthesis_key, write_design
 from .boards import USUAL_KIB, Board, Pins
 from .clocks import ClockGenerator, clock_generator
 from .serial_transport import DEFAULT_BAUD
@@ -44,10 +45,10 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     """Synthesize, place, route and pack a board's system.
 
     Returns board, preset, config (its fields), target, part, speed, clock_mhz, memory_bytes, baud, seed,
-    fits, fmax_mhz, luts, registers, dsps, brams, versions, design_hash (`system_design`), date (of the
-    build, not of this call), short (the part has too little), reason, log, bitstream, which is None where
-    the design does not fit. Raises TargetError for a clock that cannot be made and a memory that the part
-    cannot hold, ToolMissing, ToolFailed.
+    fits, fmax_mhz, luts, registers, dsps, brams, versions, older_mapper (the netlist is of ABC's older
+    mapper), design_hash (`system_design`), date (of the build, not of this call), short (the part has too
+    little), reason, log, bitstream, which is None where the design does not fit. Raises TargetError for a
+    clock that cannot be made and a memory that the part cannot hold, ToolMissing, ToolFailed.
     """
     board.check_memory(memory_bytes)
     target, pins = board.target, board.pins()
@@ -82,6 +83,7 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
         "memory_bytes": memory_bytes, "baud": DEFAULT_BAUD, "seed": seed, "fits": fits,
         "fmax_mhz": timing and timing.shown_mhz, "luts": used.luts, "registers": used.registers,
         "dsps": used.dsps, "brams": used.brams, "versions": tool_versions(target.family),
+        "older_mapper": mapped_by_older(folder),
         "design_hash": design, "date": made_on(folder), "short": is_short(use),
         "reason": None if failure is None else why_not(target, use, failure), "log": str(folder),
         "bitstream": str(folder / f"bitstream{target.suffix}") if fits else None,
