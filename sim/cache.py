@@ -11,13 +11,18 @@ __all__ = ["cache_directory", "locked", "write_atomically"]
 
 
 def cache_directory() -> Path:
-    """$ZEROLANE_CACHE, else zerolane in $XDG_CACHE_HOME or ~/.cache; made if it is not there."""
+    """$ZEROLANE_CACHE, else zerolane in $XDG_CACHE_HOME or ~/.cache; made if it is not there. OSError."""
     chosen = os.environ.get("ZEROLANE_CACHE")
     if chosen:
         directory = Path(chosen)
     else:
         directory = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zerolane"
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}; results are kept there, and it must be a "
+                                   "folder that can be written: ZEROLANE_CACHE names another one",
+                      str(directory)) from error
     return directory.resolve()
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from hdl.config import Config
 
 __all__ = [
-    "SIMULATORS", "BusError", "ProtocolError", "SimulationStats", "SimulatorDied", "ToolMissing", "Transport",
-    "TransportError", "TransportTimeout", "fastest_simulator", "open_simulator",
+    "SIMULATORS", "BusError", "PortError", "ProtocolError", "SimulationStats", "SimulatorDied", "ToolMissing",
+    "Transport", "TransportError", "TransportTimeout", "fastest_simulator", "open_simulator",
 ]
 
 SIMULATORS = ("verilator", "icarus", "amaranth")
@@ -39,6 +39,10 @@ class ProtocolError(TransportError):
 
 class SimulatorDied(TransportError):
     """The simulator ended on its own; the message carries the end of its log."""
+
+
+class PortError(TransportError):
+    """The port that a device is said to be on does not open."""
 
 
 class ToolMissing(TransportError):

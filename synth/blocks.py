@@ -1,6 +1,5 @@
 """What can be synthesized alone: the array, or one of its blocks by name."""
 
-import difflib
 import importlib
 import inspect
 import pkgutil
@@ -15,6 +14,7 @@ from amaranth.lib import wiring
 import hdl
 from hdl.config import Config
 
+from .suggestions import hint
 from .targets import TargetError
 
 __all__ = ["ARRAY", "block_names", "check_block_name", "make_block"]
@@ -70,9 +70,7 @@ def check_block_name(name: str) -> None:
 def _kind(name: str) -> Callable[[Config], Any]:
     blocks = _blocks()
     if name not in blocks:
-        near = difflib.get_close_matches(name, blocks, n=1, cutoff=0.4)
-        raise TargetError(f"--block {name}; " + (f"did you mean {near[0]!r}?" if near else
-                                                 f"it must be one of {', '.join(sorted(blocks))}"))
+        raise TargetError(f"--block {name}; {hint(name, sorted(blocks))}")
     return blocks[name]
 
 

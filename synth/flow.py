@@ -9,7 +9,7 @@ from sim.cache import cache_directory
 from .blocks import ARRAY, make_block
 from .designs import design_hash
 from .fence import Fence
-from .kept import cache_key, kept_folder, source_hash
+from .kept import cache_key, kept_folder, made_on, source_hash
 from .progress import Progress
 from .scripts import DESIGN_JSON, GATES_VERILOG, STAT_JSON, gates_script
 from .targets import Target
@@ -87,12 +87,14 @@ def synthesize(request: Request, progress: Progress) -> Netlist:
     folder = cache_directory() / "synth" / f"{request.config.name}-{request.block}-{key}"
 
     def make() -> None:
+        progress.note(f"logs of the synthesis: {folder}")
         progress.stage("netlist in RTLIL")
         write_design(folder, _fenced(request), target)
         progress.stage("synthesis")
         run_synthesis(folder, target, progress)
 
-    kept_folder(folder, make, progress.stage)
+    if kept_folder(folder, make, progress.stage):
+        progress.note(f"the netlist of {made_on(folder)} is taken: nothing that it depends on has changed")
     return Netlist(folder, key, design, tool_versions(target.family))
 
 

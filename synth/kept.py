@@ -39,8 +39,8 @@ def hash_of_files(files: tuple[Path, ...]) -> str:
     return digest.hexdigest()
 
 
-def kept_folder(folder: Path, make: Callable[[], None], tell: Callable[[str], None]) -> None:
-    """Run `make` with an empty `folder`, unless an earlier run has filled it.
+def kept_folder(folder: Path, make: Callable[[], None], tell: Callable[[str], None]) -> bool:
+    """Run `make` with an empty `folder`, unless an earlier run has filled it; whether one had.
 
     `tell` hears that another process makes the same, where this one waits for it.
     """
@@ -50,11 +50,12 @@ def kept_folder(folder: Path, make: Callable[[], None], tell: Callable[[str], No
     # Not with_suffix: what follows a dot in a configuration's name would be cut off, and with it the key.
     with locked(folder.parent / f"{folder.name}.lock", waits):
         if (folder / _DONE).exists():
-            return
+            return True
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         make()
         (folder / _DONE).write_text(datetime.date.today().isoformat())
+    return False
 
 
 def made_on(folder: Path) -> str:

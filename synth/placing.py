@@ -7,7 +7,7 @@ from pathlib import Path
 from sim.cache import cache_directory
 
 from .flow import Netlist, Request
-from .kept import cache_key, hash_of_files, kept_folder
+from .kept import cache_key, hash_of_files, kept_folder, made_on
 from .place_runs import BY_TIMING, PLACE_LOG, PLACED_JSON, REPORT, run_place
 from .progress import Progress
 from .scripts import DESIGN_JSON
@@ -65,6 +65,7 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
     folder = cache_directory() / "placed" / f"{request.config.name}-{request.block}-{target.name}-{key}"
 
     def make() -> None:
+        progress.note(f"logs of place and route, seed {seed}: {folder}")
         progress.stage(f"place and route, seed {seed}")
         progress.line("The first call compiles nextpnr from WebAssembly: up to a minute without a word")
         design = folder / DESIGN_JSON
@@ -76,7 +77,8 @@ def place(request: Request, netlist: Netlist, seed: int, progress: Progress) -> 
         finally:
             design.unlink()
 
-    kept_folder(folder, make, progress.stage)
+    if kept_folder(folder, make, progress.stage):
+        progress.note(f"seed {seed}: places and routes of {made_on(folder)} are taken")
     return Placed(folder, seed, (folder / PLACE_LOG).read_text(), failure_in(folder))
 
 

@@ -11,3 +11,6 @@ class Progress:
 
     def line(self, text: str) -> None:
         """The running tool wrote a line."""
+
+    def note(self, text: str) -> None:
+        """What is to be kept in view: where logs are, that a result is of an earlier day."""

@@ -100,7 +100,9 @@ def used_of(target: Target, use: Use, cells: Mapping[str, int]) -> Resources:
         "gowin": (of("LUT4") + of("ALU") + _LUTRAM_LUTS * of("RAM16SDP4"),
                   of("MULT18X18") + -(-of("MULT9X9") // 2), of("BSRAM")),
     }[target.family]
-    return Resources(luts, registers_of(cells), dsps, brams)
+    # A Gowin's RAM takes its slices' registers, too.
+    registers = of("DFF") if target.family == "gowin" else registers_of(cells)
+    return Resources(luts, registers, dsps, brams)
 
 
 def read_timing(report: str) -> Timing | None:

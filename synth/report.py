@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from .area import Owners, area_by_block, netlist_cells, placed_cells
+from .area import KINDS, Owners, area_by_block, netlist_cells, placed_cells
 from .blocks import ARRAY
 from .flow import Netlist, Request, synthesize
 from .kept import made_on
 from .placing import Placed, place
 from .progress import Progress
-from .readings import Path, cells_by_type, is_short, read_timing, read_use, registers_of, used_of, why_not
+from .readings import Path, cells_by_type, is_short, read_timing, read_use, used_of, why_not
 from .scripts import TOP
 from .yosys_runs import read_paths
 
@@ -38,12 +38,14 @@ def build(request: Request, seeds: Sequence[int], progress: Progress,
 
 
 def estimate(request: Request, progress: Progress) -> Record:
-    """Synthesis only: cells by type and what they take, without a place and a clock."""
+    """Synthesis only: cells by type and what they take, without a place and a clock, which are None."""
     netlist = synthesize(request, progress)
-    owners = Owners(read_paths(netlist.folder))
+    area = area_by_block(netlist_cells(netlist.design, TOP), Owners(read_paths(netlist.folder)))
     return _head(request, netlist, made_on(netlist.folder)) | {
-        "cells": cells_by_type(netlist.stat), "synthesis_log": str(netlist.folder),
-        "area": area_by_block(netlist_cells(netlist.design, TOP), owners),
+        "seed": None, "fits": None, "fmax_mhz": None,
+        **{kind: sum(counts[kind] for counts in area.values()) for kind in KINDS},
+        "available": asdict(request.target.holds), "cells": cells_by_type(netlist.stat),
+        "synthesis_log": str(netlist.folder), "area": area,
     }
 
 
@@ -68,7 +70,7 @@ def _record(request: Request, netlist: Netlist, placed: Placed, progress: Progre
     owners = Owners(read_paths(netlist.folder))
     record = _head(request, netlist, made_on(placed.folder)) | {
         "seed": placed.seed, "fits": fits, "fmax_mhz": timing and timing.shown_mhz,
-        "luts": used.luts, "registers": registers_of(cells), "dsps": used.dsps, "brams": used.brams,
+        "luts": used.luts, "registers": used.registers, "dsps": used.dsps, "brams": used.brams,
         "available": asdict(target.holds), "cells": cells,
         "use": {kind: list(counts) for kind, counts in use.items() if counts[0]},
         "short": is_short(use),

@@ -1,8 +1,9 @@
 """The parts that the flow knows, what they hold and how the tools are told of them."""
 
-import difflib
 from dataclasses import dataclass
 from types import MappingProxyType
+
+from .suggestions import hint
 
 __all__ = ["TARGETS", "Resources", "Target", "TargetError", "target_by_name"]
 
@@ -78,10 +79,10 @@ def _ice40(name: str, part: str, package: str, cells: int, dsps: int, brams: int
                   ("-device", device, *(("-dsp",) if dsps else ())), freq_mhz=24 if device == "u" else 48)
 
 
-def _gowin(name: str, device: str, family: str, luts: int, dsps: int, brams: int, synth_family: str,
-           pins: str) -> Target:
+def _gowin(name: str, device: str, family: str, luts: int, registers: int, dsps: int, brams: int,
+           synth_family: str, pins: str) -> Target:
     grade = "C" + device.rpartition("C")[2]
-    return Target(name, device, "gowin", (grade,), grade, Resources(luts, luts, dsps, brams),
+    return Target(name, device, "gowin", (grade,), grade, Resources(luts, registers, dsps, brams),
                   ("--device", device, "--vopt", f"family={family}"), ("-family", synth_family),
                   freq_mhz=80 if synth_family == "gw2a" else 40, pins=tuple(pins.split()))
 
@@ -95,9 +96,11 @@ TARGETS = MappingProxyType({
         _ecp5("85k", 83640, 156, 208),
         _ice40("ice40-up5k", "iCE40UP5K", "sg48", 5280, 8, 30, "u"),
         _ice40("ice40-hx8k", "iCE40HX8K", "ct256", 7680, 0, 32, "hx"),
-        _gowin("gw1nr-9", "GW1NR-LV9QN88PC6/I5", "GW1N-9C", 8640, 20, 26, "gw1n", "52 3 10 11"),
-        _gowin("gw2a-18", "GW2A-LV18PG256C8/I7", "GW2A-18", 20736, 48, 46, "gw2a", "H11 T10 D11 L16"),
-        _gowin("gw2ar-18", "GW2AR-LV18QN88C8/I7", "GW2A-18C", 20736, 48, 46, "gw2a", "4 88 15 16"),
+        _gowin("gw1nr-9", "GW1NR-LV9QN88PC6/I5", "GW1N-9C", 8640, 6480, 20, 26, "gw1n", "52 3 10 11"),
+        _gowin("gw2a-18", "GW2A-LV18PG256C8/I7", "GW2A-18", 20736, 15552, 48, 46, "gw2a",
+               "H11 T10 D11 L16"),
+        _gowin("gw2ar-18", "GW2AR-LV18QN88C8/I7", "GW2A-18C", 20736, 15552, 48, 46, "gw2a",
+               "4 88 15 16"),
     )
 })
 
@@ -105,7 +108,5 @@ TARGETS = MappingProxyType({
 def target_by_name(name: str) -> Target:
     """The target of that name; TargetError names the nearest one otherwise."""
     if name not in TARGETS:
-        near = difflib.get_close_matches(name, TARGETS, n=1, cutoff=0.4)
-        raise TargetError(f"unknown target {name!r}; " + (f"did you mean {near[0]!r}?" if near else
-                                                           f"it must be one of {', '.join(TARGETS)}"))
+        raise TargetError(f"unknown target {name!r}; {hint(name, TARGETS)}")
     return TARGETS[name]

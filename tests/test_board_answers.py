@@ -127,6 +127,14 @@ def test_a_missing_port_is_named_once() -> None:
     assert str(caught.value) == "serial port /dev/nowhere does not open: No such file or directory"
 
 
+def test_what_answers_in_other_words_is_no_silent_board(board: Board,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board, "_send", lambda *answer: os.write(board.master, b"login: "))
+    with pytest.raises(TransportTimeout, match="gave no good answer to INFO in 5 tries, though 35 bytes "
+                                               "came; is it this board's port"):
+        SerialTransport(board.port)
+
+
 # ---- words of an answer ----
 
 

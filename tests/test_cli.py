@@ -107,6 +107,10 @@ def test_a_mismatch_is_exit_status_1(monkeypatch: pytest.MonkeyPatch, capsys: py
 @pytest.mark.parametrize("arguments, reason", [
     (["run", "spmx", "a.npz"], "spmx"),
     (["run", "spmm", "missing.mtx"], "missing.mtx: no such file"),
+    (["run", "spmm", "."], ".: it is a folder; it must be a file"),
+    (["run", "spmm", "a.npz", "--values", "x"], "'--values': 'x' is not one of 'file', 'pattern'"),
+    (["run", "spmm", "a.npz", "--device", "serial:/dev/nowhere"],
+     "serial port /dev/nowhere does not open: No such file or directory"),
     (["run", "spmm", "a.npz", "b.npy", "--preset", "bass"], "did you mean 'base'"),
     (["run", "spmm", "a.npz", "--cols", "0"], "--cols 0"),
     (["run", "spmm", "a.npz", "--cols", "x"], "--cols"),

@@ -31,6 +31,7 @@ TINY = PRESETS["tiny"]
 class Heard(Progress):
     def __init__(self) -> None:
         self.stages: list[str] = []
+        self.notes: list[str] = []
         self.lines = 0
 
     def stage(self, name: str) -> None:
@@ -38,6 +39,9 @@ class Heard(Progress):
 
     def line(self, text: str) -> None:
         self.lines += 1
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 def request(target: str, block: str = "multiplier", **changes: object) -> Request:
@@ -68,6 +72,8 @@ def test_what_was_built_is_kept_and_given_again() -> None:
     heard = Heard()
     assert build(request("ecp5-25k"), [1], heard) == first
     assert heard.stages == ["report"] and heard.lines == 0
+    assert [note.partition(f" of {first['date']} ")[0] for note in heard.notes] == [
+        "the netlist", "seed 1: places and routes"]
 
 
 def test_another_seed_speed_or_frequency_takes_the_same_netlist_to_another_place() -> None:
@@ -127,6 +133,8 @@ def test_an_estimate_counts_cells_without_placing() -> None:
     assert not any("place" in stage for stage in heard.stages)
     assert record["area"]["token_bus"]["registers"] == record["cells"]["TRELLIS_FF"] - \
         record["area"][FENCE]["registers"]
+    assert record["registers"] == record["cells"]["TRELLIS_FF"] and record["available"]["luts"] == 24288
+    assert record["fits"] is record["fmax_mhz"] is record["seed"] is None
 
 
 class Copies(wiring.Component):

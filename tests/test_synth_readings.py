@@ -78,11 +78,12 @@ def test_use_comes_from_the_report() -> None:
     assert (used.luts, used.registers, used.dsps, used.brams) == (7769, 4960, 8, 10)
 
 
-def test_luts_of_a_gowin_hold_carries_and_memories_too() -> None:
+def test_a_gowin_s_luts_hold_carries_and_memories_too_and_these_take_registers() -> None:
     use = {"LUT4": (300, 20736), "ALU": (34, 15552), "RAM16SDP4": (2, 648), "MULT9X9": (5, 96),
-           "MULT18X18": (1, 48)}
-    used = used_of(TARGETS["gw2a-18"], use, {})
+           "MULT18X18": (1, 48), "DFF": (212, 15552)}
+    used = used_of(TARGETS["gw2a-18"], use, {"DFFRE": 200})
     assert (used.luts, used.dsps) == (300 + 34 + 8, 4)
+    assert used.registers == 212 and TARGETS["gw2a-18"].holds.registers == 15552
 
 
 def test_a_part_that_is_too_small_says_what_is_short_by_how_much() -> None:

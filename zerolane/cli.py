@@ -13,7 +13,7 @@ from amaranth.hdl import UnusedElaboratable
 from rich.table import Table
 
 from hdl.config import ConfigError
-from sim.transport import ToolMissing, TransportError, fastest_simulator
+from sim.transport import PortError, ToolMissing, TransportError, fastest_simulator
 from synth.targets import TargetError
 from synth.tools import ToolFailed
 from zerolane.cli_device import board_line, open_board, open_simulated
@@ -74,8 +74,8 @@ def main() -> None:
     except typer.TyperException as error:
         if not error.format_message():
             sys.exit(USAGE_STATUS)  # no command: its help was shown
-        fail(error.format_message() + _refused_value(error), USAGE_STATUS)
-    except (ConfigError, MatrixFileError, OperandError, WorkError, ToolMissing, TargetError,
+        fail(_refusal(error), USAGE_STATUS)
+    except (ConfigError, MatrixFileError, OperandError, WorkError, ToolMissing, PortError, TargetError,
             OutputError) as error:
         fail(str(error), USAGE_STATUS)
     except (DeviceError, TransportError, ToolFailed) as error:
@@ -94,11 +94,16 @@ def main() -> None:
     sys.exit(status)
 
 
-def _refused_value(error: BaseException) -> str:
-    """What typer leaves out of its message: the text that is not of the option's type. Its cause is an error
-    of pydantic, which is typer's dependency and not ours."""
+def _refusal(error: typer.TyperException) -> str:
+    """typer's message, with what it mostly leaves out: the text that is not of the option's type. Its cause
+    is an error of pydantic, which is typer's dependency and not ours."""
+    message = error.format_message()
     details: list[dict[str, Any]] = getattr(error.__cause__, "errors", list)()
-    return f"; it is {details[0]['input']!r}" if details else ""
+    if not details:
+        return message
+    if details[0]["type"] == "value_error":  # it has the text in it
+        return message.replace("Value error, ", "").rstrip(".")
+    return f"{message}; it is {details[0]['input']!r}"
 
 
 def _check_out_dtype(out_dtype: str) -> None:

@@ -16,7 +16,6 @@ from zerolane.cli_shared import (
     console,
     errors,
     fail,
-    write_json,
 )
 from zerolane.output_folder import OutputFolder
 
@@ -52,7 +51,8 @@ def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, 
           seeds: Annotated[int, typer.Option(help="so many seeds, from --seed on; the fastest counts")] = 1,
           block: Annotated[str, typer.Option(help="one block alone: pe, fetch, chain_stage, ...")] = "array",
           no_place: Annotated[
-              bool, typer.Option("--no-place", help="synthesis only: cells in seconds, no clock")] = False,
+              bool, typer.Option("--no-place",
+                                 help="synthesis only: cells, no clock; an array takes minutes")] = False,
           depth: Annotated[int, typer.Option(help="levels of blocks in the area table")] = 3,
           picture: Annotated[
               Path | None, typer.Option(help="write a .png or .svg of the placed design")] = None,
@@ -79,9 +79,8 @@ def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, 
     if out is not None:
         OutputFolder("synth", out).check(names)
     options = SynthOptions(target, speed, freq, range(seed, seed + seeds), block, not no_place, depth,
-                           picture, out)
-    record, failure = run_synth(chosen, options, console, errors)
-    write_json(json_file, record)
+                           picture, out, json_file)
+    _, failure = run_synth(chosen, options, console, errors)
     if failure is not None:
         fail(failure, MISMATCH_STATUS)
 
@@ -111,7 +110,6 @@ def build(
         raise typer.BadParameter(f"--freq {freq:g}; it must be {OFFERED_MHZ[0]} to {OFFERED_MHZ[1]} MHz")
     memory_bytes = 1024 * (made.usual_kib if memory_kib is None else memory_kib)
     made.check_memory(memory_bytes)
-    record, failure = run_build(chosen, made, freq, memory_bytes, seed, out, console, errors)
-    write_json(json_file, record)
+    _, failure = run_build(chosen, made, freq, memory_bytes, seed, out, json_file, console, errors)
     if failure is not None:
         fail(failure, MISMATCH_STATUS)

@@ -71,7 +71,8 @@ def load_tensor(path: str | Path) -> MatrixFile:
 def _read(path: Path, readers: Mapping[str, Callable[[Path], Any]]) -> Any:
     """What the reader of the file's suffix makes of it."""
     if not path.is_file():
-        raise MatrixFileError(f"{path}: no such file")
+        raise MatrixFileError(f"{path}: " + ("it is a folder; it must be a file" if path.is_dir() else
+                                             "no such file"))
     if path.suffix not in readers:
         known = ", ".join(readers)
         raise MatrixFileError(f"{path}: unknown suffix {path.suffix!r}; it must be one of {known}")

@@ -8,8 +8,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress as Bar
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.table import Column, Table
+from rich.text import Text
 
 from hdl.config import Config
 from synth import place_runs, yosys_runs
@@ -21,12 +22,14 @@ from synth.placing import PACK_LOG
 from synth.progress import Progress
 from synth.report import Record, build, estimate, how_it_failed
 from synth.targets import Target, target_by_name
+from zerolane.cli_shared import write_json
 from zerolane.output_folder import OutputFolder
 from zerolane.outputs import write_files
 
 __all__ = ["SynthOptions", "exported_names", "run_build", "run_synth"]
 
 _LINE_WIDTH = 90
+_LINE_SECONDS = 60
 _REPORT, _BITSTREAM = "report.json", "bitstream"
 _LOGS = (*yosys_runs.LOGS, *place_runs.LOGS, PACK_LOG)
 
@@ -44,16 +47,35 @@ class SynthOptions:
     depth: int
     picture: Path | None
     out: Path | None
+    json_file: Path | None
+
+
+class _Times(ProgressColumn):
+    """How long the stage has taken, and all stages."""
+
+    def __init__(self, began: float):
+        self._began = began
+        super().__init__(Column(no_wrap=True))
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{_clock(task.elapsed or 0)} of {_clock(time.monotonic() - self._began)}", "yellow")
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 class _Shown(Progress):
-    """Stage, elapsed time and the tool's last line; one line a stage where nobody watches a terminal."""
+    """Stage, elapsed times and the tool's last line; where nobody watches a terminal a line for each stage,
+    and the tool's last one every minute."""
 
     def __init__(self, console: Console):
         self._console = console
-        self._began = time.monotonic()
-        self._bar = Bar(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
-                        TextColumn("[dim]{task.fields[line]}", markup=True), console=console, transient=True,
+        self._began = self._told = time.monotonic()
+        line = TextColumn("[dim]{task.fields[line]}", table_column=Column(
+            no_wrap=True, overflow="ellipsis", ratio=1))
+        self._bar = Bar(SpinnerColumn(), TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+                        _Times(self._began), line, console=console, transient=True, expand=True,
                         disable=not console.is_terminal)
         self._task: Any = None
 
@@ -70,19 +92,25 @@ class _Shown(Progress):
                 self._bar.remove_task(self._task)
             self._task = self._bar.add_task(name, total=None, line="")
         else:
-            elapsed = time.monotonic() - self._began
-            self._console.print(f"... {elapsed:.0f} s: {name}", markup=False, style="dim")
+            self.note(name)
 
     def line(self, text: str) -> None:
         if self._task is not None:
-            self._bar.update(self._task, line=text[:_LINE_WIDTH].replace("[", r"\["))
+            self._bar.update(self._task, line=text.replace("[", r"\["))
+        elif not self._console.is_terminal and time.monotonic() - self._told >= _LINE_SECONDS:
+            self.note(text[:_LINE_WIDTH])
+
+    def note(self, text: str) -> None:
+        self._told = time.monotonic()
+        self._console.print(f"... {self._told - self._began:.0f} s: {text}", markup=False, highlight=False,
+                            style="dim", soft_wrap=True)
 
 
 def run_synth(config: Config, options: SynthOptions, console: Console,
               errors: Console) -> tuple[Record, str | None]:
-    """Build, print, and say what was not reached (None if all was).
+    """Build, write the files, print, and say what was not reached (None if all was).
 
-    Raises TargetError, ToolMissing, ToolFailed, OutputError.
+    Raises TargetError, ToolMissing, ToolFailed, OutputError, OSError.
     """
     target = target_by_name(options.target)
     speed = target.speed if options.speed is None else options.speed
@@ -95,43 +123,49 @@ def run_synth(config: Config, options: SynthOptions, console: Console,
         else:
             record = build(request, options.seeds, progress,
                            lambda one: errors.print(_seed_line(one), markup=False, style="dim"))
-    if not options.place:
-        _print_cells(record, options.depth, console)
-        return record, None
-    _print_record(record, options.depth, console)
-    if options.out is not None:
-        _export(record, target, options.out, console)
+    # Before anything is printed, which may go into a pipe that somebody has closed.
+    write_json(options.json_file, record)
+    written = _export(record, target, options.out) if options.out is not None else []
     if options.picture is not None and record["fits"]:
         from synth.picture import draw
 
         write_files({options.picture: draw(record, options.picture.suffix, options.depth)})
-        console.print(f"picture: {options.picture}", markup=False)
+        written.append(f"picture: {options.picture}")
     elif options.picture is not None:
-        console.print("no picture: there is no placed design", markup=False)
-    return record, _missed(record, options.freq_mhz)
+        written.append("no picture: there is no placed design")
+    _print_record(record, options.depth, console)
+    for line in written:
+        console.print(line, markup=False)
+    return record, _missed(record, options.freq_mhz) if options.place else None
 
 
 def run_build(config: Config, board: Board, clock_mhz: float, memory_bytes: int, seed: int, out: Path,
-              console: Console, errors: Console) -> tuple[Record, str | None]:
-    """A board's bitstream at `out`, unless it does not fit or the clock is not reached; what failed, or None.
+              json_file: Path | None, console: Console, errors: Console) -> tuple[Record, str | None]:
+    """A board's bitstream at `out`, unless it does not fit or the clock is not reached, and its record; what
+    failed, or None.
 
-    Raises TargetError, ToolMissing, ToolFailed.
+    Raises TargetError, ToolMissing, ToolFailed, OSError.
     """
     from synth.boards.build import build_board
 
     with _Shown(errors) as progress:
         record = build_board(board, config, progress, clock_mhz=clock_mhz, memory_bytes=memory_bytes,
                              seed=seed)
+    # Before anything is printed, which may go into a pipe that somebody has closed.
+    write_json(json_file, record)
     what = f"{config.name} on {board.title}"
     if not record["fits"]:
         return record, f"{what} {how_it_failed(record)}: {record['reason']}; logs: {record['log']}"
+    reached = record["fmax_mhz"] >= record["clock_mhz"]
+    if reached:
+        write_files({out: Path(record["bitstream"]).read_bytes()})
     console.print(f"{what}: {record['luts']:,} LUTs, {record['registers']:,} registers, "
                   f"{record['dsps']} DSPs, {record['brams']} block RAMs", markup=False)
     console.print(f"clock {record['clock_mhz']:g} MHz, Fmax {record['fmax_mhz']} MHz", markup=False)
-    if record["fmax_mhz"] < record["clock_mhz"]:
+    console.print(f"logs: {record['log']}", markup=False)
+    if not reached:
         return record, (f"{what} reaches {record['fmax_mhz']} MHz, less than its clock of "
                         f"{record['clock_mhz']:g} MHz; no bitstream was written (try --freq, --seed)")
-    write_files({out: Path(record["bitstream"]).read_bytes()})
     console.print(f"bitstream: {out}; a host reaches the board with --device serial:PORT", markup=False)
     return record, None
 
@@ -156,15 +190,9 @@ def _title(record: Record) -> str:
     return f"{record['preset']} ({record['block']}) on {record['part']}, speed {record['speed']}"
 
 
-def _print_cells(record: Record, depth: int, console: Console) -> None:
-    console.print(f"{_title(record)}: after synthesis", markup=False)
-    _print_cell_counts(record, console)
-    _print_area(record, depth, console)
-    console.print(f"log: {record['synthesis_log']}", markup=False)
-
-
 def _print_record(record: Record, depth: int, console: Console) -> None:
-    console.print(_title(record), markup=False)
+    placed = record["seed"] is not None
+    console.print(_title(record) + ("" if placed else ": after synthesis"), markup=False)
     table = Table("", "used", "available", "%")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -175,8 +203,7 @@ def _print_record(record: Record, depth: int, console: Console) -> None:
     console.print(table)
     _print_cell_counts(record, console)
     if record["fits"]:
-        console.print(f"Fmax {record['fmax_mhz']} MHz, seed {record['seed']}"
-                      + (f" of {record['seeds']}" if len(record["seeds"]) > 1 else ""), markup=False)
+        console.print(f"Fmax {record['fmax_mhz']} MHz, seed {record['seed']}{_others(record)}", markup=False)
         _print_path(record, console)
     _print_area(record, depth, console)
     if record["block"] == ARRAY and "peak_gmacs" in record:
@@ -185,7 +212,15 @@ def _print_record(record: Record, depth: int, console: Console) -> None:
                       f"{per_dsp}")
     if record["fits"]:
         console.print(f"bitstream: {record['bitstream']}", markup=False)
-    console.print(f"logs: {record['synthesis_log']} and {record['log']}", markup=False)
+    console.print(f"logs: {record['synthesis_log']}" + (f" and {record['log']}" if placed else ""),
+                  markup=False)
+
+
+def _others(record: Record) -> str:
+    """What the other seeds gave."""
+    others = [f"{seed}: {'none' if fmax is None else fmax}" for seed, fmax in record["seeds"].items()
+              if seed != str(record["seed"])]
+    return f" (others: {', '.join(others)})" if others else ""
 
 
 def _print_cell_counts(record: Record, console: Console) -> None:
@@ -216,12 +251,12 @@ def exported_names(target: Target) -> list[str]:
     return [_REPORT, f"{_BITSTREAM}{target.suffix}", *_LOGS]
 
 
-def _export(record: Record, target: Target, folder: Path, console: Console) -> None:
-    """Copies of what the cache keeps, in place of what an earlier run left."""
+def _export(record: Record, target: Target, folder: Path) -> list[str]:
+    """Copies of what the cache keeps, in place of what an earlier run left; what to say of it."""
     names = exported_names(target)
     OutputFolder("synth", folder).replace({
         path.name: path.read_bytes() for place in (record["synthesis_log"], record["log"])
         for path in Path(place).iterdir() if path.name in names
         and (record["fits"] or path.name != _REPORT)})  # it is written before there is a route
     what = "bitstream, report and logs" if record["fits"] else "logs, as there is no bitstream"
-    console.print(f"{what}: {folder}", markup=False)
+    return [f"{what}: {folder}"]

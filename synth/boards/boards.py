@@ -1,6 +1,5 @@
 """The boards that a system is built for; pins are those of amaranth-boards."""
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from amaranth.build import ResourceError
 
 from sim.transport import ToolMissing
 
+from ..suggestions import near_names
 from ..targets import TARGETS, Target, TargetError
 
 __all__ = ["BOARDS", "USUAL_KIB", "Board", "Pins", "board_by_name"]
@@ -141,15 +141,12 @@ _OTHER_NAMES = MappingProxyType({"ulx3s-85f": "ulx3s"})
 
 
 def board_by_name(name: str) -> Board:
-    """The board of that name; TargetError names the nearest one otherwise, and its title: what differs in few
-    letters may have another part."""
+    """The board of that name; TargetError names the near ones otherwise, and their titles: what differs in
+    few letters may have another part."""
     known = _OTHER_NAMES.get(name, name)
     if known not in BOARDS:
-        near = difflib.get_close_matches(name.lower(), [*BOARDS, *_OTHER_NAMES], n=1, cutoff=0.4)
-        if near:
-            meant = _OTHER_NAMES.get(near[0], near[0])
-            hint = f"did you mean {near[0]!r} ({BOARDS[meant].title})?"
-        else:
-            hint = f"it must be one of {', '.join(BOARDS)}"
-        raise TargetError(f"unknown board {name!r}; {hint}")
+        near = [f"{other!r} ({BOARDS[_OTHER_NAMES.get(other, other)].title})"
+                for other in near_names(name.lower(), [*BOARDS, *_OTHER_NAMES])]
+        raise TargetError(f"unknown board {name!r}; " + (f"did you mean {' or '.join(near)}?" if near else
+                                                         f"it must be one of {', '.join(BOARDS)}"))
     return BOARDS[known]

@@ -61,6 +61,7 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     folder = cache_directory() / "boards" / f"{board.name}-{config.name}-{key}"
 
     def make() -> None:
+        progress.note(f"logs: {folder}")
         progress.stage("netlist in RTLIL")
         write_design(folder, BoardTop(*made_of), target)
         (folder / PINS).write_text(constraints)
@@ -69,7 +70,8 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
         progress.stage("place and route")
         place_and_pack(command, target, folder, progress)
 
-    kept_folder(folder, make, progress.stage)
+    if kept_folder(folder, make, progress.stage):
+        progress.note(f"the build of {made_on(folder)} is taken: nothing that it depends on has changed")
     failure = failure_in(folder)
     fits = failure is None
     report = (folder / REPORT).read_text() if fits else None

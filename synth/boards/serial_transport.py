@@ -13,6 +13,7 @@ import numpy as np
 from sim.transport import (
     DEFAULT_TIMEOUT_CYCLES,
     BusError,
+    PortError,
     ToolMissing,
     Transport,
     TransportError,
@@ -58,8 +59,8 @@ class SerialTransport(Transport):
     clock_hz : of the board's array
 
     Raises ToolMissing (pyserial), TransportTimeout where no board answers or its cycles stand still,
-    TransportError where the port does not open, is in use or is no serial port, and where the board speaks
-    another version of the protocol or begins anew while it is waited for.
+    PortError where the port does not open, is in use or is no serial port, TransportError where the board
+    speaks another version of the protocol or begins anew while it is waited for.
     """
 
     simulator = "board"
@@ -78,10 +79,11 @@ class SerialTransport(Transport):
             self._serial: Any = serial.Serial(port, baud, timeout=0, write_timeout=10 * slowness,
                                               exclusive=True)
         except (OSError, ValueError) as error:
-            raise TransportError(_why_closed(port, error)) from error
+            raise PortError(_why_closed(port, error)) from error
         self._sequence = random.randrange(256)
         self._irq = False
         self._wrong_words: int | None = None
+        self._heard = 0
         try:
             # What is left in the board of an earlier host's command ends with the gap.
             time.sleep(1.5 * GAP_SECONDS * slowness)
@@ -103,7 +105,7 @@ class SerialTransport(Transport):
         self._sequence = (self._sequence + 1) & 0xFF
         body = struct.pack("<BBBI", self._sequence, operation, words, address) + bytes(data)
         frame = bytes([SYNC_COMMAND]) + body + struct.pack(">H", crc(body))
-        self._wrong_words = None
+        self._wrong_words, self._heard = None, 0
         for attempt in range(_TRIES):
             if attempt:
                 self.repeated += 1
@@ -129,8 +131,12 @@ class SerialTransport(Transport):
             return (f"the board on {self._port} gave no good answer to {operation.name} in {_TRIES} tries: "
                     f"{self._wrong_words} words in place of {_words_back(operation, words)}; does its "
                     "bitstream hold this protocol?")
+        if self._heard:
+            return (f"the board on {self._port} gave no good answer to {operation.name} in {_TRIES} tries, "
+                    f"though {self._heard} bytes came; is it this board's port, and does its bitstream hold "
+                    f"this protocol, at {self._serial.baudrate:,} baud?")
         return (f"the board on {self._port} gave no answer to {operation.name} in {_TRIES} tries; is it on, "
-                "does its bitstream hold this protocol, is the baud rate right?")
+                "is it this board's port, does its bitstream hold this protocol?")
 
     @property
     def _answer_seconds(self) -> float:
@@ -149,6 +155,7 @@ class SerialTransport(Transport):
                     time.sleep(0.0005)
                     continue
                 received += fresh
+                self._heard += len(fresh)
                 answer = self._find_answer(received, operation, words)
                 if answer is not None:
                     return answer
