@@ -1,5 +1,6 @@
 """synth.boards: pins, clock generator and command line, without building."""
 
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from synth.boards.serial_transport import DEFAULT_BAUD
 from synth.boards.top import BoardTop
 from synth.boards.uart import UartReceiver, UartTransmitter
 from synth.kept import source_hash
+from synth.place_runs import PLACE_LOG
 from synth.progress import Progress
 from synth.targets import TargetError
 from tests.reduced import REDUCED
@@ -66,13 +68,6 @@ def test_every_board_has_pins_and_a_clock_that_is_not_above_the_wanted_one(board
         generator = clock_generator(board.target.family, pins.clock_hz, wanted_hz, DEFAULT_BAUD)
         assert 0.9 * wanted_hz <= generator.output_hz <= wanted_hz
         assert low <= generator.vco_hz / 1e6 <= high
-
-
-@pytest.mark.parametrize("family", ["ecp5", "ice40", "gowin"])
-def test_a_clock_s_dividers_make_what_it_says(family: str) -> None:
-    one: Any = clock_generator(family, 25_000_000, 50_000_000, DEFAULT_BAUD)
-    divided = one.input_hz * one.feedback_divider // one.input_divider
-    assert divided >> getattr(one, "output_log2", 0) == one.output_hz
 
 
 @pytest.mark.parametrize("family, cell", [("ecp5", "EHXPLLL"), ("ice40", "SB_PLL40_PAD"), ("gowin", "rPLL")])
@@ -153,6 +148,12 @@ def test_clock_generator_pins_and_packing_work_on_every_board(board: str, monkey
         # The command that has the part compare its own ID with the bitstream's, and that ID.
         _, found, rest = Path(record["bitstream"]).read_bytes().partition(b"\xE2\0\0\0")
         assert found and int.from_bytes(rest[:4]) == ID_CODES[BOARDS[board].target.part.split()[0]]
+        # nextpnr works out for itself what the part makes of the oscillator's frequency in PINS. Its report
+        # has not that, but the frequency of the command, which is ours.
+        log = Path(record["log"], PLACE_LOG).read_text()
+        derived, = re.findall(r"Derived frequency constraint of (\S+) MHz for net", log)
+        assert float(derived) == pytest.approx(record["clock_mhz"], abs=0.051)
+        assert "out of legal range" not in log
 
 
 def test_another_script_block_or_packer_is_another_build_of_a_board(monkeypatch: pytest.MonkeyPatch) -> None:

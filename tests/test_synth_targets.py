@@ -12,7 +12,14 @@ from synth.targets import TARGETS, TargetError, target_by_name
 
 def test_every_family_has_its_parts() -> None:
     assert {target.family for target in TARGETS.values()} == {"ecp5", "ice40", "gowin"}
-    assert all(name == target.name for name, target in TARGETS.items())
+
+
+def test_a_target_s_name_finds_the_part_that_it_says() -> None:
+    assert {name: target_by_name(name).part for name in TARGETS} == {
+        "ecp5-12k": "LFE5U-12F CABGA381", "ecp5-25k": "LFE5U-25F CABGA381", "ecp5-45k": "LFE5U-45F CABGA381",
+        "ecp5-85k": "LFE5U-85F CABGA381", "ice40-up5k": "iCE40UP5K SG48", "ice40-hx8k": "iCE40HX8K CT256",
+        "gw1nr-9": "GW1NR-LV9QN88PC6/I5", "gw2a-18": "GW2A-LV18PG256C8/I7",
+        "gw2ar-18": "GW2AR-LV18QN88C8/I7"}
 
 
 def test_every_ecp5_is_made_in_three_speed_grades_and_is_taken_as_the_slowest() -> None:
