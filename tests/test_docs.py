@@ -24,6 +24,7 @@ def script(name: str) -> ModuleType:
 @pytest.mark.parametrize("name, page", [
     ("block_docs", "blocks.md"),
     ("config_docs", "configuration.md"),
+    ("integration_docs", "integration.md"),
 ])
 def test_a_page_is_up_to_date(name: str, page: str) -> None:
     assert (ROOT / "docs" / page).read_text() == script(name).page(), f"run scripts/{name}.py"

@@ -17,6 +17,7 @@ from hdl.registers import (
     config_values,
 )
 from zerolane.markdown_tables import table_head, table_row
+from zerolane.ports import ports
 
 __all__ = ["c_header", "describe", "json_map", "markdown"]
 
@@ -32,7 +33,8 @@ def _scale_fields() -> list[dict[str, Any]]:
 def describe(config: Config | None = None) -> dict[str, Any]:
     """Everything a driver must know, as plain dicts, lists, strings and numbers.
 
-    With a configuration, `configuration` holds its name and what its ID, VERSION and CONFIG registers read.
+    With a configuration, `configuration` holds its name and what its ID, VERSION and CONFIG registers read,
+    and `ports` the top module's ports (`zerolane.ports`).
     Addresses and offsets of words are in bytes, offsets of fields in bits.
     """
     result: dict[str, Any] = {
@@ -55,6 +57,7 @@ def describe(config: Config | None = None) -> dict[str, Any]:
     }
     if config is not None:
         result["configuration"] = {"name": config.name, "registers": config_values(config)}
+        result["ports"] = ports(config)
     return result
 
 
