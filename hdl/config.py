@@ -1,11 +1,15 @@
 """The one configuration object of an array; every width in the design derives from it, here, once."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from types import MappingProxyType
 
-__all__ = ["PRESETS", "Config", "ConfigError", "log2_exact", "width_of"]
+__all__ = [
+    "NAME_WANTED", "POWERS_OF_TWO", "PRESETS", "RULES", "Config", "ConfigError", "Rule", "log2_exact",
+    "width_of",
+]
 
 VALUE_BITS = 8
 ACC_BITS = 32
@@ -15,6 +19,19 @@ AXI_PAGE_BYTES = 4096
 MAX_BURST_BEATS = 16
 FAR_APART_LANES = 32
 """From so many lanes on."""
+
+# A name is a part of files' names, and stands in comments of what is generated.
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+NAME_WANTED = "1 to 64 letters, digits, '_', '-' and '.'"
+
+POWERS_OF_TWO = MappingProxyType({
+    "pes": (2, 64), "lanes": (2, 32), "port_bytes": (4, 64), "tile_bytes": (256, 1 << 22),
+    "beat_tokens": (2, 32), "acc_words": (2, 256), "chains": (1, 2), "chain_cut_stages": (1, 64),
+    "bus_listeners": (1, 64), "queue_beats": (4, 256), "row_queue_rows": (2, 256),
+    "read_buffer_beats": (2 * MAX_BURST_BEATS, 512), "table_rows": (4, 4096),
+    "index_rows": (32, 32768),
+})
+"""Fields that hold a power of two: the least and the greatest."""
 
 
 class ConfigError(ValueError):
@@ -127,41 +144,16 @@ class Config:
             value = getattr(self, field.name)
             if type(value) is not field.type and field.type.__class__ is type:
                 self._refuse(field.name, f"a value of type {field.type.__name__}")
-        # It is a part of files' names, and stands in comments of what is generated.
-        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", self.name):
-            self._refuse("name", "1 to 64 letters, digits, '_', '-' and '.'")
-        power_of_two = {
-            "pes": (2, 64), "lanes": (2, 32), "port_bytes": (4, 64), "tile_bytes": (256, 1 << 22),
-            "beat_tokens": (2, 32), "acc_words": (2, 256), "chains": (1, 2), "chain_cut_stages": (1, 64),
-            "bus_listeners": (1, 64), "queue_beats": (4, 256), "row_queue_rows": (2, 256),
-            "read_buffer_beats": (2 * MAX_BURST_BEATS, 512), "table_rows": (4, 4096),
-            "index_rows": (32, 32768),
-        }
-        for name, (low, high) in power_of_two.items():
+        if not _NAME.fullmatch(self.name):
+            self._refuse("name", NAME_WANTED)
+        for name, (low, high) in POWERS_OF_TWO.items():
             value = getattr(self, name)
             if not low <= value <= high or value & (value - 1):
                 self._refuse(name, f"a power of two from {low} to {high}")
-        if self.port_bytes not in (self.lanes, 2 * self.lanes):
-            self._refuse("port_bytes", f"lanes or twice lanes, {self.lanes} or {2 * self.lanes}")
-        if 2 * self.beat_tokens > self.port_bytes:
-            self._refuse("beat_tokens", f"at most half of port_bytes, {self.port_bytes // 2}")
-        if self.index_rows < self.table_rows:
-            self._refuse("index_rows", f"at least table_rows, {self.table_rows}")
-        if self.row_filter and not (self.compressed_b and self.index_rows >= 4 * self.beat_tokens):
-            self._refuse("row_filter", "False without compressed_b, and with less index_rows than "
-                                       f"{4 * self.beat_tokens}, four for each of beat_tokens")
-        if self.scale_multipliers not in (0, 1, self.lanes):
-            self._refuse("scale_multipliers", f"0, 1 or lanes, {self.lanes}")
-        if self.merge_lanes not in (0, *(lanes for lanes in (2, 4, 8, 16) if lanes <= self.lanes)):
-            self._refuse("merge_lanes", f"0, or a power of two from 2 to 16 and at most lanes, {self.lanes}")
-        if self.merge_lanes and not (self.csr_out and self.compressed_b and self.port_bytes >= 8):
-            self._refuse("merge_lanes", "0 without csr_out and compressed_b, and for a port of 4 bytes")
-        if self.lane_values < 2 * self.acc_words:
-            self._refuse("tile_bytes", f"at least {2 * self.acc_words * self.pes * self.lanes}, "
-                                       "two rows of a full slice in every lane")
-        if self.sddmm and self.lane_values < 8 * self.row_words:
-            self._refuse("tile_bytes", f"at least {8 * self.row_words * self.pes * self.lanes} with sddmm, "
-                                       "where addresses tell rows apart")
+        for rule in RULES:
+            if not rule.holds(self):
+                here = f", {rule.here(self)}" if rule.here else ""
+                self._refuse(rule.field, rule.wanted + here)
 
     def _refuse(self, name: str, wanted: str) -> None:
         raise ConfigError(
@@ -351,6 +343,55 @@ class Config:
     def burst_bytes(self) -> int:
         """Bursts are aligned to this, so that none crosses a 4 KiB page."""
         return MAX_BURST_BEATS * self.port_bytes
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a field must be beside those around it.
+
+    Parameters
+    ----------
+    field : the one that is refused
+    holds : of a configuration whose fields have the right types and ranges
+    wanted : what the field must be, of any configuration
+    here : what that comes to in this one; None where `wanted` says all
+    """
+
+    field: str
+    holds: Callable[[Config], bool]
+    wanted: str
+    here: Callable[[Config], str] | None = None
+
+
+RULES = (
+    Rule("port_bytes", lambda config: config.port_bytes in (config.lanes, 2 * config.lanes),
+         "lanes or twice lanes", lambda config: f"{config.lanes} or {2 * config.lanes}"),
+    Rule("beat_tokens", lambda config: 2 * config.beat_tokens <= config.port_bytes,
+         "at most half of port_bytes", lambda config: f"{config.port_bytes // 2}"),
+    Rule("index_rows", lambda config: config.index_rows >= config.table_rows,
+         "at least table_rows", lambda config: f"{config.table_rows}"),
+    Rule("row_filter", lambda config: not config.row_filter or (
+        config.compressed_b and config.index_rows >= 4 * config.beat_tokens),
+         "false without compressed_b, and with less index_rows than four for each of beat_tokens",
+         lambda config: f"{4 * config.beat_tokens}"),
+    Rule("scale_multipliers", lambda config: config.scale_multipliers in (0, 1, config.lanes),
+         "0, 1 or lanes", lambda config: f"{config.lanes}"),
+    Rule("merge_lanes", lambda config: config.merge_lanes in (0, *(
+        lanes for lanes in (2, 4, 8, 16) if lanes <= config.lanes)),
+         "0, or a power of two from 2 to 16 and at most lanes", lambda config: f"{config.lanes}"),
+    Rule("merge_lanes", lambda config: not config.merge_lanes or (
+        config.csr_out and config.compressed_b and config.port_bytes >= 8),
+         "0 without csr_out and compressed_b, and for a port of 4 bytes"),
+    # Two rows of a full slice in every lane.
+    Rule("tile_bytes", lambda config: config.lane_values >= 2 * config.acc_words,
+         "at least 2 · acc_words · pes · lanes",
+         lambda config: f"{2 * config.acc_words * config.total_lanes}"),
+    # There addresses tell rows apart.
+    Rule("tile_bytes", lambda config: not config.sddmm or config.lane_values >= 8 * config.row_words,
+         "with sddmm at least 8 · pes · lanes times 4 · acc_words or 64, the larger",
+         lambda config: f"{8 * config.row_words * config.total_lanes}"),
+)
+"""They are looked at in this order, after the fields' types and POWERS_OF_TWO."""
 
 
 PRESETS = MappingProxyType({

@@ -35,7 +35,7 @@ from .tile_bus import TileBus
 from .tile_loader import TileLoader
 from .token_bus import TokenBus
 
-__all__ = ["A_READERS", "COLLECTOR_READERS", "Core"]
+__all__ = ["A_READERS", "COLLECTOR_READERS", "Core", "read_bursts"]
 
 A_READERS = 3          # row pointers, column indices, values
 COLLECTOR_READERS = 2  # earlier sums, parameter records
@@ -52,6 +52,15 @@ class _Merged(NamedTuple):
     merges: Any = Const(0)
 
 
+def read_bursts(config: Config) -> tuple[int, ...]:
+    """For each read stream of a core, the most bursts that it has outstanding."""
+    # A stream of one piece asks for full bursts but for the first and the last; of short rows for beats.
+    pieces = 1 << (config.read_buffer_beats // MAX_BURST_BEATS + 1).bit_length()
+    rows = config.read_buffer_beats
+    fetch = (pieces, pieces, rows)
+    return (*fetch, rows, *((pieces, pieces) if config.compressed_b else ()), rows, pieces)
+
+
 class Core(wiring.Component):
     """Everything between job streams on one side and read, write streams on the other; connections only.
 
@@ -62,10 +71,6 @@ class Core(wiring.Component):
     Parameters
     ----------
     config : Config
-
-    Attributes
-    ----------
-    read_bursts : for each read stream, the most bursts that it has outstanding
 
     Members
     -------
@@ -95,12 +100,7 @@ class Core(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
-        # A stream of one piece asks for full bursts but for the first and the last; of short rows for beats.
-        pieces = 1 << (config.read_buffer_beats // MAX_BURST_BEATS + 1).bit_length()
-        rows = config.read_buffer_beats
-        fetch = (pieces, pieces, rows)
-        self.read_bursts = (*fetch, rows, *((pieces, pieces) if config.compressed_b else ()), rows, pieces)
-        readers = len(self.read_bursts)
+        readers = len(read_bursts(config))
         super().__init__({
             "i_fetch_job": In(stream.Signature(FetchJob(config))),
             "i_router_job": In(stream.Signature(RouterJob(config))),

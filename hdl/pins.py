@@ -9,10 +9,10 @@ from .config import ADDRESS_BITS, Config, log2_exact
 from .registers import REGISTER_SPACE_BITS
 from .top import Top
 
-__all__ = ["FlatTop"]
+__all__ = ["CACHE_NORMAL", "FlatPins", "FlatTop"]
 
 _BURST_INCR = 1
-_CACHE_NORMAL = 0b0011  # bufferable, modifiable: ordinary memory
+CACHE_NORMAL = 0b0011  # bufferable, modifiable: ordinary memory
 
 
 def _address(prefix: str, flow) -> dict:
@@ -25,6 +25,28 @@ def _address(prefix: str, flow) -> dict:
 
 def _handshake(prefix: str, flow, back) -> dict:
     return {f"{prefix}valid": flow(1), f"{prefix}ready": back(1)}
+
+
+def FlatPins(config: Config) -> wiring.Signature:
+    """The pins beside clock and reset, each a member of its own."""
+    data_bytes = config.port_bytes
+    return wiring.Signature({
+        **_address("m_axi_aw", Out), **_handshake("m_axi_aw", Out, In),
+        "m_axi_wdata": Out(8 * data_bytes), "m_axi_wstrb": Out(data_bytes), "m_axi_wlast": Out(1),
+        **_handshake("m_axi_w", Out, In),
+        "m_axi_bid": In(ID_BITS), "m_axi_bresp": In(2), **_handshake("m_axi_b", In, Out),
+        **_address("m_axi_ar", Out), **_handshake("m_axi_ar", Out, In),
+        "m_axi_rid": In(ID_BITS), "m_axi_rdata": In(8 * data_bytes), "m_axi_rresp": In(2),
+        "m_axi_rlast": In(1), **_handshake("m_axi_r", In, Out),
+        "s_axil_awaddr": In(REGISTER_SPACE_BITS), "s_axil_awprot": In(3),
+        **_handshake("s_axil_aw", In, Out),
+        "s_axil_wdata": In(32), "s_axil_wstrb": In(4), **_handshake("s_axil_w", In, Out),
+        "s_axil_bresp": Out(2), **_handshake("s_axil_b", Out, In),
+        "s_axil_araddr": In(REGISTER_SPACE_BITS), "s_axil_arprot": In(3),
+        **_handshake("s_axil_ar", In, Out),
+        "s_axil_rdata": Out(32), "s_axil_rresp": Out(2), **_handshake("s_axil_r", Out, In),
+        "irq": Out(1),
+    })
 
 
 class FlatTop(wiring.Component):
@@ -45,24 +67,7 @@ class FlatTop(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
-        data_bytes = config.port_bytes
-        super().__init__({
-            **_address("m_axi_aw", Out), **_handshake("m_axi_aw", Out, In),
-            "m_axi_wdata": Out(8 * data_bytes), "m_axi_wstrb": Out(data_bytes), "m_axi_wlast": Out(1),
-            **_handshake("m_axi_w", Out, In),
-            "m_axi_bid": In(ID_BITS), "m_axi_bresp": In(2), **_handshake("m_axi_b", In, Out),
-            **_address("m_axi_ar", Out), **_handshake("m_axi_ar", Out, In),
-            "m_axi_rid": In(ID_BITS), "m_axi_rdata": In(8 * data_bytes), "m_axi_rresp": In(2),
-            "m_axi_rlast": In(1), **_handshake("m_axi_r", In, Out),
-            "s_axil_awaddr": In(REGISTER_SPACE_BITS), "s_axil_awprot": In(3),
-            **_handshake("s_axil_aw", In, Out),
-            "s_axil_wdata": In(32), "s_axil_wstrb": In(4), **_handshake("s_axil_w", In, Out),
-            "s_axil_bresp": Out(2), **_handshake("s_axil_b", Out, In),
-            "s_axil_araddr": In(REGISTER_SPACE_BITS), "s_axil_arprot": In(3),
-            **_handshake("s_axil_ar", In, Out),
-            "s_axil_rdata": Out(32), "s_axil_rresp": Out(2), **_handshake("s_axil_r", Out, In),
-            "irq": Out(1),
-        })
+        super().__init__(FlatPins(config))
 
     def elaborate(self, platform):
         m = Module()
@@ -78,7 +83,7 @@ class FlatTop(wiring.Component):
             m.d.comb += [
                 self._pin(f"m_axi_{channel}size").eq(log2_exact(self._config.port_bytes)),
                 self._pin(f"m_axi_{channel}burst").eq(_BURST_INCR),
-                self._pin(f"m_axi_{channel}cache").eq(_CACHE_NORMAL),
+                self._pin(f"m_axi_{channel}cache").eq(CACHE_NORMAL),
             ]
         self._take(m, "s_axil_aw", top.control.aw, {"addr": "address"})
         self._take(m, "s_axil_ar", top.control.ar, {"addr": "address"})

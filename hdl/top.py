@@ -9,7 +9,7 @@ from .burst_log import BurstLog
 from .command import CommandProcessor
 from .config import Config
 from .control import ControlPort
-from .core import Core
+from .core import Core, read_bursts
 from .counter_memory import CounterMemory
 from .counters import Counters
 from .descriptor_reader import DESCRIPTOR_BURSTS
@@ -61,7 +61,7 @@ class Top(wiring.Component):
         m.submodules.counters = counters = Counters(config)
         m.submodules.counter_memory = counter_memory = CounterMemory(config)
         command, core, writer = CommandProcessor(config), Core(config), SegmentWriter(config)
-        bursts = (DESCRIPTOR_BURSTS, *core.read_bursts)
+        bursts = (DESCRIPTOR_BURSTS, *read_bursts(config))
         read_port, log = ReadPort(config, len(bursts)), BurstLog(config, bursts)
         w_skid = Skid(writer.w.p.shape())
         add_resettable(m, {"command": command, "core": core, "writer": writer, "w_skid": w_skid,

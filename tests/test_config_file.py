@@ -25,7 +25,7 @@ def test_base_is_the_default_preset_and_scaling_follows_the_lanes(tmp_path: Path
 
 
 @pytest.mark.parametrize("text, reason", [
-    ("pse = 4\n", "unknown key 'pse'.*'pes'"),
+    ("pse = 4\n", r"unknown key 'pse'; did you mean 'pes'\? \(docs/configuration.md\)"),
     ("pes = 3\n", "pes = 3; it must be a power of two"),
     ("pes = true\n", "pes = True; it must be a value of type int"),
     ('pes = "4"\n', "type int"),
@@ -36,7 +36,12 @@ def test_base_is_the_default_preset_and_scaling_follows_the_lanes(tmp_path: Path
     ("beat_tokens = 16\n", "beat_tokens"),
     ("scale_multipliers = 3\n", "scale_multipliers"),
     ("row_queue_rows = 1\n", "row_queue_rows = 1; it must be a power of two from 2 to 256"),
-    ("tile_bytes = 1024\n", "tile_bytes"),
+    ("tile_bytes = 1024\n", "tile_bytes = 1024; it must be at least .*, 2048"),
+    ("table_rows = 256\nindex_rows = 128\n", "index_rows = 128; it must be at least table_rows, 256"),
+    ('preset = "large"\ncompressed_b = false\nmerge_lanes = 0\n',
+     "row_filter = True; it must be false without"),
+    ("csr_out = false\n", "merge_lanes = 4; it must be 0 without csr_out"),
+    ("tile_bytes = 8192\n", "tile_bytes = 8192; it must be with sddmm at least .*, 32768"),
 ])
 def test_a_wrong_file_is_refused_with_the_right_word(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason) as error:

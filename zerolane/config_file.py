@@ -49,7 +49,8 @@ def load_config(path: str | Path) -> Config:
         raise ConfigError(f"{path}: {error}") from error
     for key, value in table.items():
         if key not in known:
-            raise ConfigError(f"{path}: unknown key {key!r}; {_nearest(key, ['preset', *known])}")
+            raise ConfigError(f"{path}: unknown key {key!r}; {_nearest(key, ['preset', *known])} "
+                              "(docs/configuration.md)")
         if type(value) is not known[key]:
             raise ConfigError(f"{path}: {key} = {value!r}; it must be a value of type {known[key].__name__}")
     values = {field: getattr(base, field) for field in known} | {"name": path.stem} | table

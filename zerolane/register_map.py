@@ -1,7 +1,6 @@
 """The register map and the descriptor, as JSON, C header and documentation page."""
 
 import json
-import re
 from enum import Enum
 from typing import Any
 
@@ -17,6 +16,8 @@ from hdl.registers import (
     ErrorCode,
     config_values,
 )
+from zerolane.markdown_tables import table_head, table_row
+from zerolane.ports import ports
 
 __all__ = ["c_header", "describe", "json_map", "markdown"]
 
@@ -32,7 +33,8 @@ def _scale_fields() -> list[dict[str, Any]]:
 def describe(config: Config | None = None) -> dict[str, Any]:
     """Everything a driver must know, as plain dicts, lists, strings and numbers.
 
-    With a configuration, `configuration` holds its name and what its ID, VERSION and CONFIG registers read.
+    With a configuration, `configuration` holds its name and what its ID, VERSION and CONFIG registers read,
+    and `ports` the top module's ports (`zerolane.ports`).
     Addresses and offsets of words are in bytes, offsets of fields in bits.
     """
     result: dict[str, Any] = {
@@ -55,6 +57,7 @@ def describe(config: Config | None = None) -> dict[str, Any]:
     }
     if config is not None:
         result["configuration"] = {"name": config.name, "registers": config_values(config)}
+        result["ports"] = ports(config)
     return result
 
 
@@ -162,14 +165,6 @@ It stands for multiplier / 2**(shift + 8):
 `round_shift(x, s) = (x + (1 << s >> 1)) >> s`."""
 
 
-def _row(*cells: object) -> str:
-    return "| " + " | ".join(re.sub(r"\s+", " ", str(cell)).replace("|", "\\|") for cell in cells) + " |"
-
-
-def _table(*head: str) -> list[str]:
-    return [_row(*head), _row(*("---" for _ in head))]
-
-
 def _bits(offset: int, bits: int) -> str:
     return f"{offset}" if bits == 1 else f"{offset + bits - 1}:{offset}"
 
@@ -177,23 +172,23 @@ def _bits(offset: int, bits: int) -> str:
 def markdown() -> str:
     """The text of docs/registers.md."""
     head = _PAGE_HEAD.format(space=1 << REGISTER_SPACE_BITS, code=ErrorCode.FIELD.value)
-    lines = [*head.splitlines(), "", *_table("address", "register", "access", "about")]
-    lines += [_row(f"`{entry.address:#04x}`", f"`{entry.name}`", entry.access.value, entry.about)
+    lines = [*head.splitlines(), "", *table_head("address", "register", "access", "about")]
+    lines += [table_row(f"`{entry.address:#04x}`", f"`{entry.name}`", entry.access.value, entry.about)
               for entry in REGISTERS]
-    lines += ["", "### Fields", "", *_table("register", "bits", "field", "about")]
-    lines += [_row(f"`{entry.name}`", _bits(field.offset, field.bits), f"`{field.name}`", field.about)
+    lines += ["", "### Fields", "", *table_head("register", "bits", "field", "about")]
+    lines += [table_row(f"`{entry.name}`", _bits(field.offset, field.bits), f"`{field.name}`", field.about)
               for entry in REGISTERS for field in entry.fields]
-    lines += ["", *_PAGE_COUNTERS.splitlines(), "", *_table("code", "name")]
-    lines += [_row(code.value, f"`{code.name}`") for code in ErrorCode]
+    lines += ["", *_PAGE_COUNTERS.splitlines(), "", *table_head("code", "name")]
+    lines += [table_row(code.value, f"`{code.name}`") for code in ErrorCode]
     lines += ["", *_PAGE_DESCRIPTOR.format(length=DESCRIPTOR_BYTES).splitlines(), "",
-              *_table("number", "word", "bits", "field", "about")]
-    lines += [_row(number, field.word, _bits(field.offset, field.bits), f"`{field.name}`", field.about)
+              *table_head("number", "word", "bits", "field", "about")]
+    lines += [table_row(number, field.word, _bits(field.offset, field.bits), f"`{field.name}`", field.about)
               for number, field in enumerate(DESCRIPTOR_FIELDS)]
-    lines += ["", "### Values", "", *_table("field", "value", "name")]
-    lines += [_row(f"`{prefix.lower()}`", entry.value, f"`{entry.name}`")
+    lines += ["", "### Values", "", *table_head("field", "value", "name")]
+    lines += [table_row(f"`{prefix.lower()}`", entry.value, f"`{entry.name}`")
               for prefix, kind in _ENUMS.items() if prefix != "ERROR" for entry in kind]
-    lines += ["", *_PAGE_SCALE.splitlines(), "", *_table("bits", "field")]
-    lines += [_row(_bits(part["offset"], part["bits"]), f"`{part['name']}`") for part in _scale_fields()]
+    lines += ["", *_PAGE_SCALE.splitlines(), "", *table_head("bits", "field")]
+    lines += [table_row(_bits(part["offset"], part["bits"]), f"`{part['name']}`") for part in _scale_fields()]
     return "\n".join([*lines, ""])
 
 
