@@ -35,7 +35,12 @@ POWERS_OF_TWO = MappingProxyType({
 
 
 class ConfigError(ValueError):
-    """A configuration field holds a value the hardware cannot be built with; the message names both."""
+    """A configuration field holds a value the hardware cannot be built with; the message names both. `field`
+    is its name, None where it is not about one field."""
+
+    def __init__(self, message: str, field: str | None = None):
+        super().__init__(message)
+        self.field = field
 
 
 def log2_exact(value: int) -> int:
@@ -157,7 +162,7 @@ class Config:
 
     def _refuse(self, name: str, wanted: str) -> None:
         raise ConfigError(
-            f"configuration {self.name!r}: {name} = {getattr(self, name)!r}; it must be {wanted}")
+            f"configuration {self.name!r}: {name} = {getattr(self, name)!r}; it must be {wanted}", name)
 
     # ---- tile memory -------------------------------------------------------------------------------
 
@@ -372,7 +377,7 @@ RULES = (
          "at least table_rows", lambda config: f"{config.table_rows}"),
     Rule("row_filter", lambda config: not config.row_filter or (
         config.compressed_b and config.index_rows >= 4 * config.beat_tokens),
-         "false without compressed_b, and with less index_rows than four for each of beat_tokens",
+         "false unless compressed_b is set, and with less index_rows than four for each of beat_tokens",
          lambda config: f"{4 * config.beat_tokens}"),
     Rule("scale_multipliers", lambda config: config.scale_multipliers in (0, 1, config.lanes),
          "0, 1 or lanes", lambda config: f"{config.lanes}"),
@@ -381,7 +386,7 @@ RULES = (
          "0, or a power of two from 2 to 16 and at most lanes", lambda config: f"{config.lanes}"),
     Rule("merge_lanes", lambda config: not config.merge_lanes or (
         config.csr_out and config.compressed_b and config.port_bytes >= 8),
-         "0 without csr_out and compressed_b, and for a port of 4 bytes"),
+         "0 unless csr_out and compressed_b are set, and for a port of 4 bytes"),
     # Two rows of a full slice in every lane.
     Rule("tile_bytes", lambda config: config.lane_values >= 2 * config.acc_words,
          "at least 2 · acc_words · pes · lanes",

@@ -60,4 +60,5 @@ def load_config(path: str | Path) -> Config:
     try:
         return Config(**values)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        whose = "" if error.field in table else f" (the file does not set it, preset {base.name!r} does)"
+        raise ConfigError(f"{path}: {error}{whose}", error.field) from error
