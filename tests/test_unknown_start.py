@@ -1,18 +1,23 @@
 """From unknown registers and memories the array reaches known outputs after reset, and computes the same."""
 
 import re
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 from amaranth.hdl import Fragment
 
 from hdl.config import PRESETS
+from hdl.emit import emit_verilog
+from hdl.pins import FlatTop
 from sim import cocotb_transport
 from sim.harness_top import harness_verilog
 from synth.blocks import ARRAY, make_block
 from tests.products import draw_matrix, draw_options, run_checked
 from tests.simulators import need
 from zerolane.device import Device
+from zerolane.ports import ports
 
 _ARRAY_MODULE = re.compile(r"^module \\?zerolane_harness(?:\.array\b|_).*?^endmodule",
                            re.MULTILINE | re.DOTALL)
@@ -75,3 +80,31 @@ def test_every_register_has_the_reset_so_that_any_of_them_may_share_a_tile(prese
                       for statement in statements for signal in statement._lhs_signals()]
     assert len(registers) > 500
     assert [register.name for register in registers if register.reset_less] == []
+
+
+@pytest.mark.icarus
+def test_nothing_is_offered_on_any_port_from_the_first_edge_of_reset_on(tmp_path: Path) -> None:
+    need("icarus")
+    config = PRESETS["tiny"]
+    text = _MEMORY_INITIAL.sub("", _REGISTER_INITIAL.sub(r"\1 ;", emit_verilog(FlatTop(config), "zerolane")))
+    assert "initial" not in text
+    pins = [port for port in ports(config) if port["of"] not in ("clock", "reset")]
+    inputs, outputs = ([port["name"] for port in pins if port["direction"] == way]
+                       for way in ("input", "output"))
+    nets = ", ".join(f".{port['name']}({port['name']})" for port in pins)
+    offers = ", ".join(name for name in outputs if name.endswith("valid") or name == "irq")
+    # Nobody offers the array anything either; its other inputs are unknown.
+    bench = [
+        "module bench;", "  reg clk = 0, rst = 1;",
+        *(f"  wire [{port['bits'] - 1}:0] {port['name']};" for port in pins),
+        *(f"  assign {name} = 0;" for name in inputs if name.endswith("valid")),
+        f"  zerolane array(.clk(clk), .rst(rst), {nets});",
+        f'  initial begin #1 $display("%b", {{{offers}}}); clk = 1; #1 $display("%b", {{{offers}}}); end',
+        "endmodule"]
+    (tmp_path / "bench.v").write_text("\n".join([text, *bench, ""]))
+    subprocess.run(["iverilog", "-g2005", "-o", "bench.vvp", "-s", "bench", "bench.v"], cwd=tmp_path,
+                   check=True)
+    said = subprocess.run(["vvp", "-n", "bench.vvp"], cwd=tmp_path, check=True, capture_output=True,
+                          text=True)
+    before, after = said.stdout.split()
+    assert set(before) == {"x"} and set(after) == {"0"}
