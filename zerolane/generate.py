@@ -1,4 +1,4 @@
-"""Verilog for somebody's own chip, with the register map as JSON and C header, and lint waivers."""
+"""Verilog for somebody's own chip, with ports and register map as JSON, a C header, and lint waivers."""
 
 from pathlib import Path
 
