@@ -379,7 +379,7 @@ def test_as_many_words_as_there_may_be_are_done(operation: Operation) -> None:
 def test_an_unknown_operation_is_answered_as_such_without_a_word() -> None:
     known = [int(operation) for operation in Operation]
     commands = [Command(operation, operation, asked=words)
-                for operation in (max(known) + 1, 7, 0x80, 0x82, 0xFF) for words in (1, MAX_WORDS)]
+                for operation in (max(known) + 1, 7, 0x80, 0x82, 0xFF) for words in (0, 1, MAX_WORDS)]
     assert talk([command.frame for command in commands]) == (
         [Answer(command.sequence, Status.UNKNOWN) for command in commands], [])
 

@@ -197,18 +197,19 @@ class Bridge(wiring.Component):
             with m.If(self._again):
                 m.next = "ANSWER"
             with m.Else():
-                m.d.sync += self._status.eq(Status.OK)
-                m.next = "NEXT"
+                m.d.sync += self._status.eq(Status.UNKNOWN)
+                m.next = "ANSWER"
+                for operation in Operation:
+                    with m.If(self._operation == operation):
+                        m.d.sync += self._status.eq(Status.OK)
+                        m.next = "NEXT"
         with m.State("NEXT"):
             m.next = "WORD"
             with m.If(word == self._words):
                 m.next = "ANSWER"
         with m.State("WORD"):
-            m.next = "ANSWER"
-            m.d.sync += self._status.eq(Status.UNKNOWN)
-            for operation in (Operation.INFO, *_MEMORY, Operation.READ_REGISTER, Operation.WRITE_REGISTER):
+            for operation in Operation:
                 with m.If(self._operation == operation):
-                    m.d.sync += self._status.eq(self._status)
                     m.next = "MEMORY" if operation in _MEMORY else operation.name
                     if operation == Operation.READ_REGISTER:
                         m.d.sync += control.ar.valid.eq(1)
