@@ -27,8 +27,7 @@ Made from the hardware's constants by `scripts/integration_docs.py`; do not edit
 {files}
 
 Names of modules begin with `zerolane`, many are escaped (`\\zerolane.top.core `). Arrays of two
-configurations in one design would have modules of the same name: put another name for `zerolane` all over the
-text of one.
+configurations in one design would have modules of the same name: `--top NAME` puts another one in its place.
 
 ## Ports
 

@@ -7,10 +7,12 @@ __all__ = ["hint", "near_names"]
 
 
 def near_names(word: str, known: Iterable[str]) -> list[str]:
-    """Those that begin with the word; otherwise the nearest one, if any is near."""
+    """The name that it is, or those that begin with it; otherwise the nearest one, if any is near."""
     names = list(known)
-    return [name for name in names if word and name.startswith(word)] or difflib.get_close_matches(
-        word, names, n=1, cutoff=0.4)
+    begin = [name for name in names if word and name.startswith(word)]
+    if word in begin:
+        return [word]
+    return begin or difflib.get_close_matches(word, names, n=1, cutoff=0.4)
 
 
 def hint(word: str, known: Iterable[str]) -> str:

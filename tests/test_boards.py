@@ -105,7 +105,7 @@ def test_the_crc_is_the_one_of_the_books() -> None:
 
 def test_an_unknown_board_is_answered_with_the_nearest() -> None:
     with pytest.raises(TargetError, match=r"did you mean 'ulx3s' \(ULX3S-85F\)\?"):
-        board_by_name("ulx3")
+        board_by_name("ulx4s")
 
 
 @pytest.mark.parametrize("name", BOARDS)

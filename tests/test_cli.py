@@ -123,6 +123,7 @@ def test_a_mismatch_is_exit_status_1(monkeypatch: pytest.MonkeyPatch, capsys: py
     (["bench", "--matrices", "nowhere"], "nowhere: no such folder"),
     (["bench", "--kernels", "spmm:0"], "spmm:0"),
     (["generate", "-o", "x.txt"], "x.txt"),
+    (["generate", "-o", "x.v", "--top", "1a"], "--top 1a; it must be letters, digits and '_'"),
     (["frobnicate"], "frobnicate"),
     (["run", "spmm", "a.npz", "--simulator", "modelsim"], "--simulator modelsim"),
     (["run", "spmm", "a.npz", "--simulator"], "simulator"),

@@ -30,6 +30,14 @@ def test_verilog_map_header_and_waivers_are_written(written: Path) -> None:
     assert json.loads((written / "zerolane.json").read_text())
 
 
+def test_arrays_with_tops_of_other_names_share_no_module(written: Path, tmp_path: Path) -> None:
+    generate(PRESETS["tiny"], tmp_path / "other.v", "zl_b")
+    first, second = (set(re.findall(r"^module (\\?[\w.$]+)", path.read_text(), re.MULTILINE))
+                     for path in (written / "zerolane.v", tmp_path / "other.v"))
+    assert first and "zl_b" in second and not first & second
+    assert json.loads((tmp_path / "other.json").read_text())["top"] == "zl_b"
+
+
 @pytest.fixture
 def listed(written: Path) -> list[dict[str, Any]]:
     return json.loads((written / "zerolane.json").read_text())["ports"]

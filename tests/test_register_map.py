@@ -43,7 +43,7 @@ def test_descriptor_fields_do_not_overlap_and_fit() -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_json_says_what_the_tables_say(preset: str) -> None:
-    found = json.loads(json_map(PRESETS[preset]))
+    found = json.loads(json_map(PRESETS[preset], "zerolane"))
     assert {entry["name"]: entry["address"] for entry in found["registers"]} == {
         entry.name: entry.address for entry in REGISTERS}
     assert [entry["name"] for entry in found["descriptor"]] == [field.name for field in DESCRIPTOR_FIELDS]

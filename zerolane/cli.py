@@ -158,16 +158,20 @@ def doctor() -> None:
 @app.command("generate")
 def generate_command(
         output: Annotated[Path, typer.Option("-o", "--output", help="the Verilog file")],
+        top: Annotated[str, typer.Option(help="name of the top module, with which all others' names "
+                                              "begin")] = "zerolane",
         preset: Preset = None, config: ConfigFile = None) -> None:
-    """Verilog of an array, its register map as JSON and as a C header."""
-    from zerolane.generate import generate, output_files
+    """Verilog of an array, its ports and register map as JSON, a C header."""
+    from zerolane.generate import generate, is_module_name, output_files
 
+    if not is_module_name(top):
+        raise typer.BadParameter(f"--top {top}; it must be letters, digits and '_', and begin with no digit")
     chosen = configuration(preset, config)
     check_outputs(("-o", output, (".v", ".sv")))
     check_outputs(*(("-o", path, ()) for path in output_files(output)),
                   inputs=[("the configuration", config)])
     with console.status(f"generating {chosen.name}"):
-        written = generate(chosen, output)
+        written = generate(chosen, output, top)
     for path in written:
         console.print(f"{path}: {path.stat().st_size:,} bytes")
 

@@ -30,11 +30,11 @@ def _scale_fields() -> list[dict[str, Any]]:
             for name, field in ScaleWord() if not name.startswith("reserved")]
 
 
-def describe(config: Config | None = None) -> dict[str, Any]:
+def describe(config: Config | None = None, top: str | None = None) -> dict[str, Any]:
     """Everything a driver must know, as plain dicts, lists, strings and numbers.
 
     With a configuration, `configuration` holds its name and what its ID, VERSION and CONFIG registers read,
-    and `ports` the top module's ports (`zerolane.ports`).
+    and `ports` the top module's ports (`zerolane.ports`); `top` is that module's name.
     Addresses and offsets of words are in bytes, offsets of fields in bits.
     """
     result: dict[str, Any] = {
@@ -57,13 +57,13 @@ def describe(config: Config | None = None) -> dict[str, Any]:
     }
     if config is not None:
         result["configuration"] = {"name": config.name, "registers": config_values(config)}
-        result["ports"] = ports(config)
+        result |= {"top": top, "ports": ports(config)}
     return result
 
 
-def json_map(config: Config) -> str:
+def json_map(config: Config, top: str) -> str:
     """The map as JSON text for drivers and tools; see `describe`."""
-    return json.dumps(describe(config), indent=2) + "\n"
+    return json.dumps(describe(config, top), indent=2) + "\n"
 
 
 # ---- C -----------------------------------------------------------------------------------------------

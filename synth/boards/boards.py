@@ -146,7 +146,7 @@ def board_by_name(name: str) -> Board:
     known = _OTHER_NAMES.get(name, name)
     if known not in BOARDS:
         near = [f"{other!r} ({BOARDS[_OTHER_NAMES.get(other, other)].title})"
-                for other in near_names(name.lower(), [*BOARDS, *_OTHER_NAMES])]
+                for other in near_names(name.lower(), BOARDS) or near_names(name.lower(), _OTHER_NAMES)]
         raise TargetError(f"unknown board {name!r}; " + (f"did you mean {' or '.join(near)}?" if near else
                                                          f"it must be one of {', '.join(BOARDS)}"))
     return BOARDS[known]

@@ -4,7 +4,8 @@ A command is SYNC_COMMAND, sequence number, operation, words, address (4 bytes),
 each), CRC; an answer is SYNC_ANSWER, sequence number, status, words, the words of a read, CRC. Numbers are
 little endian; the CRC (CCITT, 16 bits, from 0xFFFF, over all but the first byte) is sent high byte first. A
 damaged command, and one of more than MAX_WORDS, gets no answer. A write that is repeated with the sequence
-number of the command before is answered again and not done again, so that a host may repeat what got no answer.
+number of the command before is answered again and not done again, so that a host may repeat what got no
+answer.
 """
 
 import binascii
