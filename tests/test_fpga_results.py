@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.fpga_runs import ALL, FOLDER, RUNS, SYSTEMS
+from scripts.fpga_runs import ALL, FOLDER, RUNS, SYSTEMS, load
 from synth.boards.boards import BOARDS
 
 pytestmark = pytest.mark.usefixtures("named_designs")
@@ -159,3 +159,14 @@ def test_the_section_takes_its_own_place_and_leaves_the_others(results: ModuleTy
     assert once == f"{page}\n{results.TITLE}\n\nfirst\n"
     twice = results.with_section(once + "\n## Two\n\nb\n", f"{results.TITLE}\n\nsecond\n")
     assert twice == f"{page}\n{results.TITLE}\n\nsecond\n\n## Two\n\nb\n"
+
+
+def test_the_page_is_what_the_records_make(results: ModuleType) -> None:
+    """But for marks: here no record is of hardware that has its name only."""
+    def without_marks(text: str) -> str:
+        return text.replace(results.MARK_MEANS, "").replace(f" {results.MARK}", "")
+
+    root = Path(__file__).parents[1]
+    page = (root / "docs" / "results.md").read_text()
+    found = page[page.index(f"{results.TITLE}\n"):]
+    assert without_marks(found).rstrip() == without_marks(results.section(load(root / FOLDER))).rstrip()
