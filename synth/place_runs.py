@@ -13,7 +13,7 @@ from .routed_timing import correct_report
 from .scripts import DESIGN_JSON, TOP
 from .tools import ToolFailed, ToolStopped, run_tool
 
-__all__ = ["BY_TIMING", "LOGS", "PLACED_JSON", "PLACE_LOG", "REPORT", "run_place"]
+__all__ = ["BY_TIMING", "LOGS", "PLACED_JSON", "PLACE_LOG", "REPORT", "found_no_route", "run_place"]
 
 PLACED_JSON, PLACE_LOG = "placed.json", "place.log"
 REPORT = "report.json"
@@ -23,8 +23,10 @@ _ROUTE_LOG, _DELAYS, _ROUTED_DELAYS = "route.log", "delays.sdf", "routed.sdf"
 _LARGER_JSON, _LARGER_LOG = "larger.json", "larger.log"
 LOGS = (_FIRST_LOG, _LARGER_LOG, PLACE_LOG, _PADS_LOG, _ROUTE_LOG)
 """Of those runs that there were."""
-_NO_WAY = re.compile(r"(?i)unable to (place|find (a |legal )?placement)"
-                     r"|failed to (place|expand|find a route|route)|unrouted arcs")
+_NO_ROUTE = r"cannot be routed|failed to (find a route|route)|unrouted arcs"
+"""What is said where there are places and no routes, by nextpnr, or where the flow stops its router."""
+_NO_WAY = re.compile(rf"(?i)unable to (place|find (a |legal )?placement)|failed to (place|expand)"
+                     rf"|{_NO_ROUTE}")
 """What nextpnr says where it finds no places or no routes. Any other error is none of the design's size."""
 _THOUSAND = 1000
 """Connections that the router makes from one line to the next."""
@@ -83,6 +85,11 @@ def run_place(command: tuple[str, list[str]], folder: Path, progress: Progress) 
         return _move_and_route(command, larger, folder, progress)
     except _GivenUp as error:
         return str(error)
+
+
+def found_no_route(failure: str) -> bool:
+    """What `run_place` says is of a design that was placed. Names of cells may stand in it, too."""
+    return re.search(_NO_ROUTE, failure, re.IGNORECASE) is not None
 
 
 def _larger_part(size: str) -> str | None:

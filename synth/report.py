@@ -8,6 +8,7 @@ from .area import KINDS, Owners, area_by_block, netlist_cells, placed_cells
 from .blocks import ARRAY
 from .flow import Netlist, Request, synthesize
 from .kept import made_on
+from .place_runs import found_no_route
 from .placing import Placed, place
 from .progress import Progress
 from .readings import Path, cells_by_type, is_short, read_timing, read_use, used_of, why_not
@@ -93,7 +94,7 @@ def how_it_failed(record: Record) -> str:
     """How far a build came that has no bitstream."""
     if record["short"]:
         return "does not fit"
-    return "is not routed" if "route" in record["reason"] else "is not placed"
+    return "is not routed" if found_no_route(record["reason"]) else "is not placed"
 
 
 def critical_path(path: Path, owners: Owners) -> list[dict[str, Any]]:

@@ -109,7 +109,9 @@ def test_a_report_of_what_was_not_routed_is_not_exported(kept: Path, tmp_path: P
 
 @pytest.mark.parametrize("short, reason, said", [
     (True, "too small", "does not fit"), (False, "it cannot be routed", "is not routed"),
-    (False, "it wrote nothing", "is not placed")])
+    (False, "Failed to find a route for arc 1 of net a.", "is not routed"),
+    (False, "it wrote nothing", "is not placed"),
+    (False, "Unable to find a placement location for cell 'array.core.router.a'", "is not placed")])
 def test_how_far_a_build_came_is_said(short: bool, reason: str, said: str) -> None:
     assert how_it_failed({"short": short, "reason": reason}) == said
 
