@@ -125,7 +125,7 @@ def run_synth(config: Config, options: SynthOptions, console: Console,
                            lambda one: errors.print(_seed_line(one), markup=False, style="dim"))
     # Before anything is printed, which may go into a pipe that somebody has closed.
     write_json(options.json_file, record)
-    written = _export(record, target, options.out) if options.out is not None else []
+    written = [] if options.out is None else [_export(record, target, options.out)]
     if options.picture is not None and record["fits"]:
         from synth.picture import draw
 
@@ -201,7 +201,9 @@ def _print_record(record: Record, depth: int, console: Console) -> None:
         share = f"{100 * used / available:.1f}" if available else ""
         table.add_row(kind, f"{used:,}", f"{available:,}", share)
     console.print(table)
-    _print_cell_counts(record, console)
+    console.print("cells: " + ", ".join(f"{kind} {count:,}" for kind, count in record["cells"].items()))
+    if record["older_mapper"]:
+        console.print("mapped by ABC's older mapper, which takes more LUTs: the newer one broke off")
     if record["fits"]:
         console.print(f"Fmax {record['fmax_mhz']} MHz, seed {record['seed']}{_others(record)}", markup=False)
         _print_path(record, console)
@@ -221,12 +223,6 @@ def _others(record: Record) -> str:
     others = [f"{seed}: {'none' if fmax is None else fmax}" for seed, fmax in record["seeds"].items()
               if seed != str(record["seed"])]
     return f" (others: {', '.join(others)})" if others else ""
-
-
-def _print_cell_counts(record: Record, console: Console) -> None:
-    console.print("cells: " + ", ".join(f"{kind} {count:,}" for kind, count in record["cells"].items()))
-    if record["older_mapper"]:
-        console.print("mapped by ABC's older mapper, which takes more LUTs: the newer one broke off")
 
 
 def _print_path(record: Record, console: Console) -> None:
@@ -251,7 +247,7 @@ def exported_names(target: Target) -> list[str]:
     return [_REPORT, f"{_BITSTREAM}{target.suffix}", *_LOGS]
 
 
-def _export(record: Record, target: Target, folder: Path) -> list[str]:
+def _export(record: Record, target: Target, folder: Path) -> str:
     """Copies of what the cache keeps, in place of what an earlier run left; what to say of it."""
     names = exported_names(target)
     OutputFolder("synth", folder).replace({
@@ -259,4 +255,4 @@ def _export(record: Record, target: Target, folder: Path) -> list[str]:
         for path in Path(place).iterdir() if path.name in names
         and (record["fits"] or path.name != _REPORT)})  # it is written before there is a route
     what = "bitstream, report and logs" if record["fits"] else "logs, as there is no bitstream"
-    return [f"{what}: {folder}"]
+    return f"{what}: {folder}"
