@@ -19,14 +19,18 @@ AXI_PAGE_BYTES = 4096
 MAX_BURST_BEATS = 16
 FAR_APART_LANES = 32
 """From so many lanes on."""
+SERIAL_LANES = 8
+SERIAL_PORT_BYTES = 4
+SERIAL_ROWS = 512
+"""Rows of B that a serial array has addresses for, both halves."""
 
 # A name is a part of files' names, and stands in comments of what is generated.
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 NAME_WANTED = "1 to 64 letters, digits, '_', '-' and '.'"
 
 POWERS_OF_TWO = MappingProxyType({
-    "pes": (2, 64), "lanes": (2, 32), "port_bytes": (4, 64), "tile_bytes": (256, 1 << 22),
-    "beat_tokens": (2, 32), "acc_words": (2, 256), "chains": (1, 2), "chain_cut_stages": (1, 64),
+    "pes": (1, 64), "lanes": (2, 32), "port_bytes": (4, 64), "tile_bytes": (256, 1 << 22),
+    "beat_tokens": (2, 32), "acc_words": (1, 256), "chains": (1, 2), "chain_cut_stages": (1, 64),
     "bus_listeners": (1, 64), "queue_beats": (4, 256), "row_queue_rows": (2, 256),
     "read_buffer_beats": (2 * MAX_BURST_BEATS, 512), "table_rows": (4, 4096),
     "index_rows": (32, 32768),
@@ -65,9 +69,9 @@ class Config:
     name : str
         Shown in reports and in the generated Verilog.
     pes, lanes : int
-        P processing elements of V multiply-accumulate lanes each; powers of two.
+        P processing elements of V multiply-accumulate lanes each; powers of two. P is 1 with `serial` only.
     port_bytes : int
-        W, the memory port's bytes a beat; V or 2·V.
+        W, the memory port's bytes a beat; V or 2·V, with `serial` V/2.
     tile_bytes : int
         S, tile memory for values over all lanes, both halves.
     beat_tokens : int
@@ -118,6 +122,10 @@ class Config:
     merge_lanes : int
         Entries of two sparse matrices, together, that are merged in a cycle, for elementwise operations; 0:
         not built. Needs `csr_out`, `compressed_b` and a port of 8 bytes.
+    serial : bool
+        For the smallest parts: one PE, and a sequencer that takes one row and one token at a time, in place
+        of units that work side by side. Dense tiles and dense results only. What is said of queues, buses and
+        chains is unused.
     """
 
     name: str = "base"
@@ -143,6 +151,7 @@ class Config:
     csr_out: bool = False
     sddmm: bool = False
     merge_lanes: int = 0
+    serial: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -205,8 +214,9 @@ class Config:
 
     @cached_property
     def words_per_beat(self) -> int:
-        """Tile words (V values) in one beat of the memory port: 1 or 2."""
-        return self.port_bytes // self.lanes
+        """Tile words (V values) in one beat of the memory port: 1 or 2. A serial array, where a word takes
+        several beats, has 1."""
+        return max(1, self.port_bytes // self.lanes)
 
     @cached_property
     def count_bits(self) -> int:
@@ -369,8 +379,23 @@ class Rule:
 
 
 RULES = (
-    Rule("port_bytes", lambda config: config.port_bytes in (config.lanes, 2 * config.lanes),
-         "lanes or twice lanes", lambda config: f"{config.lanes} or {2 * config.lanes}"),
+    Rule("pes", lambda config: config.pes == 1 if config.serial else config.pes >= 2,
+         "at least 2, with serial 1"),
+    Rule("lanes", lambda config: not config.serial or config.lanes == SERIAL_LANES,
+         f"with serial {SERIAL_LANES}"),
+    Rule("port_bytes", lambda config: not config.serial or config.port_bytes == SERIAL_PORT_BYTES,
+         f"with serial {SERIAL_PORT_BYTES}"),
+    Rule("port_bytes", lambda config: config.serial or config.port_bytes in (config.lanes, 2 * config.lanes),
+         "lanes or twice lanes without serial", lambda config: f"{config.lanes} or {2 * config.lanes}"),
+    Rule("acc_words", lambda config: config.acc_words == 1 if config.serial else config.acc_words >= 2,
+         "at least 2, with serial 1"),
+    Rule("tile_bytes", lambda config: not config.serial or config.lane_values <= SERIAL_ROWS,
+         f"with serial at most {SERIAL_ROWS} · lanes", lambda config: f"{SERIAL_ROWS * config.lanes}"),
+    Rule("compressed_b", lambda config: not (config.serial and config.compressed_b), "false with serial"),
+    Rule("scale_multipliers", lambda config: not config.serial or config.scale_multipliers in (0, 1),
+         "0 or 1 with serial"),
+    Rule("csr_out", lambda config: not (config.serial and config.csr_out), "false with serial"),
+    Rule("sddmm", lambda config: not (config.serial and config.sddmm), "false with serial"),
     Rule("beat_tokens", lambda config: 2 * config.beat_tokens <= config.port_bytes,
          "at most half of port_bytes", lambda config: f"{config.port_bytes // 2}"),
     Rule("index_rows", lambda config: config.index_rows >= config.table_rows,
@@ -401,6 +426,9 @@ RULES = (
 
 PRESETS = MappingProxyType({
     config.name: config for config in (
+        Config(name="micro", pes=1, lanes=8, port_bytes=4, tile_bytes=4 * 1024, beat_tokens=2, acc_words=1,
+               chains=1, chain_cut_stages=1, queue_beats=8, read_buffer_beats=32, compressed_b=False,
+               scale_multipliers=1, serial=True),
         Config(name="tiny", pes=2, lanes=4, port_bytes=4, tile_bytes=4 * 1024, beat_tokens=2, acc_words=16,
                chains=1, chain_cut_stages=1, queue_beats=8, read_buffer_beats=32, compressed_b=False,
                scale_multipliers=1),

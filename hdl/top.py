@@ -16,6 +16,7 @@ from .descriptor_reader import DESCRIPTOR_BURSTS
 from .guard import MemoryGuard
 from .read_port import ReadPort
 from .registers import REGISTER_SPACE_BITS
+from .serial_system import serial_system
 from .shared import add_resettable
 from .skid import Skid
 from .supervisor import Supervisor
@@ -25,7 +26,8 @@ __all__ = ["Top"]
 
 
 class Top(wiring.Component):
-    """Control port, command processor, core, memory ports, guard, supervisor, counters; connections only.
+    """Control port, command processor, core, memory ports, guard, supervisor, counters; connections only. Of
+    a serial array, one engine is in the place of what works on a job.
 
     What works on a job is reset after a fault; what a host sees, and what stands at the memory's pins, not.
 
@@ -54,6 +56,8 @@ class Top(wiring.Component):
 
     def elaborate(self, platform):
         config = self._config
+        if config.serial:
+            return serial_system(config, self, platform)
         m = Module()
         m.submodules.control_port = control = ControlPort(config)
         m.submodules.supervisor = supervisor = Supervisor()

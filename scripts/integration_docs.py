@@ -12,6 +12,7 @@ from hdl.descriptor import DESCRIPTOR_BYTES  # noqa: E402
 from hdl.descriptor_reader import DESCRIPTOR_BURSTS  # noqa: E402
 from hdl.pins import CACHE_NORMAL  # noqa: E402
 from hdl.registers import REGISTER_SPACE_BITS, WINDOW_BYTES  # noqa: E402
+from hdl.serial_code import OUTSTANDING, Stream  # noqa: E402
 from hdl.writer import OUTSTANDING_LOG2  # noqa: E402
 from zerolane.generate import output_files  # noqa: E402
 from zerolane.markdown_tables import table_head, table_row  # noqa: E402
@@ -59,8 +60,9 @@ what is on the other side of `m_axi_*` is reset with it. A host that wants to st
   no other type of burst, no narrow transfer.
 - Reads take whole beats: bytes beside an operand, in a beat that holds some of it, are read and not used.
   Writes have strobes: bytes beside a result stay as they are.
-- Read ids are numbers of read streams, from 0 (descriptors) on; writes have id 0. Every stream has reserved
-  room for what it asks, so `RREADY` and `BREADY` are always 1.
+- Read ids are numbers of read streams, from 0 (descriptors) on; of a serial array (`micro`) from 1 on, which
+  is that of descriptors and values. Writes have id 0. Every stream has reserved room for what it asks, so
+  `RREADY` and `BREADY` are always 1.
 - What is offered stays as it is until it is taken. Write data are never offered before their address is, and
   may be offered before it is taken; data of bursts come in the order of their addresses.
 - Only addresses in the windows of the control port go out, which are in blocks of {window} bytes. After reset
@@ -189,10 +191,13 @@ def _ports() -> list[str]:
     return lines
 
 
-def most_reads(config: Config) -> tuple[int, int]:
-    """How many read ids an array has, and how many bursts it has outstanding at most."""
+def most_reads(config: Config) -> tuple[range, int]:
+    """The read ids of an array, and how many bursts it has outstanding at most."""
+    if config.serial:
+        ids = [stream.value for stream in Stream if stream is not Stream.RESULTS]
+        return range(min(ids), max(ids) + 1), len(ids) * OUTSTANDING
     bursts = (DESCRIPTOR_BURSTS, *read_bursts(config))
-    return len(bursts), sum(bursts)
+    return range(len(bursts)), sum(bursts)
 
 
 def _widths() -> list[str]:
@@ -201,7 +206,8 @@ def _widths() -> list[str]:
     for preset, config in PRESETS.items():
         ids, reads = most_reads(config)
         lines.append(table_row(f"`{preset}`", config.port_bytes, 8 * config.port_bytes, config.burst_bytes,
-                               f"0 to {ids - 1}", reads, 1 << OUTSTANDING_LOG2))
+                               f"{ids[0]} to {ids[-1]}", reads,
+                               OUTSTANDING if config.serial else 1 << OUTSTANDING_LOG2))
     return lines
 
 

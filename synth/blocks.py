@@ -78,8 +78,9 @@ def make_block(name: str, config: Config) -> wiring.Component:
     """The component of that name; TargetError where there is none, or none in this configuration's array: it
     may not even be possible to build it."""
     kind = _kind(name)
-    # Every array has the special ones; only for others is it worth a look at the whole.
-    if name not in _special() and kind not in _kinds_in_array(config):
+    # But for a serial one every array has the special ones; only for others is it worth a look at the whole.
+    present = {ARRAY} if config.serial else _special()
+    if name not in present and kind not in _kinds_in_array(config):
         raise TargetError(f"--block {name}: the array of configuration {config.name!r} has none")
     return kind(config)
 

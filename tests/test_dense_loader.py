@@ -13,6 +13,7 @@ from hdl.owner import owner_value
 from sim.models.tile import TileModel, expected_dense
 from sim.models.tile_jobs import job_fields, narrow_job, wide_job
 from tests.harness import as_python, run_block
+from tests.presets import PARALLEL
 
 
 def chunks_of(read: Mapping[str, int], memory: bytes, width: int) -> list[dict[str, int]]:
@@ -91,7 +92,7 @@ def check(config: Config, jobs: Sequence[dict[str, Any]], seed: int, gap: float 
 
 
 def splits() -> list[Any]:
-    return [(name, pk_log2) for name, config in PRESETS.items() for pk_log2 in range(config.pe_bits + 1)]
+    return [(name, pk_log2) for name, config in PARALLEL.items() for pk_log2 in range(config.pe_bits + 1)]
 
 
 @pytest.mark.parametrize(("preset", "pk_log2"), splits())
@@ -101,7 +102,7 @@ def test_rows_of_whole_words_reach_their_slices(preset, pk_log2):
     check(config, [wide_job(config, rng, pk_log2) for _ in range(6)], seed=pk_log2, gap=rng.choice((0, 0.4)))
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", PARALLEL)
 @pytest.mark.parametrize("seed", range(2))
 def test_narrow_rows_share_words(preset, seed):
     config = PRESETS[preset]
@@ -118,7 +119,7 @@ def test_a_long_run_of_single_columns_fills_every_part():
                                   group_log2=config.lane_bits, k_count=601)], seed=1)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", PARALLEL)
 @pytest.mark.parametrize("slice_words", [1, 3])
 def test_rows_of_one_word_go_to_all_owners(preset, slice_words):
     config = PRESETS[preset]
@@ -159,6 +160,6 @@ def test_owners_of_the_model_are_those_of_the_array():
     assert [owner_value(k, 2) for k in range(8)] == [0, 1, 2, 3, 1, 0, 3, 2]
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", PARALLEL)
 def test_converts_to_verilog(preset):
     assert "module dense_loader" in emit_verilog(DenseLoader(PRESETS[preset]), "dense_loader")

@@ -12,6 +12,7 @@ from hdl.fetch import Fetch
 from hdl.registers import ErrorCode
 from sim.models.fetch import Memory, csr_case, dense_case, random_csr
 from tests.fetch_model import check_fetch
+from tests.presets import PARALLEL
 
 BLOCK_QUEUES = replace(PRESETS["small"], name="block_queues", compressed_b=False)
 
@@ -39,7 +40,7 @@ def test_csr_rows_come_out_in_order(kind: str, wide: bool, seed: int):
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("config", [*PRESETS.values(), BLOCK_QUEUES], ids=lambda config: config.name)
+@pytest.mark.parametrize("config", [*PARALLEL.values(), BLOCK_QUEUES], ids=lambda config: config.name)
 def test_random_jobs_follow_each_other(config: Config, seed: int):
     rng, memory = random.Random(f"{seed} {config.name}"), Memory(seed)
     cases = []
@@ -184,6 +185,6 @@ def test_dense_rows_come_one_beat_a_cycle():
     assert cycles[-1] - cycles[0] + 1 <= 98
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", PARALLEL)
 def test_fetch_converts_to_verilog(preset: str):
     assert "module fetch" in emit_verilog(Fetch(PRESETS[preset]), "fetch")

@@ -17,7 +17,7 @@ from zerolane.plan import Plan
 
 pytestmark = pytest.mark.verilator
 
-ALL_PRESETS = ["tiny", "small", "base", pytest.param("large", marks=pytest.mark.slow)]
+ALL_PRESETS = ["micro", "tiny", "small", "base", pytest.param("large", marks=pytest.mark.slow)]
 DRAWN = settings(derandomize=True, database=None, deadline=None,
                  suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -73,7 +73,7 @@ FORM = st.sampled_from(["dense", "csr", "odd"])
 DENSITY = st.sampled_from([0.0, 0.03, 0.2, 0.6, 1.0])
 
 
-@on("tiny", "small")
+@on("micro", "tiny", "small")
 @settings(DRAWN, max_examples=150)
 @given(st.data())
 def test_drawn_products_equal_the_golden_model(device: Device, data: st.DataObject) -> None:
@@ -97,7 +97,7 @@ def _rows_of(lengths: list[int], columns: int) -> sp.csr_array:
     return sp.csr_array(a)
 
 
-@on("tiny", "small", "base")
+@on("micro", "tiny", "small", "base")
 @pytest.mark.parametrize("lengths", [
     [0], [1], [37], [0] * 9, [0, 0, 0, 37, 0, 0, 0], [37] + [0] * 40, [0] * 40 + [37], [1, 0] * 20,
     [0, 37] * 5, [1] * 33], ids=str)
@@ -107,7 +107,7 @@ def test_empty_and_full_rows_in_any_order(device: Device, lengths: list[int], co
     run_checked(device, _rows_of(lengths, 37), b, bias=-3)
 
 
-@on("tiny", "small", "base")
+@on("micro", "tiny", "small", "base")
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 50, 1), (1, 50, 40), (50, 1, 1), (50, 1, 40), (1, 1, 40),
                                    (17, 50, 1), (0, 5, 4), (5, 0, 4), (5, 4, 0), (0, 0, 0), (1, 0, 1)],
                          ids=str)
@@ -119,7 +119,7 @@ def test_sides_of_one_and_none(device: Device, shape: tuple[int, int, int]) -> N
         run_checked(device, a, b, **draw_options(rng, rows, columns, "column", "one", False))
 
 
-@on("tiny", "small")
+@on("micro", "tiny", "small")
 @pytest.mark.parametrize("form", ["csr", "dense"])
 def test_extreme_values_and_wrapping_sums(device: Device, form: str) -> None:
     """-128 times -128 everywhere, and biases at the ends of int32 that make the sums wrap."""
@@ -135,7 +135,7 @@ def test_extreme_values_and_wrapping_sums(device: Device, form: str) -> None:
                     out_dtype=np.int8)
 
 
-@on("tiny", "small")
+@on("micro", "tiny", "small")
 def test_explicit_zeros_only(device: Device) -> None:
     a = _rows_of([5, 0, 37, 1], 37)
     a.data[:] = 0
@@ -144,7 +144,7 @@ def test_explicit_zeros_only(device: Device) -> None:
     assert not run_checked(device, b.T.copy(), sp.csr_array(a.T)).any()
 
 
-@on("tiny", "small", "base")
+@on("micro", "tiny", "small", "base")
 def test_the_same_job_twice_takes_the_same_cycles(device: Device) -> None:
     rng = np.random.default_rng(8)
     a, b = draw_matrix(rng, 20, 40, 0.3, "csr"), draw_matrix(rng, 40, 33, 0.9, "dense")
@@ -157,7 +157,7 @@ def test_the_same_job_twice_takes_the_same_cycles(device: Device) -> None:
     assert jobs[0] == jobs[1]
 
 
-@on("tiny", "small", "base")
+@on("micro", "tiny", "small", "base")
 def test_counters_account_for_every_cycle_and_word(device: Device) -> None:
     """Also after a job that was much longer."""
     run_checked(device, np.ones((60, 50), np.int8), np.ones((50, 40), np.int8))

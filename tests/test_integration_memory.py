@@ -41,7 +41,7 @@ def on(presets: list[str], *memories: dict[str, float]) -> pytest.MarkDecorator:
 # ---- any memory ----------------------------------------------------------------------------------------
 
 
-@on(["tiny", "small", "base"], {"gaps": 0.2}, {"gaps": 0.5, "latency_cycles": 2},
+@on(["micro", "tiny", "small", "base"], {"gaps": 0.2}, {"gaps": 0.5, "latency_cycles": 2},
     {"latency_cycles": 2}, {"latency_cycles": 5}, {"latency_cycles": 100},
     {"gaps": 0.5, "latency_cycles": 100})
 @pytest.mark.parametrize("number", range(len(PROBLEMS)))
@@ -57,7 +57,7 @@ def test_results_do_not_depend_on_the_memory(device: Device, number: int) -> Non
 # ---- many tiles ----------------------------------------------------------------------------------------
 
 
-@on(["tiny", "small", "base"], {"gaps": 0.3, "latency_cycles": 5})
+@on(["micro", "tiny", "small", "base"], {"gaps": 0.3, "latency_cycles": 5})
 @pytest.mark.parametrize("number", range(len(PROBLEMS)))
 def test_every_plan_gives_the_same_result(device: Device, number: int) -> None:
     rows, inner, columns, a_density, a_form, b_density, b_form = PROBLEMS[number]
@@ -72,7 +72,8 @@ def test_every_plan_gives_the_same_result(device: Device, number: int) -> None:
             run_checked(device, a, b, plan=plan, **options)
 
 
-LARGE = [("tiny", 3, 1500, 5), ("tiny", 40, 300, 20), ("tiny", 5, 40, 300), ("tiny", 1, 2000, 1),
+LARGE = [("micro", 3, 1500, 5), ("micro", 40, 300, 20), ("micro", 5, 40, 300), ("micro", 1, 2000, 1),
+         ("tiny", 3, 1500, 5), ("tiny", 40, 300, 20), ("tiny", 5, 40, 300), ("tiny", 1, 2000, 1),
          ("small", 3, 5000, 7), ("small", 2, 500, 150), ("small", 4, 64, 1100), ("small", 9, 12000, 1)]
 
 
@@ -94,7 +95,8 @@ def test_products_larger_than_the_tile_memory_and_the_lanes(device: Device, shap
         run_checked(device, a, b, plan=most, **options)
 
 
-@on(["tiny"], {"gaps": 0.8, "latency_cycles": 2}, {"gaps": 0.8, "latency_cycles": 5}, {"latency_cycles": 100})
+@on(["micro", "tiny"], {"gaps": 0.8, "latency_cycles": 2}, {"gaps": 0.8, "latency_cycles": 5},
+    {"latency_cycles": 100})
 @pytest.mark.parametrize("rows, columns", [(1, 16), (2, 8), (4, 4), (1, 64)])
 def test_sums_are_read_back_only_when_they_have_arrived(device: Device, rows: int, columns: int) -> None:
     """All sums fit in one burst, which the next tile, long there, asks for while it is being written."""
@@ -106,7 +108,7 @@ def test_sums_are_read_back_only_when_they_have_arrived(device: Device, rows: in
             run_checked(device, a, b, plan=replace(plan, k_cuts=(0, 16, 18, 21, 22, 30, 41)))
 
 
-@on(["tiny", "small"], {})
+@on(["micro", "tiny", "small"], {})
 def test_k_may_be_cut_anywhere(device: Device) -> None:
     rng = np.random.default_rng(6)
     b = draw_matrix(rng, 50, 21, 0.3, "csr")
@@ -116,7 +118,7 @@ def test_k_may_be_cut_anywhere(device: Device) -> None:
             run_checked(device, a, b, plan=replace(plan, k_cuts=(0, 1, 2, 5, 16, 31, 32, 49, 50)), bias=5)
 
 
-@on(["tiny", "small"], {})
+@on(["micro", "tiny", "small"], {})
 def test_wide_matrices_have_32_bit_indices(device: Device) -> None:
     rng = np.random.default_rng(7)
     for inner in (65_536, 65_537):

@@ -38,7 +38,7 @@ def records(preset: str, simulator: str, gaps: float) -> list[tuple[bytes, dict[
 
 @pytest.mark.parametrize("simulator", COCOTB_SIMULATORS)
 @pytest.mark.parametrize("gaps", [0.0, 0.3])
-@pytest.mark.parametrize("preset", ["tiny", "small"])
+@pytest.mark.parametrize("preset", ["micro", "tiny", "small"])
 def test_small_arrays_agree_to_the_cycle(preset: str, gaps: float, simulator: str) -> None:
     need(simulator)
     assert records(preset, simulator, gaps) == records(preset, "amaranth", gaps)

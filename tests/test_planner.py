@@ -21,7 +21,7 @@ from zerolane.planner import make_plan, plans
 from zerolane.problem import as_problem
 from zerolane.runtime import LayoutError, build_image, pack_descriptor
 
-BASE = PRESETS["base"]
+BASE, MICRO = PRESETS["base"], PRESETS["micro"]
 
 
 def sparse(rows, columns, density, seed=0):
@@ -197,3 +197,67 @@ def test_a_tall_operand_rests_in_narrow_blocks_rather_than_in_parts_with_partial
         for plan in narrow:
             assert len(plan.k_cuts) == 2 and plan.descriptors == -(-columns // plan.block_columns)
             np.testing.assert_array_equal(device.matmul(a, b, plan=plan), a.astype(int) @ b.astype(int))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (9, 100, 3), (3, 700, 8), (40, 1200, 50), (5, 513, 1)])
+def test_tiles_of_a_serial_array_are_a_word_wide_and_take_all_of_its_memory(shape):
+    rows, inner, columns = shape
+    for plan in plans(as_problem(sparse(rows, inner, 0.1), dense(inner, columns)), MICRO):
+        assert (plan.pk_log2, plan.group_log2, plan.slice_words, plan.whole) == (0, 0, 1, True)
+        assert all(tile.n_count <= 8 and tile.k_count <= 512 for tile in plan.tiles())
+
+
+def test_a_serial_array_cuts_k_into_as_few_parts_as_its_memory_allows():
+    assert make_plan(as_problem(dense(4, 1100), dense(1100, 4)), MICRO).k_cuts == (0, 368, 736, 1100)
+
+
+def test_a_sparse_operand_that_rests_in_a_serial_array_is_made_dense():
+    for plan in plans(as_problem(sparse(20, 90, 0.1), sparse(90, 30, 0.1)), MICRO):
+        assert plan.densified and not plan.packed
+
+
+def test_a_serial_array_s_cycles_are_the_sum_of_all_parts():
+    for plan in plans(as_problem(sparse(30, 700, 0.1), dense(700, 20)), MICRO):
+        assert plan.cycles == pytest.approx(sum(plan.terms.values())) and plan.limit() in plan.terms
+
+
+@pytest.mark.parametrize("rows, columns, transposed", [(8, 400, True), (400, 8, False)])
+def test_what_a_serial_array_holds_in_fewer_tiles_rests(rows, columns, transposed):
+    assert make_plan(as_problem(dense(rows, 500), dense(500, columns)), MICRO).transposed is transposed
+
+
+def serial_terms(a, b, **options):
+    """Of the product as it is asked for."""
+    return plans(as_problem(a, b, **options), MICRO, keep_order=True)[0].terms
+
+
+def test_rows_that_lie_a_word_apart_load_faster_into_a_serial_array():
+    words, others = (serial_terms(dense(6, 100), dense(100, columns)) for columns in (8, 16))
+    assert words["exposed loading"] < others["exposed loading"] / 4
+
+
+def test_a_serial_array_reads_and_writes_sums_between_parts_of_k():
+    one, two = (serial_terms(dense(6, inner), dense(inner, 1)) for inner in (512, 513))
+    assert one["earlier sums"] == 0 and two["earlier sums"] == two["output"] - one["output"] > 0
+
+
+def test_a_bias_of_columns_is_earlier_sums_to_a_serial_array():
+    terms = serial_terms(dense(6, 20), dense(20, 8), bias=np.arange(8, dtype=np.int32))
+    assert terms["earlier sums"] == 8 * 6
+
+
+def test_int8_results_cost_a_serial_array_more_than_sums():
+    options = {"scale": 0.01, "out_dtype": np.int8}
+    sums, scaled = (serial_terms(dense(6, 20), dense(20, 8), **more) for more in ({}, options))
+    assert scaled["output"] > 10 * sums["output"]
+
+
+def test_zeros_cost_a_serial_array_nothing_in_csr_alone():
+    matrix, b = sparse(40, 100, 0.05), dense(100, 8)
+    assert serial_terms(matrix, b)["fetch"] < serial_terms(matrix.toarray(), b)["fetch"] / 3
+
+
+def test_a_product_without_an_inner_size_is_a_tile_without_rows():
+    for config in (MICRO, BASE):
+        plan = make_plan(as_problem(dense(3, 0), dense(0, 5)), config)
+        assert [(tile.k_count, tile.n_count) for tile in plan.tiles()] in ([(0, 5)], [(0, 3)])

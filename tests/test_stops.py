@@ -32,7 +32,7 @@ def opened(simulator: str, preset: str) -> Iterator[RawArray]:
         yield RawArray(transport, config)
 
 
-@pytest.fixture(scope="module", params=["tiny", "small"])
+@pytest.fixture(scope="module", params=["micro", "tiny", "small"])
 def array(request: pytest.FixtureRequest) -> Iterator[RawArray]:
     """One simulator process for all cases of a preset."""
     yield from opened("verilator", request.param)

@@ -56,6 +56,12 @@ def test_every_block_is_made_or_the_configuration_has_none(preset: str) -> None:
     assert ("csr_out" in made) == ("merger" in made) == (preset == "base") and "row_filter" not in made
 
 
+@pytest.mark.parametrize("name", ["pe", "read_port", "multiplier", "fetch"])
+def test_a_serial_array_has_none_of_the_blocks_that_work_side_by_side(name: str) -> None:
+    with pytest.raises(TargetError, match=f"--block {name}: the array of configuration 'micro' has none"):
+        make_block(name, PRESETS["micro"])
+
+
 def test_an_unknown_block_is_answered_with_the_nearest() -> None:
     with pytest.raises(TargetError, match="--block waker; did you mean 'walker'"):
         make_block("waker", PRESETS["small"])

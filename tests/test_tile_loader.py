@@ -16,6 +16,7 @@ from sim.models.tile import TileModel, expected_dense, expected_packed
 from sim.models.tile_jobs import Image, dense_case, job_fields, narrow_job, packed_case, wide_job
 from tests.harness import as_python, run_block
 from tests.memory_model import answer_reads
+from tests.presets import PARALLEL
 
 PACKING = [name for name, config in PRESETS.items() if config.compressed_b]
 
@@ -67,7 +68,7 @@ def check(config: Config, cases: list[tuple[dict[str, Any], list]], image: Image
             assert not any(model.dense)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", PARALLEL)
 @pytest.mark.parametrize("seed", range(2))
 def test_dense_tiles_follow_each_other(preset, seed):
     config = PRESETS[preset]
@@ -147,6 +148,6 @@ def test_rows_of_x_do_not_wait_for_memory_while_the_pes_have_no_room_for_what_ha
     assert all(waiting[4:8]) and not any(waiting[16:])
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", PARALLEL)
 def test_converts_to_verilog(preset):
     assert "module tile_loader" in emit_verilog(TileLoader(PRESETS[preset]), "tile_loader")

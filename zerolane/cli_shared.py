@@ -30,7 +30,8 @@ def _width() -> int | None:
 console = Console(highlight=False, width=_width())
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
-Preset = Annotated[str | None, typer.Option(help="tiny, small, base or large; base if nothing is said")]
+Preset = Annotated[str | None, typer.Option(
+    help="micro, tiny, small, base or large; base if nothing is said")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with the configuration")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="also write the record(s) here")]
 

@@ -23,6 +23,7 @@ from .cost import (
 from .operands import INDEX16_COLUMNS
 from .plan import Plan, Tile
 from .problem import Problem
+from .serial_cost import SerialCost
 from .sparse_sample import SparseSample
 
 __all__ = ["PlanCosts"]
@@ -53,16 +54,27 @@ class PlanCosts:
         """Of a CSR result's rows."""
         return SparseSample(self.streamed.operand, self.resident.operand)
 
+    @cached_property
+    def _serial(self) -> SerialCost:
+        return SerialCost(self.streamed, self.resident, self.problem.out_int8, self._column_bias,
+                          self._row_parameters)
+
     def first_look(self, plan: Plan, lengths: np.ndarray | None) -> Plan:
         """The plan with its cycles, if the packer is as fast as its best case and lanes never wait for each
         other; `lengths`: packed words of each row of B in each slice, None for dense tiles."""
-        cycles, terms = schedule_cycles(self._tile_costs(plan, lengths), whole=plan.whole, config=self.config)
+        if self.config.serial:
+            cycles, terms = self._serial.cycles(plan)
+        else:
+            cycles, terms = schedule_cycles(self._tile_costs(plan, lengths), whole=plan.whole,
+                                            config=self.config)
         return replace(plan, cycles=cycles, terms=terms)
 
     def refined(self, plan: Plan) -> Plan:
         """The same plan with a closer look, which can only add cycles: at what the packer needs, and at lanes
         that wait for each other where the token queues do not even it out."""
         config = self.config
+        if config.serial:
+            return plan     # nothing waits for anything that the first look left out
         lengths = (self.resident.packed_words(config.lanes, plan.slice_words, config.pes >> plan.pk_log2)
                    if plan.packed else None)
         costs = self._tile_costs(plan, lengths, exact=True)

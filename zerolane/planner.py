@@ -103,6 +103,10 @@ class _Search:
 
     def run(self) -> Iterator[Plan]:
         config = self.config
+        if config.serial:
+            # One PE has nothing to split; no tile loads while another computes, so each may take all memory.
+            yield from self._dense(0, 0, True)
+            return
         for pk_log2 in range(config.pe_bits + 1):
             if config.pes >> pk_log2 > self.words and pk_log2 < config.pe_bits:
                 continue  # slices without a column
