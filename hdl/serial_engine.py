@@ -138,6 +138,7 @@ class SerialEngine(wiring.Component):
         scale, n_count = Signal(ScaleWord()), Signal.like(rows.i_n_count)
         with m.If(chosen[Register.MODE]):
             m.d.sync += [
+                mode.vector.eq(value[fields["group_log2"].offset]),
                 mode.sparse.eq(value[offset:offset + 2].any()), mode.wide.eq(value[offset + 1]),
                 *(mode[name].eq(value[fields[of].offset]) for name, of in _MODE_FIELDS.items()),
             ]
@@ -160,7 +161,7 @@ class SerialEngine(wiring.Component):
             rows.i_set_index_offset.eq(chosen[Register.INDEX_OFFSET]),
             output.i_set_offset.eq(chosen[Register.WRITE_OFFSET]),
             output.i_bytes.eq(mode.bytes), output.i_row_scale.eq(mode.row_scale),
-            output.i_scale.eq(scale), output.i_n_count.eq(Mux(mode.raw, self._config.lanes, n_count)),
+            output.i_scale.eq(scale), output.i_n_count.eq(n_count),
         ]
 
     def _is_outstanding(self, stream: Stream) -> Value:

@@ -31,7 +31,9 @@ class SerialLane(wiring.Component):
     Members
     -------
     i_write, i_address, i_value : stores a signed value at a row of the tile; the address reads as well
-    i_token : signed value of A, in the cycle after its row was read
+    o_value : what was read in the cycle before
+    i_factor : signed value to be multiplied, that one or another lane's
+    i_token : signed value of A, in the same cycle
     i_step : adds the product
     i_move : the sum becomes `i_sum` instead
     i_sum, o_sum : int32
@@ -44,6 +46,8 @@ class SerialLane(wiring.Component):
             "i_write": In(1),
             "i_address": In(range(config.lane_values)),
             "i_value": In(signed(VALUE_BITS)),
+            "o_value": Out(signed(VALUE_BITS)),
+            "i_factor": In(signed(VALUE_BITS)),
             "i_token": In(signed(VALUE_BITS)),
             "i_step": In(1),
             "i_move": In(1),
@@ -58,18 +62,18 @@ class SerialLane(wiring.Component):
                                               init=[], attrs=IN_BLOCK_RAM)
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [write.addr.eq(self.i_address), write.data.eq(self.i_value), write.en.eq(self.i_write),
-                     read.addr.eq(self.i_address), read.en.eq(~self.i_write)]
+                     read.addr.eq(self.i_address), read.en.eq(~self.i_write), self.o_value.eq(read.data)]
         # ---- whether the sum wraps: its sign before and after, and the product's ----
         stepped, sign, product_sign = Signal(), Signal(), Signal()
         m.d.sync += [stepped.eq(self.i_step), sign.eq(self.o_sum[-1]),
-                     product_sign.eq(read.data[-1] ^ self.i_token[-1])]
+                     product_sign.eq(self.i_factor[-1] ^ self.i_token[-1])]
         # A product of 0 changes no sum: what its sign is taken for does not matter.
         m.d.comb += self.o_overflow.eq(stepped & sum_wraps(sign, product_sign, self.o_sum))
         if getattr(platform, "family", None) == "ice40":
-            m.submodules.block = self._block(read.data)
+            m.submodules.block = self._block(self.i_factor)
             return m
         product = Signal(signed(2 * VALUE_BITS))
-        m.d.comb += product.eq(read.data * self.i_token)
+        m.d.comb += product.eq(self.i_factor * self.i_token)
         with m.If(self.i_step | self.i_move):
             m.d.sync += self.o_sum.eq(Mux(self.i_move, self.i_sum, self.o_sum + product))
         return m

@@ -1,6 +1,6 @@
 """Rows of A times the tile, one entry after the other, and how rows of B come into the tile."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,9 +18,10 @@ def Word() -> wiring.Signature:
 
 
 def RowsMode() -> data.StructLayout:
-    """What the descriptor's first word says of its rows."""
+    """What the descriptor's first word says of its rows. `vector`: B has one column, of which a row of the tile
+    has as many values as there are lanes; the first lane multiplies them all."""
     return data.StructLayout({"sparse": 1, "wide": 1, "half": 1, "accumulate": 1, "relu": 1, "row_bias": 1,
-                              "row_scale": 1, "bytes": 1, "raw": 1})
+                              "row_scale": 1, "bytes": 1, "raw": 1, "vector": 1})
 
 
 class SerialRows(wiring.Component):
@@ -62,7 +63,7 @@ class SerialRows(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
-        counts = width_of(config.lane_values + 1)
+        counts = width_of(config.lane_values * config.lanes + 1)
         super().__init__({
             **{name: Out(Word()) for name in ("values", "indices", "pointers", "earlier", "parameters")},
             "i_load": In(1), "i_run": In(1),
@@ -88,7 +89,7 @@ class SerialRows(wiring.Component):
         # Of the tile; of the tile or of the result; the next entry's number.
         self._row, self._column = Signal(width_of(config.lane_values + 1)), Signal(range(config.lanes + 1))
         self._entry = Signal(WORD_BITS)
-        self._takes_entry, self._moves = Signal(), Signal()
+        self._takes_entry, self._moves, self._takes_earlier = Signal(), Signal(), Signal()
         self._takes_value, self._ends_values = Signal(), Signal()   # a byte; the last one of a row
         self._stores, self._pushes_scale = Signal(), Signal()
         self._left, self._ends_row = Signal(WORD_BITS), Signal()     # rows behind the one that is at work
@@ -103,8 +104,8 @@ class SerialRows(wiring.Component):
         self._beat_done, self._row_done, self._starts_rows = Signal(), Signal(), Signal()
         with m.If(self.i_set_entry):
             m.d.sync += self._entry.eq(self.i_number)
-        with m.Else():
-            m.d.sync += self._entry.eq(self._entry + self._takes_entry)
+        with m.Elif(self._takes_entry):
+            m.d.sync += self._entry.eq(self._entry + 1)
         self._values(m)
         self._skip(m)
         self._multiply(m)
@@ -175,7 +176,7 @@ class SerialRows(wiring.Component):
         `waiting` are bytes of the beat that are the row's and have yet to be looked at, `behind` those of the
         row's later beats; the beat's first byte would have column `base`.
         """
-        counts = len(self._row)
+        counts = len(self.i_k_count)
         waiting, behind, base = Signal(4), Signal(counts), Signal(counts)
         nonzero, later = Signal(4), Signal(4)
         self._column_of, self._found = Signal(counts), Signal()
@@ -236,6 +237,9 @@ class SerialRows(wiring.Component):
             m.d.sync += self._row.eq(self._row + 1)
             with m.If(self._left == 0):
                 m.next = "IDLE"
+        # A vector may end within a row of the tile.
+        with m.If(self.values.empty):
+            m.next = "IDLE"
 
     # ---- entries of A ----------------------------------------------------------------------------------
 
@@ -278,14 +282,16 @@ class SerialRows(wiring.Component):
         upper, index, distance = Signal(), Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
         self._index = index
         address, inside = Signal(range(config.lane_values)), Signal()
-        rows = len(self._row)
+        counts = len(self.i_k_count)
+        place, part, vector = Signal(counts), Signal(config.lane_bits), self.i_mode.vector
         token, step = Signal(signed(VALUE_BITS)), Signal()
         m.d.comb += [
             index.eq(Mux(self.i_mode.wide, self.indices.data, self.indices.data.word_select(upper, 16))),
             self.indices.take.eq(self._takes_entry & (self.i_mode.wide | upper)),
             distance.eq(index - self.i_column_start),
-            inside.eq(~sparse | (~distance[rows:].any() & (distance[:rows] < self.i_k_count))),
-            address.eq(Mux(self.o_loading, self._row, Mux(sparse, distance, self._column_of))
+            inside.eq(~sparse | (~distance[counts:].any() & (distance[:counts] < self.i_k_count))),
+            place.eq(Mux(sparse, distance, self._column_of)),
+            address.eq(Mux(self.o_loading, self._row, Mux(vector, place >> config.lane_bits, place))
                        | (self.i_mode.half << len(address) - 1)),
         ]
         with m.If(self._takes_entry):
@@ -293,11 +299,13 @@ class SerialRows(wiring.Component):
         with m.If(self.i_set_index_offset):
             m.d.sync += upper.eq(self.i_offset[1])
         counts = Mux(self._skips, self._found, self._byte.any())
-        m.d.sync += [token.eq(self._byte), step.eq(self._takes_value & ~self.o_loading & inside & counts)]
+        m.d.sync += [token.eq(self._byte), part.eq(place),
+                     step.eq(self._takes_value & ~self.o_loading & inside & counts)]
         m.d.comb += [self.o_active.eq(step),
                      self.o_moves.eq(self._takes_value | self._stores | self._moves)]
         following = [lane.o_sum for lane in self._lanes[1:]]
-        last = Mux(self.i_mode.accumulate & self._more, self.earlier.data, 0)
+        last = Mux(self._takes_earlier, self.earlier.data, 0)
+        values = Array(lane.o_value for lane in self._lanes)
         for number, (lane, neighbour) in enumerate(zip(self._lanes, [*following, last], strict=True)):
             m.d.comb += [
                 lane.i_write.eq(self._stores & ((self._column == number)
@@ -306,6 +314,7 @@ class SerialRows(wiring.Component):
                 lane.i_value.eq(Mux(self._four, self.values.data.word_select(number % 4, VALUE_BITS),
                                     self._byte)),
                 # Others than those with a column have never got a value.
+                lane.i_factor.eq(Mux(vector, values[part], lane.o_value) if number == 0 else lane.o_value),
                 lane.i_token.eq(token), lane.i_step.eq(step & (number < self.i_n_count)),
                 lane.i_move.eq(self._moves), lane.i_sum.eq(neighbour),
             ]
@@ -323,12 +332,16 @@ class SerialRows(wiring.Component):
     def _move(self, m: Module) -> None:
         """Sums move to the first lane and out, others come in at the last one."""
         lanes, comes, width = self._config.lanes, Signal(), Signal.like(self.i_n_count)
+        whole = Signal()     # rows of the result have all lanes
         m.d.comb += [
             self._starts_rows.eq(self._first & (self._column == 0)),
             comes.eq(self._more & self.i_mode.accumulate),
-            width.eq(Mux(self._first | comes | self.i_mode.raw, lanes, self.i_n_count)),
-            self._moves.eq(~comes | self.earlier.valid),
-            self.earlier.take.eq(comes & self.earlier.valid),
+            whole.eq(self.i_mode.raw & ~self.i_mode.vector),
+            width.eq(Mux(self._first | comes | whole, lanes, self.i_n_count)),
+            # The one sum of a vector's row has the way of all others before it.
+            self._takes_earlier.eq(comes & (~self.i_mode.vector | (self._column == 0))),
+            self._moves.eq(~self._takes_earlier | self.earlier.valid),
+            self.earlier.take.eq(self._takes_earlier & self.earlier.valid),
         ]
         with m.If(self._moves):
             m.d.sync += self._column.eq(self._column + 1)
@@ -346,7 +359,8 @@ class SerialRows(wiring.Component):
         pushes, biased, keeps = Signal(), Signal(), Signal()
         m.d.comb += [
             total.eq(first + self._bias),
-            pushes.eq(self._moves & ~self._first & (self.i_mode.raw | (self._column < self.i_n_count))),
+            pushes.eq(self._moves & ~self._first & ((self.i_mode.raw & ~self.i_mode.vector)
+                                                    | (self._column < self.i_n_count))),
             biased.eq(pushes & sum_wraps(first, self._bias, total)),
             keeps.eq(~(self.i_mode.relu & total[-1])),
             self.o_push.eq(pushes | self._pushes_scale),

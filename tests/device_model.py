@@ -185,7 +185,6 @@ class DeviceModel(Transport):
             before = self.descriptors[-2]
             assert all(d[name] == before[name] for name in d if name in TILE_FIELDS or name.startswith("b_"))
         assert d["pk_log2"] <= config.pe_bits and d["group_log2"] <= config.lane_bits
-        assert not (config.serial and d["group_log2"]), "one row at a time"
         assert -(-d["n_count"] // config.lanes) <= slices * d["slice_words"]
         assert config.compressed_b or not packed
         assert not (d["out_int8"] and (config.scale_multipliers == 0 or d["out_raw"]))

@@ -105,7 +105,8 @@ class _Search:
         config = self.config
         if config.serial:
             # One PE has nothing to split; no tile loads while another computes, so each may take all memory.
-            yield from self._dense(0, 0, True)
+            # Of tiles with fewer columns than lanes it knows vectors.
+            yield from self._dense(0, config.lane_bits if self.columns == 1 else 0, True)
             return
         for pk_log2 in range(config.pe_bits + 1):
             if config.pes >> pk_log2 > self.words and pk_log2 < config.pe_bits:

@@ -7,15 +7,15 @@ from .plan import Plan, Tile
 
 __all__ = ["SerialCost"]
 
-# Fixed costs in cycles as the sequencer's program has them. They are from its design: measured figures are to
-# take their places.
-DESCRIPTOR = 300        # from one descriptor's doorbell or predecessor to its end, beside what follows
-TILE_ROW = 25           # of B into the lanes' memories
-TILE_ROW_OF_WORDS = 8   # the same where rows lie a word apart, and so at multiples of the port's bytes
-ROW_FETCH = 8 + 3       # to begin a row of A and to end it
-ROW = 25                # what the sequencer has to do for a row, whatever it holds
-RAW_BEATS = 8           # a row of sums of all lanes, to memory or from it
-SCALED_VALUE = 45       # a sum through the one multiplier to int8
+# In cycles, as the sequencer's program and the rows' states have them.
+DESCRIPTOR = 600       # its words, its checks, the first rows and the last ones
+ROW_FETCH = 2          # a row's end, and whether another one comes
+ROW = 11               # what the sequencer has to do for a row of sums
+BURST = 12             # and for a burst that it asks for
+TILE_ROW = 15          # and for a row of B, at the least, where rows lie apart
+TILE_ROW_OF_BEATS = 8  # the same where each begins with a beat
+SCALED_VALUE = 24      # a sum to int8: a bit a cycle
+_BURST_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -40,30 +40,44 @@ class SerialCost:
         """Cycles from doorbell to done, and the sums of each part to explain them."""
         tiles = plan.tiles()
         steps = (len(plan.k_cuts) - 1) * plan.layers
-        rows, port_bytes = self.streamed.rows, plan.config.port_bytes
-        terms = dict.fromkeys(("fetch", "rows", "earlier sums", "output", "exposed loading", "fixed"), 0.0)
+        rows = self.streamed.rows
+        terms = dict.fromkeys(("fetch", "rows", "output", "exposed loading", "fixed"), 0.0)
         for number, tile in enumerate(tiles):
             step = number % steps
-            terms["fetch"] += self._fetch(tile, port_bytes)
-            terms["earlier sums"] += rows * RAW_BEATS * bool(step or self.column_bias)
-            terms["output"] += rows * self._output(tile, step == steps - 1, port_bytes)
-            terms["exposed loading"] += tile.k_count * self._tile_row(plan)
-        terms["rows"] = float(len(tiles) * rows * ROW)
+            last, earlier = step == steps - 1, bool(step or self.column_bias)
+            lanes = plan.config.lanes
+            raw = 1 if plan.group_log2 else lanes
+            moved = lanes if earlier else tile.n_count if last else raw
+            tokens, bursts = self._fetch(tile)
+            # The lanes and the sequencer work side by side, and a row waits for the later of them.
+            works = tokens + rows * (ROW_FETCH + moved + self.row_parameters / 4)
+            served = (bursts + rows * earlier) * BURST + rows * ROW
+            terms["fetch"] += tokens
+            terms["rows"] += max(works, served) - tokens
+            if last and self.out_int8:
+                scaled = rows * tile.n_count * SCALED_VALUE
+                terms["output"] += max(0.0, scaled - max(works, served))
+            terms["exposed loading"] += tile.k_count * (0.25 if plan.group_log2 else
+                                                        self._tile_row(tile.n_count))
         terms["fixed"] = float(len(tiles) * DESCRIPTOR)
         return sum(terms.values()), terms
 
-    def _fetch(self, tile: Tile, port_bytes: int) -> float:
-        """A token a cycle, zeros of a dense row among them; CSR no faster than the port brings it."""
+    def _fetch(self, tile: Tile) -> tuple[float, float]:
+        """Cycles for entries, and bursts. CSR: one a cycle, zero or not, in the tile or not; of a dense row
+        zeros cost no cycle but where a beat has nothing else."""
         streamed = self.streamed
-        tokens = (max(streamed.entries, streamed.bytes_of(tile.k_count) / port_bytes) if streamed.sparse else
-                  streamed.rows * tile.k_count)
-        return tokens + streamed.rows * ROW_FETCH
+        if streamed.sparse:
+            return streamed.entries, streamed.bytes_of(tile.k_count) / _BURST_BYTES
+        values = streamed.rows * tile.k_count
+        share = streamed.nonzeros / max(1, streamed.rows * streamed.inner)
+        runs_on = tile.k_count == streamed.inner
+        bursts = values / _BURST_BYTES if runs_on else streamed.rows * (1 + tile.k_count // _BURST_BYTES)
+        return values / 4 * max(1.0, 4 * share), bursts
 
-    def _output(self, tile: Tile, last: bool, port_bytes: int) -> float:
-        """Of a row: sums as they are, or results with what is read to make them."""
-        if not last:
-            return RAW_BEATS
-        return self.row_parameters / port_bytes + tile.n_count * (SCALED_VALUE if self.out_int8 else 1)
-
-    def _tile_row(self, plan: Plan) -> int:
-        return TILE_ROW_OF_WORDS if self.resident.columns == plan.config.lanes else TILE_ROW
+    def _tile_row(self, columns: int) -> float:
+        """Cycles for a row of B: of its bytes, or of four at a time, and of what the sequencer does."""
+        stride = self.resident.columns
+        works = columns if columns % 4 or stride % 4 else columns // 4
+        if columns == stride:
+            return works
+        return max(works, TILE_ROW if stride % 4 else TILE_ROW_OF_BEATS)
