@@ -194,17 +194,17 @@ class SerialRows(wiring.Component):
             for number in range(4):
                 with m.Case("-" * (3 - number) + "1" + "0" * number):
                     m.d.comb += self._where.eq(number)
-        # ---- a row's first beat, worked out before: rows end many cycles apart; its following ones ----
+        # ---- a row's first beat, worked out in the two cycles before; its following ones ----
         place, room, many, begins = Signal(2), Signal(3), Signal(), Signal()
         first = Signal(data.StructLayout({"waiting": 4, "behind": counts, "place": 2}))
         m.d.comb += [
-            place.eq(Mux(begins, self._start, self._following)),
-            # In the cycles before the first row, and only in the first one of those in which sums move.
-            begins.eq(self._first & (self._column == 0)),
+            # Before the first row, and while the first sums move.
+            begins.eq(self._first & (self._column < self._config.lanes // 2)),
             room.eq(4 - place),
             many.eq(self.i_k_count > room),
         ]
         m.d.sync += [
+            place.eq(Mux(begins, self._start, self._following)),
             first.waiting.eq(((1 << Mux(many, room, self.i_k_count[:3]))[:5] - 1) << place),
             first.behind.eq(Mux(many, self.i_k_count - room, 0)), first.place.eq(place),
         ]
@@ -256,8 +256,8 @@ class SerialRows(wiring.Component):
                 ends.eq((self._entry >= pointer) & self.pointers.valid),
                 self._takes_entry.eq(there & ~ends),
                 # As many entries as there are must be enough.
-                self.o_pointer_fault.eq(Mux(ends, self._entry != pointer,
-                                            self.values.empty & self.pointers.valid)),
+                self.o_pointer_fault.eq(Mux(ends, self._entry != pointer, self.pointers.valid
+                                            & (self.values.empty | self.indices.empty))),
                 self.o_index_fault.eq(self._takes_entry & (self._index >= self.i_columns)),
                 self._takes_value.eq(self._takes_entry),
                 self.pointers.take.eq(ends),
@@ -334,7 +334,7 @@ class SerialRows(wiring.Component):
         lanes, comes, width = self._config.lanes, Signal(), Signal.like(self.i_n_count)
         whole = Signal()     # rows of the result have all lanes
         m.d.comb += [
-            self._starts_rows.eq(self._first & (self._column == 0)),
+            self._starts_rows.eq(self._first & (self._column == self._config.lanes // 2 - 1)),
             comes.eq(self._more & self.i_mode.accumulate),
             whole.eq(self.i_mode.raw & ~self.i_mode.vector),
             width.eq(Mux(self._first | comes | whole, lanes, self.i_n_count)),
