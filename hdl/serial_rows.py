@@ -18,8 +18,8 @@ def Word() -> wiring.Signature:
 
 
 def RowsMode() -> data.StructLayout:
-    """What the descriptor's first word says of its rows. `vector`: B has one column, of which a row of the tile
-    has as many values as there are lanes; the first lane multiplies them all."""
+    """What the descriptor's first word says of its rows. `vector`: B has one column, of which a row of the
+    tile has as many values as there are lanes; the first lane multiplies them all."""
     return data.StructLayout({"sparse": 1, "wide": 1, "half": 1, "accumulate": 1, "relu": 1, "row_bias": 1,
                               "row_scale": 1, "bytes": 1, "raw": 1, "vector": 1})
 

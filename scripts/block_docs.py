@@ -28,6 +28,9 @@ BLOCKS = (
     ("hdl.merge_sorter", "MergeSorter"), ("hdl.merge_combiner", "MergeCombiner"),
     ("hdl.merge_rows", "MergeRows"),
     ("hdl.queue", "Queue"), ("hdl.head_queue", "HeadQueue"),
+    ("hdl.serial_engine", "SerialEngine"), ("hdl.serial_sequencer", "Sequencer"),
+    ("hdl.serial_queue", "SerialQueue"), ("hdl.serial_rows", "SerialRows"), ("hdl.serial_lane", "SerialLane"),
+    ("hdl.serial_output", "SerialOutput"), ("hdl.serial_scaler", "SerialScaler"),
 )
 
 

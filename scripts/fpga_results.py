@@ -113,7 +113,7 @@ def _boards(records: dict[str, Record]) -> str:
 
 {_commands(SYSTEMS)}
 
-build the array with block RAM as its memory, a clock generator and the bridge on the serial line. What does
+build the array with memory on the chip, a clock generator and the bridge on the serial line. What does
 not fit its part, or misses its clock, has no bitstream. No board has been tried in reality: these systems
 have run in simulation only.
 

@@ -125,6 +125,9 @@ PAIRS = ((SPARSE, DENSE), (BASE_SPARSE, BASE_DENSE), ESTIMATES)
 """What sparsity of B costs is the difference of the two."""
 
 RUNS = (
+    Run("micro-up5k", "micro", "ice40-up5k", 24),
+    Run("micro-gw1nr9", "micro", "gw1nr-9", 40),
+    Run("micro-12k", "micro", "ecp5-12k", 50),
     Run("tiny-up5k", "tiny", "ice40-up5k", 24),
     Run("tiny-gw2ar", "tiny", "gw2ar-18", 80),
     FOUR,
@@ -157,7 +160,7 @@ class System(Built):
 
     def asked(self) -> Record:
         board = board_by_name(self.board)
-        memory_bytes = 1024 * (self.memory_kib or board.usual_kib)
+        memory_bytes = 1024 * (self.memory_kib or board.usual_kib(self.config))
         return {"design_hash": system_design(board, self.config, memory_bytes=memory_bytes),
                 "config": asdict(self.config), "board": board.name, "part": board.target.part,
                 "speed": board.speed, "memory_bytes": memory_bytes}
@@ -187,7 +190,7 @@ SYSTEMS = (
     System("ulx3s", "small"),
     System("ecpix5", "tiny"),
     System("tangnano20k", "tiny", "four", FOUR.changes, FOUR.note, 32),
-    System("icebreaker", "tiny"),
+    System("icebreaker", "micro"),
 )
 
 

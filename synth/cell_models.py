@@ -9,11 +9,11 @@ from sim.transport import ToolMissing
 __all__ = ["SIMULATED_FAMILIES", "cell_models"]
 
 SIMULATED_FAMILIES = ("ecp5", "ice40")
-_ICE40_LARGE = ("SB_RAM40_4K", "SB_MAC16")
+_ICE40_LARGE = ("SB_RAM40_4K", "SB_SPRAM256KA", "SB_MAC16")
 
 
 def cell_models(family: str) -> tuple[str, str]:
-    """Models of the small cells of this family's netlists and of the large ones, block RAMs and multipliers.
+    """Models of the small cells of this family's netlists and of the large ones, memories and multipliers.
 
     ValueError for a family that has none.
     """

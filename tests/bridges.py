@@ -78,9 +78,10 @@ def untouched(address: int) -> int:
     return (address * 0x9E37_79B1 + 7) & 0xFFFF_FFFF
 
 
-def draw(rng: random.Random, operation: Operation, sequence: int | None = None) -> Command:
+def draw(rng: random.Random, operation: Operation, sequence: int | None = None,
+         most_words: int = 3) -> Command:
     """A command that goes well."""
-    words = rng.randint(1, 3)
+    words = rng.randint(1, most_words)
     end = FAILING if operation in (Operation.READ_REGISTER, Operation.WRITE_REGISTER) else MEMORY_BYTES
     values = tuple(rng.getrandbits(32) for _ in range(words)) if operation in WRITES else ()
     return Command(rng.randrange(256) if sequence is None else sequence, operation,
@@ -102,8 +103,8 @@ def answers_in(received: bytes) -> list[Answer]:
 class _Surroundings:
     """Line, registers and memory around a bridge, each as fast as chance has it."""
 
-    def __init__(self, seed: int, irq: bool, pauses: Mapping[int, int]):
-        self.bridge = Bridge(CLOCK_HZ, MEMORY_BYTES, GAP_CYCLES)
+    def __init__(self, seed: int, irq: bool, pauses: Mapping[int, int], halved: bool):
+        self.bridge = Bridge(CLOCK_HZ, MEMORY_BYTES, GAP_CYCLES, halved=halved)
         self.received, self.deeds = bytearray(), list[Deed]()
         self._random, self._irq, self._pauses = random.Random(seed), irq, pauses
         self._events, self._sent = 0, 0
@@ -206,13 +207,14 @@ class _Surroundings:
 
 
 def talk(frames: Sequence[bytes], *, seed: int = 0, irq: bool = False,
-         pauses: Mapping[int, int] | None = None) -> tuple[list[Answer], list[Deed]]:
+         pauses: Mapping[int, int] | None = None, halved: bool = False) -> tuple[list[Answer], list[Deed]]:
     """What a bridge answers to frames, each sent when nothing more comes of the one before, and what it does.
 
     Parameters
     ----------
     pauses : number of bytes sent, of all frames, to the cycles from that byte to the next
+    halved : see `Bridge`
     """
-    around = _Surroundings(seed, irq, pauses or {})
+    around = _Surroundings(seed, irq, pauses or {}, halved)
     around.talk(frames)
     return answers_in(bytes(around.received)), around.deeds

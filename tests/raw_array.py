@@ -142,8 +142,8 @@ class _Builder:
                 "nnz": len(indices), "first": 0,
                 "columns": matrix.shape[1]}
 
-    def dense(self, matrix: np.ndarray) -> dict[str, int]:
-        gap = int(self.rng.integers(0, 4))
+    def dense(self, matrix: np.ndarray, apart: bool = True) -> dict[str, int]:
+        gap = int(self.rng.integers(0, 4)) if apart else 0
         padded = np.pad(matrix, ((0, 0), (0, gap)), constant_values=7)
         return {"values": self.put(padded.tobytes()), "stride": padded.shape[1], "columns": matrix.shape[1]}
 
@@ -154,15 +154,19 @@ class _Builder:
         rows, inner = int(rng.integers(1, 12)), int(rng.integers(1, 24))
         slice_words = 1 << int(rng.integers(0, 2)) if config.acc_words > 1 else 1
         columns = int(rng.integers(1, min(24, config.lanes * slice_words * (config.pes >> pk_log2)) + 1))
+        # Of tiles with fewer columns than lanes a serial array knows vectors.
+        vector = config.serial and rng.random() < 0.3
+        columns = 1 if vector else columns
         a = rng.integers(-128, 128, (rows, inner)).astype(np.int8) * (rng.random((rows, inner)) < 0.5)
         b = rng.integers(-128, 128, (inner, columns)).astype(np.int8) * (rng.random((inner, columns)) < 0.7)
         a, b = a.astype(np.int8), b.astype(np.int8)
         a_format = int(rng.integers(0, 3))
         b_format = int(rng.integers(0, 4)) if config.compressed_b else 0
         d = good(config, rows=rows, k_count=inner, n_count=columns, pk_log2=pk_log2, slice_words=slice_words,
-                 half=number % 2, a_format=a_format, b_format=b_format)
+                 half=number % 2, a_format=a_format, b_format=b_format,
+                 group_log2=config.lane_bits if vector else 0)
         for prefix, matrix, form in (("a", a, a_format), ("b", b, 0 if b_format < 2 else b_format - 1)):
-            place = self.csr(matrix, form == 2) if form else self.dense(matrix)
+            place = self.csr(matrix, form == 2) if form else self.dense(matrix, prefix == "a" or not vector)
             d |= {f"{prefix}_{name}": value for name, value in place.items()}
         result = a.astype(np.int64) @ b.astype(np.int64)
         if config.csr_out and rng.random() < 0.6:
@@ -170,11 +174,12 @@ class _Builder:
             d |= self.csr_mode(d)
             return self.csr_result(d, result, touched)
         if rng.random() < 0.4:
-            earlier = np.zeros((rows, -(-columns // config.lanes) * config.lanes), "<i4")
+            words = -(-columns // config.lanes)
+            earlier = np.zeros((rows, 1 if vector else words * config.lanes), "<i4")
             earlier[:, :columns] = rng.integers(-1000, 1000, result.shape)
             result += earlier[:, :columns]
             d |= {"accumulate": 1, "cin_address": self.put(earlier.tobytes(), 4),
-                  "cin_stride": 4 * earlier.shape[1]}
+                  "cin_stride": 4 * words * config.lanes}
         if rng.random() < 0.4:
             bias = rng.integers(-1000, 1000, rows).astype("<i4")
             result += bias[:, None]

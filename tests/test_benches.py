@@ -29,7 +29,8 @@ def test_a_block_does_what_its_model_does(name: str, simulator: str, tmp_path: P
 
 def test_every_bench_of_a_block_is_run() -> None:
     folder = Path(__file__).parents[1] / "sim" / "benches"
-    others = {"axi", "flat", "serial", "server"}  # run by the tests of sim
+    # Run by the tests of sim and of boards.
+    others = {"axi", "flat", "serial", "server", "single_port"}
     assert {path.name.removesuffix("_bench.py") for path in folder.glob("*_bench.py")} == {*BLOCKS} | others
 
 

@@ -173,11 +173,26 @@ def test_more_words_than_there_may_be_get_no_answer_and_the_next_command_does(op
     assert talk([*(one.frame for one in long), command.frame]) == ([command.answer], command.deeds)
 
 
+@pytest.mark.parametrize("halved", [False, True])
 @pytest.mark.parametrize("operation", [Operation.READ_MEMORY, Operation.WRITE_MEMORY])
-def test_as_many_words_as_there_may_be_are_done(operation: Operation) -> None:
-    values = tuple(range(MAX_WORDS)) if operation in WRITES else ()
+def test_as_many_words_as_there_may_be_are_done(operation: Operation, halved: bool) -> None:
+    rng = random.Random(6)
+    values = tuple(rng.getrandbits(32) for _ in range(MAX_WORDS)) if operation in WRITES else ()
     command = Command(6, operation, 0x100, values, MAX_WORDS)
-    assert talk([command.frame]) == ([command.answer], command.deeds)
+    assert talk([command.frame], halved=halved) == ([command.answer], command.deeds)
+
+
+# Reads of what these writes do not change: `untouched` tells what it holds.
+@pytest.mark.parametrize("halved", [False, True])
+@pytest.mark.parametrize("operations", [(Operation.READ_MEMORY, Operation.WRITE_REGISTER),
+                                        (Operation.READ_REGISTER, Operation.WRITE_MEMORY)])
+@pytest.mark.parametrize("seed", range(2))
+def test_commands_of_any_length_are_done_one_after_the_other(
+        seed: int, operations: tuple[Operation, Operation], halved: bool) -> None:
+    rng = random.Random(seed)
+    commands = [draw(rng, rng.choice(operations), number, 12) for number in range(16)]
+    assert talk([command.frame for command in commands], seed=seed, halved=halved) == (
+        [command.answer for command in commands], [deed for command in commands for deed in command.deeds])
 
 
 def test_an_unknown_operation_is_answered_as_such_without_a_word() -> None:

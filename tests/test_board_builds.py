@@ -13,7 +13,8 @@ from synth.progress import Progress
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name, preset", [("ulx3s", "tiny"), ("ulx3s", "small"), ("orangecrab-25f", "tiny")])
+@pytest.mark.parametrize("name, preset", [("ulx3s", "tiny"), ("ulx3s", "small"), ("orangecrab-25f", "tiny"),
+                                          ("icebreaker", "micro")])
 def test_a_preset_becomes_a_bitstream_for_a_board_and_keeps_its_clock(name: str, preset: str) -> None:
     board = board_by_name(name)
     record = build_board(board, PRESETS[preset], Progress())

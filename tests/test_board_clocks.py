@@ -11,12 +11,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.emit import emit_rtlil
-from synth.boards.boards import BOARDS, Board
-from synth.boards.build import DEFAULT_CLOCK_MHZ
+from synth.boards.boards import BOARDS, USUAL_MHZ, Board
 from synth.boards.clocks import ClockGenerator, clock_generator
 from synth.boards.serial_transport import DEFAULT_BAUD
 
-ASKED_MHZ = DEFAULT_CLOCK_MHZ, 25, 50, 63, 67, 75, 90, 97, 100
+ASKED_MHZ = USUAL_MHZ, 25, 50, 63, 67, 75, 90, 97, 100
 """Each of which, or what is near enough, every board can make."""
 
 
@@ -113,6 +112,13 @@ def test_a_part_s_frequencies_are_within_its_data_sheet_s_limits(board: Board, a
     for hz, limits in zip(frequencies, (COMPARED_MHZ, INSIDE_MHZ, OUTPUT_MHZ), strict=True):
         low, high = limits[board.target.family]
         assert low <= hz / 1e6 <= high
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
+def test_a_board_s_usual_clock_is_what_its_part_makes(board: Board) -> None:
+    generator, cell, input_hz = made(board, board.usual_mhz)
+    _, _, output = FORMULAS[board.target.family](cell, input_hz)
+    assert int(output) == generator.output_hz
 
 
 @pytest.mark.parametrize("family", FORMULAS)

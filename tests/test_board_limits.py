@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import pytest
 
+from hdl.config import PRESETS, Config
 from synth.boards import build
 from synth.boards.boards import BOARDS, Board
 from synth.boards.build import DEFAULT_MEMORY_BYTES, build_board
@@ -16,6 +17,7 @@ from synth.progress import Progress
 from synth.targets import TargetError
 from tests.reduced import REDUCED
 
+MICRO = PRESETS["micro"]
 TINY_BLOCK_RAMS = 11
 """Of a board's system but for its memory, of 2 KiB each; docs/results.md has 43 with a memory of 64 KiB."""
 
@@ -88,6 +90,33 @@ def test_the_next_clock_below_is_made_where_the_nearest_puts_the_serial_line_off
 
 
 @pytest.mark.parametrize("board", BOARDS)
+def test_a_board_s_usual_clock_is_made_within_ten_percent(board: str) -> None:
+    usual_mhz = BOARDS[board].usual_mhz
+    assert usual_mhz == (18 if board == "icebreaker" else 40)
+    assert 0.9 * usual_mhz <= made(board, usual_mhz) <= usual_mhz
+
+
+@pytest.mark.parametrize("board, asked_mhz, wanted_hz", [
+    ("icebreaker", None, 18_000_000), ("icebreaker", 24, 24_000_000), ("ulx3s", None, 40_000_000)])
+def test_a_build_has_the_board_s_usual_clock_unless_another_is_asked_for(
+        board: str, asked_mhz: float | None, wanted_hz: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(family: str, input_hz: int, hz: int, baud: int) -> None:
+        raise TargetError(f"{hz} Hz")
+
+    monkeypatch.setattr(build, "clock_generator", refused)
+    with pytest.raises(TargetError, match=f"^{wanted_hz} Hz$"):
+        build_board(BOARDS[board], MICRO, Progress(), clock_mhz=asked_mhz)
+    with pytest.raises(TargetError, match=f"^{wanted_hz} Hz$"):
+        build.system_design(BOARDS[board], MICRO, clock_mhz=asked_mhz)
+
+
+def test_icebreaker_s_usual_clock_is_made_exactly_and_gives_the_line_its_exact_rate() -> None:
+    usual_mhz = BOARDS["icebreaker"].usual_mhz
+    assert made("icebreaker", usual_mhz) == usual_mhz
+    assert baud_error(round(usual_mhz * 1e6), DEFAULT_BAUD) == 0
+
+
+@pytest.mark.parametrize("board", BOARDS)
 def test_every_clock_that_is_made_gives_the_serial_line_its_rate(board: str) -> None:
     clocks_mhz = []
     for tenths in range(100, 500, 3):
@@ -118,11 +147,12 @@ def test_an_ecp5_s_clock_above_400_mhz_is_refused() -> None:
 # ---- memory ----
 
 
-def refused_memory(board: Board, memory_bytes: int, monkeypatch: pytest.MonkeyPatch) -> str:
+def refused_memory(board: Board, memory_bytes: int, monkeypatch: pytest.MonkeyPatch,
+                   config: Config = REDUCED) -> str:
     """What a build says of it, which makes no hardware."""
     monkeypatch.setattr(build, "BoardTop", None)
     with pytest.raises(TargetError) as caught:
-        build_board(board, REDUCED, Progress(), memory_bytes=memory_bytes)
+        build_board(board, config, Progress(), memory_bytes=memory_bytes)
     return str(caught.value)
 
 
@@ -147,12 +177,39 @@ def test_a_memory_that_is_no_power_of_two_of_kib_is_refused_with_the_range(
 ])
 def test_the_largest_memory_is_the_power_of_two_that_the_part_s_block_ram_holds(name: str,
                                                                                 most_kib: int) -> None:
-    BOARDS[name].check_memory(most_kib * 1024)
+    check_most(BOARDS[name], REDUCED, most_kib)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_serial_array_s_memory_is_spram_where_the_part_has_it_and_limited_as_any_elsewhere(
+        name: str) -> None:
+    board = BOARDS[name]
+    check_most(board, MICRO, 128 if name == "icebreaker" else board.most_kib(REDUCED))
+
+
+def check_most(board: Board, config: Config, most_kib: int) -> None:
+    assert board.most_kib(config) == most_kib
+    board.check_memory(config, most_kib * 1024)
     with pytest.raises(TargetError, match=f"from 1 to {most_kib}: "):
-        BOARDS[name].check_memory(2 * most_kib * 1024)
+        board.check_memory(config, 2 * most_kib * 1024)
+
+
+def test_a_memory_beyond_the_part_s_spram_is_refused_by_that_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refused_memory(BOARDS["icebreaker"], 256 * 1024, monkeypatch, MICRO) == (
+        "--memory-kib 256; it must be a power of two from 1 to 128: the SPRAM of iCEBreaker holds 128 KiB")
+
+
+def test_an_array_that_is_not_serial_does_not_get_the_part_s_spram(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refused_memory(BOARDS["icebreaker"], 16 * 1024, monkeypatch) == (
+        "--memory-kib 16; it must be a power of two from 1 to 8: the block RAM of iCEBreaker holds 15 KiB, "
+        "and the array needs some")
 
 
 @pytest.mark.parametrize("name", [name for name, board in BOARDS.items() if board.target.family == "ecp5"])
 def test_the_usual_memory_leaves_the_block_rams_that_tiny_takes(name: str) -> None:
-    usual_kib = BOARDS[name].usual_kib
-    assert BOARDS[name].held_kib - usual_kib >= TINY_BLOCK_RAMS * 2
+    board, tiny = BOARDS[name], PRESETS["tiny"]
+    assert board.held_kib(tiny) - board.usual_kib(tiny) >= TINY_BLOCK_RAMS * 2
+
+
+def test_the_usual_memory_of_a_serial_array_on_icebreaker_is_64_kib() -> None:
+    assert BOARDS["icebreaker"].usual_kib(MICRO) == 64 and BOARDS["icebreaker"].usual_kib(REDUCED) == 8

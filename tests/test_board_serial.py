@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hdl.config import PRESETS
+from hdl.config import PRESETS, Config
 from hdl.emit import emit_verilog
 from hdl.registers import ID_VALUE, register
 from sim.benches.serial_bench import CLOCK_NS
@@ -35,10 +35,10 @@ pytestmark = [pytest.mark.verilator, pytest.mark.timeout(900)]
 
 
 @contextmanager
-def board(folder: Path, faults: float = 0.0, seed: int = 1) -> Iterator[str]:
+def board(folder: Path, faults: float = 0.0, seed: int = 1, config: Config = REDUCED) -> Iterator[str]:
     """A simulated board; the name of the port that its line is on."""
     need("verilator")
-    verilog = emit_verilog(BoardSystem(REDUCED, MEMORY_BYTES, CLOCK_HZ, BAUD), "zerolane_board")
+    verilog = emit_verilog(BoardSystem(config, MEMORY_BYTES, CLOCK_HZ, BAUD), "zerolane_board")
     failures: list[BaseException] = []
 
     def simulate() -> None:
@@ -86,12 +86,13 @@ def test_memory_and_registers_are_reached_over_the_line(tmp_path: Path) -> None:
             transport.wait_interrupt(100)
 
 
+@pytest.mark.parametrize("config", [REDUCED, PRESETS["micro"]], ids=["reduced", "micro"])
 @pytest.mark.parametrize("faults", [0.0, pytest.param(0.002, marks=pytest.mark.slow)])
 def test_products_are_exact_also_where_the_line_loses_doubles_and_damages_bytes(
-        faults: float, tmp_path: Path) -> None:
+        faults: float, config: Config, tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
-    with board(tmp_path, faults) as port, connected(port) as transport:
-        with Device(REDUCED, simulator=transport) as device:
+    with board(tmp_path, faults, config=config) as port, connected(port) as transport:
+        with Device(config, simulator=transport) as device:
             for bias, scale in ((None, None), ("row", "one")):
                 a = draw_matrix(rng, 7, 9, 0.5, "csr")
                 b = draw_matrix(rng, 9, 5, 0.8, "dense")

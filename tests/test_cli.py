@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from synth.boards.boards import board_by_name
 from tests.device_model import DeviceModel
 from zerolane import cli
 from zerolane.doctor import examine
@@ -292,18 +293,25 @@ def test_without_a_command_the_help_is_shown_and_nothing_else(
     assert re.search(r"Usage: .*zerolane", captured.out) and not captured.err
 
 
-@pytest.mark.parametrize("board, suffix, kib", [("ulx3s", "bit", 64), ("icebreaker", "bin", 8)])
-def test_a_board_s_memory_is_what_its_part_can_hold_if_nothing_is_said(
-        monkeypatch: pytest.MonkeyPatch, board: str, suffix: str, kib: int) -> None:
-    asked = []
+@pytest.mark.parametrize("board, arguments, asked", [
+    ("ulx3s", [], ("tiny", 40, 64)), ("ulx3s", ["--preset", "micro"], ("micro", 40, 64)),
+    ("icebreaker", [], ("micro", 18, 64)), ("icebreaker", ["--preset", "tiny"], ("tiny", 18, 8)),
+    ("icebreaker", ["--freq", "20", "--memory-kib", "128"], ("micro", 20, 128)),
+])
+def test_a_board_has_the_preset_clock_and_memory_that_its_part_can_hold_if_nothing_is_said(
+        monkeypatch: pytest.MonkeyPatch, board: str, arguments: list[str],
+        asked: tuple[str, float, int]) -> None:
+    found = []
 
     def built(config, made, freq, memory_bytes, *others):
-        asked.append((config.name, made.name, memory_bytes))
+        found.append((made.name, config.name, freq, memory_bytes))
         return {}, None
 
     monkeypatch.setattr("zerolane.synth_report.run_build", built)
-    assert zerolane(monkeypatch, "build", "--board", board, "-o", f"x.{suffix}") == 0
-    assert asked == [("tiny", board, kib * 1024)]
+    suffix = board_by_name(board).target.suffix
+    assert zerolane(monkeypatch, "build", "--board", board, "-o", f"x{suffix}", *arguments) == 0
+    preset, mhz, kib = asked
+    assert found == [(board, preset, mhz, 1024 * kib)]
 
 
 def test_doctor_says_which_version_of_a_tool_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:

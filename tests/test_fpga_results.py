@@ -123,7 +123,7 @@ def system(**more: Any) -> dict[str, Any]:
 
 def test_a_board_s_system_is_a_row_with_the_clock_it_has_and_could_have(results: ModuleType) -> None:
     text = results.section({"small-45k": record("ecp5-45k"), "orangecrab-25f-tiny": system(),
-                            "icebreaker-tiny": system(fits=False, fmax_mhz=None, short=True, clock_mhz=12.0),
+                            "icebreaker-micro": system(fits=False, fmax_mhz=None, short=True, clock_mhz=12.0),
                             "ulx3s-small": system(fits=False, fmax_mhz=None, reason="cannot be routed")})
     assert "`tiny` † | 64 | 14,149 | 11,289 | 9 | 43 | 36 | 106.9 |" in text
     assert "| 12 | does not fit |" in text and "| 36 | is not routed |" in text

@@ -174,6 +174,20 @@ def test_malformed_descriptors_harm_nothing_and_are_named(array: RawArray, tier:
     assert {ErrorCode.NONE, ErrorCode.FIELD, ErrorCode.OUTSIDE} <= ends, ends
 
 
+@pytest.mark.parametrize("tier, names", [
+    ("few", {"group_log2", "slice_words", "c_address", "c_stride"}), ("many", {"a_indices", "b_stride"})])
+def test_cases_have_what_only_a_serial_array_refuses(tier: str, names: set[str]) -> None:
+    config, refused = PRESETS["micro"], set()
+    for seed in range(DESCRIPTOR_CASES[tier]):
+        job, rng = draw_job(config, seed), random.Random(f"descriptors {seed}")
+        spoil_fields(job, rng, seed)
+        for number, d in enumerate(job.descriptors):
+            error = field_error(config, d, job.descriptors[number - 1] if number else None)
+            if error is not None:
+                refused.add(error[1])
+    assert names <= refused
+
+
 # ---- malformed operands ----------------------------------------------------------------------------------
 
 

@@ -25,10 +25,9 @@ _MOST_SEEDS = 1000
 _LARGEST_SEED = (1 << 31) - 1
 """That nextpnr takes."""
 _PICTURES = (".png", ".svg")
-_BOARDS_PRESET = "tiny"
 
 BoardPreset = Annotated[str | None, typer.Option(
-    help=f"tiny, small, base or large; {_BOARDS_PRESET} if nothing is said")]
+    help="micro, tiny, small, base or large; tiny if nothing is said, for icebreaker micro")]
 
 
 def _check_seeds(first: int, count: int = 1) -> None:
@@ -40,8 +39,8 @@ def _check_seeds(first: int, count: int = 1) -> None:
 
 
 def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, gw2a-18 or gw2ar-18; "
-                                                   "ice40-up5k, ice40-hx8k and gw1nr-9 hold single "
-                                                   "blocks, but no array")],
+                                                   "ice40-up5k for micro, ice40-hx8k and gw1nr-9 for "
+                                                   "single blocks")],
           speed: Annotated[
               str | None, typer.Option(help="speed grade; the slowest if nothing is said")] = None,
           freq: Annotated[
@@ -87,12 +86,13 @@ def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, 
 
 def build(
         board: Annotated[str, typer.Option(help="ulx3s (its 85F), ulx3s-12f, -25f, -45f, ecpix5, "
-                                                  "orangecrab-25f, -85f or tangnano20k; icebreaker's part "
-                                                  "holds no array")],
+                                                  "orangecrab-25f, -85f, tangnano20k or icebreaker, which "
+                                                  "holds micro alone")],
         out: Annotated[Path, typer.Option("-o", "--output", help="the bitstream: .bit, .fs or .bin")],
-        freq: Annotated[float, typer.Option(help="MHz of the array's clock")] = 40.0,
+        freq: Annotated[float | None, typer.Option(
+            help="MHz of the array's clock; 40 if nothing is said, for icebreaker 18")] = None,
         memory_kib: Annotated[int | None, typer.Option(
-            help="of the array's memory, on the chip; 64 if the part has them, else what it has")
+            help="of the array's memory, on the chip; 64 if the part has them for it, else what it has")
         ] = None,
         seed: Annotated[int, typer.Option(help="of place and route")] = 1,
         preset: BoardPreset = None, config: ConfigFile = None, json_file: JsonFile = None) -> None:
@@ -101,15 +101,16 @@ def build(
     from synth.boards.clocks import OFFERED_MHZ
     from zerolane.synth_report import run_build
 
-    chosen = configuration(preset, config, _BOARDS_PRESET)
     made = board_by_name(board)
+    chosen = configuration(preset, config, made.usual_preset)
     _check_seeds(seed)
     check_outputs(("-o", out, (made.target.suffix,)), ("--json", json_file, ()),
                   inputs=[("the configuration", config)])
-    if not OFFERED_MHZ[0] <= freq <= OFFERED_MHZ[1]:
-        raise typer.BadParameter(f"--freq {freq:g}; it must be {OFFERED_MHZ[0]} to {OFFERED_MHZ[1]} MHz")
-    memory_bytes = 1024 * (made.usual_kib if memory_kib is None else memory_kib)
-    made.check_memory(memory_bytes)
-    _, failure = run_build(chosen, made, freq, memory_bytes, seed, out, json_file, console, errors)
+    clock_mhz = made.usual_mhz if freq is None else freq
+    if not OFFERED_MHZ[0] <= clock_mhz <= OFFERED_MHZ[1]:
+        raise typer.BadParameter(f"--freq {clock_mhz:g}; it must be {OFFERED_MHZ[0]} to {OFFERED_MHZ[1]} MHz")
+    memory_bytes = 1024 * (made.usual_kib(chosen) if memory_kib is None else memory_kib)
+    made.check_memory(chosen, memory_bytes)
+    _, failure = run_build(chosen, made, clock_mhz, memory_bytes, seed, out, json_file, console, errors)
     if failure is not None:
         fail(failure, MISMATCH_STATUS)

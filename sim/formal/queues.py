@@ -6,6 +6,7 @@ from hdl.block_queue import BlockQueue
 from hdl.head_queue import HeadQueue
 from hdl.queue import Queue
 from hdl.register_slice import RegisterSlice
+from hdl.serial_queue import QUEUE_WORDS, SerialQueue
 from hdl.skid import Skid
 
 from .bench import Bench, Proof
@@ -16,6 +17,7 @@ __all__ = ["PROOFS"]
 
 DEPTH = 4
 BITS = 3
+SPARE_WORDS = 16
 
 
 def _queue(b: Bench) -> None:
@@ -113,6 +115,31 @@ def _register_slice(b: Bench) -> None:
     b.invariant(~marked.present | (marked.value == Mux(marked.ahead == 0, block.o.p, b.inside("waiting"))))
 
 
+def _serial_queue(b: Bench) -> None:
+    """Nobody writes where there is no room, or takes what is not there; nothing is cleared, as by a reset."""
+    queue, room = b.dut, QUEUE_WORDS - 1
+    b.drive(queue.i_clear, Const(0))
+    marked = Marked(b, queue.i_write, queue.i_data, queue.i_pop, queue.o_data, room)
+    b.assume(~queue.i_write | (marked.inside != room))
+    b.assume(~queue.i_pop | queue.o_valid)
+    b.check(~queue.o_valid | (marked.inside != 0))
+    b.check(queue.o_empty == (marked.inside == 0))
+    late = b.past((marked.inside != 0) & ~queue.o_valid, "late")
+    b.check(~late | queue.o_valid | (marked.inside == 0))
+    before = b.past(marked.inside, "before")
+    b.check(~queue.o_room | (before + SPARE_WORDS < QUEUE_WORDS))
+    # Block RAM gives no promise for a word that is read in the cycle in which it is written.
+    read, write = b.inside.places("memory")
+    b.check(~(b.inside("read.en") & queue.i_write & (read == write)))
+    b.cover(queue.i_pop & queue.i_write & (marked.inside == 1))
+    first, free = b.inside("first"), b.inside("free")
+    b.invariant((free - first)[:len(first)] == marked.inside[:len(first)])
+    place = Signal.like(first)
+    b.m.d.comb += place.eq(first + marked.ahead)
+    b.invariant(~marked.present | (b.inside.word("memory", place) == marked.value))
+    b.invariant(~(marked.present & queue.o_valid & (marked.ahead == 0)) | (queue.o_data == marked.value))
+
+
 PAST = Fault("an entry goes past those in the memory", "straight",
              lambda value, inside: inside("head/i.ready"))
 PROOFS = (
@@ -141,6 +168,12 @@ PROOFS = (
           Fault("a read does not wait for the output", "read.en",
                 lambda value, inside: inside("level") != 0),
           induction=2, quick=True),
+    Proof("serial_queue", "SerialQueue",
+          "every word leaves once, in order, unchanged, and is at the head two cycles after it came; empty "
+          "means none, and room means room; no word is read in the cycle in which it is written",
+          lambda: SerialQueue(SPARE_WORDS), _serial_queue,
+          Fault("the head is read again though it is the last one and is taken", "read.en",
+                lambda value, inside: inside("some"))),
     Proof("skid", "Skid",
           "every entry leaves once, in order, unchanged, in the cycle in which it comes if it is taken; the "
           "output is stable",

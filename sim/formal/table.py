@@ -62,6 +62,12 @@ UNPROVEN = {
     "Packer": "offers no stream that can stall",
     "RowBuffer": "its loader and its walker keep to what it says; the tests read back every row",
     "Scaler": _ARITHMETIC,
+    "Sequencer": "runs a program; the tests compare its instructions with Python's",
+    "SerialEngine": _PARTS,
+    "SerialLane": "arithmetic without streams; the tests compare it with Python's, and iCE40's block with it",
+    "SerialOutput": "connects a queue that has a proof and a scaler; the tests compare beats with Python's",
+    "SerialRows": "offers no stream that can stall; the tests compare its sums with NumPy's",
+    "SerialScaler": "arithmetic, a bit a cycle; the tests compare it with Python's",
     "SharedBuffer": "its readers' promise to stay ready is theirs to keep",
     "TileBus": "a register for every field, and an exchange of words that the tests of `LaneStore` read back",
     "TileLoader": "connects blocks that have proofs; idle means no job: what a tile with wrong row pointers "

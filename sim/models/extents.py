@@ -65,6 +65,9 @@ def extents(config: Config, d: Descriptor) -> list[Extent]:
         return [extent for extent in result + _sampled(config, d) if extent.row_bytes]
     groups = -(-rows >> d["group_log2"])
     word_bytes = 4 * config.lanes * (1 if d["group_log2"] else -(-n_count // config.lanes))
+    if config.serial and d["group_log2"]:
+        # A vector's words follow each other; of the last one there are only the sums of rows.
+        groups, word_bytes = 1, 4 * rows
     if d["out_csr"]:
         result += [
             Extent("c_address", d["c_address"], d["c_capacity"] * (1 if d["out_int8"] else 4), write=True),
@@ -78,6 +81,8 @@ def extents(config: Config, d: Descriptor) -> list[Extent]:
     if d["accumulate"] and d["out_csr"]:
         result.append(Extent("cin_address", d["cin_address"], 4 * rows))
     elif d["accumulate"]:
+        if not d["cin_stride"]:
+            word_bytes = min(word_bytes, 4 * config.lanes) if config.serial else word_bytes
         result.append(Extent("cin_address", d["cin_address"], word_bytes, groups, d["cin_stride"]))
     if d["row_bias"] or d["row_scale"]:
         record_bytes = 4 * (d["row_bias"] + d["row_scale"])
@@ -119,13 +124,15 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
 
     before : the descriptor before, whose tile `reuse_tile` means
     """
-    shape = ("half", "whole", "pk_log2", "group_log2", "slice_words", "k_count", "n_count")
+    # Of the others a serial array allows one value.
+    grid = ("group_log2",) if config.serial else ("pk_log2", "group_log2", "slice_words")
+    shape = ("half", "whole", *grid, "k_count", "n_count")
     same = before is not None and before["opcode"] not in MERGES and (
         d["b_format"] == 0) == (before["b_format"] == 0) and all(
         d[name] == before[name] for name in shape)
     packed, grouped, csr = d["b_format"] != 0, d["group_log2"] != 0, config.csr_out and d["out_csr"]
     words = -(-d["n_count"] // config.lanes)
-    room = d["slice_words"] * (config.pes >> d["pk_log2"])
+    room = 1 if config.serial else d["slice_words"] * (config.pes >> d["pk_log2"])
     sliced = d["pk_log2"] != config.pe_bits
     index = (config.index_rows if d["whole"] else config.index_rows // 2) << d["pk_log2"]
     if d["opcode"] not in known_opcodes(config):
@@ -144,14 +151,15 @@ def field_error(config: Config, d: Descriptor, before: Descriptor | None) -> tup
         "out_raw": d["out_int8"] and d["out_raw"],
         "pk_log2": d["pk_log2"] > config.pe_bits or (grouped and sliced),
         "group_log2": d["group_log2"] > config.lane_bits or (grouped and packed) or (
-            grouped and (csr or sddmm)),
+            grouped and (csr or sddmm)) or (config.serial and d["group_log2"] not in (0, config.lane_bits)),
         "rows": d["rows"] == 0,
         "k_count": d["k_count"] > (min(config.tile_bytes, index) if config.compressed_b and packed
                                    else config.tile_bytes),
         "n_start": csr and d["n_start"] + d["n_count"] > 1 << 32,
-        "n_count": (d["n_count"] == 0 or (d["slice_words"] <= config.acc_words and words > room)
+        "n_count": (d["n_count"] == 0
+                    or ((config.serial or d["slice_words"] <= config.acc_words) and words > room)
                     or (grouped and d["n_count"] > config.lanes >> d["group_log2"])),
-        **_misaligned(d, sddmm),
+        **_misaligned(config, d, sddmm),
         "slice_words": (not 1 <= d["slice_words"] <= config.acc_words or (grouped and d["slice_words"] != 1)
                         or (sddmm and words <= room - (config.pes >> d["pk_log2"]))),
         "out_csr": d["out_csr"] and not (csr and not (
@@ -183,7 +191,7 @@ def _elementwise_error(config: Config, d: Descriptor) -> tuple[ErrorCode, str] |
         "rows": d["rows"] == 0,
         "k_start": d["k_start"] != 0,
         "n_start": d["out_csr"] and d["n_start"] != 0,
-        **_misaligned({**d, "k_count": 1}, False),
+        **_misaligned(config, {**d, "k_count": 1}, False),
         "b_values": wide and d["b_nnz"] != 0 and d["b_values"] % 4 != 0,
         "out_csr": not d["out_csr"] or d["accumulate"] or d["out_raw"] or d["row_bias"],
         "csr_index32": d["out_csr"] and not d["csr_index32"] and d["n_start"] + d["n_count"] > 1 << 16,
@@ -194,19 +202,27 @@ def _elementwise_error(config: Config, d: Descriptor) -> tuple[ErrorCode, str] |
                  for name in [field.name] if refused.get(name)), None)
 
 
-def _misaligned(d: Descriptor, sddmm: bool) -> dict[str, bool]:
+def _misaligned(config: Config, d: Descriptor, sddmm: bool) -> dict[str, bool]:
     """Of arrays that are used: whose elements do not lie on multiples of their size, or that may not be
     empty, by field."""
+    # Beats of a serial array hold whole sums and whole indices, and its vectors have no gaps.
+    whole, index_bytes = config.serial and not d["out_int8"], 4 if config.serial and d["a_format"] == 2 else 2
+    vector, word_bytes = config.serial and d["group_log2"] != 0, 4 * config.lanes
     sparse_a = d["a_format"] != 0
     sparse_b = d["b_format"] >= 2 and not d["reuse_tile"] and d["k_count"] != 0
     sums, parameters = d["accumulate"], d["row_bias"] or d["row_scale"]
     return {
         "a_pointers": sparse_a and d["a_pointers"] % 4 != 0,
-        "a_indices": sparse_a and d["a_nnz"] != 0 and d["a_indices"] % 2 != 0,
+        "a_indices": sparse_a and d["a_nnz"] != 0 and d["a_indices"] % index_bytes != 0,
         "a_nnz": sddmm and d["a_nnz"] == 0,
         "b_pointers": sparse_b and d["b_pointers"] % 4 != 0,
         "b_indices": sparse_b and d["b_nnz"] != 0 and d["b_indices"] % 2 != 0,
+        "b_stride": vector and d["b_stride"] != 1,
+        "c_address": whole and d["c_address"] % 4 != 0,
+        "c_stride": (whole and d["c_stride"] % 4 != 0) or (
+            vector and d["out_raw"] and d["c_stride"] != word_bytes),
         "cin_address": sums and d["cin_address"] % 4 != 0,
-        "cin_stride": sums and not d["out_csr"] and d["cin_stride"] % 4 != 0,
+        "cin_stride": sums and not (config.csr_out and d["out_csr"]) and (
+            d["cin_stride"] % 4 != 0 or (vector and d["cin_stride"] not in (0, word_bytes))),
         "params_address": parameters and d["params_address"] % 4 != 0,
     }

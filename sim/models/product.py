@@ -48,6 +48,13 @@ class _Memory:
         return np.array([self.values(address + number * stride, length, dtype) for number in range(rows)],
                         dtype).reshape(rows, length)
 
+    def sums(self, address: int, count: int, lanes: int, stride: int, shape: tuple[int, ...]) -> np.ndarray:
+        """`count` sums of words that follow each other or are one, and zeros up to whole words."""
+        found = self.values(address, count if stride else min(count, lanes), "<i4")
+        result = np.zeros(shape, np.int64)
+        result.flat[:count] = found[np.arange(count) % len(found)]
+        return result
+
 
 def run_product(config: Config, memory: bytes, d: Mapping[str, int], tile: np.ndarray) -> Outcome:
     """Run a descriptor that is not refused. `tile` is what rests in the array, for `reuse_tile`."""
@@ -73,8 +80,11 @@ def run_product(config: Config, memory: bytes, d: Mapping[str, int], tile: np.nd
     whole = np.zeros((groups * group, width), np.int64)
     whole[:rows, :n_count] = sums
     whole = whole.reshape(groups, group * width)
+    vector = config.serial and group > 1   # its last word has only the sums of rows
     if d["accumulate"] and not d["out_csr"]:
-        whole = whole + read.rows(d["cin_address"], groups, group * width, d["cin_stride"], "<i4")
+        earlier = (read.rows(d["cin_address"], groups, group * width, d["cin_stride"], "<i4") if not vector
+                   else read.sums(d["cin_address"], rows, lanes, d["cin_stride"], whole.shape))
+        whole = whole + earlier
     per_row = whole.reshape(groups * group, width)
     records = read.rows(d["params_address"], rows, d["row_bias"] + d["row_scale"],
                         4 * (d["row_bias"] + d["row_scale"]), "<u4")
@@ -83,7 +93,9 @@ def run_product(config: Config, memory: bytes, d: Mapping[str, int], tile: np.nd
     per_row = per_row.astype("<i4")   # wraps
     if d["relu"]:
         per_row = np.maximum(per_row, 0)
-    if d["out_raw"]:
+    if vector and d["out_raw"]:
+        result = per_row[:rows].reshape(1, rows)
+    elif d["out_raw"]:
         result = per_row.reshape(groups, group * width)
     elif d["out_int8"]:
         words = records[:, -1].tolist() if d["row_scale"] else [d["scale"]] * rows

@@ -8,18 +8,25 @@ from typing import Any
 
 from amaranth.build import ResourceError
 
+from hdl.config import Config
 from sim.transport import ToolMissing
 
 from ..suggestions import near_names
 from ..targets import TARGETS, Target, TargetError
 
-__all__ = ["BOARDS", "USUAL_KIB", "Board", "Pins", "board_by_name"]
+__all__ = ["BOARDS", "USUAL_KIB", "USUAL_MHZ", "USUAL_PRESET", "Board", "Pins", "board_by_name"]
 
 USUAL_KIB = 64
 """Of an array's memory, where the part has so much."""
+USUAL_MHZ = 40.0
+USUAL_PRESET = "tiny"
+"""Of most boards."""
 
 _BLOCK_BYTES = {"ecp5": 2048, "ice40": 512, "gowin": 2048}
 """Of data in one block RAM. A memory that is written byte by byte leaves the ninth bits unused."""
+_SPRAM_KIB = {"ice40-up5k": 128}
+"""Of the parts with memory of one port beside their block RAM, which a serial array's system uses (see
+`synth.boards.single_port`)."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,7 @@ class Board:
     speed : grade of its part
     platform : module and class in amaranth_boards that know the pins
     own : of Pins, what that does not know, or all
+    usual_preset, usual_mhz : what is built unless something else is asked for, and its clock
     """
 
     name: str
@@ -56,30 +64,37 @@ class Board:
     speed: str
     platform: tuple[str, str] | None = None
     own: Mapping[str, Any] | None = None
+    usual_preset: str = USUAL_PRESET
+    usual_mhz: float = USUAL_MHZ
 
-    @property
-    def held_kib(self) -> int:
-        """Of the part's block RAM, whole KiB."""
+    def held_kib(self, config: Config) -> int:
+        """Of what an array's memory is made of, whole KiB: the part's block RAM, or its SPRAM."""
+        if self._has_spram(config):
+            return _SPRAM_KIB[self.target.name]
         return self.target.holds.brams * _BLOCK_BYTES[self.target.family] // 1024
 
-    @property
-    def most_kib(self) -> int:
-        """That a memory can have, which has a power of two of them."""
-        return 1 << (self.held_kib.bit_length() - 1)
+    def most_kib(self, config: Config) -> int:
+        """That an array's memory can have, which has a power of two of them."""
+        return 1 << (self.held_kib(config).bit_length() - 1)
 
-    @property
-    def usual_kib(self) -> int:
+    def usual_kib(self, config: Config) -> int:
         """That it has unless another size is asked for."""
-        return min(USUAL_KIB, self.most_kib)
+        return min(USUAL_KIB, self.most_kib(config))
 
-    def check_memory(self, memory_bytes: int) -> None:
-        """TargetError for what is no power of two of whole KiB, or more than the part's block RAM holds."""
-        held_kib, most_kib = self.held_kib, self.most_kib
+    def check_memory(self, config: Config, memory_bytes: int) -> None:
+        """TargetError for what is no power of two of whole KiB, or more than the part holds."""
+        most_kib = self.most_kib(config)
         if memory_bytes not in [1024 << log2 for log2 in range(most_kib.bit_length())]:
             # Whole numbers stay whole: a float does not hold all that may be asked for.
             kib = memory_bytes / 1024 if memory_bytes % 1024 else memory_bytes // 1024
+            kind, more = ("SPRAM", "") if self._has_spram(config) else (
+                "block RAM", ", and the array needs some")
             raise TargetError(f"--memory-kib {kib}; it must be a power of two from 1 to {most_kib}: the "
-                              f"block RAM of {self.title} holds {held_kib} KiB, and the array needs some")
+                              f"{kind} of {self.title} holds {self.held_kib(config)} KiB{more}")
+
+    def _has_spram(self, config: Config) -> bool:
+        """For this array's memory."""
+        return config.serial and self.target.name in _SPRAM_KIB
 
     def pins(self) -> Pins:
         """ToolMissing where amaranth-boards is not installed."""
@@ -131,7 +146,7 @@ BOARDS = MappingProxyType({board.name: board for board in (
     Board("orangecrab-85f", "OrangeCrab r0.2 85F", _ecp5("85k", "u", "CSFBGA285"), "8",
           ("orangecrab_r0_2", "OrangeCrabR0_2_85FPlatform"), _ORANGECRAB),
     Board("icebreaker", "iCEBreaker", TARGETS["ice40-up5k"], TARGETS["ice40-up5k"].speed,
-          ("icebreaker", "ICEBreakerPlatform")),
+          ("icebreaker", "ICEBreakerPlatform"), usual_preset="micro", usual_mhz=18.0),
     # Not in amaranth-boards: the oscillator, the serial line of the chip on its USB, the first LED.
     Board("tangnano20k", "Tang Nano 20K", TARGETS["gw2ar-18"], TARGETS["gw2ar-18"].speed,
           own=MappingProxyType({"clock": "4", "clock_hz": 27_000_000, "rx": "70", "tx": "69",

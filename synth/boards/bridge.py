@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.axi import AxiLite
 from hdl.registers import REGISTER_SPACE_BITS
 
+from .halved_words import HalvedWords
 from .memory import HostAccess, HostAnswer
 from .protocol import (
     CRC_START,
@@ -51,6 +52,7 @@ class Bridge(wiring.Component):
     ----------
     clock_hz, memory_bytes : what INFO tells
     gap_cycles : between two bytes of a command, at most
+    halved : keep a command's words in halves, with which one block RAM of an iCE40 does
 
     Members
     -------
@@ -61,8 +63,8 @@ class Bridge(wiring.Component):
     i_irq : the array's interrupt
     """
 
-    def __init__(self, clock_hz: int, memory_bytes: int, gap_cycles: int):
-        self._gap_cycles = gap_cycles
+    def __init__(self, clock_hz: int, memory_bytes: int, gap_cycles: int, *, halved: bool = False):
+        self._gap_cycles, self._halved = gap_cycles, halved
         self._info = (PROTOCOL_VERSION, clock_hz, memory_bytes)
         super().__init__({
             "i": In(stream.Signature(8, always_ready=True)),
@@ -75,8 +77,14 @@ class Bridge(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        m.submodules.buffer = buffer = Memory(shape=32, depth=MAX_WORDS, init=[])
-        self._store, self._load = buffer.write_port(), buffer.read_port()
+        self._store: Any
+        self._load: Any
+        if self._halved:
+            m.submodules.buffer = halves = HalvedWords(MAX_WORDS)
+            self._store, self._load = halves.store, halves.load
+        else:
+            m.submodules.buffer = buffer = Memory(shape=32, depth=MAX_WORDS, init=[])
+            self._store, self._load = buffer.write_port(), buffer.read_port()
         self._head = Signal(8 * _HEAD_BYTES)
         self._sequence, self._operation = self._head[0:8], self._head[8:16]
         self._words, self._address = self._head[16:24], self._head[24:56]
@@ -90,7 +98,7 @@ class Bridge(wiring.Component):
         m.d.comb += [
             self._writes.eq(Cat(self._operation == operation for operation in _WRITES).any()),
             self._in_memory.eq(Cat(self._operation == operation for operation in _MEMORY).any()),
-            # A word is looked at two cycles or more after its number changed.
+            # A word is looked at two cycles or more after its number changed, where it is halved three.
             self._load.addr.eq(self._word), self._load.en.eq(1),
             self._store.addr.eq(self._word),
         ]
@@ -264,7 +272,10 @@ class Bridge(wiring.Component):
                     with m.If(left != 0):
                         m.next = "ANSWER_LOAD"
         with m.State("ANSWER_LOAD"):
-            m.next = "ANSWER_DATA"
+            m.next = "ANSWER_LOAD_HALF" if self._halved else "ANSWER_DATA"
+        if self._halved:
+            with m.State("ANSWER_LOAD_HALF"):
+                m.next = "ANSWER_DATA"
         with m.State("ANSWER_DATA"):
             with m.If(send(self._load.data.word_select(self._count[:2], 8))):
                 m.d.sync += self._count.eq(self._count + 1)

@@ -23,10 +23,8 @@ from .clocks import ClockGenerator, clock_generator
 from .serial_transport import DEFAULT_BAUD
 from .top import BoardTop
 
-__all__ = ["DEFAULT_CLOCK_MHZ", "DEFAULT_MEMORY_BYTES", "build_board", "system_design",
-           "system_source_hash"]
+__all__ = ["DEFAULT_MEMORY_BYTES", "build_board", "system_design", "system_source_hash"]
 
-DEFAULT_CLOCK_MHZ = 40.0
 DEFAULT_MEMORY_BYTES = 1024 * USUAL_KIB
 _MadeOf = tuple[Config, int, int, ClockGenerator, int | None]
 """What a `BoardTop` is made of."""
@@ -40,9 +38,9 @@ def system_source_hash() -> str:
     return source_hash(*here)
 
 
-def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: float = DEFAULT_CLOCK_MHZ,
+def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: float | None = None,
                 memory_bytes: int = DEFAULT_MEMORY_BYTES, seed: int = 1) -> dict[str, Any]:
-    """Synthesize, place, route and pack a board's system.
+    """Synthesize, place, route and pack a board's system, with the board's usual clock unless one is given.
 
     Returns board, preset, config (its fields), target, part, speed, clock_mhz, memory_bytes, baud, seed,
     fits, fmax_mhz, luts, registers, dsps, brams, versions, older_mapper (the netlist is of ABC's older
@@ -50,9 +48,9 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     little), reason, log, bitstream, which is None where the design does not fit. Raises TargetError for a
     clock that cannot be made and a memory that the part cannot hold, ToolMissing, ToolFailed.
     """
-    board.check_memory(memory_bytes)
+    board.check_memory(config, memory_bytes)
     target, pins = board.target, board.pins()
-    generator = _generator(target, pins, clock_mhz)
+    generator = _generator(board, pins, clock_mhz)
     made_of = (config, memory_bytes, DEFAULT_BAUD, generator, pins.led_lit)
     design = _design(target, made_of, progress.stage)
     constraints = _constraints(target, pins)
@@ -92,11 +90,11 @@ def build_board(board: Board, config: Config, progress: Progress, *, clock_mhz: 
     }
 
 
-def system_design(board: Board, config: Config, *, clock_mhz: float = DEFAULT_CLOCK_MHZ,
+def system_design(board: Board, config: Config, *, clock_mhz: float | None = None,
                   memory_bytes: int = DEFAULT_MEMORY_BYTES) -> str:
     """The `synth.designs.design_hash` of a board's system."""
     target, pins = board.target, board.pins()
-    generator = _generator(target, pins, clock_mhz)
+    generator = _generator(board, pins, clock_mhz)
     return _design(target, (config, memory_bytes, DEFAULT_BAUD, generator, pins.led_lit))
 
 
@@ -104,8 +102,9 @@ def _design(target: Target, made_of: _MadeOf, tell: Callable[[str], None] = lamb
     return design_hash(lambda: BoardTop(*made_of), target.family, system_source_hash(), *made_of, tell=tell)
 
 
-def _generator(target: Target, pins: Pins, clock_mhz: float) -> ClockGenerator:
-    return clock_generator(target.family, pins.clock_hz, round(clock_mhz * 1e6), DEFAULT_BAUD)
+def _generator(board: Board, pins: Pins, clock_mhz: float | None) -> ClockGenerator:
+    wanted_mhz = board.usual_mhz if clock_mhz is None else clock_mhz
+    return clock_generator(board.target.family, pins.clock_hz, round(wanted_mhz * 1e6), DEFAULT_BAUD)
 
 
 def _constraints(target: Target, pins: Pins) -> str:

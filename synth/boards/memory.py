@@ -10,6 +10,8 @@ from amaranth.lib.wiring import In, Out
 from hdl.axi import AxiMemory
 from hdl.config import ADDRESS_BITS, Config, log2_exact
 
+from .one_port_memory import one_port_memory
+
 __all__ = ["HostAccess", "HostAnswer", "OnChipMemory"]
 
 _OKAY, _DECERR = 0, 3
@@ -27,18 +29,22 @@ def HostAnswer() -> data.StructLayout:
 
 
 class OnChipMemory(wiring.Component):
-    """Block RAM behind the array's memory port.
+    """Block RAM behind the array's memory port; for a serial array storage with one port (`SinglePort`), as
+    small parts' memories have.
 
-    Throughput: one beat read and one written a cycle within a burst; one burst each way at a time, two cycles
-        between bursts. A host's word in a few cycles, and a burst of its direction waits for it.
+    Throughput: one beat read and one written a cycle within a burst, with one port one of both; one burst
+        each way at a time, two cycles between bursts. A host's word in a few cycles, and a burst of its
+        direction waits for it.
     Latency: two cycles from AR to the first beat, one from the last W to B.
     Backpressure: on all channels. The host's words wait for the end of the burst that runs, and bursts for
-        one of these words: while both always have more, they take turns.
+        one of these words: while both always have more, they take turns. With one port writes go first: a
+        beat or a host's word is read in a cycle in which nothing is written. Only while a beat that was read
+        is not taken, nothing is written.
     Order: bursts of a direction are answered in their order.
 
     Parameters
     ----------
-    config : Config, for port_bytes
+    config : Config, for port_bytes and serial
     memory_bytes : a power of two; words at or past it are answered with DECERR
 
     Members
@@ -49,6 +55,7 @@ class OnChipMemory(wiring.Component):
     """
 
     def __init__(self, config: Config, memory_bytes: int):
+        self._serial, self._memory_bytes = config.serial, memory_bytes
         self._beat_bytes = config.port_bytes
         self._beat_bits = log2_exact(config.port_bytes)
         self._depth_bits = log2_exact(memory_bytes) - self._beat_bits
@@ -59,6 +66,8 @@ class OnChipMemory(wiring.Component):
         })
 
     def elaborate(self, platform: Any) -> Module:
+        if self._serial:
+            return one_port_memory(self, self._memory_bytes)
         m = Module()
         storage = Memory(shape=8 * self._beat_bytes, depth=1 << self._depth_bits, init=[])
         m.submodules.storage = storage

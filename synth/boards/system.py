@@ -51,7 +51,8 @@ class BoardSystem(wiring.Component):
         m.submodules.receiver = receiver = UartReceiver(self._bit_cycles)
         m.submodules.transmitter = transmitter = UartTransmitter(self._bit_cycles)
         m.submodules.bridge = bridge = Bridge(self._clock_hz, self._memory_bytes,
-                                              round(self._clock_hz * GAP_SECONDS))
+                                              round(self._clock_hz * GAP_SECONDS),
+                                              halved=self._config.serial)
         connect(m, array.memory, memory.memory)
         connect(m, bridge.control, array.control)
         connect(m, bridge.o_host, memory.i_host)
