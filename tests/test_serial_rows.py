@@ -492,6 +492,38 @@ def test_a_scale_leaves_before_its_row_if_the_row_is_scaled() -> None:
     assert [row[1:] for row in scaled.rows] == others.rows
 
 
+@pytest.mark.parametrize("scales", [None, [9, 9]])
+def test_nothing_of_a_row_leaves_before_there_is_room(scales: list[int] | None) -> None:
+    product = Product(Dense(2, 9), Dense(9, 2), scales=scales, bytes=int(scales is not None))
+    dut, seen = SerialRows(CONFIG), []
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+
+    async def testbench(ctx: Any) -> None:
+        bench = Bench(ctx, dut, 0, 0.0, 0.0)
+        seen.append((await bench.run(product)).rows)
+        # The same again: room goes when the first row's products are made.
+        bench.outcome = Outcome()
+        bench.words["values"] = product.a.words()
+        bench.words["parameters"] = product.parameters() if scales else []
+        await bench.settings(product.a, 2)
+        await bench.cycle(i_run=1)
+        while not bench.outcome.active:
+            await bench.cycle()
+        bench.stall = 1.0
+        for _ in range(100):
+            await bench.cycle()
+        seen.append([list(bench.row), *bench.outcome.rows])
+        bench.stall = 0.0
+        for _ in range(100):
+            await bench.cycle()
+        seen.append(bench.outcome.rows)
+
+    simulator.add_testbench(testbench)
+    simulator.run()
+    assert seen == [product.sums(), [[]], product.sums()]
+
+
 # ---- overflow --------------------------------------------------------------------------------------------
 
 

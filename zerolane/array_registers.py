@@ -37,7 +37,8 @@ def describe_array(found: dict[str, int]) -> str:
     """What `read_array` gave, in words: shape, memories, features."""
     fields = {part.name: found[name] >> part.offset & ((1 << part.bits) - 1)
               for name in found for part in register(name).fields}
-    words = [f"{fields['pes']} PEs x {fields['lanes']} lanes", f"a port of {fields['port_bytes']} bytes",
+    words = [f"{fields['pes']} PE{'s' * (fields['pes'] > 1)} x {fields['lanes']} lanes",
+             f"a port of {fields['port_bytes']} bytes",
              f"{found['CONFIG1']:,} bytes of tile memory", f"{fields['acc_words']} accumulator words",
              f"{fields['chains']} drain chain{'s' * (fields['chains'] > 1)}"]
     if fields["compressed_b"]:
