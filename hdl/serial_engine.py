@@ -249,11 +249,12 @@ class SerialEngine(wiring.Component):
         kinds = Cat(r.valid & r.p.response[1], b.valid & b.p.response[1],
                     self.i_blocked.read | self.i_blocked.write, rows.o_pointer_fault, rows.o_index_fault)
         seen, number, results = Signal(len(kinds)), Signal(3 + SLOT_BITS), Const(Stream.RESULTS, 3)
-        taken, in_rows = Signal.like(self._taken[Stream.POINTERS]), Signal()
+        taken, in_rows = Signal(len(self._taken[Stream.POINTERS]) + 1), Signal()     # in halves of words
         windows, low = self.i_windows, Const(0, ADDRESS_BITS - BLOCK_BITS)
         with m.If(kinds.any() & ~seen.any()):
-            m.d.sync += [seen.eq(kinds), taken.eq(Mux(rows.o_pointer_fault, self._taken[Stream.POINTERS],
-                                                      self._taken[Stream.INDICES]))]
+            m.d.sync += [seen.eq(kinds), taken.eq(Mux(rows.o_pointer_fault,
+                                                      Cat(Const(0, 1), self._taken[Stream.POINTERS]),
+                                                      Cat(rows.o_upper, self._taken[Stream.INDICES])))]
             # What is blocked is the last burst of its channel: nothing follows it.
             with m.If(kinds[0]):
                 m.d.sync += number.eq(Cat(r.p.id[:3], self._answered[r.p.id[:3]][:SLOT_BITS]))
@@ -264,7 +265,7 @@ class SerialEngine(wiring.Component):
             with m.Elif(self.i_blocked.write):
                 m.d.sync += number.eq(Cat(results, (self._asked[Stream.RESULTS] - 1)[:SLOT_BITS]))
         nothing = Const(0, NEWS_NUMBER - NEWS_LAST_BITS)
-        news = Cat(Mux(in_rows, Cat(Const(0, 2), taken), Cat(sequencer.o_last_bytes, nothing, number)),
+        news = Cat(Mux(in_rows, Cat(Const(0, 1), taken), Cat(sequencer.o_last_bytes, nothing, number)),
                    Const(0, 16 - NEWS_NUMBER - len(number)), seen)
         m.d.comb += [
             in_rows.eq(seen[3:].any()),

@@ -39,7 +39,6 @@ def _where(w: ProgramWriter, name: str, first: str) -> None:
     w.store("base")
     w.load(f"{name}_at")
     w.subtract("base")
-    w.go(Op.JUMP, "report")
 
 
 def handle_faults(w: ProgramWriter) -> None:
@@ -50,11 +49,19 @@ def handle_faults(w: ProgramWriter) -> None:
         w.load(Source.NEWS)
         w.keep(kind)
         w.go(Op.JUMP_NONZERO, name)
-    w.set(Register.WHY, ErrorCode.COLUMN_INDEX)
     _where(w, "indices", "a_indices")
+    w.store("base")
+    w.load("indices_last")
+    w.subtract("base")
+    # Behind the last entry is none: a pointer has led there.
+    w.go(Op.JUMP_CARRY, "last_pointer")
+    w.set(Register.WHY, ErrorCode.COLUMN_INDEX)
+    w.load("base")
+    w.go(Op.JUMP, "report")
     w.label("pointer fault")
     w.set(Register.WHY, ErrorCode.ROW_POINTER)
     _where(w, "pointers", "a_pointers")
+    w.go(Op.JUMP, "report")
     w.label("last_pointer")
     w.set(Register.WHY, ErrorCode.ROW_POINTER)
     w.load("pointers_last")

@@ -11,7 +11,7 @@ from .serial_code import Event, Op, Program, Source, Stream
 from .serial_descriptor import begin_descriptor, set_up_values
 from .serial_faults import handle_faults
 from .serial_requests import ask_for_burst, serve_requests
-from .serial_writer import ALIGNED, FIELDS, ProgramWriter
+from .serial_writer import ALIGNED, FIELDS, ProgramWriter, field_mask
 
 __all__ = ["serial_program"]
 
@@ -36,13 +36,13 @@ def serial_program(config: Config) -> Program:
 def _job(w: ProgramWriter) -> None:
     """Reads descriptor after descriptor."""
     w.label("first")
-    # No tile is there that could be used again: none has 0 columns.
-    w.copy(0, "tile_columns")
+    # No tile is there that could be used again: none is in half of the memory and in all of it.
+    w.copy(field_mask("half", "whole"), "tile_place")
     w.label("serve")
     w.serve()
     w.label("start")
-    w.copy(Source.READ_BASE, "read_base")
-    w.copy(Source.READ_LAST, "read_last")
+    w.copy(Source.READ_BASE, "read_base", "window_base")
+    w.copy(Source.READ_LAST, "read_last", "window_last")
     w.copy(Source.COUNT, "left")
     w.refuse(Op.JUMP_ZERO, "registers")
     w.subtract(1)
@@ -52,8 +52,6 @@ def _job(w: ProgramWriter) -> None:
     w.refuse(Op.JUMP_NONZERO, "registers")
     w.copy(DESCRIPTOR_BYTES, "length", "stride")
     w.copy(ErrorCode.OUTSIDE | NOT_A_FIELD << 8, "why")
-    w.copy("read_base", "window_base")
-    w.copy("read_last", "window_last")
     w.go(Op.CALL, "check")
     w.label("descriptor")
     w.event(Event.CLEAR)

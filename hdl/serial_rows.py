@@ -30,8 +30,8 @@ class SerialRows(wiring.Component):
     through the last.
 
     Throughput: an entry of A a cycle, zero or not; ten cycles more a row (of fewer columns than lanes, and
-        without earlier sums, two and one a column), one more each for a row's bias and scale. A row of B
-        takes eight cycles.
+        without earlier sums, two and one a column), two more with a row's bias or scale. A row of B takes a
+        cycle a byte, or a cycle for four.
     Latency: three cycles from an entry to a sum.
     Backpressure: waits for words of its streams, and for `i_room` before a row's sums leave.
     Order: that of the rows.
@@ -55,6 +55,7 @@ class SerialRows(wiring.Component):
     o_sum, o_push : a word of the result: a row's scale, then its sums
     i_room : a row's words fit
     o_row : a row's words are all there
+    o_upper : the next index is the upper half of its word
     o_overflow : an addition wrapped
     o_pointer_fault, o_index_fault : a row pointer decreases or is too large; a column index is too large
     o_moves : a byte or an entry is taken, or sums move
@@ -76,7 +77,8 @@ class SerialRows(wiring.Component):
             "i_set_index_offset": In(1),
             "o_ended": Out(1),
             "o_sum": Out(ACC_BITS), "o_push": Out(1), "i_room": In(1), "o_row": Out(1),
-            "o_overflow": Out(1), "o_pointer_fault": Out(1), "o_index_fault": Out(1), "o_moves": Out(1),
+            "o_overflow": Out(1), "o_pointer_fault": Out(1), "o_index_fault": Out(1), "o_upper": Out(1),
+            "o_moves": Out(1),
             "o_active": Out(1), "o_blocked": Out(1), "o_hungry": Out(1), "o_loading": Out(1),
         })
 
@@ -92,16 +94,17 @@ class SerialRows(wiring.Component):
         self._takes_entry, self._moves, self._takes_earlier = Signal(), Signal(), Signal()
         self._takes_value, self._ends_values = Signal(), Signal()   # a byte; the last one of a row
         self._stores, self._pushes_scale = Signal(), Signal()
-        self._left, self._ends_row = Signal(WORD_BITS), Signal()     # rows behind the one that is at work
-        with m.If(self.i_set_rows):
-            m.d.sync += self._left.eq(self.i_number)
-        with m.Elif(self._ends_row):
-            m.d.sync += self._left.eq(self._left - 1)
+        # Rows behind the one that is at work; bytes of a vector that is loaded.
+        self._left, self._ends_row, self._counts_bytes = Signal(WORD_BITS), Signal(), Signal()
         self._first, self._more, self._bias = Signal(), Signal(), Signal(signed(ACC_BITS))
         self._byte = Signal(signed(VALUE_BITS))
         # Four bytes of B at a time; a dense row of A, whose zeros are skipped, and where its next value is.
         self._four, self._skips, self._where = Signal(), Signal(), Signal(2)
         self._beat_done, self._row_done, self._starts_rows = Signal(), Signal(), Signal()
+        with m.If(self.i_set_rows):
+            m.d.sync += self._left.eq(self.i_number)
+        with m.Elif(self._ends_row):
+            m.d.sync += self._left.eq(self._left - Mux(self._four & self._counts_bytes, 4, 1))
         with m.If(self.i_set_entry):
             m.d.sync += self._entry.eq(self.i_number)
         with m.Elif(self._takes_entry):
@@ -229,16 +232,16 @@ class SerialRows(wiring.Component):
             self._stores.eq(self.values.valid),
             self._takes_value.eq(self._stores),
             self._ends_values.eq(width == self.i_n_count),
-            self._ends_row.eq(self._stores & self._ends_values),
+            # A vector may end within a row of the tile: what is behind it belongs to nobody.
+            self._counts_bytes.eq(self.i_mode.vector),
+            self._ends_row.eq(self._stores & (self._ends_values | self._counts_bytes)),
         ]
         with m.If(self._stores):
             m.d.sync += self._column.eq(Mux(self._ends_values, 0, width))
-        with m.If(self._ends_row):
+        with m.If(self._stores & self._ends_values):
             m.d.sync += self._row.eq(self._row + 1)
-            with m.If(self._left == 0):
-                m.next = "IDLE"
-        # A vector may end within a row of the tile.
-        with m.If(self.values.empty):
+        with m.If(self._ends_row & ~self._left[2:].any()
+                  & ((four & self._counts_bytes) | ~self._left[:2].any())):
             m.next = "IDLE"
 
     # ---- entries of A ----------------------------------------------------------------------------------
@@ -279,7 +282,8 @@ class SerialRows(wiring.Component):
     def _multiply(self, m: Module) -> None:
         """Where an entry's row of B is, a cycle before the lanes have it."""
         config, sparse = self._config, self.i_mode.sparse
-        upper, index, distance = Signal(), Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
+        upper, index = Signal(), Signal(ADDRESS_BITS)
+        distance = Signal(ADDRESS_BITS + 1)     # from the tile's first row; before it there is a borrow
         self._index = index
         address, inside = Signal(range(config.lane_values)), Signal()
         counts = len(self.i_k_count)
@@ -287,6 +291,7 @@ class SerialRows(wiring.Component):
         token, step = Signal(signed(VALUE_BITS)), Signal()
         m.d.comb += [
             index.eq(Mux(self.i_mode.wide, self.indices.data, self.indices.data.word_select(upper, 16))),
+            self.o_upper.eq(upper),
             self.indices.take.eq(self._takes_entry & (self.i_mode.wide | upper)),
             distance.eq(index - self.i_column_start),
             inside.eq(~sparse | (~distance[counts:].any() & (distance[:counts] < self.i_k_count))),

@@ -118,7 +118,7 @@ REFUSED: list[tuple[str, dict[str, int]]] = [
     ("c_stride", vector(out_raw=1, c_stride=4)), ("c_stride", vector(out_raw=1, c_stride=64)),
     *(("cin_address", plain(**EARLIER | {"cin_address": 0x800 + value})) for value in (1, 2)),
     *(("cin_stride", plain(**EARLIER | {"cin_stride": 32 + value})) for value in (1, 2)),
-    ("cin_stride", vector(**EARLIER | {"cin_stride": 4})),
+    *(("cin_stride", vector(**EARLIER | {"cin_stride": value})) for value in (0, 4)),
     *(("params_address", plain(params_address=0x900 + value, **{name: 1}))
       for value in (1, 2) for name in ("row_bias", "row_scale")),
     *(("slice_words", plain(slice_words=value)) for value in (0, 2, 0x101, 0x8001)),
@@ -272,3 +272,24 @@ def test_an_array_outside_its_window_is_named_with_its_address(array: RawArray, 
         assert extent_error(MICRO, at_end, windows) is None
         if not at_end["a_nnz"]:
             assert ends_with(array, job(at_end, windows=windows))[0] == ErrorCode.NONE
+
+
+@pytest.mark.verilator
+@pytest.mark.parametrize("bad", [
+    plain(c_stride=28, c_address=0), vector(n_count=2, rows=0), vector(n_count=2, k_count=4097),
+    vector(out_raw=1, c_stride=4, slice_words=0), vector(out_raw=1, c_stride=4, out_csr=1),
+    vector(out_raw=1, c_stride=4, **EARLIER | {"cin_address": 0x802}),
+    vector(out_raw=1, c_stride=4, row_bias=1, params_address=0x902),
+    vector(**EARLIER | {"cin_stride": 4}, slice_words=0), vector(**EARLIER | {"cin_stride": 4}, out_csr=1),
+    vector(**EARLIER | {"cin_stride": 4}, row_bias=1, params_address=0x902)], ids=str)
+def test_of_two_wrong_fields_the_first_is_named(array: RawArray, bad: dict[str, int]) -> None:
+    wanted = field_error(MICRO, bad, None) or extent_error(MICRO, bad, WINDOWS)
+    assert wanted is not None
+    assert ends_with(array, job(plain(), bad)) == named(*wanted)[:2] + (1, (*wanted, 0)[2])
+
+
+@pytest.mark.verilator
+def test_without_a_tile_none_is_used_again(array: RawArray) -> None:
+    ends_with(array, job(plain(), plain(rows=0)))
+    assert ends_with(array, job(plain(reuse_tile=1, n_count=0)))[:2] == (
+        ErrorCode.FIELD, field_number("reuse_tile"))

@@ -638,3 +638,18 @@ def test_a_row_of_b_takes_eight_cycles_at_most() -> None:
 
 def test_it_converts_to_verilog() -> None:
     assert "module block" in emit_verilog(SerialRows(CONFIG), "block")
+
+
+@pytest.mark.parametrize("half", [0, 1])
+@pytest.mark.parametrize("offset", range(4))
+def test_a_vector_that_takes_all_of_its_memory_may_begin_with_any_byte(offset: int, half: int) -> None:
+    count = CONFIG.lane_values * LANES >> half
+    matrix = np.zeros((1, count), int)
+    matrix[0, :LANES] = 1
+    check([Product(Sparse(matrix), Dense(count, 1, offset, runs_on=True, density=1.0), vector=1, half=half)])
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_tile_behind_all_columns_meets_none(wide: bool) -> None:
+    check([Product(Sparse(np.array([[3, 5, 0]]), wide, start=start), Dense(4, LANES, density=1.0))
+           for start in ((1 << 32) - 1, (1 << 32) - 3)])

@@ -226,6 +226,9 @@ class _Builder:
             # A word a column block: each row of a group has its own lanes of it.
             blocks = padded.reshape(-1, lanes >> plan.group_log2)
             padded = np.tile(blocks, (1, 1 << plan.group_log2))
+            if config.serial:
+                # It knows one column's sums, without a gap: a bias for each row.
+                padded = np.tile(padded[:1], (-(-problem.rows >> plan.group_log2), 1))
         self.bias = self.image.put(padded)
 
     def _descriptor(self, number: int, tile: Tile) -> dict[str, Any]:
@@ -249,7 +252,8 @@ class _Builder:
         if step:
             return {"accumulate": 1, "cin_address": self.scratch, "cin_stride": self._raw_bytes(tile.n_count)}
         if self.problem.column_bias is not None:
-            return {"accumulate": 1, "cin_stride": 0,
+            runs_on = self.config.serial and self.plan.group_log2
+            return {"accumulate": 1, "cin_stride": self._raw_bytes(tile.n_count) if runs_on else 0,
                     "cin_address": self.bias + 4 * (tile.n_start << self.plan.group_log2)}
         return {}
 

@@ -223,6 +223,6 @@ def _misaligned(config: Config, d: Descriptor, sddmm: bool) -> dict[str, bool]:
             vector and d["out_raw"] and d["c_stride"] != word_bytes),
         "cin_address": sums and d["cin_address"] % 4 != 0,
         "cin_stride": sums and not (config.csr_out and d["out_csr"]) and (
-            d["cin_stride"] % 4 != 0 or (vector and d["cin_stride"] not in (0, word_bytes))),
+            d["cin_stride"] % 4 != 0 or (vector and d["cin_stride"] != word_bytes)),
         "params_address": parameters and d["params_address"] % 4 != 0,
     }
