@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hdl.config import PRESETS, Config
 from sim.harness_top import Design, default_design
 from sim.transport import open_simulator
 from synth.cell_models import cell_models
@@ -21,17 +22,17 @@ DEMO_IMAGES = 8
 
 
 @cache
-def gates(target: str) -> GateDesign:
-    return GateDesign(REDUCED, TARGETS[target])
+def gates(config: Config, target: str) -> GateDesign:
+    return GateDesign(config, TARGETS[target])
 
 
-def outcomes(design: Design, seed: int) -> list[tuple[Any, ...]]:
+def outcomes(config: Config, design: Design, seed: int) -> list[tuple[Any, ...]]:
     """Results and cycles of random products, checked against the golden model, and of the demo's layers."""
     rng = np.random.default_rng(seed)
     found: list[tuple[Any, ...]] = []
-    transport = open_simulator("verilator", REDUCED, memory_bytes=1 << 18, latency_cycles=20, gaps=0.2,
+    transport = open_simulator("verilator", config, memory_bytes=1 << 18, latency_cycles=20, gaps=0.2,
                                seed=seed, design=design)
-    with Device(REDUCED, simulator=transport) as device:
+    with Device(config, simulator=transport) as device:
         for a_form, b_form, bias, scale in (("csr", "dense", None, None), ("dense", "odd", "column", "one"),
                                             ("odd", "csr", "row", "row")):
             rows, inner, columns = (int(number) for number in rng.integers(1, 24, 3))
@@ -49,11 +50,13 @@ def outcomes(design: Design, seed: int) -> list[tuple[Any, ...]]:
 @pytest.mark.slow
 @pytest.mark.verilator
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("target", ["ecp5-25k", "ice40-up5k"])
-def test_a_netlist_gives_the_results_of_the_rtl_in_the_same_cycles(target: str) -> None:
+@pytest.mark.parametrize(("config", "target"), [
+    pytest.param(REDUCED, "ecp5-25k", id="ecp5-25k"), pytest.param(REDUCED, "ice40-up5k", id="ice40-up5k"),
+    pytest.param(PRESETS["micro"], "ice40-up5k", id="micro on ice40-up5k")])
+def test_a_netlist_gives_the_results_of_the_rtl_in_the_same_cycles(config: Config, target: str) -> None:
     need("verilator")
     for seed in (1, 2):
-        assert outcomes(gates(target), seed) == outcomes(default_design, seed)
+        assert outcomes(config, gates(config, target), seed) == outcomes(config, default_design, seed)
 
 
 def test_a_family_without_cell_models_is_refused() -> None:
