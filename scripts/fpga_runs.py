@@ -27,6 +27,8 @@ FOLDER = "docs/records"
 _OF_A_MACHINE = ("log", "synthesis_log", "bitstream")
 """What a record says of files that are not kept."""
 
+_USUAL = asdict(Config())
+
 Changes = tuple[tuple[str, bool | int], ...]
 """Fields of the preset that a run sets to something else."""
 
@@ -66,7 +68,9 @@ class Built:
 
     def is_of_today(self, record: Record) -> bool:
         """Whether it would be made again as it is; one that says nothing of its hardware is of an earlier."""
-        return all(record.get(key) == value for key, value in self.asked().items())
+        # Keys that a configuration has got since are the usual ones in it.
+        of_then = record | {"config": _USUAL | record["config"]} if "config" in record else record
+        return all(of_then.get(key) == value for key, value in self.asked().items())
 
     @property
     def file(self) -> str:
