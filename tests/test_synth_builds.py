@@ -91,6 +91,7 @@ def test_small_leaves_room_to_place_on_the_25f() -> None:
     assert used["dsps"] <= part.dsps and used["brams"] <= part.brams
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_tiny_on_the_up5k_is_refused_for_its_luts_which_do_not_grow() -> None:
     record = built(PRESETS["tiny"], "array", "ice40-up5k")
