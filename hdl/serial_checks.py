@@ -23,17 +23,14 @@ def check_fields(w: ProgramWriter, config: Config) -> None:
     w.flags("half", "whole")
     w.subtract(field_mask("half", "whole"))
     w.refuse(Op.JUMP_ZERO, "half")
-    loads = w.new_label()
-    w.flags("reuse_tile")
-    w.go(Op.JUMP_ZERO, loads)
-    for name, kept in (("k_count", "tile_rows"), ("n_count", "tile_columns")):
-        w.load(name)
-        w.subtract(kept)
+    with w.where("reuse_tile"):
+        for name, kept in (("k_count", "tile_rows"), ("n_count", "tile_columns")):
+            w.load(name)
+            w.subtract(kept)
+            w.refuse(Op.JUMP_NONZERO, "reuse_tile")
+        w.flags("half", "whole", "group_log2")
+        w.subtract("tile_place")
         w.refuse(Op.JUMP_NONZERO, "reuse_tile")
-    w.flags("half", "whole", "group_log2")
-    w.subtract("tile_place")
-    w.refuse(Op.JUMP_NONZERO, "reuse_tile")
-    w.label(loads)
     if not config.scale_multipliers:
         w.flags("out_int8")
         w.refuse(Op.JUMP_NONZERO, "out_int8")
@@ -43,12 +40,9 @@ def check_fields(w: ProgramWriter, config: Config) -> None:
     w.flags("pk_log2")
     w.refuse(Op.JUMP_NONZERO, "pk_log2")
     # Of narrow tiles only vectors.
-    several = w.new_label()
-    w.flags("group_log2")
-    w.go(Op.JUMP_ZERO, several)
-    w.subtract(config.lane_bits << FIELDS["group_log2"].offset)
-    w.refuse(Op.JUMP_NONZERO, "group_log2")
-    w.label(several)
+    with w.where("group_log2"):
+        w.subtract(config.lane_bits << FIELDS["group_log2"].offset)
+        w.refuse(Op.JUMP_NONZERO, "group_log2")
     w.load("rows")
     w.refuse(Op.JUMP_ZERO, "rows")
     w.load(config.tile_bytes)
@@ -59,69 +53,44 @@ def check_fields(w: ProgramWriter, config: Config) -> None:
     w.load(config.lanes)
     w.subtract("n_count")
     w.refuse(Op.JUMP_CARRY, "n_count")
-    several = w.new_label()
-    w.flags("group_log2")
-    w.go(Op.JUMP_ZERO, several)
-    w.load("n_count")
-    w.subtract(1)
-    w.refuse(Op.JUMP_NONZERO, "n_count")
-    w.label(several)
-    dense, nothing = w.new_label(), w.new_label()
-    w.flags("a_format")
-    w.go(Op.JUMP_ZERO, dense)
-    w.load("a_pointers")
-    w.keep(~ALIGNED)
-    w.refuse(Op.JUMP_NONZERO, "a_pointers")
-    w.load("a_nnz")
-    w.go(Op.JUMP_ZERO, nothing)
-    # A wide index is one beat.
-    narrow = w.new_label()
-    w.flags("a_format")
-    w.subtract(code_of(AFormat.CSR32) << FIELDS["a_format"].offset)
-    w.go(Op.JUMP_NONZERO, narrow)
-    w.load("a_indices")
-    w.keep(~ALIGNED)
-    w.refuse(Op.JUMP_NONZERO, "a_indices")
-    w.label(narrow)
-    w.load("a_indices")
-    w.keep(1)
-    w.refuse(Op.JUMP_NONZERO, "a_indices")
-    w.label(dense)
-    w.label(nothing)
+    with w.where("group_log2"):
+        w.load("n_count")
+        w.subtract(1)
+        w.refuse(Op.JUMP_NONZERO, "n_count")
+    with w.where("a_format"):
+        nothing, narrow = w.new_label(), w.new_label()
+        w.refuse_within_beat("a_pointers")
+        w.load("a_nnz")
+        w.go(Op.JUMP_ZERO, nothing)
+        # A wide index is one beat.
+        _jump_if_narrow(w, narrow)
+        w.refuse_within_beat("a_indices")
+        w.label(narrow)
+        w.load("a_indices")
+        w.keep(1)
+        w.refuse(Op.JUMP_NONZERO, "a_indices")
+        w.label(nothing)
     # A vector lies in one piece.
-    several = w.new_label()
-    w.flags("group_log2")
-    w.go(Op.JUMP_ZERO, several)
-    w.load("b_stride")
-    w.subtract(1)
-    w.refuse(Op.JUMP_NONZERO, "b_stride")
-    w.label(several)
+    with w.where("group_log2"):
+        w.load("b_stride")
+        w.subtract(1)
+        w.refuse(Op.JUMP_NONZERO, "b_stride")
     # Sums are whole beats.
     bytes_ = w.new_label()
     w.flags("out_int8")
     w.go(Op.JUMP_NONZERO, bytes_)
     for name in ("c_address", "c_stride"):
-        w.load(name)
-        w.keep(~ALIGNED)
-        w.refuse(Op.JUMP_NONZERO, name)
+        w.refuse_within_beat(name)
     w.label(bytes_)
-    unused = w.new_label()
-    w.flags("out_raw")
-    w.go(Op.JUMP_ZERO, unused)
-    _check_vector_stride(w, config, "c_stride")
-    w.label(unused)
+    with w.where("out_raw"):
+        _check_vector_stride(w, config, "c_stride")
     for flags, names in ((("accumulate",), ("cin_address", "cin_stride")),
                          (("row_bias", "row_scale"), ("params_address",))):
-        unused = w.new_label()
-        w.flags(*flags)
-        w.go(Op.JUMP_ZERO, unused)
-        for name in names:
-            w.load(name)
-            w.keep(~ALIGNED)
-            w.refuse(Op.JUMP_NONZERO, name)
-        if "cin_stride" in names:
-            _check_vector_stride(w, config, "cin_stride")
-        w.label(unused)
+        with w.where(*flags):
+            for name in names:
+                w.refuse_within_beat(name)
+            if "cin_stride" in names:
+                _check_vector_stride(w, config, "cin_stride")
     w.load("slice_words")
     w.keep(field_mask("slice_words"))
     w.subtract(1)
@@ -147,9 +116,7 @@ def check_arrays(w: ProgramWriter, config: Config) -> None:
     w.subtract(1)
     w.store("factor_kept")
     narrow, wide = w.new_label(), w.new_label()
-    w.flags("a_format")
-    w.subtract(code_of(AFormat.CSR32) << FIELDS["a_format"].offset)
-    w.go(Op.JUMP_NONZERO, narrow)
+    _jump_if_narrow(w, narrow)
     w.load(4)
     w.go(Op.JUMP, wide)
     w.label(narrow)
@@ -209,12 +176,9 @@ def check_arrays(w: ProgramWriter, config: Config) -> None:
     w.copy("read_base", "window_base")
     w.copy("read_last", "window_last")
 
-    unused = w.new_label()
-    w.flags("accumulate")
-    w.go(Op.JUMP_ZERO, unused)
-    _array(w, "cin_address", "sum_bytes", "rows_less_one", "earlier_step")
-    w.copy("last", "earlier_last")
-    w.label(unused)
+    with w.where("accumulate"):
+        _array(w, "cin_address", "sum_bytes", "rows_less_one", "earlier_step")
+        w.copy("last", "earlier_last")
 
     unused, one = w.new_label(), w.new_label()
     w.flags("row_bias", "row_scale")
@@ -244,34 +208,34 @@ def check_arrays(w: ProgramWriter, config: Config) -> None:
     w.label(unused)
 
 
+def _jump_if_narrow(w: ProgramWriter, place: str) -> None:
+    """Goes there, of a sparse A, where its indices have 16 bits."""
+    w.flags("a_format")
+    w.subtract(code_of(AFormat.CSR32) << FIELDS["a_format"].offset)
+    w.go(Op.JUMP_NONZERO, place)
+
+
 def _check_vector_stride(w: ProgramWriter, config: Config, name: str) -> None:
     """Of a vector, sums lie without a gap: a word of them for as many rows as there are lanes."""
-    several = w.new_label()
-    w.flags("group_log2")
-    w.go(Op.JUMP_ZERO, several)
-    w.load(name)
-    w.subtract(4 * config.lanes)
-    w.refuse(Op.JUMP_NONZERO, name)
-    w.label(several)
+    with w.where("group_log2"):
+        w.load(name)
+        w.subtract(4 * config.lanes)
+        w.refuse(Op.JUMP_NONZERO, name)
 
 
 def _set_steps(w: ProgramWriter, config: Config) -> None:
     """From row to row of sums, and how many bytes of them belong to one; how many rows of B a tile holds."""
-    lanes, several, whole = config.lanes, w.new_label(), w.new_label()
+    lanes = config.lanes
     w.copy("c_stride", "result_step")
     w.copy("cin_stride", "earlier_step")
     w.copy(4 * lanes, "sum_bytes")
     w.copy(config.lane_values, "tile_holds")
-    w.flags("group_log2")
-    w.go(Op.JUMP_ZERO, several)
     # A vector's sums, as many as there are lanes in a word of them, follow each other without a gap.
-    w.copy(config.lane_values * lanes, "tile_holds")
-    w.copy(4, "sum_bytes", "earlier_step")
-    w.flags("out_raw")
-    w.go(Op.JUMP_ZERO, whole)
-    w.copy(4, "result_step")
-    w.label(whole)
-    w.label(several)
+    with w.where("group_log2"):
+        w.copy(config.lane_values * lanes, "tile_holds")
+        w.copy(4, "sum_bytes", "earlier_step")
+        with w.where("out_raw"):
+            w.copy(4, "result_step")
 
 
 def _array(w: ProgramWriter, name: str, length: int | str, rows: int | str, stride: int | str) -> None:
@@ -316,16 +280,13 @@ def check_array(w: ProgramWriter) -> None:
 
 def check_pointers(w: ProgramWriter) -> None:
     """A's last row pointer is read before anything else: more entries than there are would be waited for."""
-    dense = w.new_label()
-    w.flags("a_format")
-    w.go(Op.JUMP_ZERO, dense)
-    w.load(4)
-    w.code.do(Op.LIMIT)
-    w.load("pointers_last")
-    w.keep(ALIGNED)
-    w.code.do(Op.READ, Stream.VALUES)
-    w.load(Source.VALUES)
-    w.subtract("a_first")
-    w.subtract("a_nnz")
-    w.go(Op.JUMP_NONZERO, "last_pointer")
-    w.label(dense)
+    with w.where("a_format"):
+        w.load(4)
+        w.code.do(Op.LIMIT)
+        w.load("pointers_last")
+        w.keep(ALIGNED)
+        w.code.do(Op.READ, Stream.VALUES)
+        w.load(Source.VALUES)
+        w.subtract("a_first")
+        w.subtract("a_nnz")
+        w.go(Op.JUMP_NONZERO, "last_pointer")

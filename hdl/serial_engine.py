@@ -195,18 +195,18 @@ class SerialEngine(wiring.Component):
             m.d.sync += self._last_read.eq(Cat(sequencer.o_stream, sequencer.i_slot))
         self._taken = {}
         for stream, sink in words.items():
-            name, number = stream.name.lower(), stream
+            name = stream.name.lower()
             m.submodules[name] = queue = SerialQueue(MAX_BURST_BEATS * OUTSTANDING)
             wants, here, selected = (Signal(name=f"{what}_{name}") for what in ("wants", "here", "selected"))
             m.d.comb += [
-                here.eq(r.valid & (r.p.id == number)),
+                here.eq(r.valid & (r.p.id == stream)),
                 queue.i_write.eq(here), queue.i_data.eq(r.p.data),
                 queue.i_clear.eq(sequencer.o_event[Event.CLEAR]),
                 queue.i_pop.eq(sink.take),
                 sink.data.eq(queue.o_data), sink.valid.eq(queue.o_valid),
                 sink.empty.eq(queue.o_empty & ~wants & ~self._is_outstanding(stream)),
-                selected.eq(sequencer.o_stream == number),
-                sequencer.i_requests[number].eq(wants & queue.o_room & self._has_slot(stream)),
+                selected.eq(sequencer.o_stream == stream),
+                sequencer.i_requests[stream].eq(wants & queue.o_room & self._has_slot(stream)),
             ]
             self._taken[stream] = queue.o_taken
             if stream is Stream.VALUES:
@@ -218,9 +218,9 @@ class SerialEngine(wiring.Component):
             with m.If(sequencer.o_want & selected):
                 m.d.sync += wants.eq(sequencer.o_nonzero)
             with m.If(ar.valid & ar.ready & selected):
-                m.d.sync += self._asked[number].eq(self._asked[number] + 1)
+                m.d.sync += self._asked[stream].eq(self._asked[stream] + 1)
             with m.If(here & r.p.last):
-                m.d.sync += self._answered[number].eq(self._answered[number] + 1)
+                m.d.sync += self._answered[stream].eq(self._answered[stream] + 1)
 
     def _write(self, m: Module) -> None:
         sequencer, output = self._sequencer, self._output

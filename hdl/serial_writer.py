@@ -1,5 +1,7 @@
 """The words in which the program of a serial array is written."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .descriptor import DESCRIPTOR_FIELDS, field_number
@@ -85,6 +87,21 @@ class ProgramWriter:
         """The accumulator is those bits of the descriptor's first word."""
         self.load("opcode")
         self.keep(field_mask(*names))
+
+    @contextmanager
+    def where(self, *names: str) -> Iterator[None]:
+        """What is written inside is skipped where none of those bits is set."""
+        over = self.new_label()
+        self.flags(*names)
+        self.go(Op.JUMP_ZERO, over)
+        yield
+        self.label(over)
+
+    def refuse_within_beat(self, name: str) -> None:
+        """That field must be the address of a beat, or so many whole ones."""
+        self.load(name)
+        self.keep(~ALIGNED)
+        self.refuse(Op.JUMP_NONZERO, name)
 
     def refuse(self, op: Op, name: str, code: ErrorCode = ErrorCode.FIELD) -> None:
         """If the jump is taken, the job ends, and that field is to blame."""
