@@ -204,6 +204,11 @@ class _Builder:
         image.pieces.append((image.descriptor_address, content))
         return image
 
+    @property
+    def _bias_runs_on(self) -> bool:
+        """A serial array knows a vector's earlier sums without a gap only: its bias is there for each row."""
+        return self.config.serial and self.plan.group_log2 != 0
+
     def _raw_bytes(self, n_count: int) -> int:
         """Of a row (or group) of sums as whole words."""
         return -(-n_count // self.config.lanes) * self.config.lanes * 4
@@ -226,8 +231,7 @@ class _Builder:
             # A word a column block: each row of a group has its own lanes of it.
             blocks = padded.reshape(-1, lanes >> plan.group_log2)
             padded = np.tile(blocks, (1, 1 << plan.group_log2))
-            if config.serial:
-                # It knows one column's sums, without a gap: a bias for each row.
+            if self._bias_runs_on:
                 padded = np.tile(padded[:1], (-(-problem.rows >> plan.group_log2), 1))
         self.bias = self.image.put(padded)
 
@@ -252,8 +256,8 @@ class _Builder:
         if step:
             return {"accumulate": 1, "cin_address": self.scratch, "cin_stride": self._raw_bytes(tile.n_count)}
         if self.problem.column_bias is not None:
-            runs_on = self.config.serial and self.plan.group_log2
-            return {"accumulate": 1, "cin_stride": self._raw_bytes(tile.n_count) if runs_on else 0,
+            return {"accumulate": 1,
+                    "cin_stride": self._raw_bytes(tile.n_count) if self._bias_runs_on else 0,
                     "cin_address": self.bias + 4 * (tile.n_start << self.plan.group_log2)}
         return {}
 
