@@ -20,8 +20,9 @@ MAX_BURST_BEATS = 16
 FAR_APART_LANES = 32
 """From so many lanes on."""
 SERIAL_LANES = 8
+"""Of a serial array at the least."""
 SERIAL_PORT_BYTES = 4
-SERIAL_ROWS = 512
+SERIAL_ROWS = 2048
 """Rows of B that a serial array has addresses for, both halves."""
 
 # A name is a part of files' names, and stands in comments of what is generated.
@@ -71,7 +72,7 @@ class Config:
     pes, lanes : int
         P processing elements of V multiply-accumulate lanes each; powers of two. P is 1 with `serial` only.
     port_bytes : int
-        W, the memory port's bytes a beat; V or 2·V, with `serial` V/2.
+        W, the memory port's bytes a beat; V or 2·V, with `serial` 4.
     tile_bytes : int
         S, tile memory for values over all lanes, both halves.
     beat_tokens : int
@@ -97,7 +98,7 @@ class Config:
     compressed_b : bool
         Build the packed tile: zeros of B cost no cycle.
     scale_multipliers : int
-        Multipliers the collector scales with: 0 (no int8 output), 1 (serial), or V.
+        Multipliers the collector scales with: 0 (no int8 output), 1 (one value after the other), or V.
     index_rows : int
         Rows of B that a PE can tell apart in a packed tile, both halves; at least table_rows. K is at most
         that times P_k. Unused without `compressed_b`.
@@ -126,6 +127,9 @@ class Config:
         For the smallest parts: one PE, and a sequencer that takes one row and one token at a time, in place
         of units that work side by side. Dense tiles and dense results only. What is said of queues, buses and
         chains is unused.
+    bitwise_scaler : bool
+        Scale with an adder, a bit of a value a cycle, where a part has no multiplier left for it. Needs
+        `serial`; unused without `scale_multipliers`.
     """
 
     name: str = "base"
@@ -152,6 +156,7 @@ class Config:
     sddmm: bool = False
     merge_lanes: int = 0
     serial: bool = False
+    bitwise_scaler: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -381,8 +386,8 @@ class Rule:
 RULES = (
     Rule("pes", lambda config: config.pes == 1 if config.serial else config.pes >= 2,
          "at least 2, with serial 1"),
-    Rule("lanes", lambda config: not config.serial or config.lanes == SERIAL_LANES,
-         f"with serial {SERIAL_LANES}"),
+    Rule("lanes", lambda config: not config.serial or config.lanes >= SERIAL_LANES,
+         f"with serial at least {SERIAL_LANES}"),
     Rule("port_bytes", lambda config: not config.serial or config.port_bytes == SERIAL_PORT_BYTES,
          f"with serial {SERIAL_PORT_BYTES}"),
     Rule("port_bytes", lambda config: config.serial or config.port_bytes in (config.lanes, 2 * config.lanes),
@@ -394,6 +399,7 @@ RULES = (
     Rule("compressed_b", lambda config: not (config.serial and config.compressed_b), "false with serial"),
     Rule("scale_multipliers", lambda config: not config.serial or config.scale_multipliers in (0, 1),
          "0 or 1 with serial"),
+    Rule("bitwise_scaler", lambda config: config.serial or not config.bitwise_scaler, "false without serial"),
     Rule("csr_out", lambda config: not (config.serial and config.csr_out), "false with serial"),
     Rule("sddmm", lambda config: not (config.serial and config.sddmm), "false with serial"),
     Rule("beat_tokens", lambda config: 2 * config.beat_tokens <= config.port_bytes,
@@ -427,6 +433,9 @@ RULES = (
 PRESETS = MappingProxyType({
     config.name: config for config in (
         Config(name="micro", pes=1, lanes=8, port_bytes=4, tile_bytes=4 * 1024, beat_tokens=2, acc_words=1,
+               chains=1, chain_cut_stages=1, queue_beats=8, read_buffer_beats=32, compressed_b=False,
+               scale_multipliers=1, serial=True, bitwise_scaler=True),
+        Config(name="mini", pes=1, lanes=16, port_bytes=4, tile_bytes=32 * 1024, beat_tokens=2, acc_words=1,
                chains=1, chain_cut_stages=1, queue_beats=8, read_buffer_beats=32, compressed_b=False,
                scale_multipliers=1, serial=True),
         Config(name="tiny", pes=2, lanes=4, port_bytes=4, tile_bytes=4 * 1024, beat_tokens=2, acc_words=16,

@@ -106,8 +106,17 @@ def begin_descriptor(w: ProgramWriter, config: Config) -> None:
     w.copy("result_step", "result_stride")
     w.copy("c_address", "result_base")
     w.copy("result_length", "result_limit")
-    with w.where("out_int8"):
-        w.copy(0, "result_limit")
+    long, short = w.new_label(), w.new_label()
+    if 4 * config.lanes > config.burst_bytes:
+        w.load(config.burst_bytes)
+        w.subtract("result_length")
+        w.go(Op.JUMP_CARRY, long)
+    w.flags("out_int8")
+    w.go(Op.JUMP_ZERO, short)
+    # No number of words, known before, is a row's only burst.
+    w.label(long)
+    w.copy(0, "result_limit")
+    w.label(short)
     w.set(Register.ROWS, "rows_less_one")
     w.copy(1, "multiplies")
     w.event(Event.RUN)

@@ -135,10 +135,13 @@ class SerialEngine(wiring.Component):
         mode, fields = Signal(RowsMode()), {field.name: field for field in DESCRIPTOR_FIELDS}
         offset = fields["a_format"].offset
         runs_on = Signal()
+        # The program lets 0 and `lane_bits` through: one bit tells them apart.
+        lane_bits = self._config.lane_bits
+        vector_bit = (lane_bits & -lane_bits).bit_length() - 1
         scale, n_count = Signal(ScaleWord()), Signal.like(rows.i_n_count)
         with m.If(chosen[Register.MODE]):
             m.d.sync += [
-                mode.vector.eq(value[fields["group_log2"].offset]),
+                mode.vector.eq(value[fields["group_log2"].offset + vector_bit]),
                 mode.sparse.eq(value[offset:offset + 2].any()), mode.wide.eq(value[offset + 1]),
                 *(mode[name].eq(value[fields[of].offset]) for name, of in _MODE_FIELDS.items()),
             ]

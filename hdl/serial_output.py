@@ -9,6 +9,7 @@ from .config import VALUE_BITS, Config
 from .layouts import ScaleWord
 from .serial_queue import QUEUE_WORDS, WORD_BITS, SerialQueue
 from .serial_scaler import SerialScaler
+from .stream_scaler import StreamScaler
 
 __all__ = ["SerialOutput"]
 
@@ -16,7 +17,7 @@ __all__ = ["SerialOutput"]
 class SerialOutput(wiring.Component):
     """Keeps rows of sums until their bursts are announced, and makes beats of them: sums, or scaled bytes.
 
-    Throughput: a sum a cycle; scaled, what `SerialScaler` does.
+    Throughput: a sum a cycle; scaled, what `StreamScaler` does, or `SerialScaler`.
     Latency: a row may be announced when it is complete; its first beat is there a cycle later.
     Backpressure: a beat waits until it is taken; `o_room`.
     Order: kept.
@@ -81,19 +82,26 @@ class SerialOutput(wiring.Component):
         return m
 
     def _scaled(self, m: Module, queue: SerialQueue, sends: Signal, scaling: Signal) -> None:
-        m.submodules.scaler = scaler = SerialScaler()
+        m.submodules.scaler = scaler = SerialScaler() if self._config.bitwise_scaler else StreamScaler()
         scale, header = Signal(ScaleWord()), Signal()    # the row's scale comes first
         # The next byte's place in its beat and in the row, and how many sums the scaler has.
         place, column, given = Signal(2), Signal.like(self.i_n_count), Signal.like(self.i_n_count)
         beat, strobe, full = Signal(WORD_BITS), Signal(WORD_BITS // VALUE_BITS), Signal()
         takes, lasts = Signal(), Signal()
+        waits = full
+        if not self._config.bitwise_scaler:
+            # The first byte may be there before its place is.
+            unplaced = Signal()
+            waits = full | unplaced
+            with m.If(self.i_begin | self.i_set_offset):
+                m.d.sync += unplaced.eq(self.i_begin)
         m.d.comb += [
             scaler.i_scale.eq(scale),
             scaler.i.p.eq(queue.o_data),
             # What is behind the row's sums is another row's.
             scaler.i.valid.eq(queue.o_valid & scaling & ~header & (given != self.i_n_count)),
-            scaler.o.ready.eq(~full),
-            takes.eq(scaler.o.valid & ~full),
+            scaler.o.ready.eq(~waits),
+            takes.eq(scaler.o.valid & ~waits),
             self.o_moves.eq(takes),
             lasts.eq(column + 1 == self.i_n_count),
             # ---- beats of bytes, or of sums as they are ----

@@ -311,10 +311,11 @@ class SerialRows(wiring.Component):
         following = [lane.o_sum for lane in self._lanes[1:]]
         last = Mux(self._takes_earlier, self.earlier.data, 0)
         values = Array(lane.o_value for lane in self._lanes)
+        fours = self._column[2:config.lane_bits]     # of lanes, which take a beat together
         for number, (lane, neighbour) in enumerate(zip(self._lanes, [*following, last], strict=True)):
             m.d.comb += [
                 lane.i_write.eq(self._stores & ((self._column == number)
-                                                | (self._four & (self._column[2] == number // 4)))),
+                                                | (self._four & (fours == number // 4)))),
                 lane.i_address.eq(address),
                 lane.i_value.eq(Mux(self._four, self.values.data.word_select(number % 4, VALUE_BITS),
                                     self._byte)),

@@ -31,6 +31,7 @@ BLOCKS = (
     ("hdl.serial_engine", "SerialEngine"), ("hdl.serial_sequencer", "Sequencer"),
     ("hdl.serial_queue", "SerialQueue"), ("hdl.serial_rows", "SerialRows"), ("hdl.serial_lane", "SerialLane"),
     ("hdl.serial_output", "SerialOutput"), ("hdl.serial_scaler", "SerialScaler"),
+    ("hdl.stream_scaler", "StreamScaler"),
 )
 
 

@@ -132,6 +132,8 @@ RUNS = (
     Run("micro-up5k", "micro", "ice40-up5k", 24),
     Run("micro-gw1nr9", "micro", "gw1nr-9", 40),
     Run("micro-12k", "micro", "ecp5-12k", 50),
+    Run("mini-gw2a", "mini", "gw2a-18", 80),
+    Run("mini-12k", "mini", "ecp5-12k", 50),
     Run("tiny-up5k", "tiny", "ice40-up5k", 24),
     Run("tiny-gw2ar", "tiny", "gw2ar-18", 80),
     FOUR,
@@ -193,6 +195,7 @@ SYSTEMS = (
     System("ulx3s-45f", "tiny"),
     System("ulx3s", "small"),
     System("ecpix5", "tiny"),
+    System("tangnano20k", "mini"),
     System("tangnano20k", "tiny", "four", FOUR.changes, FOUR.note, 32),
     System("icebreaker", "micro"),
 )

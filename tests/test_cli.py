@@ -297,6 +297,7 @@ def test_without_a_command_the_help_is_shown_and_nothing_else(
     ("ulx3s", [], ("tiny", 40, 64)), ("ulx3s", ["--preset", "micro"], ("micro", 40, 64)),
     ("icebreaker", [], ("micro", 18, 64)), ("icebreaker", ["--preset", "tiny"], ("tiny", 18, 8)),
     ("icebreaker", ["--freq", "20", "--memory-kib", "128"], ("micro", 20, 128)),
+    ("tangnano20k", [], ("mini", 40, 32)), ("tangnano20k", ["--memory-kib", "16"], ("mini", 40, 16)),
 ])
 def test_a_board_has_the_preset_clock_and_memory_that_its_part_can_hold_if_nothing_is_said(
         monkeypatch: pytest.MonkeyPatch, board: str, arguments: list[str],

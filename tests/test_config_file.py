@@ -59,10 +59,10 @@ def test_a_wrong_file_is_refused_with_the_right_word(tmp_path: Path, text: str, 
 
 @pytest.mark.parametrize("line, wanted", [
     ("pes = 2", "at least 2, with serial 1"),
-    ("lanes = 4", "with serial 8"),
+    ("lanes = 4", "with serial at least 8"),
     ("port_bytes = 8", "with serial 4"),
     ("acc_words = 2", "at least 2, with serial 1"),
-    ("tile_bytes = 8192", "with serial at most 512 · lanes, 4096"),
+    ("tile_bytes = 32768", "with serial at most 2048 · lanes, 16384"),
     ("tile_bytes = 128", "a power of two from 256 "),
     ("compressed_b = true", "false with serial"),
     ("row_filter = true", "false unless compressed_b is set"),
@@ -71,14 +71,17 @@ def test_a_wrong_file_is_refused_with_the_right_word(tmp_path: Path, text: str, 
     ("sddmm = true", "false with serial"),
     ("merge_lanes = 2", "0 unless csr_out and compressed_b are set"),
     ("serial = false", "at least 2, with serial 1"),
+    ("preset = \"tiny\"\nbitwise_scaler = true", "false without serial"),
 ])
 def test_a_serial_array_is_refused_what_it_has_no_place_for(tmp_path: Path, line: str, wanted: str) -> None:
+    text = line if "preset" in line else f'preset = "micro"\n{line}'
     with pytest.raises(ConfigError, match=f"it must be {wanted}"):
-        load_config(write(tmp_path, f'preset = "micro"\n{line}\n'))
+        load_config(write(tmp_path, f"{text}\n"))
 
 
-@pytest.mark.parametrize("line", ["tile_bytes = 256", "tile_bytes = 2048", "scale_multipliers = 0"])
-def test_a_serial_array_may_be_smaller_than_its_preset(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize("line", ["tile_bytes = 256", "tile_bytes = 16384", "lanes = 32",
+                                  "scale_multipliers = 0", "bitwise_scaler = false"])
+def test_a_serial_array_may_be_smaller_or_larger_than_its_preset(tmp_path: Path, line: str) -> None:
     config = load_config(write(tmp_path, f'preset = "micro"\n{line}\n'))
     assert config.serial and config != replace(PRESETS["micro"], name="mine")
 

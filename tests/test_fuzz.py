@@ -30,7 +30,7 @@ OPERAND_CASES = {"few": 60, "many": 1100}
 TIERS = [pytest.param("few"), pytest.param("many", marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 
 
-@pytest.fixture(scope="module", params=["micro", "tiny", "small", "csr"])
+@pytest.fixture(scope="module", params=["micro", "mini", "tiny", "small", "csr"])
 def array(request: pytest.FixtureRequest) -> Iterator[RawArray]:
     """One simulator process for all cases of a preset."""
     need("verilator")

@@ -17,7 +17,7 @@ from zerolane.plan import Plan
 
 pytestmark = pytest.mark.verilator
 
-ALL_PRESETS = ["micro", "tiny", "small", "base", pytest.param("large", marks=pytest.mark.slow)]
+ALL_PRESETS = ["micro", "mini", "tiny", "small", "base", pytest.param("large", marks=pytest.mark.slow)]
 DRAWN = settings(derandomize=True, database=None, deadline=None,
                  suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -73,7 +73,7 @@ FORM = st.sampled_from(["dense", "csr", "odd"])
 DENSITY = st.sampled_from([0.0, 0.03, 0.2, 0.6, 1.0])
 
 
-@on("micro", "tiny", "small")
+@on("micro", "mini", "tiny", "small")
 @settings(DRAWN, max_examples=150)
 @given(st.data())
 def test_drawn_products_equal_the_golden_model(device: Device, data: st.DataObject) -> None:
@@ -107,7 +107,7 @@ def test_empty_and_full_rows_in_any_order(device: Device, lengths: list[int], co
     run_checked(device, _rows_of(lengths, 37), b, bias=-3)
 
 
-@on("micro", "tiny", "small", "base")
+@on("micro", "mini", "tiny", "small", "base")
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 50, 1), (1, 50, 40), (50, 1, 1), (50, 1, 40), (1, 1, 40),
                                    (17, 50, 1), (0, 5, 4), (5, 0, 4), (5, 4, 0), (0, 0, 0), (1, 0, 1)],
                          ids=str)

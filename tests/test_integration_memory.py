@@ -73,6 +73,7 @@ def test_every_plan_gives_the_same_result(device: Device, number: int) -> None:
 
 
 LARGE = [("micro", 3, 1500, 5), ("micro", 40, 300, 20), ("micro", 5, 40, 300), ("micro", 1, 2000, 1),
+         ("mini", 3, 5000, 5), ("mini", 4, 30, 300), ("mini", 1, 40_000, 1),
          ("tiny", 3, 1500, 5), ("tiny", 40, 300, 20), ("tiny", 5, 40, 300), ("tiny", 1, 2000, 1),
          ("small", 3, 5000, 7), ("small", 2, 500, 150), ("small", 4, 64, 1100), ("small", 9, 12000, 1)]
 

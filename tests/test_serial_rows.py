@@ -10,11 +10,11 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
-from hdl.config import PRESETS
+from hdl.config import PRESETS, Config
 from hdl.emit import emit_verilog
 from hdl.serial_rows import SerialRows
 
-CONFIG = PRESETS["micro"]
+CONFIG, WIDE = PRESETS["micro"], PRESETS["mini"]
 LANES = CONFIG.lanes
 STREAMS = ("values", "indices", "pointers", "earlier", "parameters")
 
@@ -128,6 +128,7 @@ class Product:
     earlier: np.ndarray | None = None
     bias: list[int] | None = None
     scales: list[int] | None = None
+    config: Config = CONFIG
 
     @property
     def sparse(self) -> bool:
@@ -149,8 +150,8 @@ class Product:
 
     def sums(self) -> list[list[int]]:
         """Rows of words that must come, each with its scale before it."""
-        a, n_count = self.used(), self.b.length
-        result = np.zeros((len(a), LANES), np.int64)
+        a, n_count, lanes = self.used(), self.b.length, self.config.lanes
+        result = np.zeros((len(a), lanes), np.int64)
         result[:, :n_count] = a @ self.b.matrix[:a.shape[1]]
         if self.earlier is not None:
             result += self.earlier
@@ -159,7 +160,7 @@ class Product:
             result += np.array(self.bias)[:, None]
         rows = []
         for number, row in enumerate(result):
-            words = [wrap(int(value)) for value in row[:LANES if raw else n_count]]
+            words = [wrap(int(value)) for value in row[:lanes if raw else n_count]]
             words = [max(0, word) if self.relu else word for word in words]
             scale = [wrap(self.scales[number])] if self.scales is not None and self.bytes else []
             rows.append(scale + words)
@@ -246,7 +247,7 @@ class Bench:
         ctx.set(dut.i_k_count, b.rows)
         if not product.reuse:
             self.words["values"] = b.words()
-            ctx.set(dut.i_n_count, LANES if product.vector else b.length)
+            ctx.set(dut.i_n_count, product.config.lanes if product.vector else b.length)
             await self.settings(b, b.rows, product.vector)
             outcome.load_cycles = await self.until_ended("i_load")
             assert len(self.words["values"]) <= b.runs_on, "B is not taken"
@@ -284,7 +285,7 @@ class Bench:
 
 def run(products: list[Product], *, seed: int = 0, gap: float = 0.0, stall: float = 0.0) -> list[Outcome]:
     """What comes of products, one after the other; behind a fault there is a reset, as in the array."""
-    dut, reset, outcomes = SerialRows(CONFIG), Signal(), []
+    dut, reset, outcomes = SerialRows(products[0].config), Signal(), []
     simulator = Simulator(ResetInserter(reset)(dut))
     simulator.add_clock(1e-6)
 
@@ -320,8 +321,8 @@ FORMS = ("csr16", "csr32", "dense", "run")
 
 def draw(form: str, seed: Any, **options: Any) -> Product:
     """A product of random shape, place and finish."""
-    rng = generator(form, seed)
-    rows, inner, columns = int(rng.integers(1, 6)), int(rng.integers(1, 14)), int(rng.integers(1, LANES + 1))
+    rng, lanes = generator(form, seed), options.get("config", CONFIG).lanes
+    rows, inner, columns = int(rng.integers(1, 6)), int(rng.integers(1, 14)), int(rng.integers(1, lanes + 1))
     vector = options.pop("vector", 0)
     b_runs = bool(rng.integers(2))
     b = Dense(inner, columns, offset=int(rng.integers(4)), seed=(form, seed), runs_on=b_runs,
@@ -341,7 +342,7 @@ def draw(form: str, seed: Any, **options: Any) -> Product:
         a = Dense(rows, inner, offset=int(rng.integers(4)), seed=(seed, form, 1), runs_on=runs,
                   stride=inner if runs else int(rng.integers(0, inner + 6)))
     if rng.random() < 0.5:
-        options["earlier"] = rng.integers(-1000, 1000, (rows, LANES))
+        options["earlier"] = rng.integers(-1000, 1000, (rows, lanes))
     if rng.random() < 0.5:
         options["bias"] = rng.integers(-1000, 1000, rows).tolist()
     if rng.random() < 0.5:
@@ -351,15 +352,18 @@ def draw(form: str, seed: Any, **options: Any) -> Product:
     return Product(a, b, vector=vector, half=int(rng.integers(2)), relu=int(rng.integers(2)), **options)
 
 
+@pytest.mark.parametrize("config", [CONFIG, WIDE], ids=lambda config: config.name)
 @pytest.mark.parametrize("seed", range(3))
-def test_products_of_any_kind_one_after_the_other_are_numpys(seed: int) -> None:
-    products = [draw(form, (seed, number)) for number in range(3) for form in FORMS]
+def test_products_of_any_kind_one_after_the_other_are_numpys(seed: int, config: Config) -> None:
+    products = [draw(form, (seed, number), config=config) for number in range(3) for form in FORMS]
     check(products, seed=seed, gap=(0.0, 0.3, 0.7)[seed], stall=(0.0, 0.5, 0.2)[seed])
 
 
+@pytest.mark.parametrize("config", [CONFIG, WIDE], ids=lambda config: config.name)
 @pytest.mark.parametrize("seed", range(3))
-def test_products_with_a_vector_are_numpys(seed: int) -> None:
-    products = [draw(form, ("vector", seed, number), vector=1) for number in range(3) for form in FORMS]
+def test_products_with_a_vector_are_numpys(seed: int, config: Config) -> None:
+    products = [draw(form, ("vector", seed, number), vector=1, config=config)
+                for number in range(3) for form in FORMS]
     check(products, seed=seed, gap=(0.0, 0.3, 0.7)[seed], stall=(0.0, 0.5, 0.2)[seed])
 
 
@@ -388,10 +392,13 @@ def test_nothing_is_lost_when_one_side_stalls_for_long(stalled: str) -> None:
     check(products, gap=0.85 * (stalled == "streams"), stall=0.9 * (stalled == "room"))
 
 
+@pytest.mark.parametrize("config", [CONFIG, WIDE], ids=lambda config: config.name)
 @pytest.mark.parametrize("offset", range(4))
-def test_b_may_begin_with_any_byte_and_have_any_width(offset: int) -> None:
-    check([Product(Dense(1, 2, fill=1), Dense(2, columns, offset, columns + gap, gap == 0, 1.0, seed=gap))
-           for columns in range(1, LANES + 1) for gap in (0, 1 + offset, 4)])
+def test_b_may_begin_with_any_byte_and_have_any_width(offset: int, config: Config) -> None:
+    check([Product(Dense(1, 2, fill=1), Dense(2, columns, offset, columns + gap, gap == 0, 1.0, seed=gap),
+                   config=config)
+           for columns in (range(1, LANES + 1) if config is CONFIG else (9, 12, 16))
+           for gap in (0, 1 + offset, 4)])
 
 
 @pytest.mark.parametrize("runs_on", [True, False])

@@ -27,7 +27,8 @@ _LARGEST_SEED = (1 << 31) - 1
 _PICTURES = (".png", ".svg")
 
 BoardPreset = Annotated[str | None, typer.Option(
-    help="micro, tiny, small, base or large; tiny if nothing is said, for icebreaker micro")]
+    help="micro, mini, tiny, small, base or large; tiny if nothing is said, for icebreaker micro, for "
+         "tangnano20k mini")]
 
 
 def _check_seeds(first: int, count: int = 1) -> None:
@@ -39,7 +40,7 @@ def _check_seeds(first: int, count: int = 1) -> None:
 
 
 def synth(target: Annotated[str, typer.Option(help="ecp5-12k, -25k, -45k, -85k, gw2a-18 or gw2ar-18; "
-                                                   "ice40-up5k for micro, ice40-hx8k and gw1nr-9 for "
+                                                   "ice40-up5k and gw1nr-9 for micro, ice40-hx8k for "
                                                    "single blocks")],
           speed: Annotated[
               str | None, typer.Option(help="speed grade; the slowest if nothing is said")] = None,
@@ -92,7 +93,8 @@ def build(
         freq: Annotated[float | None, typer.Option(
             help="MHz of the array's clock; 40 if nothing is said, for icebreaker 18")] = None,
         memory_kib: Annotated[int | None, typer.Option(
-            help="of the array's memory, on the chip; 64 if the part has them for it, else what it has")
+            help="of the array's memory, on the chip; 64 if the part has them for it, else what it has; for "
+                 "tangnano20k 32")
         ] = None,
         seed: Annotated[int, typer.Option(help="of place and route")] = 1,
         preset: BoardPreset = None, config: ConfigFile = None, json_file: JsonFile = None) -> None:

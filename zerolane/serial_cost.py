@@ -14,7 +14,7 @@ ROW = 11               # what the sequencer has to do for a row of sums
 BURST = 12             # and for a burst that it asks for
 TILE_ROW = 15          # and for a row of B, at the least, where rows lie apart
 TILE_ROW_OF_BEATS = 8  # the same where each begins with a beat
-SCALED_VALUE = 24      # a sum to int8: a bit a cycle
+SCALED_VALUE = 24      # a sum to int8: a bit a cycle; with a multiplier a value a cycle
 _BURST_BYTES = 64
 
 
@@ -55,7 +55,7 @@ class SerialCost:
             terms["fetch"] += tokens
             terms["rows"] += max(works, served) - tokens
             if last and self.out_int8:
-                scaled = rows * tile.n_count * SCALED_VALUE
+                scaled = rows * tile.n_count * (SCALED_VALUE if plan.config.bitwise_scaler else 1)
                 terms["output"] += max(0.0, scaled - max(works, served))
             terms["exposed loading"] += tile.k_count * (0.25 if plan.group_log2 else
                                                         self._tile_row(tile.n_count))

@@ -69,6 +69,7 @@ UNPROVEN = {
     "SerialRows": "offers no stream that can stall; the tests compare its sums with NumPy's",
     "SerialScaler": "arithmetic, a bit a cycle; the tests compare it with Python's",
     "SharedBuffer": "its readers' promise to stay ready is theirs to keep",
+    "StreamScaler": "holds `Scaler` still while its output waits; the tests compare it with Python's",
     "TileBus": "a register for every field, and an exchange of words that the tests of `LaneStore` read back",
     "TileLoader": "connects blocks that have proofs; idle means no job: what a tile with wrong row pointers "
                   "has left over is read and dropped later, and the memory guard counts it",

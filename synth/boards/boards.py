@@ -55,7 +55,8 @@ class Board:
     speed : grade of its part
     platform : module and class in amaranth_boards that know the pins
     own : of Pins, what that does not know, or all
-    usual_preset, usual_mhz : what is built unless something else is asked for, and its clock
+    usual_preset, usual_mhz, usual_memory_kib : what is built unless something else is asked for, its clock,
+        and its memory where the part has as much
     """
 
     name: str
@@ -66,6 +67,7 @@ class Board:
     own: Mapping[str, Any] | None = None
     usual_preset: str = USUAL_PRESET
     usual_mhz: float = USUAL_MHZ
+    usual_memory_kib: int = USUAL_KIB
 
     def held_kib(self, config: Config) -> int:
         """Of what an array's memory is made of, whole KiB: the part's block RAM, or its SPRAM."""
@@ -79,7 +81,7 @@ class Board:
 
     def usual_kib(self, config: Config) -> int:
         """That it has unless another size is asked for."""
-        return min(USUAL_KIB, self.most_kib(config))
+        return min(self.usual_memory_kib, self.most_kib(config))
 
     def check_memory(self, config: Config, memory_bytes: int) -> None:
         """TargetError for what is no power of two of whole KiB, or more than the part holds."""
@@ -150,7 +152,8 @@ BOARDS = MappingProxyType({board.name: board for board in (
     # Not in amaranth-boards: the oscillator, the serial line of the chip on its USB, the first LED.
     Board("tangnano20k", "Tang Nano 20K", TARGETS["gw2ar-18"], TARGETS["gw2ar-18"].speed,
           own=MappingProxyType({"clock": "4", "clock_hz": 27_000_000, "rx": "70", "tx": "69",
-                                "io_type": "LVCMOS33", "led": "15", "led_lit": 0})),
+                                "io_type": "LVCMOS33", "led": "15", "led_lit": 0}),
+          usual_preset="mini", usual_memory_kib=32),
 )})
 _OTHER_NAMES = MappingProxyType({"ulx3s-85f": "ulx3s"})
 
