@@ -27,8 +27,8 @@ _LARGEST_SEED = (1 << 31) - 1
 _PICTURES = (".png", ".svg")
 
 BoardPreset = Annotated[str | None, typer.Option(
-    help="micro, mini, tiny, small, base or large; tiny if nothing is said, for icebreaker micro, for "
-         "tangnano20k mini")]
+    help="micro, mini, tiny, small, lean64, lean128, base or large; tiny if nothing is said, for icebreaker "
+         "micro, for tangnano20k mini")]
 
 
 def _check_seeds(first: int, count: int = 1) -> None:

@@ -31,7 +31,7 @@ console = Console(highlight=False, width=_width())
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Preset = Annotated[str | None, typer.Option(
-    help="micro, mini, tiny, small, base or large; base if nothing is said")]
+    help="micro, mini, tiny, small, lean64, lean128, base or large; base if nothing is said")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with the configuration")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="also write the record(s) here")]
 
