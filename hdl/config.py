@@ -127,9 +127,9 @@ class Config:
         For the smallest parts: one PE, and a sequencer that takes one row and one token at a time, in place
         of units that work side by side. Dense tiles and dense results only. What is said of queues, buses and
         chains is unused.
-    bitwise_scaler : bool
-        Scale with an adder, a bit of a value a cycle, where a part has no multiplier left for it. Needs
-        `serial`; unused without `scale_multipliers`.
+    scaler_block : bool
+        With `serial`, scale with a multiplier, a value a cycle; otherwise with an adder, a bit of a value a
+        cycle, for parts that have no multiplier left. Unused without `scale_multipliers`.
     """
 
     name: str = "base"
@@ -156,7 +156,7 @@ class Config:
     sddmm: bool = False
     merge_lanes: int = 0
     serial: bool = False
-    bitwise_scaler: bool = False
+    scaler_block: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -399,7 +399,7 @@ RULES = (
     Rule("compressed_b", lambda config: not (config.serial and config.compressed_b), "false with serial"),
     Rule("scale_multipliers", lambda config: not config.serial or config.scale_multipliers in (0, 1),
          "0 or 1 with serial"),
-    Rule("bitwise_scaler", lambda config: config.serial or not config.bitwise_scaler, "false without serial"),
+    Rule("scaler_block", lambda config: config.serial or not config.scaler_block, "false without serial"),
     Rule("csr_out", lambda config: not (config.serial and config.csr_out), "false with serial"),
     Rule("sddmm", lambda config: not (config.serial and config.sddmm), "false with serial"),
     Rule("beat_tokens", lambda config: 2 * config.beat_tokens <= config.port_bytes,
@@ -434,10 +434,10 @@ PRESETS = MappingProxyType({
     config.name: config for config in (
         Config(name="micro", pes=1, lanes=8, port_bytes=4, tile_bytes=4 * 1024, beat_tokens=2, acc_words=1,
                chains=1, chain_cut_stages=1, queue_beats=8, read_buffer_beats=32, compressed_b=False,
-               scale_multipliers=1, serial=True, bitwise_scaler=True),
+               scale_multipliers=1, serial=True),
         Config(name="mini", pes=1, lanes=16, port_bytes=4, tile_bytes=32 * 1024, beat_tokens=2, acc_words=1,
                chains=1, chain_cut_stages=1, queue_beats=8, read_buffer_beats=32, compressed_b=False,
-               scale_multipliers=1, serial=True),
+               scale_multipliers=1, serial=True, scaler_block=True),
         Config(name="tiny", pes=2, lanes=4, port_bytes=4, tile_bytes=4 * 1024, beat_tokens=2, acc_words=16,
                chains=1, chain_cut_stages=1, queue_beats=8, read_buffer_beats=32, compressed_b=False,
                scale_multipliers=1),

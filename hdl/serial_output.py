@@ -82,14 +82,14 @@ class SerialOutput(wiring.Component):
         return m
 
     def _scaled(self, m: Module, queue: SerialQueue, sends: Signal, scaling: Signal) -> None:
-        m.submodules.scaler = scaler = SerialScaler() if self._config.bitwise_scaler else StreamScaler()
+        m.submodules.scaler = scaler = StreamScaler() if self._config.scaler_block else SerialScaler()
         scale, header = Signal(ScaleWord()), Signal()    # the row's scale comes first
         # The next byte's place in its beat and in the row, and how many sums the scaler has.
         place, column, given = Signal(2), Signal.like(self.i_n_count), Signal.like(self.i_n_count)
         beat, strobe, full = Signal(WORD_BITS), Signal(WORD_BITS // VALUE_BITS), Signal()
         takes, lasts = Signal(), Signal()
         waits = full
-        if not self._config.bitwise_scaler:
+        if self._config.scaler_block:
             # The first byte may be there before its place is.
             unplaced = Signal()
             waits = full | unplaced

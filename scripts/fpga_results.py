@@ -59,11 +59,7 @@ def section(records: dict[str, Record]) -> str:
 
 Made by `scripts/results.py {FOLDER} --fpga --run`, which runs
 
-{_commands(run for run in arrays if not run.endless)}
-
-and, only where they are named with `--only`, those whose router has not been seen to end:
-
-{_commands(run for run in arrays if run.endless)}
+{_commands(arrays)}
 
 with these files:
 

@@ -71,7 +71,7 @@ def test_a_wrong_file_is_refused_with_the_right_word(tmp_path: Path, text: str, 
     ("sddmm = true", "false with serial"),
     ("merge_lanes = 2", "0 unless csr_out and compressed_b are set"),
     ("serial = false", "at least 2, with serial 1"),
-    ("preset = \"tiny\"\nbitwise_scaler = true", "false without serial"),
+    ("preset = \"tiny\"\nscaler_block = true", "false without serial"),
 ])
 def test_a_serial_array_is_refused_what_it_has_no_place_for(tmp_path: Path, line: str, wanted: str) -> None:
     text = line if "preset" in line else f'preset = "micro"\n{line}'
@@ -80,7 +80,7 @@ def test_a_serial_array_is_refused_what_it_has_no_place_for(tmp_path: Path, line
 
 
 @pytest.mark.parametrize("line", ["tile_bytes = 256", "tile_bytes = 16384", "lanes = 32",
-                                  "scale_multipliers = 0", "bitwise_scaler = false"])
+                                  "scale_multipliers = 0", "scaler_block = true"])
 def test_a_serial_array_may_be_smaller_or_larger_than_its_preset(tmp_path: Path, line: str) -> None:
     config = load_config(write(tmp_path, f'preset = "micro"\n{line}\n'))
     assert config.serial and config != replace(PRESETS["micro"], name="mine")

@@ -80,11 +80,6 @@ def test_a_difference_to_a_build_of_earlier_hardware_has_a_mark(results: ModuleT
     assert "- `small` † on LFE5U-45F" in text
 
 
-def test_what_does_not_end_is_listed_apart(results: ModuleType) -> None:
-    before, apart, after = results.section({"base-45k": record("ecp5-45k")}).partition("`--only`")
-    assert apart and "base-products-85k.json" not in before and "base-products-85k.json" in after
-
-
 def test_what_does_not_fit_says_so(results: ModuleType) -> None:
     nothing: dict[str, Any] = {"fits": False, "fmax_mhz": None, "critical_path": []}
     text = results.section({"tiny-up5k": record("ice40-up5k", short=True, **nothing),

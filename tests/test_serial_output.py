@@ -121,7 +121,7 @@ def write(rows: list[Row], scale: dict[str, int] | None = None, *, config: Any =
                 await ctx.tick()
             await pulse("i_begin")
             # With a multiplier bytes may be there before their place is.
-            await ctx.tick().repeat(rng.choice([1, 2, 3, 4 if config.bitwise_scaler else 30]))
+            await ctx.tick().repeat(rng.choice([1, 2, 3, 30 if config.scaler_block else 4]))
             await pulse("i_set_offset", i_offset=row.offset)
             for beats in row.bursts:
                 while rng.random() < late or not ctx.get(dut.o_idle):

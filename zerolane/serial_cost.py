@@ -55,7 +55,7 @@ class SerialCost:
             terms["fetch"] += tokens
             terms["rows"] += max(works, served) - tokens
             if last and self.out_int8:
-                scaled = rows * tile.n_count * (SCALED_VALUE if plan.config.bitwise_scaler else 1)
+                scaled = rows * tile.n_count * (1 if plan.config.scaler_block else SCALED_VALUE)
                 terms["output"] += max(0.0, scaled - max(works, served))
             terms["exposed loading"] += tile.k_count * (0.25 if plan.group_log2 else
                                                         self._tile_row(tile.n_count))
