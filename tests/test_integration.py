@@ -17,7 +17,8 @@ from zerolane.plan import Plan
 
 pytestmark = pytest.mark.verilator
 
-ALL_PRESETS = ["micro", "mini", "tiny", "small", "base", pytest.param("large", marks=pytest.mark.slow)]
+ALL_PRESETS = ["micro", "mini", "tiny", "small", "lean64", "base",
+               *(pytest.param(name, marks=pytest.mark.slow) for name in ("lean128", "large"))]
 DRAWN = settings(derandomize=True, database=None, deadline=None,
                  suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
