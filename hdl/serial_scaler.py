@@ -7,11 +7,20 @@ from amaranth.lib.wiring import In, Out
 from .config import ACC_BITS, VALUE_BITS
 from .layouts import SCALE_LEFT_BITS, SCALE_RIGHT_BITS, ScaleWord
 
-__all__ = ["SerialScaler"]
+__all__ = ["ScaledStream", "SerialScaler"]
 
 _MIDDLE_BITS = 18
 """Bits of y, as `layouts.ScaleWord` calls it."""
 _MULTIPLIER_BITS = 16
+
+
+def ScaledStream() -> wiring.Signature:
+    """int32 values, the scale that they get, and what comes of them."""
+    return wiring.Signature({
+        "i": In(stream.Signature(signed(ACC_BITS))),
+        "i_scale": In(ScaleWord()),
+        "o": Out(stream.Signature(signed(VALUE_BITS))),
+    })
 
 
 class SerialScaler(wiring.Component):
@@ -31,11 +40,7 @@ class SerialScaler(wiring.Component):
     """
 
     def __init__(self):
-        super().__init__({
-            "i": In(stream.Signature(signed(ACC_BITS))),
-            "i_scale": In(ScaleWord()),
-            "o": Out(stream.Signature(signed(VALUE_BITS))),
-        })
+        super().__init__(ScaledStream())
 
     def elaborate(self, platform):
         m = Module()

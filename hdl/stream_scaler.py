@@ -1,12 +1,10 @@
 """The scale arithmetic of `layouts.ScaleWord` for one value after the other, with one multiplier."""
 
-from amaranth.hdl import Module, signed
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Module
+from amaranth.lib import wiring
 
-from .config import ACC_BITS, VALUE_BITS
-from .layouts import ScaleWord
 from .scaler import Scaler
+from .serial_scaler import ScaledStream
 
 __all__ = ["StreamScaler"]
 
@@ -29,11 +27,7 @@ class StreamScaler(wiring.Component):
     """
 
     def __init__(self):
-        super().__init__({
-            "i": In(stream.Signature(signed(ACC_BITS))),
-            "i_scale": In(ScaleWord()),
-            "o": Out(stream.Signature(signed(VALUE_BITS))),
-        })
+        super().__init__(ScaledStream())
 
     def elaborate(self, platform):
         m = Module()
