@@ -24,17 +24,20 @@ pytestmark = pytest.mark.verilator
 
 CSR = replace(PRESETS["tiny"], name="csr", port_bytes=8, compressed_b=True, index_rows=256, table_rows=64,
               row_filter=True, chains=2, csr_out=True, merge_lanes=2)
+# The most lanes of a serial array: a row of sums is more than one burst.
+WIDE = replace(PRESETS["mini"], name="wide", lanes=32, tile_bytes=16 * 1024)
+CHANGED = {config.name: config for config in (CSR, WIDE)}
 DATA_FAULTS = (ErrorCode.ROW_POINTER, ErrorCode.COLUMN_INDEX, ErrorCode.OUTPUT_FULL)
 DESCRIPTOR_CASES = {"few": 120, "many": 2600}  # of each preset
 OPERAND_CASES = {"few": 60, "many": 1100}
 TIERS = [pytest.param("few"), pytest.param("many", marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 
 
-@pytest.fixture(scope="module", params=["micro", "mini", "tiny", "small", "csr"])
+@pytest.fixture(scope="module", params=["micro", "wide", "tiny", "small", "csr"])
 def array(request: pytest.FixtureRequest) -> Iterator[RawArray]:
     """One simulator process for all cases of a preset."""
     need("verilator")
-    config = CSR if request.param == "csr" else PRESETS[request.param]
+    config = CHANGED.get(request.param) or PRESETS[request.param]
     with open_simulator("verilator", config, memory_bytes=MEMORY_BYTES, latency_cycles=12,
                         gaps=0.1) as transport:
         assert isinstance(transport, HostTransport)

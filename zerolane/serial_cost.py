@@ -8,9 +8,11 @@ from .plan import Plan, Tile
 __all__ = ["SerialCost"]
 
 # In cycles, as the sequencer's program and the rows' states have them.
-DESCRIPTOR = 600       # its words, its checks, the first rows and the last ones
+DESCRIPTOR = 800       # its words, its checks, the first rows and the last ones
 ROW_FETCH = 2          # a row's end, and whether another one comes
-ROW = 11               # what the sequencer has to do for a row of sums
+ROW = 10               # what the sequencer has to do for a row of sums, beside a cycle a word
+BURSTS = 19            # and where a row is more than one burst
+ROW_OF_BYTES = 25      # for a row of bytes, which may begin anywhere, beside a cycle each
 BURST = 12             # and for a burst that it asks for
 TILE_ROW = 15          # and for a row of B, at the least, where rows lie apart
 TILE_ROW_OF_BEATS = 8  # the same where each begins with a beat
@@ -51,7 +53,8 @@ class SerialCost:
             tokens, bursts = self._fetch(tile)
             # The lanes and the sequencer work side by side, and a row waits for the later of them.
             works = tokens + rows * (ROW_FETCH + moved + self.row_parameters / 4)
-            served = (bursts + rows * earlier) * BURST + rows * ROW
+            served = (bursts + rows * earlier) * BURST + rows * self._row(
+                tile.n_count if last else raw, last)
             terms["fetch"] += tokens
             terms["rows"] += max(works, served) - tokens
             if last and self.out_int8:
@@ -61,6 +64,12 @@ class SerialCost:
                                                         self._tile_row(tile.n_count))
         terms["fixed"] = float(len(tiles) * DESCRIPTOR)
         return sum(terms.values()), terms
+
+    def _row(self, columns: int, last: bool) -> int:
+        """Cycles of the sequencer for a row of the result: one leaves before the next one is announced."""
+        if last and self.out_int8:
+            return ROW_OF_BYTES + columns
+        return ROW + columns + (BURSTS if 4 * columns > _BURST_BYTES else 0)
 
     def _fetch(self, tile: Tile) -> tuple[float, float]:
         """Cycles for entries, and bursts. CSR: one a cycle, zero or not, in the tile or not; of a dense row
