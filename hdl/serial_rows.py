@@ -29,9 +29,9 @@ class SerialRows(wiring.Component):
     entries it multiplies; a row's sums leave through the first lane while those of earlier passes come in
     through the last.
 
-    Throughput: an entry of A a cycle, zero or not; ten cycles more a row (of fewer columns than lanes, and
-        without earlier sums, two and one a column), two more with a row's bias or scale. A row of B takes a
-        cycle a byte, or a cycle for four.
+    Throughput: an entry of A a cycle, zero or not; two cycles more a row and one a column, or, with earlier
+        sums, a lane; two more with a row's bias or scale. A row of B takes a cycle a byte, or a cycle for
+        four.
     Latency: three cycles from an entry to a sum.
     Backpressure: waits for words of its streams, and for `i_room` before a row's sums leave.
     Order: that of the rows.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .cost import Resident, Streamed
+from .cost import Resident, Streamed, ceil_div
 from .plan import Plan, Tile
 
 __all__ = ["SerialCost"]
@@ -14,6 +14,7 @@ ROW = 10               # what the sequencer has to do for a row of sums, beside 
 BURSTS = 19            # and where a row is more than one burst
 ROW_OF_BYTES = 25      # for a row of bytes, which may begin anywhere, beside a cycle each
 BURST = 12             # and for a burst that it asks for
+EARLIER_ROW = 15       # for a row of earlier sums that is read apart from the others
 TILE_ROW = 15          # and for a row of B, at the least, where rows lie apart
 TILE_ROW_OF_BEATS = 8  # the same where each begins with a beat
 SCALED_VALUE = 24      # a sum to int8: a bit a cycle; with a multiplier a value a cycle
@@ -53,8 +54,11 @@ class SerialCost:
             tokens, bursts = self._fetch(tile)
             # The lanes and the sequencer work side by side, and a row waits for the later of them.
             works = tokens + rows * (ROW_FETCH + moved + self.row_parameters / 4)
-            served = (bursts + rows * earlier) * BURST + rows * self._row(
-                tile.n_count if last else raw, last)
+            if earlier:
+                bursts += rows * ceil_div(4 * raw, _BURST_BYTES)
+            served = bursts * BURST + rows * self._row(tile.n_count if last else raw, last)
+            if self.column_bias and not step:
+                served += rows * EARLIER_ROW
             terms["fetch"] += tokens
             terms["rows"] += max(works, served) - tokens
             if last and self.out_int8:
