@@ -61,8 +61,8 @@ what is on the other side of `m_axi_*` is reset with it. A host that wants to st
 - Reads take whole beats: bytes beside an operand, in a beat that holds some of it, are read and not used.
   Writes have strobes: bytes beside a result stay as they are.
 - Read ids are numbers of read streams, from 0 (descriptors) on; of a serial array (`micro`, `mini`) from 1
-  on, which is that of descriptors and values. Writes have id 0. Every stream has reserved room for what it asks, so
-  `RREADY` and `BREADY` are always 1.
+  on, which is that of descriptors and values. Writes have id 0. Every stream has reserved room for what it
+  asks, so `RREADY` and `BREADY` are always 1.
 - What is offered stays as it is until it is taken. Write data are never offered before their address is, and
   may be offered before it is taken; data of bursts come in the order of their addresses.
 - Only addresses in the windows of the control port go out, which are in blocks of {window} bytes. After reset
