@@ -4,6 +4,7 @@ from hdl.config import PRESETS
 
 __all__ = ["PARALLEL"]
 
-PARALLEL = {name: config for name, config in PRESETS.items() if not config.serial and name != "lean128"}
-"""Those of units that work side by side: a serial array has an engine of its own in place of them. What
-`lean128` is made of, `lean64` and `large` have."""
+PARALLEL = {name: config for name, config in PRESETS.items()
+            if not (config.serial or name.startswith("lean"))}
+"""Those of units that work side by side: a serial array has an engine of its own in place of them. The lean
+ones have blocks as `tiny` and `small` have, and more PEs; whole arrays of theirs are tested."""
