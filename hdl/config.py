@@ -444,7 +444,7 @@ PRESETS = MappingProxyType({
         Config(name="small", pes=4, lanes=4, port_bytes=8, tile_bytes=32 * 1024, beat_tokens=4, chains=1,
                chain_cut_stages=1, scale_multipliers=4, index_rows=512, block_queues=True,
                address_multipliers=True),
-        # As many lanes as `base` and `large`, in what their parts hold.
+        # As many lanes as `base` and `large`, in as many LUTs as their parts have.
         Config(name="lean64", port_bytes=8, beat_tokens=4, chains=1, compressed_b=False, scale_multipliers=1,
                address_multipliers=True),
         Config(name="lean128", pes=16, port_bytes=8, tile_bytes=256 * 1024, beat_tokens=4, chains=1,
