@@ -86,7 +86,8 @@ def test_memory_and_registers_are_reached_over_the_line(tmp_path: Path) -> None:
             transport.wait_interrupt(100)
 
 
-@pytest.mark.parametrize("config", [REDUCED, PRESETS["micro"]], ids=["reduced", "micro"])
+@pytest.mark.parametrize("config", [
+    REDUCED, pytest.param(PRESETS["micro"], marks=pytest.mark.slow)], ids=["reduced", "micro"])
 @pytest.mark.parametrize("faults", [0.0, pytest.param(0.002, marks=pytest.mark.slow)])
 def test_products_are_exact_also_where_the_line_loses_doubles_and_damages_bytes(
         faults: float, config: Config, tmp_path: Path) -> None:

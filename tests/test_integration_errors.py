@@ -26,7 +26,8 @@ FIELDS = {field.name: field for field in DESCRIPTOR_FIELDS}
 
 
 @pytest.fixture(scope="module", ids=str, params=[
-    ("micro", 0.0), ("micro", 0.4), ("tiny", 0.0), ("small", 0.0), ("small", 0.4)])
+    ("micro", 0.0), pytest.param(("micro", 0.4), marks=pytest.mark.slow), ("tiny", 0.0), ("small", 0.0),
+    ("small", 0.4)])
 def device(request: pytest.FixtureRequest) -> Iterator[Device]:
     """One simulator process for all jobs of a preset."""
     need("verilator")

@@ -644,8 +644,9 @@ def test_it_converts_to_verilog() -> None:
     assert "module block" in emit_verilog(SerialRows(CONFIG), "block")
 
 
-@pytest.mark.parametrize("half", [0, 1])
-@pytest.mark.parametrize("offset", range(4))
+@pytest.mark.parametrize("half, offset", [
+    (0, 1), (1, 2), *(pytest.param(half, offset, marks=pytest.mark.slow)
+                      for half, offset in ((0, 0), (0, 2), (0, 3), (1, 0), (1, 1), (1, 3)))])
 def test_a_vector_that_takes_all_of_its_memory_may_begin_with_any_byte(offset: int, half: int) -> None:
     count = CONFIG.lane_values * LANES >> half
     matrix = np.zeros((1, count), int)
