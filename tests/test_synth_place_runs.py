@@ -140,7 +140,7 @@ def test_what_is_placed_is_refined_before_it_is_routed(monkeypatch: pytest.Monke
     assert not list(tmp_path.iterdir())   # the delays, of the size of the design, are gone
 
 
-@pytest.mark.parametrize("used", [20_500, 22_011])
+@pytest.mark.parametrize("used", [20_000, 22_011])
 def test_what_nearly_fills_a_part_is_placed_on_a_larger_one_and_moves(
         used: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """At once, where the second placer would find no place either."""
@@ -175,12 +175,12 @@ def test_what_nearly_fills_a_part_is_placed_on_a_larger_one_and_moves(
     monkeypatch.setattr(place_runs, "correct_report", lambda *given: None)
     assert place_runs.run_place(command, tmp_path, heard) is None
     tries = [("place.log", "--25k", "static", DESIGN_JSON, "placed.json", ["--no-route"])]
-    assert steps[1:] == (tries if used == 20_500 else []) + [
+    assert steps[1:] == (tries if used == 20_000 else []) + [
         ("larger.log", "--45k", "static", DESIGN_JSON, "larger.json", ["--no-route"]),
         ("place.log", "--25k", "heap", DESIGN_JSON, "placed.json", ["--no-place", "--no-route"]),
         ("place_pads.log", "--25k", "heap", "placed.json", "placed.json", ["--no-pack", "--no-route"]),
         ("route.log", "--25k", "heap", "placed.json", "placed.json", ["--no-pack", "--no-place"])]
-    logs = {log for log, *_ in steps} | ({"place_first.log"} if used == 20_500 else set())
+    logs = {log for log, *_ in steps} | ({"place_first.log"} if used == 20_000 else set())
     assert {path.name for path in tmp_path.iterdir()} == {"placed.json", *logs} <= {
         "placed.json", *place_runs.LOGS}
 
