@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hdl.config import PRESETS, Config
 from hdl.registers import ErrorCode
 from sim import golden
-from tests.simulators import COCOTB_SIMULATORS, need
+from tests.simulators import need
 from zerolane.device import Device, DeviceError
 from zerolane.sddmm import SddmmPlan, as_sddmm, sddmm_plans
 
@@ -98,10 +98,13 @@ def records(simulator: str) -> list[tuple[bytes, dict[str, Any]]]:
     return kept
 
 
-@pytest.mark.parametrize("simulator", [*COCOTB_SIMULATORS])
+@pytest.mark.verilator
+@pytest.mark.parametrize("simulator", [
+    pytest.param("icarus", marks=pytest.mark.icarus), pytest.param("amaranth", marks=pytest.mark.slow)])
 def test_every_simulator_gives_numpys_values_in_the_same_cycles(simulator: str) -> None:
-    need(simulator)
-    assert records(simulator) == records("amaranth")
+    for name in ("verilator", simulator):
+        need(name)
+    assert records("verilator") == records(simulator)
 
 
 @pytest.fixture(scope="module")
