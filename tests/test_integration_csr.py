@@ -83,6 +83,8 @@ def records(simulator: str) -> list[tuple[bytes, dict[str, Any]]]:
     return kept
 
 
+# Verilator's entries are compared with SciPy's by every test below; Amaranth's simulator takes minutes.
+@pytest.mark.slow
 @pytest.mark.parametrize("simulator", ICARUS_LATER)
 def test_every_simulator_gives_scipys_entries_in_the_same_cycles(simulator: str) -> None:
     need(simulator)
