@@ -17,6 +17,7 @@ from sim.host_transport import HostTransport
 from sim.models.extents import extent_error, extents, field_error
 from sim.models.product import run_product
 from sim.transport import open_simulator
+from tests.presets import WIDE
 from tests.raw_array import MEMORY_BYTES, OUTPUT, RawArray, RawJob, draw_job, written_places
 from tests.simulators import need
 
@@ -24,8 +25,6 @@ pytestmark = pytest.mark.verilator
 
 CSR = replace(PRESETS["tiny"], name="csr", port_bytes=8, compressed_b=True, index_rows=256, table_rows=64,
               row_filter=True, chains=2, csr_out=True, merge_lanes=2)
-# The most lanes of a serial array: a row of sums is more than one burst.
-WIDE = replace(PRESETS["mini"], name="wide", lanes=32, tile_bytes=16 * 1024)
 CHANGED = {config.name: config for config in (CSR, WIDE)}
 DATA_FAULTS = (ErrorCode.ROW_POINTER, ErrorCode.COLUMN_INDEX, ErrorCode.OUTPUT_FULL)
 DESCRIPTOR_CASES = {"few": 120, "many": 2600}  # of each preset

@@ -1,7 +1,5 @@
 """The array's RTL, by Verilator, against the golden model: presets, kernels, and drawn products."""
 
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ from hypothesis import strategies as st
 
 from hdl.config import PRESETS
 from tests.products import draw_matrix, draw_options, run_checked
-from tests.simulators import need
+from tests.simulators import on
 from zerolane.device import Device
 from zerolane.plan import Plan
 
@@ -21,18 +19,6 @@ ALL_PRESETS = ["micro", "mini", "tiny", "small", "lean64", "base",
                *(pytest.param(name, marks=pytest.mark.slow) for name in ("lean128", "large"))]
 DRAWN = settings(derandomize=True, database=None, deadline=None,
                  suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-
-
-@pytest.fixture(scope="module")
-def device(request: pytest.FixtureRequest) -> Iterator[Device]:
-    """One simulator process for all jobs of a preset."""
-    need("verilator")
-    with Device(request.param, simulator="verilator") as opened:
-        yield opened
-
-
-def on(*presets: Any) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("device", presets, indirect=True, scope="module")
 
 
 # ---- every kernel --------------------------------------------------------------------------------------

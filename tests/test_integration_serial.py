@@ -1,34 +1,20 @@
 """Serial arrays of every width: rows of results of one burst and of several, tiles of several parts, and the
 cycles that a plan foresees."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from hdl.config import PRESETS, Config
+from hdl.config import PRESETS
+from tests.presets import WIDE
 from tests.products import draw_matrix, draw_options, run_checked
-from tests.simulators import need
+from tests.simulators import need, on
 from zerolane.device import Device
 
 pytestmark = pytest.mark.verilator
 
 MICRO, MINI = PRESETS["micro"], PRESETS["mini"]
-WIDE = replace(MINI, name="wide", lanes=32, tile_bytes=32 * 64)
-
-
-@pytest.fixture(scope="module")
-def device(request: pytest.FixtureRequest) -> Iterator[Device]:
-    """One simulator process for all jobs of an array."""
-    need("verilator")
-    with Device(request.param, simulator="verilator") as opened:
-        yield opened
-
-
-def on(*configs: Config) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("device", configs, indirect=True, scope="module",
-                                   ids=lambda config: config.name)
 
 
 @on(WIDE)

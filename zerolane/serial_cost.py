@@ -50,13 +50,14 @@ class SerialCost:
             last, earlier = step == steps - 1, bool(step or self.column_bias)
             lanes = plan.config.lanes
             raw = 1 if plan.group_log2 else lanes
-            moved = lanes if earlier else tile.n_count if last else raw
+            words = tile.n_count if last else raw
+            moved = lanes if earlier else words
             tokens, bursts = self._fetch(tile)
             # The lanes and the sequencer work side by side, and a row waits for the later of them.
             works = tokens + rows * (ROW_FETCH + moved + self.row_parameters / 4)
             if earlier:
                 bursts += rows * ceil_div(4 * raw, _BURST_BYTES)
-            served = bursts * BURST + rows * self._row(tile.n_count if last else raw, last)
+            served = bursts * BURST + rows * self._row(words, last)
             if self.column_bias and not step:
                 served += rows * EARLIER_ROW
             terms["fetch"] += tokens
