@@ -55,6 +55,8 @@ class Accumulator(wiring.Component):
     they must not meet in one bank, but for a sum that the adder keeps. Two stages: read, then add and write.
     A read that comes a cycle too early for a sum gets it from the register behind the adder.
 
+    With `lean_drain` both banks are one memory: what is drained must not meet what is added in either.
+
     The banks hold the complements of sums. What is not chosen is all ones, as is the complement of a sum that
     is absent: then an and of registers chooses, no multiplexer, and carry cells can do it on the way.
 
@@ -99,7 +101,7 @@ class Accumulator(wiring.Component):
         ]
 
         # ---- read: from the banks, or what the adder makes now ----
-        banks = [self._bank(m, bank, total) for bank in range(BANKS)]
+        banks = [self._bank(m, bank, total) for bank in range(1 if self._config.lean_drain else BANKS)]
         passed = _chosen("passed")
         m.d.sync += passed.eq(Mux(self._passes, total, ONES))
         self._drain(m, banks)
@@ -107,7 +109,8 @@ class Accumulator(wiring.Component):
         # ---- add and write ----
         m.d.comb += [
             subtractor.i_choices[0].eq(passed),
-            *(subtractor.i_choices[1 + bank].eq(source.to_add) for bank, source in enumerate(banks)),
+            *(choice.eq(banks[number].to_add if number < len(banks) else ONES)
+              for number, choice in enumerate(list(subtractor.i_choices)[1:])),
             subtractor.i_less.eq(self.i_product),
         ]
 
@@ -127,32 +130,45 @@ class Accumulator(wiring.Component):
         """What is read stays. Each bank has a register, of which the other one is set: the multiplexer that
         follows in a PE puts them together. With `csr_out`, where chains have registers, it is one."""
         drain = self.i_drain
+        if len(banks) == 1:
+            shown = _chosen("shown")
+            with m.If(drain.valid):
+                m.d.sync += [self.o.valid.eq(banks[0].present), shown.eq(banks[0].stored)]
+            m.d.comb += self.o.data.eq(~shown)
+            return
         with m.If(drain.valid):
             m.d.sync += self.o.valid.eq(Mux(drain.bank, banks[1].present, banks[0].present))
         if self._config.csr_out:
             with m.If(drain.valid):
                 m.d.sync += self.o.data.eq(~Mux(drain.bank, banks[1].stored, banks[0].stored))
             return
-        shown = [_chosen(f"shown{number}") for number in range(BANKS)]
-        for number, (register, bank) in enumerate(zip(shown, banks, strict=True)):
+        shown_of = [_chosen(f"shown{number}") for number in range(BANKS)]
+        for number, (register, bank) in enumerate(zip(shown_of, banks, strict=True)):
             with m.If(drain.valid):
                 m.d.sync += register.eq(Mux(drain.bank == number, bank.stored, ONES))
-        m.d.comb += self.o.data.eq(~(shown[0] & shown[1]))
+        m.d.comb += self.o.data.eq(~(shown_of[0] & shown_of[1]))
 
     def _bank(self, m: Module, bank: int, total: Signal) -> "_Bank":
         config, drain = self._config, self.i_drain
-        memory = Memory(shape=ACC_BITS + 1, depth=config.acc_words, init=[])
+        if config.lean_drain:
+            words, add_word, drain_word = BANKS * config.acc_words, _place(self._add), _place(drain)
+            add_valid, drain_valid = self._add.valid, drain.valid
+        else:
+            words, add_word, drain_word = config.acc_words, self._add.word, drain.word
+            add_valid = self._add.valid & (self._add.bank == bank)
+            drain_valid = drain.valid & (drain.bank == bank)
+        memory = Memory(shape=ACC_BITS + 1, depth=words, init=[])
         m.submodules[f"bank{bank}"] = memory
         write, read = memory.write_port(), memory.read_port(domain="comb")
         adds, uses = Signal(name=f"adds{bank}"), Signal(name=f"uses{bank}")      # read
         sums, writes = Signal(name=f"sums{bank}"), Signal(name=f"writes{bank}")  # written
-        place = Signal(config.acc_word_bits, name=f"place{bank}")   # what is written
+        place = Signal(range(words), name=f"place{bank}")   # what is written
         to_add = _chosen(f"to_add{bank}")
         stored, present = read.data[:ACC_BITS], read.data[ACC_BITS]
         m.d.comb += [
-            adds.eq(self._add.valid & (self._add.bank == bank)),
+            adds.eq(add_valid),
             uses.eq(adds & ~self.i_keeps),
-            read.addr.eq(Mux(uses, self._add.word, drain.word)),
+            read.addr.eq(Mux(uses, add_word, drain_word)),
             write.addr.eq(place),
             write.en.eq(writes),
             write.data.eq(Cat(total, sums)),
@@ -162,7 +178,7 @@ class Accumulator(wiring.Component):
             to_add.eq(Mux(adds & present & ~self._passes, stored, ONES)),
             sums.eq(uses),
             place.eq(read.addr),
-            writes.eq(uses | (drain.valid & (drain.bank == bank))),
+            writes.eq(uses | drain_valid),
         ]
         return _Bank(to_add, stored, present)
 
@@ -174,6 +190,11 @@ class _Bank:
     to_add: Signal          # all ones unless chosen
     stored: Value           # the word that is read, a complement
     present: Value          # something was added to it
+
+
+def _place(access: data.View) -> Value:
+    """As a number."""
+    return Cat(access.bank, access.word)
 
 
 def _chosen(name: str) -> Signal:

@@ -1,5 +1,7 @@
 """A stage of a drain chain: a PE's rows are merged into those of the PEs behind it."""
 
+from dataclasses import dataclass
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -10,7 +12,7 @@ from .layouts import ChainWord
 from .overflow import sum_wraps
 from .skid import Skid
 
-__all__ = ["ChainHead", "ChainStage"]
+__all__ = ["ChainHead", "ChainStage", "Decision", "MergingStage"]
 
 
 def ChainHead(config: Config) -> data.StructLayout:
@@ -24,31 +26,30 @@ def _Terms(config: Config) -> data.StructLayout:
     return data.StructLayout({"own": side, "up": side})
 
 
-class ChainStage(wiring.Component):
-    """Merges two streams of sorted rows into one: equal words are added, lane by lane.
+@dataclass(frozen=True)
+class Decision:
+    """Which words go on."""
 
-    Throughput: one word a cycle, and where words of both sides meet two.
-    Latency: one cycle.
-    Backpressure: the inputs' ready follows `o.ready` in the same cycle, by one gate; in a stage that `cuts`
-        it comes out of a register and the decision, and a word that was not taken waits beside the next one.
-    Overflow: sums wrap; `o_overflow` says so.
-    Order: rows in order, words of a row by their index; a row ends on its last word. An empty row of one
-        side costs no cycle when the other side has words.
+    decides: Signal      # something does
+    own_lanes: Signal    # in which that side's sums count
+    up_lanes: Signal
+    head: data.View      # of the word that they make
+
+
+class MergingStage(wiring.Component):
+    """What stages of drain chains have in common: ports, and which word goes on.
 
     Parameters
     ----------
     config : Config
-    cuts : bool
-        End the path of ready here, at the cost of a word that waits, which takes more than the adders.
 
     Members
     -------
-    i_own, i_up, o : streams of ChainWord
-    o_overflow : a sum wrapped, two cycles ago
+    As `ChainStage`.
     """
 
-    def __init__(self, config: Config, *, cuts: bool = False):
-        self._config, self._cuts = config, cuts
+    def __init__(self, config: Config):
+        self._config = config
         super().__init__({
             "i_own": In(stream.Signature(ChainWord(config))),
             "i_up": In(stream.Signature(ChainWord(config))),
@@ -56,10 +57,9 @@ class ChainStage(wiring.Component):
             "o_overflow": Out(1),
         })
 
-    def elaborate(self, platform):
-        m = Module()
+    def _decide(self, m: Module, room: Value) -> Decision:
+        """With `room` for what follows from it."""
         own, up = self.i_own.p, self.i_up.p
-        room = Signal()                            # in a stage that cuts a register
         own_done, up_done = Signal(), Signal()     # that side's row has ended, the other's goes on
         decides, takes_own, takes_up = Signal(), Signal(), Signal()
         own_empty, up_empty = Signal(), Signal()
@@ -90,28 +90,80 @@ class ChainStage(wiring.Component):
             takes_own.eq(~own_done & (up_done | up_empty | own_empty | ~own_later)),
             takes_up.eq(~up_done & (own_done | up_empty | own_empty | ~up_later)),
             row_ends.eq((own_done | (takes_own & own.last)) & (up_done | (takes_up & up.last))),
-            self.i_own.ready.eq(decides & takes_own),
-            self.i_up.ready.eq(decides & takes_up),
         ]
+        self._take(m, decides, takes_own, takes_up)
         with m.If(decides):
             m.d.sync += [
                 own_done.eq(~row_ends & (own_done | (takes_own & own.last))),
                 up_done.eq(~row_ends & (up_done | (takes_up & up.last))),
             ]
 
-        # ---- what is decided: the sums are made of it in the next cycle ----
-        new, terms = Signal(ChainHead(self._config)), Signal(_Terms(self._config))
+        # ---- what follows ----
         own_lanes, up_lanes = Signal(self._config.lanes), Signal(self._config.lanes)
+        decision = Decision(decides, own_lanes, up_lanes, Signal(ChainHead(self._config)))
         m.d.comb += [
             own_lanes.eq(Mux(uses_own, own.valid, 0)),
             up_lanes.eq(Mux(uses_up, up.valid, 0)),
-            new.word.eq(Mux(uses_own & ~(own_empty & uses_up), own.word, up.word)),
-            new.valid.eq(own_lanes | up_lanes),
-            new.last.eq(row_ends),
+            decision.head.word.eq(Mux(uses_own & ~(own_empty & uses_up), own.word, up.word)),
+            decision.head.valid.eq(own_lanes | up_lanes),
+            decision.head.last.eq(row_ends),
         ]
+        return decision
+
+    def _take(self, m: Module, decides: Signal, own: Signal, up: Signal) -> None:
+        """Of each side the word that is done with, once it is decided."""
+        m.d.comb += [self.i_own.ready.eq(decides & own), self.i_up.ready.eq(decides & up)]
+
+    def _above(self, m: Module, name: str, one: Value, other: Value) -> Value:
+        """one > other: the sign of a difference, in carry cells of its own, as synthesis makes so few bits of
+        LUTs, three or four in a row. The ready of both sides comes behind them."""
+        bits = len(one) + 1
+        m.submodules[name] = difference = MaskedAdder(bits + bits % 2)
+        m.d.comb += [difference.i_a.eq(~Cat(one, Const(0, len(difference.i_a) - len(one)))),
+                     difference.i_b.eq(other),
+                     difference.i_use_a.eq(1), difference.i_use_b.eq(1), difference.i_carry.eq(1)]
+        return difference.o[-1]
+
+
+class ChainStage(MergingStage):
+    """Merges two streams of sorted rows into one: equal words are added, lane by lane.
+
+    Throughput: one word a cycle, and where words of both sides meet two.
+    Latency: one cycle.
+    Backpressure: the inputs' ready follows `o.ready` in the same cycle, by one gate; in a stage that `cuts`
+        it comes out of a register and the decision, and a word that was not taken waits beside the next one.
+    Overflow: sums wrap; `o_overflow` says so.
+    Order: rows in order, words of a row by their index; a row ends on its last word. An empty row of one
+        side costs no cycle when the other side has words.
+
+    Parameters
+    ----------
+    config : Config
+    cuts : bool
+        End the path of ready here, at the cost of a word that waits, which takes more than the adders.
+
+    Members
+    -------
+    i_own, i_up, o : streams of ChainWord
+    o_overflow : a sum wrapped, two cycles ago
+    """
+
+    def __init__(self, config: Config, *, cuts: bool = False):
+        super().__init__(config)
+        self._cuts = cuts
+
+    def elaborate(self, platform):
+        m = Module()
+        own, up = self.i_own.p, self.i_up.p
+        room = Signal()                            # in a stage that cuts a register
+        decision = self._decide(m, room)
+        decides, new = decision.decides, decision.head
+
+        # ---- what is decided: the sums are made of it in the next cycle ----
+        terms = Signal(_Terms(self._config))
         with m.If(room):
-            m.d.sync += [terms.own.data.eq(own.data), terms.own.lanes.eq(own_lanes),
-                         terms.up.data.eq(up.data), terms.up.lanes.eq(up_lanes)]
+            m.d.sync += [terms.own.data.eq(own.data), terms.own.lanes.eq(decision.own_lanes),
+                         terms.up.data.eq(up.data), terms.up.lanes.eq(decision.up_lanes)]
 
         sums = self._add(m, terms, decides)
         head = Signal(ChainHead(self._config))
@@ -123,16 +175,6 @@ class ChainStage(wiring.Component):
             with m.If(room):
                 m.d.sync += [self.o.valid.eq(decides), head.eq(new)]
         return m
-
-    def _above(self, m: Module, name: str, one: Value, other: Value) -> Value:
-        """one > other: the sign of a difference, in carry cells of its own, as synthesis makes so few bits of
-        LUTs, three or four in a row. The ready of both sides comes behind them."""
-        bits = len(one) + 1
-        m.submodules[name] = difference = MaskedAdder(bits + bits % 2)
-        m.d.comb += [difference.i_a.eq(~Cat(one, Const(0, len(difference.i_a) - len(one)))),
-                     difference.i_b.eq(other),
-                     difference.i_use_a.eq(1), difference.i_use_b.eq(1), difference.i_carry.eq(1)]
-        return difference.o[-1]
 
     def _add(self, m: Module, terms: data.View, decides: Signal) -> Signal:
         """The terms' sums; what wraps is told in the first cycle in which they are there."""

@@ -80,12 +80,18 @@ class Config:
     acc_words : int
         Words of each of a lane's two accumulator banks: columns of one PE's slice divided by V, at most.
         Rows with fewer words leave room for more rows to wait.
-        A bank of 16 words fills the memory of an FPGA's distributed RAM and needs no multiplexer.
+        A bank of 16 words, with `lean_drain` 8, fills the memory of an FPGA's distributed RAM and needs no
+        multiplexer.
     chains : int
         Drain chains, 1 or 2; rows (in vector mode, groups of rows) alternate between them.
     chain_cut_stages : int
         Every so many stages of a drain chain one ends the path of ready, which passes the others; the one
         next to the collector does, but where the collector's ready is a register.
+    lean_drain : bool
+        A third less of registers and a fifth of LUTs, for ports that take four beats and more for V sums of
+        int32: both banks are one memory, from which a word leaves when nothing is added, and a stage of the
+        drain chain passes a word every third cycle. Needs one chain; not with `csr_out` or `sddmm`.
+        `chain_cut_stages` is unused: every stage ends the path of ready.
     bus_listeners : int
         PEs that hear one copy of what the token bus and the tile bus bring: a copy is a register of a whole
         beat, near to those that listen.
@@ -141,6 +147,7 @@ class Config:
     acc_words: int = 16
     chains: int = 2
     chain_cut_stages: int = 2
+    lean_drain: bool = False
     bus_listeners: int = 4
     queue_beats: int = 16
     row_queue_rows: int = 16
@@ -401,6 +408,9 @@ RULES = (
          "0 or 1 with serial"),
     Rule("scaler_block", lambda config: config.serial or not config.scaler_block, "false without serial"),
     Rule("csr_out", lambda config: not (config.serial and config.csr_out), "false with serial"),
+    Rule("lean_drain", lambda config: not config.lean_drain or not (
+        config.serial or config.csr_out or config.sddmm or config.chains > 1),
+         "false with serial, csr_out, sddmm or two chains"),
     Rule("sddmm", lambda config: not (config.serial and config.sddmm), "false with serial"),
     Rule("beat_tokens", lambda config: 2 * config.beat_tokens <= config.port_bytes,
          "at most half of port_bytes", lambda config: f"{config.port_bytes // 2}"),
@@ -445,10 +455,10 @@ PRESETS = MappingProxyType({
                chain_cut_stages=1, scale_multipliers=4, index_rows=512, block_queues=True,
                address_multipliers=True),
         # As many lanes as `base` and `large`, in as many LUTs as their parts have.
-        Config(name="lean64", port_bytes=8, beat_tokens=4, chains=1, compressed_b=False, scale_multipliers=1,
-               address_multipliers=True),
-        Config(name="lean128", pes=16, port_bytes=8, tile_bytes=256 * 1024, beat_tokens=4, chains=1,
+        Config(name="lean64", port_bytes=8, beat_tokens=4, acc_words=8, chains=1, lean_drain=True,
                compressed_b=False, scale_multipliers=1, address_multipliers=True),
+        Config(name="lean128", pes=16, port_bytes=8, tile_bytes=256 * 1024, beat_tokens=4, acc_words=8,
+               chains=1, lean_drain=True, compressed_b=False, scale_multipliers=1, address_multipliers=True),
         Config(name="base", csr_out=True, sddmm=True, merge_lanes=4),
         Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, sddmm=True, merge_lanes=8,
                index_rows=32768, table_rows=2048, row_filter=True, acc_words=32),

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from .chain import ChainStage
+from .chain import ChainStage, MergingStage
 from .collector import Collector
 from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config
 from .fetch import Fetch
@@ -24,6 +24,7 @@ from .layouts import (
     WriteChunk,
     WriteJob,
 )
+from .lean_chain import LeanChainStage
 from .merger import Merger
 from .pe import ProcessingElement
 from .registers import ErrorCode
@@ -193,10 +194,8 @@ class Core(wiring.Component):
         for chain in range(config.chains):
             upstream = elements[-1].o[chain]
             for number in reversed(range(config.pes - 1)):
-                cuts = config.cuts_chain(number)
-                stage = ChainStage(config, cuts=cuts)
-                add_shared(m, f"chain{chain}_stage{number}", stage,
-                           "chain_stage_cut" if cuts else "chain_stage", platform)
+                stage, kind = self._chain_stage(number)
+                add_shared(m, f"chain{chain}_stage{number}", stage, kind, platform)
                 connect(m, elements[number].o[chain], stage.i_own)
                 connect(m, upstream, stage.i_up)
                 upstream = stage.o
@@ -218,6 +217,14 @@ class Core(wiring.Component):
             connect(m, flipped(self.i_beat[number]), beat)
         self._report(m, fetch, loader, elements)
         return m
+
+    def _chain_stage(self, number: int) -> tuple[MergingStage, str]:
+        """And its kind."""
+        config = self._config
+        if config.lean_drain:
+            return LeanChainStage(config), "lean_chain_stage"
+        cuts = config.cuts_chain(number)
+        return ChainStage(config, cuts=cuts), "chain_stage_cut" if cuts else "chain_stage"
 
     def _filter(self, m: Module, router, token_bus, loader, elements) -> Any:
         """Tokens on their way to the bus learn which PEs they are for; returns: a beat waits for the bus."""

@@ -37,7 +37,8 @@ class ProcessingElement(wiring.Component):
     Latency: 12 cycles from a beat to the first word of a row that it closes, 8 to an empty row; 3 more with
         an index.
     Backpressure: `o_room` keeps four beats of room; a full row queue stops the walk, nothing behind it. The
-        chains' ready ends in the PE: a word more of each chain waits here (with `csr_out` it passes).
+        chains' ready ends in the PE: a word more of each chain waits here (with `csr_out` and with
+        `lean_drain` it passes; there it comes early).
     Overflow: sums wrap; `o_overflow`. A packed row that does not fit is cut; `o_fault`.
     Order: rows leave in the order in which they arrive, row r of a job on chain r mod chains.
 
@@ -341,6 +342,10 @@ class ProcessingElement(wiring.Component):
                 word.valid.eq(valid),
                 *(target.eq(total.data) for target, total in zip(word.data, sums, strict=True)),
             ]
+            if self._config.lean_drain:
+                # Sums stay in the accumulators' registers until the chain has them.
+                m.d.comb += [output.p.eq(word), output.valid.eq(item.valid), item.ready.eq(output.ready)]
+                continue
             if not self._config.csr_out:
                 # The chain's ready hangs on words of other PEs, and what it decides on this one's: both end
                 # here.

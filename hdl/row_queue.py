@@ -38,11 +38,13 @@ def RowItem(config: Config) -> data.StructLayout:
 class RowQueue(wiring.Component):
     """Says where in the accumulators rows add up, keeps them there in order, and deals them to the chains.
 
-    Throughput: one word a cycle, while what adds is in the other bank; and one item a cycle and chain: an
+    Throughput: one word a cycle, while what adds is in the other bank (with `lean_drain`: while nothing
+        adds); and one item a cycle and chain: an
         empty row on each chain, or a word and on the other chain an empty row before it.
     Latency: `SETTLING_CYCLES` + 1 from the close of a row to its first word, 2 for empty rows when nothing
         is before them.
-    Backpressure: a row closes only when it can be queued; its place is free again when it has left.
+    Backpressure: a row closes only when it can be queued; its place is free again when it has left. With
+        `lean_drain` places are not free for a cycle where a word waits for adding to pause.
     Order: rows in the order in which they closed; row r of a job on chain r mod chains.
 
     A row takes a power of two of words. Dense rows are walked word by word, and neighbouring words are in
@@ -317,6 +319,17 @@ class RowQueue(wiring.Component):
                 self.o_open_free.eq(1),
                 self.o_next_free.eq(places != 0),
             ]
+        if config.lean_drain:
+            self._ask_for_gap(m)
+
+    def _ask_for_gap(self, m: Module) -> None:
+        """Whoever adds in every cycle leaves one for a word that could leave: for that cycle there is no
+        place. The gap comes some cycles later, and is not asked for again until then."""
+        asks, asked, room = Signal(), Signal(), ~self.o[0].valid | self.o[0].ready
+        m.d.comb += asks.eq(self._has_row & self._run_is[0] & room & self.i_adding.valid & ~asked)
+        m.d.sync += asked.eq((asked | asks) & ~self._drains)
+        with m.If(asks):
+            m.d.sync += [self.o_open_free.eq(0), self.o_next_free.eq(0)]
 
     def _happens(self, m: Module, name: str, idle: Any, one: Any, two: Any) -> Signal:
         """What happens without an item; as the first goes; as both go. What the chains take comes last, and
@@ -346,9 +359,10 @@ class RowQueue(wiring.Component):
                 output.p.last.eq(word_last | ~output.p.touched),
             ]
         run_is = self._run_is
+        same_memory = Const(1) if self._config.lean_drain else self.i_adding.bank == self._place.bank
         m.d.comb += [
-            # The sums of one word are shown at a time, and read while nothing is added in their bank.
-            readable.eq(self._has_row & ~(self.i_adding.valid & (self.i_adding.bank == self._place.bank))),
+            # The sums of one word are shown at a time, and read while nothing is added in their memory.
+            readable.eq(self._has_row & ~(self.i_adding.valid & same_memory)),
             empty[0].eq(~run_is[0]),
             word[0].eq(run_is[0] & readable),
             empty[1].eq(~run_is[0] & ~run_is[1]),

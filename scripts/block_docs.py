@@ -22,6 +22,7 @@ BLOCKS = (
     ("hdl.pe", "ProcessingElement"), ("hdl.pe_front", "PeFront"), ("hdl.lane_store", "LaneStore"),
     ("hdl.row_buffer", "RowBuffer"), ("hdl.dot", "DotProduct"),
     ("hdl.accumulator", "Accumulator"), ("hdl.row_queue", "RowQueue"), ("hdl.chain", "ChainStage"),
+    ("hdl.lean_chain", "LeanChainStage"),
     ("hdl.collector", "Collector"), ("hdl.finisher", "Finisher"), ("hdl.sparse_rows", "SparseRows"),
     ("hdl.pair_packer", "PairPacker"), ("hdl.csr_spool", "CsrSpool"), ("hdl.writer", "SegmentWriter"),
     ("hdl.job_switch", "JobSwitch"), ("hdl.merger", "Merger"), ("hdl.merge_feed", "MergeFeed"),
