@@ -222,7 +222,9 @@ class Core(wiring.Component):
         """And its kind."""
         config = self._config
         if config.lean_drain:
-            return LeanChainStage(config), "lean_chain_stage"
+            # Next to the collector, whose ready comes late.
+            kind = "lean_chain_stage" if number else "lean_chain_end"
+            return LeanChainStage(config, ready_is_late=not number), kind
         cuts = config.cuts_chain(number)
         return ChainStage(config, cuts=cuts), "chain_stage_cut" if cuts else "chain_stage"
 

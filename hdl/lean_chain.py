@@ -1,11 +1,11 @@
 """A stage of a drain chain that takes its time: it decides in one cycle, and adds in the next."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import data
 
 from .adders import MaskedAdder
 from .chain import MergingStage
-from .config import ACC_BITS
+from .config import ACC_BITS, Config
 from .overflow import sum_wraps
 
 __all__ = ["LeanChainStage"]
@@ -14,7 +14,7 @@ __all__ = ["LeanChainStage"]
 class LeanChainStage(MergingStage):
     """As `ChainStage`, with a third of its registers.
 
-    Throughput: one word every third cycle; one every second where `o.ready` waits for none.
+    Throughput: one word every third cycle; one every second where `o.ready` waits for none and is not late.
     Latency: two cycles.
     Backpressure: the inputs' ready are registers.
     Overflow: sums wrap; `o_overflow` says so.
@@ -24,12 +24,18 @@ class LeanChainStage(MergingStage):
     Parameters
     ----------
     config : Config
+    ready_is_late : bool
+        Not even a decision hangs on `o.ready`: the next word is decided when the last one has left.
 
     Members
     -------
     i_own, i_up, o : streams of ChainWord
     o_overflow : a sum wrapped, two cycles ago
     """
+
+    def __init__(self, config: Config, *, ready_is_late: bool = False):
+        super().__init__(config)
+        self._leaves = Const(0) if ready_is_late else self.o.ready
 
     def elaborate(self, platform):
         m = Module()
@@ -38,7 +44,7 @@ class LeanChainStage(MergingStage):
         output = self.o
 
         # ---- which side's word goes on: its sums come behind what tells of them ----
-        m.d.comb += room.eq(~self._adds & (~output.valid | output.ready))
+        m.d.comb += room.eq(~self._adds & (~output.valid | self._leaves))
         decision = self._decide(m, room)
         m.d.sync += self._adds.eq(decision.decides)
         with m.If(decision.decides):
