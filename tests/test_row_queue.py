@@ -1,33 +1,57 @@
 """hdl.row_queue: rows leave in order, empty ones as counts."""
 
 import random
+from collections import deque
+from dataclasses import replace
+from typing import NamedTuple
 
 import pytest
 from amaranth.sim import Simulator
 
-from hdl.config import PRESETS
+from hdl.config import PRESETS, Config
 from hdl.emit import emit_verilog
 from hdl.row_queue import SETTLING_CYCLES, RowQueue
 from tests.harness import as_python
 
+TINY, BASE = PRESETS["tiny"], PRESETS["base"]
+LEAN = replace(TINY, name="lean", lean_drain=True)
+CONFIGS = pytest.mark.parametrize("config", [TINY, LEAN, BASE], ids=lambda config: config.name)
 
-def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stall: float = 0.0,
-        gap: float = 0.0, adds: float = 0.0, burst: int = 4, packed: bool = False,
-        density: float = 1.0) -> tuple[list[list[list]], int]:
-    """jobs: rows of each job, 1 for a touched one; returns each job's rows, read from the chains in turn, as
-    lists of their words' numbers, and the cycles from the first close to the last word.
+WALK_CYCLES = 4
+"""From a cycle in which a place is free, or not, to the one in which the word that goes there is added."""
+
+
+class Run(NamedTuple):
+    """What came of some jobs.
+
+    rows: of each job, read from the chains in turn, as lists of their words' numbers
+    cycles: from the first close to the last word
+    not_free: cycles in which the open row's place was called taken
+    """
+
+    rows: list[list[list]]
+    cycles: int
+    not_free: int
+
+
+def run(config: Config, jobs: list[list[int]], own_words: int, *, seed: int = 0, stall: float = 0.0,
+        gap: float = 0.0, adds: float = 0.0, burst: int = 4, packed: bool = False, density: float = 1.0,
+        heeds: bool = False) -> Run:
+    """jobs: rows of each job, 1 for a touched one.
 
     Words of a packed row get a sum with the chance `density`; those that get none have no number in the list,
-    or, if none does, the first one leaves as -1.
+    or, if none does, the first one leaves as -1. With `heeds`, what adds does so only where there was a
+    place, as the walker.
     """
-    config, rng = PRESETS[name], random.Random(seed)
+    rng = random.Random(seed)
     first_word, slices_log2 = (rng.randrange(config.pes), config.pe_bits) if packed else (3, 0)
     flags = [0, 0]                         # words of each bank with a sum
     dut = RowQueue(config)
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
     chains: list[list] = [[] for _ in range(config.chains)]
-    results, last_out = [], [0]
+    results, last_out, not_free = [], [0], [0]
+    placed = deque([True] * WALK_CYCLES)         # of each cycle that is on its way to the accumulators
     banks: dict[tuple[int, int], int] = {}       # what the accumulators hold
     adding: dict[tuple[int, int], int] = {}      # of closed rows, not there yet: cycle
     shown = None
@@ -44,7 +68,8 @@ def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stal
         for job in jobs:
             rows, sent_last = list(job), False
             while True:
-                ctx.set(dut.i_adding, {"valid": int(rng.random() < adds), "bank": rng.randrange(2)})
+                adds_now = (placed.popleft() or not heeds) and rng.random() < adds
+                ctx.set(dut.i_adding, {"valid": int(adds_now), "bank": rng.randrange(2)})
                 for output in dut.o:
                     ctx.set(output.ready, int(rng.random() >= stall))
                 touched = empties = 0
@@ -71,6 +96,8 @@ def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stal
                     while rows and not rows[0] and empties < limit:
                         rows.pop(0)
                         empties += 1
+                placed.append(bool(ctx.get(dut.o_next_free if touched else dut.o_open_free)))
+                not_free[0] += not ctx.get(dut.o_open_free)
                 ctx.set(dut.i_touched, touched)
                 ctx.set(dut.i_empties, empties)
                 ctx.set(dut.i_last, int(not rows and not sent_last))
@@ -87,7 +114,8 @@ def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stal
                 if ctx.get(dut.o_drain.valid):
                     bank, word = ctx.get(dut.o_drain.bank), ctx.get(dut.o_drain.word)
                     reads = ctx.get(dut.i_adding)
-                    assert not (reads.valid and reads.bank == bank), "read while sums are added"
+                    beside = config.lean_drain or reads.bank == bank
+                    assert not (reads.valid and beside), "read while sums are added"
                     assert adding.pop((bank, word)) <= cycle, "read before all sums are there"
                     shown = banks.pop((bank, word))
                 await ctx.tick()
@@ -116,7 +144,7 @@ def run(name: str, jobs: list[list[int]], own_words: int, *, seed: int = 0, stal
 
     simulator.add_testbench(bench)
     simulator.run()
-    return results, last_out[0]
+    return Run(results, last_out[0], not_free[0])
 
 
 def expected(jobs: list[list[int]], own_words: int) -> list[list[list]]:
@@ -131,15 +159,15 @@ def expected(jobs: list[list[int]], own_words: int) -> list[list[list]]:
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("own_words", [1, 3, 16])
-@pytest.mark.parametrize("name", ["tiny", "base"])
+@CONFIGS
 @pytest.mark.parametrize("seed", range(4))
-def test_rows_leave_in_order_on_alternating_chains(name, own_words, seed, packed) -> None:
+def test_rows_leave_in_order_on_alternating_chains(config, own_words, seed, packed) -> None:
     rng = random.Random(seed)
     jobs = [[int(rng.random() < rng.choice((0.05, 0.5, 0.9))) for _ in range(rng.choice((1, 7, 60)))]
             for _ in range(5)]
-    result, _ = run(name, jobs, own_words, seed=seed, stall=(0, 0.3, 0.6, 0.8)[seed], gap=(0, 0.3)[seed % 2],
-                    adds=(0.3, 0, 0.8, 0.5)[seed], packed=packed)
-    assert result == expected(jobs, own_words)
+    result = run(config, jobs, own_words, seed=seed, stall=(0, 0.3, 0.6, 0.8)[seed], gap=(0, 0.3)[seed % 2],
+                 adds=(0.3, 0, 0.8, 0.5)[seed], packed=packed)
+    assert result.rows == expected(jobs, own_words)
 
 
 @pytest.mark.parametrize("own_words", [1, 3, 8, 16])
@@ -147,10 +175,10 @@ def test_rows_leave_in_order_on_alternating_chains(name, own_words, seed, packed
 def test_of_a_packed_row_only_words_that_got_a_sum_leave(own_words: int, seed: int) -> None:
     rng = random.Random(seed)
     jobs = [[int(rng.random() < 0.7) for _ in range(rng.choice((1, 7, 60)))] for _ in range(5)]
-    result, _ = run("base", jobs, own_words, seed=seed, stall=(0, 0.3, 0.6, 0.8)[seed],
-                    adds=(0.3, 0)[seed % 2], packed=True, density=(0.1, 0.4)[seed // 2])
+    result = run(BASE, jobs, own_words, seed=seed, stall=(0, 0.3, 0.6, 0.8)[seed],
+                 adds=(0.3, 0)[seed % 2], packed=True, density=(0.1, 0.4)[seed // 2])
     everything = [row for job in expected(jobs, own_words) for row in job]
-    rows = [row for job in result for row in job]
+    rows = [row for job in result.rows for row in job]
     assert len(rows) == len(everything)
     for row, whole in zip(rows, everything, strict=True):
         assert row == ([] if not whole else [number for number in whole if number in row] or [-1])
@@ -159,25 +187,51 @@ def test_of_a_packed_row_only_words_that_got_a_sum_leave(own_words: int, seed: i
 
 def test_a_row_with_a_sum_in_one_of_its_words_takes_one_cycle() -> None:
     # Sixteen rows of two words have room, more than settle at a time.
-    result, cycles = run("base", [[1] * 200], 2, burst=1, packed=True, density=0.02)
-    assert len(result[0]) == 200
-    assert cycles < 200 * 1.1 + 20
+    result = run(BASE, [[1] * 200], 2, burst=1, packed=True, density=0.02)
+    assert len(result.rows[0]) == 200
+    assert result.cycles < 200 * 1.1 + 20
 
 
 def test_a_long_run_of_empty_rows_waits_behind_a_word() -> None:
     jobs = [[1] + [0] * 700 + [1] + [0] * 300]
-    result, _ = run("base", jobs, 2, stall=0.9, seed=5)
-    assert result == expected(jobs, 2)
+    assert run(BASE, jobs, 2, stall=0.9, seed=5).rows == expected(jobs, 2)
 
 
 def test_every_other_row_with_a_word_leaves_two_rows_a_cycle() -> None:
     jobs = [[0, 1] * 100]
     # A touched row a cycle comes in, together with the empty row behind it.
-    result, cycles = run("base", jobs, 1, burst=4)
-    assert result == expected(jobs, 1)
-    assert cycles <= 100 * 1.6 + 20
+    result = run(BASE, jobs, 1, burst=4)
+    assert result.rows == expected(jobs, 1)
+    assert result.cycles <= 100 * 1.6 + 20
 
 
-@pytest.mark.parametrize("name", ["tiny", "base"])
-def test_it_converts_to_verilog(name: str) -> None:
-    assert "module" in emit_verilog(RowQueue(PRESETS[name]), "row_queue")
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("own_words", [1, 3, 16])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_word_leaves_though_something_is_added_wherever_there_is_a_place(own_words, seed, packed) -> None:
+    rng = random.Random(seed)
+    jobs = [[int(rng.random() < rng.choice((0.3, 0.9))) for _ in range(30)] for _ in range(3)]
+    result = run(LEAN, jobs, own_words, seed=seed, stall=(0, 0.6)[seed], gap=(0, 0.3)[seed], adds=1,
+                 heeds=True, packed=packed)
+    assert result.rows == expected(jobs, own_words)
+
+
+@pytest.mark.parametrize("own_words", [1, 2])
+@pytest.mark.parametrize("stall", [0, 0.6])
+@pytest.mark.parametrize("seed", range(2))
+def test_where_places_are_left_there_is_one_gap_a_word(own_words: int, stall: float, seed: int) -> None:
+    # A row in twenty cycles: the one before has left, or has a place beside it.
+    jobs = [[1] * 40]
+    result = run(LEAN, jobs, own_words, seed=seed, stall=stall, gap=0.95, adds=1, heeds=True)
+    assert result.rows == expected(jobs, own_words)
+    assert result.not_free == 40 * own_words
+
+
+def test_where_nothing_is_added_no_gap_is_asked_for() -> None:
+    result = run(LEAN, [[1] * 40], 2, gap=0.95)
+    assert result.not_free == 0
+
+
+@CONFIGS
+def test_it_converts_to_verilog(config: Config) -> None:
+    assert "module" in emit_verilog(RowQueue(config), "row_queue")
