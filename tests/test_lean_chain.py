@@ -21,6 +21,7 @@ from tests.chain_stages import (
 )
 
 LATENCY_CYCLES = 2
+LATE = pytest.mark.parametrize("late", [False, True])
 
 
 class Chain(wiring.Component):
@@ -45,18 +46,23 @@ class Chain(wiring.Component):
 
 @RATES
 @pytest.mark.parametrize("seed", range(4))
-def test_rows_are_merged_word_by_word(seed: int, gap: float, stall: float) -> None:
-    check_merging(LeanChainStage(STAGE_CONFIG), seed, gap, stall)
+@LATE
+def test_rows_are_merged_word_by_word(late: bool, seed: int, gap: float, stall: float) -> None:
+    check_merging(LeanChainStage(STAGE_CONFIG, ready_is_late=late), seed, gap, stall)
 
 
+# Where the output's ready is late, a word is decided when the one before it has left.
+@LATE
 @pytest.mark.parametrize(("own", "up"), [
     pytest.param(range(5), range(5), id="equal words"),
     pytest.param(range(2), range(2, 5), id="one slice before the other"),
     pytest.param(range(0), range(5), id="an empty row of its own"),
     pytest.param(range(5), range(0), id="an empty row from behind")])
-def test_a_word_leaves_every_second_cycle_where_none_waits(own: range, up: range) -> None:
-    cycles = word_cycles(LeanChainStage(STAGE_CONFIG), {"i_own": full_rows(own), "i_up": full_rows(up)}, 100)
-    assert cycles == [1 + LATENCY_CYCLES + 2 * number for number in range(100)]
+def test_a_word_leaves_every_second_cycle_where_none_waits_and_else_every_third(own: range, up: range,
+                                                                                late: bool) -> None:
+    cycles = word_cycles(LeanChainStage(STAGE_CONFIG, ready_is_late=late),
+                         {"i_own": full_rows(own), "i_up": full_rows(up)}, 100)
+    assert cycles == [1 + LATENCY_CYCLES + (3 if late else 2) * number for number in range(100)]
 
 
 @pytest.mark.parametrize("stages", [2, 4])
@@ -76,3 +82,4 @@ def test_overflow_is_told_where_two_valid_words_are_added(own: int, up: int, wra
 @pytest.mark.parametrize("name", ["lean64", "lean128"])
 def test_it_converts_to_verilog(name: str) -> None:
     assert "module" in emit_verilog(LeanChainStage(PRESETS[name]), "stage")
+    assert "module" in emit_verilog(LeanChainStage(PRESETS[name], ready_is_late=True), "stage")
