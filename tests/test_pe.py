@@ -13,6 +13,10 @@ from sim.models.pe import Job, expected_rows, random_job
 from tests.pe_model import run_pe
 
 TINY, BASE = PRESETS["tiny"], PRESETS["base"]
+LEAN = replace(BASE, name="lean", chains=1, lean_drain=True, csr_out=False, sddmm=False, merge_lanes=0)
+"""With packed tiles, which the presets of that kind have not."""
+
+CONFIGS = {config.name: config for config in (TINY, BASE, LEAN, PRESETS["lean64"])}
 
 
 def check(config: Config, number: int, jobs: list[Job], **options):
@@ -26,9 +30,10 @@ def check(config: Config, number: int, jobs: list[Job], **options):
 @pytest.mark.parametrize(("name", "number", "pk_log2", "slice_words", "n_count"), [
     ("tiny", 0, 1, 1, 4), ("tiny", 1, 1, 3, 12), ("tiny", 1, 0, 2, 13), ("tiny", 1, 0, 4, 8),
     ("base", 5, 3, 1, 8), ("base", 3, 2, 2, 20), ("base", 6, 1, 3, 80), ("base", 2, 0, 4, 150),
+    ("lean", 3, 3, 1, 8), ("lean64", 6, 1, 3, 80), ("lean64", 1, 2, 8, 100),
 ])
 def test_dense_rows_are_summed(name, number, pk_log2, slice_words, n_count, seed) -> None:
-    config, rng = PRESETS[name], random.Random(seed)
+    config, rng = CONFIGS[name], random.Random(seed)
     jobs = [random_job(config, rng, n_count=n_count, pk_log2=pk_log2, slice_words=slice_words)
             for _ in range(2)]
     check(config, number, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0.3, 0.7)[seed])
@@ -36,10 +41,10 @@ def test_dense_rows_are_summed(name, number, pk_log2, slice_words, n_count, seed
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(("name", "number", "group_log2"), [
-    ("tiny", 1, 1), ("tiny", 0, 2), ("base", 6, 1), ("base", 3, 2), ("base", 4, 3),
+    ("tiny", 1, 1), ("tiny", 0, 2), ("base", 6, 1), ("base", 3, 2), ("base", 4, 3), ("lean64", 5, 2),
 ])
 def test_narrow_rows_share_words_in_groups(name, number, group_log2, seed) -> None:
-    config, rng = PRESETS[name], random.Random(seed)
+    config, rng = CONFIGS[name], random.Random(seed)
     width = config.lanes >> group_log2
     jobs = [random_job(config, rng, rows=30 + job, n_count=rng.randint(width // 2 + 1, width),
                        pk_log2=config.pe_bits, slice_words=1, group_log2=group_log2) for job in range(2)]
@@ -47,12 +52,13 @@ def test_narrow_rows_share_words_in_groups(name, number, group_log2, seed) -> No
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(("number", "pk_log2", "slice_words", "n_count"), [
-    (5, 3, 1, 8), (5, 3, 16, 128), (3, 2, 2, 20), (6, 1, 4, 100), (2, 0, 4, 150), (7, 0, 2, 100),
+@pytest.mark.parametrize(("name", "number", "pk_log2", "slice_words", "n_count"), [
+    ("base", 5, 3, 1, 8), ("base", 5, 3, 16, 128), ("base", 3, 2, 2, 20), ("base", 6, 1, 4, 100),
+    ("base", 2, 0, 4, 150), ("base", 7, 0, 2, 100), ("lean", 5, 3, 16, 128), ("lean", 3, 2, 2, 20),
 ])
-def test_packed_rows_are_summed(number, pk_log2, slice_words, n_count, seed) -> None:
-    rng = random.Random(seed)
-    config = BASE if seed else replace(BASE, index_rows=BASE.table_rows)     # without an index
+def test_packed_rows_are_summed(name, number, pk_log2, slice_words, n_count, seed) -> None:
+    kind, rng = CONFIGS[name], random.Random(seed)
+    config = kind if seed else replace(kind, index_rows=kind.table_rows)     # without an index
     jobs = [random_job(config, rng, n_count=n_count, pk_log2=pk_log2, slice_words=slice_words, packed=True)
             for _ in range(2)]
     run = check(config, number, jobs, seed=seed, gap=(0, 0.3)[seed % 2], stall=(0, 0.3, 0.7)[seed])
@@ -76,17 +82,18 @@ def test_counted_rows_take_one_place_on_the_chain() -> None:
     assert slow <= free + 30, "only a row's last word waits for its turn"
 
 
-def test_jobs_of_all_kinds_follow_one_another() -> None:
+@pytest.mark.parametrize("kind", [BASE, LEAN], ids=lambda config: config.name)
+def test_jobs_of_all_kinds_follow_one_another(kind) -> None:
     rng = random.Random(7)
     jobs = [
-        random_job(BASE, rng, rows=7, n_count=8, pk_log2=3, slice_words=1),
-        random_job(BASE, rng, rows=7, n_count=2, pk_log2=3, slice_words=1, group_log2=2),
-        random_job(BASE, rng, rows=5, n_count=60, pk_log2=1, slice_words=2, packed=True),
-        random_job(BASE, rng, rows=3, n_count=60, pk_log2=2, slice_words=4),
+        random_job(kind, rng, rows=7, n_count=8, pk_log2=3, slice_words=1),
+        random_job(kind, rng, rows=7, n_count=2, pk_log2=3, slice_words=1, group_log2=2),
+        random_job(kind, rng, rows=5, n_count=60, pk_log2=1, slice_words=2, packed=True),
+        random_job(kind, rng, rows=3, n_count=60, pk_log2=2, slice_words=4),
         Job(a=[[]], b=[], n_count=8, pk_log2=3),
-        random_job(BASE, rng, rows=7, n_count=8, pk_log2=3, slice_words=1),
+        random_job(kind, rng, rows=7, n_count=8, pk_log2=3, slice_words=1),
     ]
-    check(BASE, 2, jobs, gap=0.1, stall=0.2)
+    check(kind, 2, jobs, gap=0.1, stall=0.2)
 
 
 def test_a_tile_stays_for_the_next_job() -> None:
@@ -165,12 +172,27 @@ def test_rows_of_two_tokens_leave_while_the_next_ones_add(words) -> None:
     assert run.cycles[0] <= 80 * words + words + 30
 
 
+@pytest.mark.parametrize(("words", "tokens"), [(2, 20), (3, 12), (8, 12)])
+def test_a_word_of_a_long_row_costs_a_cycle_where_it_leaves_while_none_adds(words, tokens) -> None:
+    config, rng = PRESETS["lean64"], random.Random(words)
+    ks, columns = own_k(config, 3, 2, 8), 8 * words
+    b = [[(column, rng.randint(-128, 127)) for column in range(columns)] for _ in range(32)]
+
+    def cycles(rows: int) -> int:
+        a = [[(rng.choice(ks), rng.randint(-128, 127)) for _ in range(tokens)] for _ in range(rows)]
+        job = Job(a=a, b=b, n_count=columns, pk_log2=2, slice_words=words)
+        return check(config, 3, [job], fill=1.0).cycles[0]
+
+    # The first and the last row begin and end the job.
+    assert cycles(22) - cycles(2) == 20 * (tokens * words + words)
+
+
 def test_empty_rows_leave_one_a_cycle_and_chain() -> None:
     run = check(BASE, 0, [Job(a=[[]] * 400, b=[], n_count=8, pk_log2=3)])
     assert run.cycles[0] <= 200 + 25
 
 
-@pytest.mark.parametrize("name", ["tiny", "small", "base", "large"])
+@pytest.mark.parametrize("name", ["tiny", "small", "base", "large", "lean64"])
 def test_it_converts_to_verilog(name) -> None:
     assert "module" in emit_verilog(ProcessingElement(PRESETS[name], 1), "pe")
 
