@@ -79,6 +79,18 @@ def test_a_serial_array_is_refused_what_it_has_no_place_for(tmp_path: Path, line
         load_config(write(tmp_path, f"{text}\n"))
 
 
+@pytest.mark.parametrize("line", ["chains = 2", "csr_out = true", "sddmm = true", 'preset = "micro"'])
+def test_words_do_not_drain_in_turn_where_others_rely_on_them(tmp_path: Path, line: str) -> None:
+    text = line if "preset" in line else f'preset = "lean64"\n{line}'
+    wanted = "lean_drain = True; it must be false with serial, csr_out, sddmm or two chains"
+    with pytest.raises(ConfigError, match=wanted):
+        load_config(write(tmp_path, f"{text}\nlean_drain = true\n"))
+
+
+def test_packed_tiles_may_drain_in_turn(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, 'preset = "lean64"\ncompressed_b = true\n')).lean_drain
+
+
 @pytest.mark.parametrize("line", ["tile_bytes = 256", "tile_bytes = 16384", "lanes = 32",
                                   "scale_multipliers = 0", "scaler_block = true"])
 def test_a_serial_array_may_be_smaller_or_larger_than_its_preset(tmp_path: Path, line: str) -> None:
