@@ -8,8 +8,8 @@ from amaranth.lib import data
 from .config import ACC_BITS, WHOLE_INDEX_BITS, Config, width_of
 from .layouts import ScaleWord
 
-__all__ = ["CollectorPlan", "DenseWord", "EntryTag", "JoinedWord", "LaneWord", "PairBeat", "ParameterRecord",
-           "PointerBeat", "RowCount", "RowNumber", "SparseTag", "record_bytes"]
+__all__ = ["ChainedWord", "CollectorPlan", "DenseWord", "EntryTag", "JoinedWord", "LaneWord", "PairBeat",
+           "ParameterRecord", "PointerBeat", "RowCount", "RowNumber", "SparseTag", "record_bytes"]
 
 
 def record_bytes(config: Config) -> int:
@@ -61,6 +61,14 @@ def DenseWord(config: Config) -> data.StructLayout:
         "group_last": 1,   # the group's last word
         "job_last": 1,     # the job's last word
     })
+
+
+def ChainedWord(config: Config) -> data.StructLayout:
+    """A DenseWord as it comes from the chains; with `lean_drain` data of lanes that are not in `lanes` counts
+    as zeros."""
+    word = DenseWord(config)
+    fields = {name: field.shape for name, field in word}
+    return data.StructLayout(fields | ({"lanes": config.lanes} if config.lean_drain else {}))
 
 
 def ParameterRecord(config: Config) -> data.StructLayout:

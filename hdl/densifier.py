@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .collector_layouts import CollectorPlan, DenseWord
+from .collector_layouts import ChainedWord, CollectorPlan
 from .config import ACC_BITS, Config
 from .layouts import ChainWord
 
@@ -32,7 +32,7 @@ class Densifier(wiring.Component):
     i_plan : CollectorPlan, constant while the job runs
     i_start : 1, pulse before the job's first word; the plan is valid with it
     i : for each chain, stream of ChainWord
-    o : stream of DenseWord
+    o : stream of ChainedWord
     o_drained : 1, level: the job's last word was taken, on all chains
     """
 
@@ -42,7 +42,7 @@ class Densifier(wiring.Component):
             "i_plan": In(CollectorPlan(config)),
             "i_start": In(1),
             "i": In(stream.Signature(ChainWord(config))).array(config.chains),
-            "o": Out(stream.Signature(DenseWord(config))),
+            "o": Out(stream.Signature(ChainedWord(config))),
             "o_drained": Out(1),
         })
 
@@ -79,7 +79,10 @@ class Densifier(wiring.Component):
             m.d.comb += source.ready.eq(flushing[c] | (hits[c] & ready & self.o.ready))
             with m.If(flushing[c] & source.valid & source.p.last):
                 m.d.sync += flushing[c].eq(0)
-        for lane, value in enumerate(self.o.p.data):
+        if config.lean_drain:
+            m.d.comb += [self.o.p.data.eq(self.i[0].p.data),
+                         self.o.p.lanes.eq(Mux(hits[0], self.i[0].p.valid, 0))]
+        for lane, value in enumerate(self.o.p.data if not config.lean_drain else ()):
             # At most one chain hits: a sum of masked words, no choice between them.
             m.d.comb += value.eq(reduce(or_, (
                 source.p.data[lane] & (hits[c] & source.p.valid[lane]).replicate(ACC_BITS)

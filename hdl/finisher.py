@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .adders import MaskedAdder
-from .collector_layouts import CollectorPlan, DenseWord, LaneWord, ParameterRecord
+from .collector_layouts import ChainedWord, CollectorPlan, DenseWord, LaneWord, ParameterRecord
 from .config import ACC_BITS, VALUE_BITS, Config
 from .layouts import ScaleWord
 from .overflow import sum_wraps
@@ -44,7 +44,7 @@ class Finisher(wiring.Component):
     -------
     i_plan : CollectorPlan, constant while the job runs
     i_start : 1, pulse before the job's first word; the plan is valid with it
-    i : stream of DenseWord
+    i : stream of ChainedWord
     i_earlier : stream of LaneWord, one for each word of `i`; only taken where the plan accumulates, and
         zero where it does not
     i_parameters : stream of ParameterRecord, the records of each group; only where the plan has any
@@ -57,7 +57,7 @@ class Finisher(wiring.Component):
         super().__init__({
             "i_plan": In(CollectorPlan(config)),
             "i_start": In(1),
-            "i": In(stream.Signature(DenseWord(config))),
+            "i": In(stream.Signature(ChainedWord(config))),
             "i_earlier": In(stream.Signature(LaneWord(config))),
             "i_parameters": In(stream.Signature(ParameterRecord(config))),
             "o": Out(stream.Signature(DenseWord(config))),
@@ -71,8 +71,8 @@ class Finisher(wiring.Component):
         self._wraps = []
         int8 = self.i_plan.int8
 
-        dense, summed, biased = (Signal(DenseWord(config), name=name)
-                                 for name in ("dense", "summed", "biased"))
+        dense, summed, biased = (Signal(shape(config), name=name) for name, shape in (
+            ("dense", ChainedWord), ("summed", DenseWord), ("biased", DenseWord)))
         scales = Signal(data.ArrayLayout(ScaleWord(), lanes))
         dense_valid, summed_valid, biased_valid = Signal(), Signal(), Signal()
         dense_moves, summed_moves, room = Signal(), Signal(), Signal()
@@ -88,7 +88,7 @@ class Finisher(wiring.Component):
             with m.If(self.i.ready):
                 m.d.sync += [dense_valid.eq(self.i.valid), dense.eq(self.i.p)]
         else:
-            m.submodules.first = first = RegisterSlice(DenseWord(config))
+            m.submodules.first = first = RegisterSlice(ChainedWord(config))
             connect(m, flipped(self.i), first.i)
             m.d.comb += [dense_valid.eq(first.o.valid), dense.eq(first.o.p), first.o.ready.eq(dense_moves)]
 
@@ -98,9 +98,9 @@ class Finisher(wiring.Component):
                            & (self.i_earlier.valid | ~self.i_plan.accumulate)),
             self.i_earlier.ready.eq(dense_moves & self.i_plan.accumulate),
         ]
-        sums = [self._sum(m, dense.data[lane], self.i_earlier.p[lane], dense_moves) for lane in range(lanes)]
+        sums = [self._sum(m, lane, dense, self.i_earlier.p[lane], dense_moves) for lane in range(lanes)]
         with m.If(dense_moves):
-            m.d.sync += [summed_valid.eq(1), summed.eq(dense),
+            m.d.sync += [summed_valid.eq(1), summed.eq(dense.as_value()[:len(summed.as_value())]),
                          *(target.eq(total) for target, total in zip(summed.data, sums, strict=True))]
         with m.Elif(summed_moves):
             m.d.sync += summed_valid.eq(0)
@@ -163,9 +163,17 @@ class Finisher(wiring.Component):
         m.d.comb += [output.valid.eq(valid), output.p.eq(plain)]
         return moves | ~biased_valid
 
-    def _sum(self, m: Module, one, other, counts: Signal) -> Signal:
+    def _sum(self, m: Module, lane: int, word, other, counts: Signal) -> Signal:
         """The sum of two int32."""
-        total = Signal(signed(ACC_BITS))
+        one, total = word.data[lane], Signal(signed(ACC_BITS))
+        if self._config.lean_drain:
+            # The adder masks what does not count: a reset of so many registers would come late.
+            m.submodules[f"earlier_adder{lane}"] = adder = MaskedAdder(ACC_BITS)
+            there = word.lanes[lane]
+            m.d.comb += [adder.i_a.eq(one), adder.i_use_a.eq(there), adder.i_b.eq(other), adder.i_use_b.eq(1),
+                         total.eq(adder.o)]
+            self._watch(m, one, other, total, counts & there)
+            return total
         m.d.comb += total.eq(one + other)
         self._watch(m, one, other, total, counts)
         return total

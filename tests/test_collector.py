@@ -19,6 +19,7 @@ CONFIGS = {
     **PARALLEL,
     "unscaled": replace(PRESETS["tiny"], name="unscaled", scale_multipliers=0),
     "one_chain": replace(PRESETS["base"], name="one_chain", chains=1),
+    "lean": PRESETS["lean64"],
     "square": replace(PRESETS["base"], name="square", port_bytes=8, beat_tokens=4, scale_multipliers=1),
 }
 
@@ -184,6 +185,6 @@ def test_earlier_sums_and_parameters_are_read_from_memory(name):
         assert write(results["o_write_job"][0], results["o"]) == job.image()
 
 
-@pytest.mark.parametrize("name", ["tiny", "base", "unscaled"])
+@pytest.mark.parametrize("name", ["tiny", "base", "unscaled", "lean"])
 def test_collector_converts_to_verilog(name):
     assert "module collector" in emit_verilog(Collector(CONFIGS[name]), "collector")
