@@ -29,6 +29,7 @@ from .layouts import (
 )
 from .queue import Queue
 from .reader import SegmentReader
+from .register_slice import RegisterSlice
 from .skid import Skid
 from .sparse_rows import TAGS, SparseRows
 from .word_joiner import WordJoiner
@@ -282,7 +283,9 @@ class Collector(wiring.Component):
         connect(m, path.o_write_job, flipped(self.o_write_job))
         chunks = path.o
         if config.far_apart:
-            m.submodules.chunks_skid = skid = Skid(chunks.p.shape())
+            # With `lean_drain` a job ends a cycle later, and how a chunk is cut is not in the writer's way.
+            rest = RegisterSlice if config.lean_drain else Skid
+            m.submodules.chunks_skid = skid = rest(chunks.p.shape())
             connect(m, chunks, skid.i)
             chunks = skid.o
         connect(m, chunks, flipped(self.o))
