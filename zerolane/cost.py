@@ -36,6 +36,7 @@ class Costs:
     exposed_load: int = 40  # a tile that cannot load while another computes starts its reads anew
     round_trip: int = 45   # from a read request to its beat, queues included
     settling: int = 7      # from a row's last token in a PE until the row can leave
+    lean_chain: int = 3    # of a word in a drain chain's stage, with `lean_drain`
 
 
 COSTS = Costs()

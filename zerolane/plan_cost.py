@@ -151,7 +151,11 @@ class PlanCosts:
             load, load_bytes = self._packed_load(tile, packer)
         scaling = 1 if not (last and self.problem.out_int8) else config.lanes / config.scale_multipliers
         # Rows come on the chains in turn, and one unit finishes the words of all of them, one a cycle.
-        drain: float = groups * words * scaling
+        drain: float = groups * words * max(scaling, COSTS.lean_chain if config.lean_drain else 1)
+        own_words = min(words, plan.slice_words)
+        if config.lean_drain and own_words > 1:
+            # A word leaves while nothing is added. (One by itself does while its sum stays in the adder.)
+            lanes += groups * own_words
         if self.problem.csr:
             drain, lanes = sparse_drain * scaling, max(lanes, own_drain)
         fetch = streamed.fetch_cycles(config, tile.k_count, tile.rows)
