@@ -1,13 +1,14 @@
 """Proofs of the drain chain."""
 
-from amaranth.hdl import Cat, Mux, Signal
+from amaranth.hdl import Cat, Const, Mux, Signal, Value
 from amaranth.lib import data
 
 from hdl.chain import ChainHead, ChainStage
 from hdl.layouts import ChainWord
+from hdl.lean_chain import LeanChainStage
 
 from .bench import Bench, Proof
-from .checks import Marked, flat, moves, steady
+from .checks import Marked, flat, moves, stable, steady
 from .configs import SMALL
 from .inside import Fault
 
@@ -24,8 +25,9 @@ def _what_counts(b: Bench, word, name: str) -> Signal:
     return counted
 
 
-def _chain(b: Bench, words: int) -> None:
-    """What one cycle takes makes one word; no word and no row's end is passed over."""
+def _merges(b: Bench, words: int) -> tuple[list[Signal], Marked, Value]:
+    """What one cycle takes makes one word; no word and no row's end is passed over. Returns which sides' rows
+    have ended, the word that is followed, and what it looks like when it is offered."""
     stage, m = b.dut, b.m
     steady(b, stage.i_own, stage.i_up)
     sides = (stage.i_own, stage.i_up)
@@ -56,8 +58,14 @@ def _chain(b: Bench, words: int) -> None:
     marked = Marked(b, any_taken, counted, moves(stage.o), offered, words)
     b.check(stage.o.valid == (marked.inside != 0))
     b.cover(carries[0] & carries[1] & row_ends)
-    b.invariant((ended[0] == b.inside("own_done")) & (ended[1] == b.inside("up_done")))
     b.invariant(~(ended[0] & ended[1]))
+    return ended, marked, offered
+
+
+def _chain(b: Bench, words: int) -> None:
+    stage = b.dut
+    ended, marked, offered = _merges(b, words)
+    b.invariant((ended[0] == b.inside("own_done")) & (ended[1] == b.inside("up_done")))
     waits, at_output = 0, stage.o.valid & (marked.ahead == 0)
     if words == 2:
         held, head = b.inside("skid/o_held"), data.View(ChainHead(SMALL), b.inside("next_head"))
@@ -72,6 +80,17 @@ def _chain(b: Bench, words: int) -> None:
     b.invariant(~(marked.present & at_output) | (flat(offered) == marked.value))
 
 
+def _lean_chain(b: Bench) -> None:
+    """A row ends where its last word is decided, a cycle before it is taken: an induction over two cycles
+    sees both."""
+    ended, marked, offered = _merges(b, 1)
+    adds = b.inside("_adds")
+    b.invariant(adds | ((ended[0] == b.inside("own_done")) & (ended[1] == b.inside("up_done"))))
+    b.invariant(~(adds & b.dut.o.valid))
+    b.invariant(~(marked.present & b.dut.o.valid) | (flat(offered) == marked.value))
+    stable(b, b.dut.o)
+
+
 def _fault() -> Fault:
     return Fault("of two words that meet one is dropped", "own_lanes",
                  lambda value, inside: Mux(inside("uses_up"), 0, value))
@@ -84,4 +103,15 @@ PROOFS = (
           quick=True),
     Proof("chain_cut", "ChainStage", f"{CLAIM}; the form that cuts the path of ready",
           lambda: ChainStage(SMALL, cuts=True), lambda b: _chain(b, 2), _fault()),
+    Proof("chain_lean", "LeanChainStage", f"{CLAIM}; the output is stable",
+          lambda: LeanChainStage(SMALL), _lean_chain,
+          Fault("the next word is decided before this one has been added", "room",
+                lambda value, inside: ~inside("o.valid") | inside("o.ready")),
+          induction=2, quick=True),
+    Proof("chain_lean_late", "LeanChainStage",
+          f"{CLAIM}; the output is stable; the form next to the collector",
+          lambda: LeanChainStage(SMALL, ready_is_late=True), _lean_chain,
+          Fault("words of its own are taken whatever is decided", "_take:takes_own",
+                lambda value, inside: Const(1)),
+          induction=2),
 )

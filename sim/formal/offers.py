@@ -30,6 +30,7 @@ from .bench import Bench, Proof
 from .checks import levels, moves, stable, steady
 from .configs import PAIRS, SMALL
 from .inside import Fault
+from .rows import rows_after_the_sweep
 
 __all__ = ["PROOFS", "output_streams"]
 
@@ -172,12 +173,8 @@ def _one_word_at_a_time(b: Bench) -> None:
     b.check(~(words[0] & words[1]))
     waits = Cat(word & ~item.ready for word, item in zip(words, block.o, strict=True)).any()
     b.check(~(waits & block.o_drain.valid & block.o_swept))
-    # Rows come only after the sweep.
-    b.assume(block.o_swept | ~block.i_touched)
-    b.invariant(block.o_swept | ~Cat(*words, b.inside("_has_row"), b.inside("there"),
-                                     b.inside("loaded"), b.inside("settling")).any())
-    there = b.inside("there")
-    b.invariant(b.inside("_ready") == ((there != 0) & ~((there == 1) & b.inside("loaded"))))
+    rows_after_the_sweep(b)
+    b.invariant(block.o_swept | ~Cat(words).any())
 
 
 def _deaf(path: str = "o") -> Fault:

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
 from hdl.accumulator import BANKS
 from hdl.pe_front import PeFront
-from hdl.row_queue import RowQueue
+from hdl.row_queue import NO_RUN, RowQueue
 from hdl.touched_words import TouchedWords
 from hdl.walker import MAX_CLOSES
 
@@ -16,12 +16,21 @@ from .configs import SMALL
 from .inside import Fault
 from .tokens import ROOM_CYCLES
 
-__all__ = ["PROOFS"]
+__all__ = ["PROOFS", "rows_after_the_sweep"]
 
 CSR = replace(SMALL, csr_out=True)
 """Of packed rows only words that got a sum leave."""
 
 ONE_CHAIN = replace(SMALL, chains=1)
+
+LEAN = replace(ONE_CHAIN, lean_drain=True)
+"""Words leave while nothing is added."""
+
+WALK_CYCLES = 4
+"""From a cycle in which no place is free to the one in which therefore nothing is added."""
+
+GAP_CYCLES = WALK_CYCLES + 1
+"""So many cycles a word that could leave waits for nothing to be added, at the latest."""
 
 COUNT_BITS = 6
 """Of rows and words: more than can pass in the cycles that are looked at."""
@@ -65,6 +74,8 @@ def _row_queue(b: Bench) -> None:
     b.check(~(here & queue.o_open_free & (flat(queue.o_open) == place)))
     b.check(~(here & queue.o_next_free & (flat(queue.o_next) == place)))
     b.cover(here & (flat(queue.o_open) == place))
+    beside = queue.i_adding.valid & (queue._config.lean_drain | (queue.i_adding.bank == queue.o_drain.bank))
+    b.check(~(queue.o_drain.valid & queue.o_swept & beside))
     sparse = _Sparse(b, touched, place, closed == row)
     drained = Signal.like(place)
     with m.If(queue.o_drain.valid):
@@ -99,6 +110,37 @@ def _row_queue(b: Bench) -> None:
     late = Signal(range(LATE_CYCLES + 2))
     m.d.sync += late.eq(Mux(waits, late + 1, 0))
     b.check(late <= LATE_CYCLES)
+
+
+def rows_after_the_sweep(b: Bench) -> None:
+    """Assumption: no row comes before the accumulators have been cleared; and what follows inside."""
+    queue, inside = b.dut, b.inside
+    there, loaded = inside("there"), inside("loaded")
+    b.assume(queue.o_swept | ~queue.i_touched)
+    b.invariant(queue.o_swept | ~Cat(inside("_has_row"), there, loaded, inside("settling")).any())
+    b.invariant(inside("_ready") == ((there != 0) & ~((there == 1) & loaded)))
+
+
+def _gap(b: Bench) -> None:
+    """Something is added wherever the walker had a place: for a word that could leave it has none in one
+    cycle."""
+    queue, inside = b.dut, b.inside
+    none = [~(queue.o_open_free | queue.o_next_free)]     # no place: now, a cycle ago, ...
+    for cycle in range(WALK_CYCLES):
+        none.append(b.past(none[-1], f"none{cycle}"))
+    b.assume(~(queue.i_adding.valid & none[-1]))
+    run_is = Cat(inside("_run_is"))
+    could = inside("_has_row") & run_is[0] & (~queue.o[0].valid | queue.o[0].ready)
+    late = Signal(range(GAP_CYCLES + 2))
+    b.m.d.sync += late.eq(Mux(could & ~queue.o_drain.valid, late + 1, 0))
+    b.check(late <= GAP_CYCLES)
+    b.cover((late == GAP_CYCLES) & queue.o_drain.valid)
+    rows_after_the_sweep(b)
+    b.invariant(run_is == Cat(inside("_run") == NO_RUN - count for count in range(len(run_is))))
+    b.invariant((late == 0) | (could & inside("asked")))
+    b.invariant(~inside("asked") | (late != 0))
+    for cycle, was_none in enumerate(none, 1):
+        b.invariant((late != cycle) | was_none)
 
 
 def _word(queue: RowQueue, number) -> Value:
@@ -245,6 +287,18 @@ PROOFS = (
           lambda: RowQueue(ONE_CHAIN), _row_queue,
           Fault("a run of empty rows is one longer", "_run", lambda value, inside: value - 1),
           induction=None, depth=13, cover=20),
+    Proof("row_queue_lean", "RowQueue", "the same where words leave while nothing is added in either bank",
+          lambda: RowQueue(LEAN), _row_queue,
+          Fault("words are read in the other bank while something is added", "readable",
+                lambda value, inside: inside("_has_row") & ~(
+                    inside("i_adding.valid") & (inside("i_adding.bank") == inside("_place.bank")))),
+          induction=None, depth=13, cover=20),
+    Proof("row_queue_gap", "RowQueue",
+          f"a word that could leave does {GAP_CYCLES} cycles later at the latest, though something is added "
+          "wherever there was a place",
+          lambda: RowQueue(LEAN), _gap,
+          Fault("no gap is asked for", "asks", lambda value, inside: Const(0)),
+          depth=24, cover=24, quick=True),
     Proof("row_queue_sparse", "RowQueue",
           "the same where it is known which words got a sum: of a packed row these leave, the lowest first, "
           "or else its first one, and are forgotten",

@@ -56,6 +56,7 @@ UNPROVEN = {
     "LaneStore": "`skipping` takes B as it should lie there",
     "LoadedCounter": _ARITHMETIC,
     "MaskedAdder": _ARITHMETIC,
+    "MergingStage": "what the two kinds of stages of a drain chain have in common, proven in each",
     "ScaleMultiplier": _ARITHMETIC,
     "Multiplier": _ARITHMETIC,
     "OperandSelect": "part of `skipping`",
