@@ -1,5 +1,6 @@
 """The array's RTL, by Verilator, against the golden model: presets, kernels, and drawn products."""
 
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from hdl.config import PRESETS
 from tests.products import draw_matrix, draw_options, run_checked
+from tests.reduced import REDUCED
 from tests.simulators import on
 from zerolane.device import Device
 from zerolane.plan import Plan
@@ -17,6 +19,10 @@ pytestmark = pytest.mark.verilator
 
 ALL_PRESETS = ["micro", "mini", "tiny", "small", "lean64", "base",
                *(pytest.param(name, marks=pytest.mark.slow) for name in ("lean128", "large"))]
+LEAN = replace(REDUCED, name="reduced_lean", pes=4, compressed_b=True, table_rows=32, index_rows=64,
+               lean_drain=True)
+"""With packed tiles, which no preset of that kind has."""
+
 DRAWN = settings(derandomize=True, database=None, deadline=None,
                  suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -156,6 +162,21 @@ def test_counters_account_for_every_cycle_and_word(device: Device) -> None:
     assert sum(job.counters.values()) == job.cycles
     assert job.counters["busy"] <= job.mac_words
     assert job.write_beats * device.config.port_bytes >= 3 * 37 * 4
+
+
+@on(LEAN)
+@pytest.mark.parametrize("a_form, b_form", [("csr", "csr"), ("odd", "odd"), ("dense", "csr")])
+@pytest.mark.parametrize("columns", [1, 13, 30])
+def test_packed_and_dense_rows_leave_while_nothing_is_added(device: Device, a_form: str, b_form: str,
+                                                            columns: int) -> None:
+    """By every plan that holds B: rows of one word to four in a PE, whole rows and parts of their sums."""
+    rng = np.random.default_rng(columns)
+    a = draw_matrix(rng, 40, 31, 1 if a_form == "dense" else 0.4, a_form)
+    b = draw_matrix(rng, 31, columns, 0.3, b_form)
+    plans = device.plans(a, b, keep_order=True)
+    assert {plan.packed for plan in plans} == {False, True}
+    for plan in plans:
+        run_checked(device, a, b, plan, **draw_options(rng, 40, columns, "column", None, True))
 
 
 def _first_dense(device: Device, a: sp.csr_array, columns: int) -> Plan:
