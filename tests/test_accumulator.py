@@ -61,8 +61,10 @@ def run(config: Config, slots: list[Slot]) -> list[int | None]:
             late_add = slots[past][0] if 0 <= past < len(slots) else None
             ctx.set(dut.i_product, late_add[2] if late_add else -77)
             past = cycle - 1
+            shown = ctx.get(dut.o.data) if ctx.get(dut.o.valid) else None
             if 0 <= past < len(slots) and slots[past][1] is not None:
-                results.append(ctx.get(dut.o.data) if ctx.get(dut.o.valid) else None)
+                results.append(shown)
+            assert not results or shown == results[-1], "what is shown changes without a drain"
             await ctx.tick()
 
     simulator.add_testbench(bench)
