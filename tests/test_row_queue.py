@@ -66,19 +66,20 @@ def run(config: Config, jobs: list[list[int]], own_words: int, *, seed: int = 0,
             await ctx.tick()
         number, cycle = 0, 0
         for job in jobs:
-            rows, sent_last = list(job), False
+            rows, sent_last, begun = list(job), False, False    # begun: the open row has had its place
             while True:
                 adds_now = (placed.popleft() or not heeds) and rng.random() < adds
                 ctx.set(dut.i_adding, {"valid": int(adds_now), "bank": rng.randrange(2)})
                 for output in dut.o:
                     ctx.set(output.ready, int(rng.random() >= stall))
                 touched = empties = 0
+                begun = begun or ctx.get(dut.o_open_free)
                 following = ctx.get(dut.o_next)
                 if ctx.get(dut.o_next_free):
                     assert (following.bank, following.word) not in banks, "a taken place is called free"
                 if rows and ctx.get(dut.o_run_room) and rng.random() >= gap:
                     limit = rng.randint(1, burst) if burst > 1 else 1
-                    if rows[0] and ctx.get(dut.o_room) and ctx.get(dut.o_open_free):
+                    if rows[0] and ctx.get(dut.o_room) and begun:
                         rows.pop(0)
                         touched, limit = 1, limit - 1
                         place = ctx.get(dut.o_open)
@@ -97,6 +98,7 @@ def run(config: Config, jobs: list[list[int]], own_words: int, *, seed: int = 0,
                         rows.pop(0)
                         empties += 1
                 placed.append(bool(ctx.get(dut.o_next_free if touched else dut.o_open_free)))
+                begun = placed[-1] if touched else begun
                 not_free[0] += not ctx.get(dut.o_open_free)
                 ctx.set(dut.i_touched, touched)
                 ctx.set(dut.i_empties, empties)
