@@ -47,8 +47,8 @@ many it leaves a fifth more wire: of `small` the router makes the last thousands
 more, where after the other one it ends in six minutes, at as high a clock."""
 _NEARLY_FULL = 0.83
 """From this part of the LUTs on the second one finds no allowed place for every cell: 20 minutes of work
-on `small` on the 25F, 88 to 91 %, led to nothing, ten on `lean64` on the 45F, 85 %; 73 % did not trouble
-it."""
+on `small` on the 25F, 88 to 91 %, led to nothing, ten on an earlier `lean64` on the 45F, 85 %; 73 % did not
+trouble it."""
 _LARGER = {"12k": "45k", "25k": "45k", "45k": "85k"}
 """Parts on which what nearly fills one is placed first."""
 _LARGER_PACKAGE = "CABGA381"
