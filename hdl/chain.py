@@ -124,6 +124,18 @@ class MergingStage(wiring.Component):
                      difference.i_use_a.eq(1), difference.i_use_b.eq(1), difference.i_carry.eq(1)]
         return difference.o[-1]
 
+    def _add_lane(self, m: Module, lane: int, own: Value, up: Value, own_used: Value,
+                  up_used: Value) -> Signal:
+        """The sum of those that are used."""
+        m.submodules[f"adder{lane}"] = adder = MaskedAdder(ACC_BITS)
+        m.d.comb += [
+            adder.i_a.eq(own),
+            adder.i_b.eq(up),
+            adder.i_use_a.eq(own_used),
+            adder.i_use_b.eq(up_used),
+        ]
+        return adder.o
+
 
 class ChainStage(MergingStage):
     """Merges two streams of sorted rows into one: equal words are added, lane by lane.
@@ -182,16 +194,9 @@ class ChainStage(MergingStage):
         fresh, wraps = Signal(), Signal(self._config.lanes)     # a register for each lane: sums come late
         for lane, total in enumerate(sums):
             one, other = terms.own.data[lane], terms.up.data[lane]
-            m.submodules[f"adder{lane}"] = adder = MaskedAdder(ACC_BITS)
-            m.d.comb += [
-                adder.i_a.eq(one),
-                adder.i_b.eq(other),
-                adder.i_use_a.eq(terms.own.lanes[lane]),
-                adder.i_use_b.eq(terms.up.lanes[lane]),
-                total.eq(adder.o),
-            ]
-            m.d.sync += wraps[lane].eq(fresh & terms.own.lanes[lane] & terms.up.lanes[lane]
-                                       & sum_wraps(one, other, total))
+            used = terms.own.lanes[lane], terms.up.lanes[lane]
+            m.d.comb += total.eq(self._add_lane(m, lane, one, other, *used))
+            m.d.sync += wraps[lane].eq(fresh & used[0] & used[1] & sum_wraps(one, other, total))
         m.d.sync += fresh.eq(decides)
         m.d.comb += self.o_overflow.eq(wraps.any())
         return sums

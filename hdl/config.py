@@ -88,7 +88,7 @@ class Config:
         Every so many stages of a drain chain one ends the path of ready, which passes the others; the one
         next to the collector does, but where the collector's ready is a register.
     lean_drain : bool
-        A third less of registers and a fifth of LUTs, for ports that take four beats and more for V sums of
+        A third less of registers and a sixth of LUTs, for ports that take four beats and more for V sums of
         int32: both banks are one memory, from which a word leaves when nothing is added, and a stage of the
         drain chain passes a word every third cycle. Needs one chain; not with `csr_out` or `sddmm`.
         `chain_cut_stages` is unused: every stage ends the path of ready.

@@ -82,11 +82,12 @@ class Densifier(wiring.Component):
         if config.lean_drain:
             m.d.comb += [self.o.p.data.eq(self.i[0].p.data),
                          self.o.p.lanes.eq(Mux(hits[0], self.i[0].p.valid, 0))]
-        for lane, value in enumerate(self.o.p.data if not config.lean_drain else ()):
-            # At most one chain hits: a sum of masked words, no choice between them.
-            m.d.comb += value.eq(reduce(or_, (
-                source.p.data[lane] & (hits[c] & source.p.valid[lane]).replicate(ACC_BITS)
-                for c, source in enumerate(self.i))).as_signed())
+        else:
+            for lane, value in enumerate(self.o.p.data):
+                # At most one chain hits: a sum of masked words, no choice between them.
+                m.d.comb += value.eq(reduce(or_, (
+                    source.p.data[lane] & (hits[c] & source.p.valid[lane]).replicate(ACC_BITS)
+                    for c, source in enumerate(self.i))).as_signed())
 
         with m.If(advance):
             m.d.sync += position.eq(position + 1)

@@ -100,6 +100,7 @@ class Finisher(wiring.Component):
         ]
         sums = [self._sum(m, lane, dense, self.i_earlier.p[lane], dense_moves) for lane in range(lanes)]
         with m.If(dense_moves):
+            # Which lanes count, the highest field, stays behind.
             m.d.sync += [summed_valid.eq(1), summed.eq(dense.as_value()[:len(summed.as_value())]),
                          *(target.eq(total) for target, total in zip(summed.data, sums, strict=True))]
         with m.Elif(summed_moves):
@@ -164,7 +165,7 @@ class Finisher(wiring.Component):
         return moves | ~biased_valid
 
     def _sum(self, m: Module, lane: int, word, other, counts: Signal) -> Signal:
-        """The sum of two int32."""
+        """The sum of a word's lane, where it counts, and another int32."""
         one, total = word.data[lane], Signal(signed(ACC_BITS))
         if self._config.lean_drain:
             # The adder masks what does not count: a reset of so many registers would come late.
@@ -172,9 +173,9 @@ class Finisher(wiring.Component):
             there = word.lanes[lane]
             m.d.comb += [adder.i_a.eq(one), adder.i_use_a.eq(there), adder.i_b.eq(other), adder.i_use_b.eq(1),
                          total.eq(adder.o)]
-            self._watch(m, one, other, total, counts & there)
-            return total
-        m.d.comb += total.eq(one + other)
+            counts = counts & there
+        else:
+            m.d.comb += total.eq(one + other)
         self._watch(m, one, other, total, counts)
         return total
 

@@ -3,9 +3,8 @@
 from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import data
 
-from .adders import MaskedAdder
 from .chain import MergingStage
-from .config import ACC_BITS, Config
+from .config import Config
 from .overflow import sum_wraps
 
 __all__ = ["LeanChainStage"]
@@ -62,17 +61,11 @@ class LeanChainStage(MergingStage):
         wraps = Signal(self._config.lanes)     # a register for each lane: sums come late
         for lane, total in enumerate(output.p.data):
             one, other = self.i_own.p.data[lane], self.i_up.p.data[lane]
-            m.submodules[f"adder{lane}"] = adder = MaskedAdder(ACC_BITS)
-            m.d.comb += [
-                adder.i_a.eq(one),
-                adder.i_b.eq(other),
-                adder.i_use_a.eq(lanes.own[lane]),
-                adder.i_use_b.eq(lanes.up[lane]),
-            ]
-            m.d.sync += wraps[lane].eq(self._adds & lanes.own[lane] & lanes.up[lane]
-                                       & sum_wraps(one, other, adder.o))
+            used = lanes.own[lane], lanes.up[lane]
+            made = self._add_lane(m, lane, one, other, *used)
+            m.d.sync += wraps[lane].eq(self._adds & used[0] & used[1] & sum_wraps(one, other, made))
             with m.If(self._adds):
-                m.d.sync += total.eq(adder.o)
+                m.d.sync += total.eq(made)
         m.d.comb += self.o_overflow.eq(wraps.any())
         return m
 
