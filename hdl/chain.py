@@ -48,6 +48,9 @@ class MergingStage(wiring.Component):
     As `ChainStage`.
     """
 
+    _COMPARES = "comb"
+    """The domain in which words are compared."""
+
     def __init__(self, config: Config):
         self._config = config
         super().__init__({
@@ -68,12 +71,15 @@ class MergingStage(wiring.Component):
         row_ends = Signal()
 
         # ---- which side's word goes on ----
-        m.d.comb += [
-            decides.eq((own_done | self.i_own.valid) & (up_done | self.i_up.valid) & room),
+        own_there, up_there = self._there(m)
+        own_above_up = self._above(m, "own_above_up", own.word, up.word)
+        up_above_own = self._above(m, "up_above_own", up.word, own.word)
+        m.d.comb += decides.eq((own_done | own_there) & (up_done | up_there) & room)
+        m.d[self._COMPARES] += [
             own_empty.eq((own.valid == 0) & own.last),
             up_empty.eq((up.valid == 0) & up.last),
-            own_later.eq(self._above(m, "own_above_up", own.word, up.word)),
-            up_later.eq(self._above(m, "up_above_own", up.word, own.word)),
+            own_later.eq(own_above_up),
+            up_later.eq(up_above_own),
         ]
         with m.If(own_done):
             m.d.comb += uses_up.eq(1)
@@ -109,6 +115,10 @@ class MergingStage(wiring.Component):
             decision.head.last.eq(row_ends),
         ]
         return decision
+
+    def _there(self, m: Module) -> tuple[Value, Value]:
+        """Of each side whether there is a word that has been compared."""
+        return self.i_own.valid, self.i_up.valid
 
     def _take(self, m: Module, decides: Signal, own: Signal, up: Signal) -> None:
         """Of each side the word that is done with, once it is decided."""

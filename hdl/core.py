@@ -222,9 +222,10 @@ class Core(wiring.Component):
         """And its kind."""
         config = self._config
         if config.lean_drain:
-            # Next to the collector, whose ready comes late.
-            kind = "lean_chain_stage" if number else "lean_chain_end"
-            return LeanChainStage(config, ready_is_late=not number), kind
+            # First the stage behind which there is a PE; last the collector is next, whose ready comes late.
+            is_first, is_last = number == config.pes - 2, number == 0
+            kind = "lean_chain" + "_first" * is_first + "_last" * is_last
+            return LeanChainStage(config, up_is_stage=not is_first, ready_is_late=is_last), kind
         cuts = config.cuts_chain(number)
         return ChainStage(config, cuts=cuts), "chain_stage_cut" if cuts else "chain_stage"
 

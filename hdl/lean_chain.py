@@ -1,6 +1,6 @@
-"""A stage of a drain chain that takes its time: it decides in one cycle, and adds in the next."""
+"""A stage of a drain chain that takes its time: it compares in one cycle, decides in the next, then adds."""
 
-from amaranth.hdl import Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data
 
 from .chain import MergingStage
@@ -13,8 +13,9 @@ __all__ = ["LeanChainStage"]
 class LeanChainStage(MergingStage):
     """As `ChainStage`, with a third of its registers.
 
-    Throughput: one word every third cycle; one every second where `o.ready` waits for none and is not late.
-    Latency: two cycles.
+    Throughput: one word every third cycle; a cycle less where the row of one side has ended and the other
+        one's word waits.
+    Latency: three cycles, two from a stage to the next.
     Backpressure: the inputs' ready are registers.
     Overflow: sums wrap; `o_overflow` says so.
     Order: rows in order, words of a row by their index; a row ends on its last word. An empty row of one
@@ -23,6 +24,8 @@ class LeanChainStage(MergingStage):
     Parameters
     ----------
     config : Config
+    up_is_stage : bool
+        A stage drives `i_up`: words are there in the cycle before their `valid`, so that they are compared.
     ready_is_late : bool
         Not even a decision hangs on `o.ready`: the next word is decided when the last one has left.
 
@@ -32,8 +35,11 @@ class LeanChainStage(MergingStage):
     o_overflow : a sum wrapped, two cycles ago
     """
 
-    def __init__(self, config: Config, *, ready_is_late: bool = False):
+    _COMPARES = "sync"
+
+    def __init__(self, config: Config, *, up_is_stage: bool = False, ready_is_late: bool = False):
         super().__init__(config)
+        self._up_is_stage = up_is_stage
         self._leaves = Const(0) if ready_is_late else self.o.ready
 
     def elaborate(self, platform):
@@ -42,7 +48,7 @@ class LeanChainStage(MergingStage):
         lanes = Signal(data.StructLayout({"own": self._config.lanes, "up": self._config.lanes}))
         output = self.o
 
-        # ---- which side's word goes on: its sums come behind what tells of them ----
+        # ---- compare, and decide which side's word goes on: its sums come behind what tells of them ----
         m.d.comb += room.eq(~self._adds & (~output.valid | self._leaves))
         decision = self._decide(m, room)
         m.d.sync += self._adds.eq(decision.decides)
@@ -61,13 +67,19 @@ class LeanChainStage(MergingStage):
         wraps = Signal(self._config.lanes)     # a register for each lane: sums come late
         for lane, total in enumerate(output.p.data):
             one, other = self.i_own.p.data[lane], self.i_up.p.data[lane]
-            used = lanes.own[lane], lanes.up[lane]
-            made = self._add_lane(m, lane, one, other, *used)
-            m.d.sync += wraps[lane].eq(self._adds & used[0] & used[1] & sum_wraps(one, other, made))
+            made = self._add_lane(m, lane, one, other, lanes.own[lane], lanes.up[lane])
+            # Without the other side's the sum has its own one's sign.
+            m.d.sync += wraps[lane].eq(self._adds & lanes.own[lane] & sum_wraps(one, other, made))
             with m.If(self._adds):
                 m.d.sync += total.eq(made)
         m.d.comb += self.o_overflow.eq(wraps.any())
         return m
+
+    def _there(self, m: Module) -> tuple[Value, Value]:
+        seen = Signal(2)
+        sides = self.i_own, self.i_up
+        m.d.sync += seen.eq(Cat(side.valid & ~side.ready for side in sides))
+        return sides[0].valid & seen[0], sides[1].valid & (Const(1) if self._up_is_stage else seen[1])
 
     def _take(self, m: Module, decides: Signal, own: Signal, up: Signal) -> None:
         """Once its sums are added."""

@@ -15,7 +15,7 @@ from .register_slice import RegisterSlice
 from .registers import ErrorCode
 from .row_buffer import RowBuffer
 from .row_index import RowIndex
-from .row_queue import SETTLING_CYCLES, RowQueue
+from .row_queue import RowQueue, settling_cycles
 from .skid import Skid
 from .touched_words import TouchedWords
 from .walker import MacWord, Walker
@@ -25,9 +25,6 @@ __all__ = ["ProcessingElement"]
 STORE_CYCLES = 2
 """From a store address to the store's output register."""
 
-# A row closes the cycle after its last word is issued, in which `o_word` shows it.
-assert SETTLING_CYCLES == STORE_CYCLES + WRITE_LATENCY_CYCLES
-
 
 class ProcessingElement(wiring.Component):
     """Multiplies its own tokens with rows of its part of the tile, adds up rows of C and hands them on.
@@ -35,7 +32,7 @@ class ProcessingElement(wiring.Component):
     Throughput: one store word of every lane a cycle; a beat costs max(1, own tokens) cycles where a row
         has one word; rows without own tokens close four a cycle and leave one a cycle and chain.
     Latency: 12 cycles from a beat to the first word of a row that it closes, 8 to an empty row; 3 more with
-        an index.
+        an index, of a word 1 more with `operand_register`, 1 less with `lean_drain`.
     Backpressure: `o_room` keeps four beats of room; a full row queue stops the walk, nothing behind it. The
         chains' ready ends in the PE: a word more of each chain waits here (with `csr_out` and with
         `lean_drain` it passes; there it comes early).
@@ -227,7 +224,10 @@ class ProcessingElement(wiring.Component):
         """Store word, operand and product, sum; operand and product are registers of the multiplier."""
         config, walker, store = self._config, self._walker, self._store
         m.submodules.operands = operands = OperandSelect(config)
-        following = self._later(m, walker.o_word, MacWord(config), STORE_CYCLES - 1)
+        late = int(config.operand_register)
+        # A row closes the cycle after its last word is issued, in which `o_word` shows it.
+        assert settling_cycles(config) == STORE_CYCLES + late + WRITE_LATENCY_CYCLES
+        following = self._later(m, walker.o_word, MacWord(config), STORE_CYCLES - 1 + late)
         word = self._later(m, following, MacWord(config), 1)
         factors = [word.value] * config.lanes
         before_add, adds = following, word      # a word, and the one behind it, as it is added
@@ -256,11 +256,11 @@ class ProcessingElement(wiring.Component):
             m.submodules[f"accumulator{lane}"] = accumulator = Accumulator(config)
             add = Signal(BankAccess(config), name=f"add{lane}")
             m.d.comb += [
-                multiplier.i_operand.eq(operands.o[lane]),
+                multiplier.i_operand.eq(self._later(m, operands.o[lane], signed(VALUE_BITS), late)),
                 multiplier.i_value.eq(factors[lane]),
                 add.valid.eq(adds.lanes[lane]),
                 add.bank.eq(adds.bank),
-                add.word.eq(self._acc_word(adds, store.o_words[lane])),
+                add.word.eq(self._acc_word(m, adds, store.o_words[lane])),
                 accumulator.i_add.eq(add),
                 accumulator.i_keeps.eq(self._keeps),
                 accumulator.i_product.eq(product),
@@ -321,12 +321,14 @@ class ProcessingElement(wiring.Component):
         ]
         m.d.sync += [same.eq(will_be_same), self._keeps.eq(self._will_keep)]
 
-    def _acc_word(self, word, store_word):
+    def _acc_word(self, m: Module, word, store_word):
         """Where a lane's product belongs: dense words are counted, a packed slot says it."""
         config = self._config
         if not config.compressed_b:
             return word.word
-        return word.word | Mux(self._packed, store_word[VALUE_BITS:VALUE_BITS + config.acc_word_bits], 0)
+        of_slot = self._later(m, store_word[VALUE_BITS:VALUE_BITS + config.acc_word_bits],
+                              config.acc_word_bits, int(config.operand_register))
+        return word.word | Mux(self._packed, of_slot, 0)
 
     def _drain(self, m: Module, word, sums) -> None:
         """Drained sums are offered to the chain of their row."""

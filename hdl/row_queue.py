@@ -15,15 +15,17 @@ from .gates import fixed_gate
 from .selectors import one_of
 from .walker import MAX_CLOSES
 
-__all__ = ["RUN_BITS", "SETTLING_CYCLES", "RowItem", "RowQueue"]
+__all__ = ["RUN_BITS", "RowItem", "RowQueue", "settling_cycles"]
 
 RUN_BITS = 8
 """Rows without own tokens are counted up to 2^8 - 1 between two touched ones."""
 
 NO_RUN = (1 << RUN_BITS) - 1
 
-SETTLING_CYCLES = 5
-"""From a row's close until the accumulators hold all of its sums."""
+
+def settling_cycles(config: Config) -> int:
+    """From a row's close until the accumulators hold all of its sums."""
+    return 5 + config.operand_register
 
 
 def RowItem(config: Config) -> data.StructLayout:
@@ -41,7 +43,7 @@ class RowQueue(wiring.Component):
     Throughput: one word a cycle, while what adds is in the other bank (with `lean_drain`: while nothing
         adds); and one item a cycle and chain: an empty row on each chain, or a word and on the other chain an
         empty row before it.
-    Latency: `SETTLING_CYCLES` + 1 from the close of a row to its first word, 2 for empty rows when nothing
+    Latency: `settling_cycles` + 1 from the close of a row to its first word, 2 for empty rows when nothing
         is before them.
     Backpressure: a row closes only when it can be queued; its place is free again when it has left. With
         `lean_drain` places are not free for a cycle where a word waits for adding to pause.
@@ -225,7 +227,7 @@ class RowQueue(wiring.Component):
         write, read = rows.write_port(), rows.read_port(domain="comb")
         came, there = Signal(range(depth + 1)), Signal(range(depth + 1))   # rows; those whose sums are there
         there_next, loaded, settled = Signal.like(there), Signal(), Signal()
-        settles = SETTLING_CYCLES - 2                        # one more to count it, and one to load it
+        settles = settling_cycles(config) - 2                # one more to count it, and one to load it
         settling = Signal(settles + dot_cycles(config) if config.sddmm else settles)
         underway = settling[:settles].any()
         m.d.comb += settled.eq(settling[settles - 1])
@@ -319,17 +321,6 @@ class RowQueue(wiring.Component):
                 self.o_open_free.eq(1),
                 self.o_next_free.eq(places != 0),
             ]
-        if config.lean_drain:
-            self._ask_for_gap(m)
-
-    def _ask_for_gap(self, m: Module) -> None:
-        """Whoever adds in every cycle leaves one for a word that could leave: for that cycle there is no
-        place. The gap comes some cycles later, and is not asked for again until then."""
-        asks, asked, room = Signal(), Signal(), ~self.o[0].valid | self.o[0].ready
-        m.d.comb += asks.eq(self._has_row & self._run_is[0] & room & self.i_adding.valid & ~asked)
-        m.d.sync += asked.eq((asked | asks) & ~self._drains)
-        with m.If(asks):
-            m.d.sync += [self.o_open_free.eq(0), self.o_next_free.eq(0)]
 
     def _happens(self, m: Module, name: str, idle: Any, one: Any, two: Any) -> Signal:
         """What happens without an item; as the first goes; as both go. What the chains take comes last, and
@@ -359,7 +350,7 @@ class RowQueue(wiring.Component):
                 output.p.last.eq(word_last | ~output.p.touched),
             ]
         run_is = self._run_is
-        same_memory = Const(1) if self._config.lean_drain else self.i_adding.bank == self._place.bank
+        same_memory = Const(1) if config.lean_drain else self.i_adding.bank == self._place.bank
         m.d.comb += [
             # The sums of one word are shown at a time, and read while nothing is added in their memory.
             readable.eq(self._has_row & ~(self.i_adding.valid & same_memory)),
@@ -396,3 +387,14 @@ class RowQueue(wiring.Component):
             m.d.comb += mine.eq(emits & selected)
             with m.If(can[number]):
                 m.d.sync += [output.valid.eq(mine.any()), output.p.touched.eq((mine & word).any())]
+        if config.lean_drain:
+            self._ask_for_gap(m, can[0])
+
+    def _ask_for_gap(self, m: Module, room: Value) -> None:
+        """Whoever adds in every cycle leaves one for a word that could leave: for that cycle there is no
+        place. The gap comes some cycles later, and is not asked for again until then."""
+        asks, asked = Signal(), Signal()
+        m.d.comb += asks.eq(self._has_row & self._run_is[0] & room & self.i_adding.valid & ~asked)
+        m.d.sync += asked.eq((asked | asks) & ~self._drains)
+        with m.If(asks):
+            m.d.sync += [self.o_open_free.eq(0), self.o_next_free.eq(0)]

@@ -2,17 +2,18 @@
 
 import random
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import pytest
 from amaranth.sim import Simulator
 
 from hdl.config import PRESETS
-from sim.models.chain import as_words, merged, random_row, read_rows, sums_of, word_count
+from sim.models.chain import as_words, merged, merged_words, random_row, read_rows, sums_of
 from tests.harness import run_block
 
-__all__ = ["OVERFLOWS", "RATES", "SIDES_VALID", "STAGE_CONFIG", "check_merging", "check_overflow",
-           "full_rows", "word_cycles"]
+__all__ = ["OVERFLOWS", "RATES", "SIDES_VALID", "STAGE_CONFIG", "check_chain", "check_merging",
+           "check_overflow", "full_rows", "word_cycles"]
 
 STAGE_CONFIG = PRESETS["tiny"]
 RATES = pytest.mark.parametrize(("gap", "stall"), [(0, 0), (0.3, 0), (0, 0.5), (0.4, 0.4)])
@@ -25,13 +26,24 @@ SIDES_VALID = pytest.mark.parametrize("valid", [(1, 1), (1, 0), (0, 1)])
 
 
 def check_merging(dut: Any, seed: int, gap: float, stall: float) -> None:
-    """Rows by chance are merged word by word."""
+    """Rows by chance of both sides are merged word by word."""
+    _check_rows(dut, ["i_own", "i_up"], seed, gap, stall)
+
+
+def check_chain(dut: Any, seed: int, gap: float, stall: float) -> None:
+    """The same of all inputs of a chain."""
+    _check_rows(dut, [f"i.{number}" for number in range(len(dut.i))], seed, gap, stall)
+
+
+def _check_rows(dut: Any, inputs: list[str], seed: int, gap: float, stall: float) -> None:
     config, rng = STAGE_CONFIG, random.Random(seed)
     words = rng.choice((1, 3, 8))
-    sides = [[random_row(config, rng, words) for _ in range(60)] for _ in range(2)]
-    expected = [merged(config, own, up) for own, up in zip(*sides, strict=True)]
-    total = sum(word_count(own, up) for own, up in zip(*sides, strict=True))
-    result = run_block(dut, {"i_own": as_words(config, sides[0]), "i_up": as_words(config, sides[1])},
+    sides = [[random_row(config, rng, words) for _ in range(60)] for _ in inputs]
+    rows_of_all = list(zip(*sides, strict=True))
+    expected = [merged(config, [], [word for row in rows for word in row]) for rows in rows_of_all]
+    total = sum(len(reduce(lambda up, own: merged_words(config, own, up), reversed(rows)))
+                for rows in rows_of_all)
+    result = run_block(dut, {name: as_words(config, side) for name, side in zip(inputs, sides, strict=True)},
                        {"o": total}, seed=seed, gap=gap, stall=stall)
     rows = read_rows(result["o"])
     assert len(rows) == 60

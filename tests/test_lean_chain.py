@@ -1,4 +1,4 @@
-"""hdl.lean_chain: rows of two sides become one row, a word every second or third cycle."""
+"""hdl.lean_chain: rows of two sides become one row, a word every third cycle."""
 
 import pytest
 from amaranth.hdl import Module
@@ -14,13 +14,15 @@ from tests.chain_stages import (
     RATES,
     SIDES_VALID,
     STAGE_CONFIG,
+    check_chain,
     check_merging,
     check_overflow,
     full_rows,
     word_cycles,
 )
 
-LATENCY_CYCLES = 2
+COMPARE_CYCLES = 1
+STAGE_CYCLES = 2
 LATE = pytest.mark.parametrize("late", [False, True])
 
 
@@ -36,7 +38,8 @@ class Chain(wiring.Component):
         m = Module()
         before = flipped(self.o)
         for number in range(self._stages):
-            m.submodules[f"stage{number}"] = stage = LeanChainStage(STAGE_CONFIG)
+            stage = LeanChainStage(STAGE_CONFIG, up_is_stage=number < self._stages - 1)
+            m.submodules[f"stage{number}"] = stage
             connect(m, stage.o, before)
             connect(m, flipped(self.i[number]), stage.i_own)
             before = stage.i_up
@@ -51,25 +54,32 @@ def test_rows_are_merged_word_by_word(late: bool, seed: int, gap: float, stall: 
     check_merging(LeanChainStage(STAGE_CONFIG, ready_is_late=late), seed, gap, stall)
 
 
-# Where the output's ready is late, a word is decided when the one before it has left.
 @LATE
 @pytest.mark.parametrize(("own", "up"), [
     pytest.param(range(5), range(5), id="equal words"),
     pytest.param(range(2), range(2, 5), id="one slice before the other"),
     pytest.param(range(0), range(5), id="an empty row of its own"),
     pytest.param(range(5), range(0), id="an empty row from behind")])
-def test_a_word_leaves_every_second_cycle_where_none_waits_and_else_every_third(own: range, up: range,
-                                                                                late: bool) -> None:
+def test_a_word_leaves_every_third_cycle(own: range, up: range, late: bool) -> None:
     cycles = word_cycles(LeanChainStage(STAGE_CONFIG, ready_is_late=late),
                          {"i_own": full_rows(own), "i_up": full_rows(up)}, 100)
-    assert cycles == [1 + LATENCY_CYCLES + (3 if late else 2) * number for number in range(100)]
+    first = 1 + COMPARE_CYCLES + STAGE_CYCLES
+    # A side that waited for the end of the other one's row is a cycle earlier.
+    waited = 0 if late or len(own) + len(up) > 5 or not own or not up else 1
+    assert cycles == [first + 3 * number - waited * ((number + 3) // 5) for number in range(100)]
+
+
+@RATES
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_of_three_sides_are_merged_word_by_word(seed: int, gap: float, stall: float) -> None:
+    check_chain(Chain(2), seed, gap, stall)
 
 
 @pytest.mark.parametrize("stages", [2, 4])
 def test_a_word_leaves_every_third_cycle_behind_other_stages(stages: int) -> None:
     rows = full_rows(range(5))
     cycles = word_cycles(Chain(stages), {f"i.{number}": rows for number in range(stages + 1)}, 100)
-    assert cycles == [1 + stages * LATENCY_CYCLES + 3 * number for number in range(100)]
+    assert cycles == [1 + COMPARE_CYCLES + stages * STAGE_CYCLES + 3 * number for number in range(100)]
 
 
 @OVERFLOWS

@@ -10,11 +10,11 @@ from amaranth.sim import Simulator
 
 from hdl.config import PRESETS, Config
 from hdl.emit import emit_verilog
-from hdl.row_queue import SETTLING_CYCLES, RowQueue
+from hdl.row_queue import RowQueue, settling_cycles
 from tests.harness import as_python
 
 TINY, BASE = PRESETS["tiny"], PRESETS["base"]
-LEAN = replace(TINY, name="lean", lean_drain=True)
+LEAN = replace(TINY, name="lean", lean_drain=True, operand_register=True)
 CONFIGS = pytest.mark.parametrize("config", [TINY, LEAN, BASE], ids=lambda config: config.name)
 
 WALK_CYCLES = 4
@@ -51,7 +51,8 @@ def run(config: Config, jobs: list[list[int]], own_words: int, *, seed: int = 0,
     simulator.add_clock(1e-6)
     chains: list[list] = [[] for _ in range(config.chains)]
     results, last_out, not_free = [], [0], [0]
-    placed = deque([True] * WALK_CYCLES)         # of each cycle that is on its way to the accumulators
+    # Of each cycle that is on its way to the accumulators.
+    placed = deque([True] * (WALK_CYCLES + config.operand_register))
     banks: dict[tuple[int, int], int] = {}       # what the accumulators hold
     adding: dict[tuple[int, int], int] = {}      # of closed rows, not there yet: cycle
     shown = None
@@ -91,7 +92,7 @@ def run(config: Config, jobs: list[list[int]], own_words: int, *, seed: int = 0,
                             assert key not in banks, "a place is taken twice"
                             assert key[1] < config.acc_words
                             banks[key] = number + word if gets else -1
-                            adding[key] = cycle + SETTLING_CYCLES
+                            adding[key] = cycle + settling_cycles(config)
                             flags[key[0]] |= bool(gets) << key[1]
                         number += own_words
                     while rows and not rows[0] and empties < limit:

@@ -7,7 +7,7 @@ import cocotb
 
 from sim.benches.blocks import BLOCKS, TINY
 from sim.benches.streams import Block
-from sim.models.chain import as_words, merged, random_row, read_rows, sums_of, word_count
+from sim.models.chain import as_words, merged, merged_words, random_row, read_rows, sums_of
 
 ROWS = 30
 
@@ -22,7 +22,7 @@ async def rows_are_merged_word_by_word(dut: Any, words: int, rates: tuple[float,
     for path, rows in zip(("i_own", "i_up"), sides, strict=True):
         block.source(path, as_words(TINY, rows))
     sink = block.sink("o")
-    await block.finish({"o": sum(word_count(own, up) for own, up in zip(*sides, strict=True))})
+    await block.finish({"o": sum(len(merged_words(TINY, own, up)) for own, up in zip(*sides, strict=True))})
     rows = read_rows(sink.items)
     assert [sums_of(TINY, row) for row in rows] == [
         merged(TINY, own, up) for own, up in zip(*sides, strict=True)]

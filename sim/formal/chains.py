@@ -81,14 +81,25 @@ def _chain(b: Bench, words: int) -> None:
 
 
 def _lean_chain(b: Bench) -> None:
-    """A row ends where its last word is decided, a cycle before it is taken: an induction over two cycles
-    sees both."""
+    """A row ends where its last word is decided, a cycle before it is taken, and is compared a cycle before:
+    an induction over four cycles sees all."""
+    if b.dut._up_is_stage:
+        b.assume(_comes_early(b, b.dut.i_up))
     ended, marked, offered = _merges(b, 1)
     adds = b.inside("_adds")
     b.invariant(adds | ((ended[0] == b.inside("own_done")) & (ended[1] == b.inside("up_done"))))
     b.invariant(~(adds & b.dut.o.valid))
     b.invariant(~(marked.present & b.dut.o.valid) | (flat(offered) == marked.value))
     stable(b, b.dut.o)
+    b.check(_comes_early(b, b.dut.o))
+
+
+def _comes_early(b: Bench, side) -> Value:
+    """What a word is beside its sums is there in the cycle before it is valid."""
+    head, before = (Signal(ChainHead(SMALL), name=name) for name in ("head", "before"))
+    b.m.d.comb += [head[name].eq(side.p[name]) for name, _ in ChainHead(SMALL)]
+    b.m.d.sync += before.eq(head)
+    return ~side.valid | (flat(head) == flat(before))
 
 
 def _fault() -> Fault:
@@ -103,15 +114,21 @@ PROOFS = (
           quick=True),
     Proof("chain_cut", "ChainStage", f"{CLAIM}; the form that cuts the path of ready",
           lambda: ChainStage(SMALL, cuts=True), lambda b: _chain(b, 2), _fault()),
-    Proof("chain_lean", "LeanChainStage", f"{CLAIM}; the output is stable",
-          lambda: LeanChainStage(SMALL), _lean_chain,
+    Proof("chain_lean", "LeanChainStage",
+          f"{CLAIM}; the output is stable, and early: it can be compared before it is valid",
+          lambda: LeanChainStage(SMALL, up_is_stage=True), _lean_chain,
           Fault("the next word is decided before this one has been added", "room",
                 lambda value, inside: ~inside("o.valid") | inside("o.ready")),
-          induction=2, quick=True),
+          induction=4, quick=True),
+    Proof("chain_lean_first", "LeanChainStage",
+          f"{CLAIM}; the output is stable, and early; the form behind which there is no other",
+          lambda: LeanChainStage(SMALL), _lean_chain,
+          Fault("a word is decided before it was compared", "_there:seen", lambda value, inside: Const(3)),
+          induction=4),
     Proof("chain_lean_late", "LeanChainStage",
-          f"{CLAIM}; the output is stable; the form next to the collector",
-          lambda: LeanChainStage(SMALL, ready_is_late=True), _lean_chain,
+          f"{CLAIM}; the output is stable, and early; the form next to the collector",
+          lambda: LeanChainStage(SMALL, up_is_stage=True, ready_is_late=True), _lean_chain,
           Fault("words of its own are taken whatever is decided", "_take:takes_own",
                 lambda value, inside: Const(1)),
-          induction=2),
+          induction=4),
 )

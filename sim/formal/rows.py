@@ -23,10 +23,10 @@ CSR = replace(SMALL, csr_out=True)
 
 ONE_CHAIN = replace(SMALL, chains=1)
 
-LEAN = replace(ONE_CHAIN, lean_drain=True)
+LEAN = replace(ONE_CHAIN, lean_drain=True, operand_register=True)
 """Words leave while nothing is added."""
 
-WALK_CYCLES = 4
+WALK_CYCLES = 5
 """From a cycle in which no place is free to the one in which therefore nothing is added."""
 
 GAP_CYCLES = WALK_CYCLES + 1

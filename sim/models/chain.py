@@ -4,7 +4,7 @@ import random
 
 from hdl.config import Config
 
-__all__ = ["as_words", "merged", "random_row", "read_rows", "sums_of", "word_count"]
+__all__ = ["as_words", "merged", "merged_words", "random_row", "read_rows", "sums_of"]
 
 
 def random_row(config: Config, rng: random.Random, words: int) -> list[tuple]:
@@ -48,17 +48,21 @@ def read_rows(items: list[dict]) -> list[list[dict]]:
     return rows[:-1]
 
 
-def word_count(own: list[tuple], up: list[tuple]) -> int:
-    """Words of the merged row. A last word without valid lanes goes along with the other side's next word."""
-    sides, count = [own or [(0, 0, [])], up or [(0, 0, [])]], 0
+def merged_words(config: Config, own: list[tuple], up: list[tuple]) -> list[tuple]:
+    """The merged row. A last word without valid lanes goes along with the other side's next word."""
+    nothing = [0] * config.lanes
+    sides, words = [own or [(0, 0, nothing)], up or [(0, 0, nothing)]], []
     while any(sides):
-        count += 1
         open_sides = [side for side in sides if side]
         ends = [side for side in open_sides if len(side) == 1 and side[0][1] == 0]
         others = [side for side in open_sides if side not in ends]
         least = min((side[0][0] for side in others), default=0)
+        taken = [side[0] for side in others if side[0][0] == least]
+        sums = merged(config, taken[:1], taken[1:])
+        words.append((least, sum(1 << lane for _, lane in sums),
+                      [sums.get((least, lane), 0) for lane in range(config.lanes)]))
         sides = [side[1:] if side and (side in ends or side[0][0] == least) else side for side in sides]
-    return count
+    return words
 
 
 def sums_of(config: Config, row: list[dict]) -> dict[tuple[int, int], int]:
