@@ -26,7 +26,7 @@ class Finisher(wiring.Component):
     """Applies a job's arithmetic to dense words.
 
     Throughput: one word a cycle; int32 without `csr_out`: a word in two cycles, as a whole word is two chunks
-        at least; int8 with one multiplier: a word in V cycles. Groups with parameters also take as many
+        at least; int8 with one multiplier: a word in V cycles (with `lean_drain` in 7 at least). Groups with parameters also take as many
         cycles as they have records.
     Latency: 4 cycles, with `csr_out` one more; with int8 9 (V + 8 with one multiplier).
     Backpressure: with V multipliers no stage of the scaler stalls: a word goes on when the queue behind it
@@ -93,8 +93,10 @@ class Finisher(wiring.Component):
             m.d.comb += [dense_valid.eq(first.o.valid), dense.eq(first.o.p), first.o.ready.eq(dense_moves)]
 
         # ---- 2: earlier sums -----------------------------------------------------------------------
+        # With `lean_drain` words come every third cycle: what hangs on no other stage is soon enough.
+        free = ~summed_valid if config.lean_drain else ~summed_valid | summed_moves
         m.d.comb += [
-            dense_moves.eq(dense_valid & (~summed_valid | summed_moves)
+            dense_moves.eq(dense_valid & free
                            & (self.i_earlier.valid | ~self.i_plan.accumulate)),
             self.i_earlier.ready.eq(dense_moves & self.i_plan.accumulate),
         ]
@@ -213,22 +215,34 @@ class Finisher(wiring.Component):
 
     def _bias(self, m: Module, record, loads, applies, summed, biased, scales) -> None:
         """Adds a record's bias to the lanes of its row."""
-        lanes, lane_bits = self._config.lanes, self._config.lane_bits
+        config, lanes, lane_bits = self._config, self._config.lanes, self._config.lane_bits
         row_shift = Signal(range(lane_bits + 1))
         m.d.comb += row_shift.eq(lane_bits - self.i_plan.group_log2)
         for lane in range(lanes):
             row, added = Signal(lane_bits, name=f"row{lane}"), Signal(name=f"added{lane}")
+            reached = row >= record.row
             m.submodules[f"adder{lane}"] = adder = MaskedAdder(ACC_BITS)
             m.d.comb += [
                 row.eq(Const(lane, lane_bits) >> row_shift),
-                added.eq(record.biased & (row == record.row)),
+                *([] if config.lean_drain else [added.eq(record.biased & (row == record.row))]),
                 adder.i_a.eq(summed.data[lane]), adder.i_use_a.eq(1),
                 adder.i_b.eq(record.bias), adder.i_use_b.eq(added),
             ]
+            if config.lean_drain:
+                reached = self._foretell(m, lane, row, added)
             self._watch(m, summed.data[lane], record.bias, adder.o, applies & added)
             # Lanes after the record's row go without a bias, unless another record comes.
-            with m.If(loads & (row >= record.row)):
+            with m.If(loads & reached):
                 m.d.sync += [biased.data[lane].eq(adder.o), scales[lane].eq(record.scale)]
+
+    def _foretell(self, m: Module, lane: int, row: Signal, added: Signal) -> Signal:
+        """What a record is to a lane, in registers, as it comes: the adder is long enough. Without records
+        every lane is reached."""
+        taken, reached = self.i_parameters, Signal(name=f"reached{lane}")
+        with m.If(taken.ready):
+            m.d.sync += [added.eq(self.i_plan.row_bias & (row == taken.p.row)),
+                         reached.eq(~taken.valid | (row >= taken.p.row))]
+        return reached
 
     def _count_room(self, m, room, moves):
         """Words on their way from stage 3 on, those in the queue included, are no more than it holds."""
@@ -273,8 +287,11 @@ class Finisher(wiring.Component):
 
     def _scale_serial(self, m, biased, scales, valid, plain_leaves, leaves, output):
         """One lane a cycle: stage 3's word moves down a lane at a time, bytes gather in a shift register. A
-        whole word waits beside it: as the next one takes V cycles, nobody asks whether it leaves."""
-        lanes = self._config.lanes
+        whole word waits beside it: as the next one takes V cycles, nobody asks whether it leaves.
+
+        With `lean_drain` a word's last lane waits until the word before it has left: behind it nothing has to
+        wait, and what waits is known from registers."""
+        lanes, lean = self._config.lanes, self._config.lean_drain
         if not self._config.scale_multipliers:
             m.d.comb += leaves.eq(plain_leaves)
             return
@@ -282,18 +299,27 @@ class Finisher(wiring.Component):
         advance, feeding, lane = Signal(), Signal(), Signal(range(lanes))
         gathered = stream.Signature(_ByteWord(self._config)).create(path=("gathered",))
         gathering, completes = Signal(VALUE_BITS * (lanes - 1)), Signal()
+        at_last = lane == lanes - 1
+        underway = Signal()     # a word, all of it
+        moves_on = ~underway if lean else advance
         m.d.comb += [
             completes.eq(scaler.o_valid & scaler.o_tag[2]),
-            advance.eq(~(completes & gathered.valid)),
-            feeding.eq(valid & self.i_plan.int8),
+            advance.eq(1 if lean else ~(completes & gathered.valid)),
+            feeding.eq(valid & self.i_plan.int8 & ~(at_last & underway) if lean
+                       else valid & self.i_plan.int8),
             scaler.i_advance.eq(advance),
             scaler.i_relu.eq(self.i_plan.relu),
             scaler.i_valid.eq(feeding),
             scaler.i[0].value.eq(biased.data[0]),
             scaler.i[0].scale.eq(scales[0]),
             scaler.i_tag.eq(Cat(biased.group_last, biased.job_last, lane == lanes - 1)),
-            leaves.eq(Mux(self.i_plan.int8, ~valid | (advance & (lane == lanes - 1)), plain_leaves)),
+            leaves.eq(Mux(self.i_plan.int8, ~valid | (moves_on & (lane == lanes - 1)), plain_leaves)),
         ]
+        if lean:
+            with m.If(feeding & at_last):
+                m.d.sync += underway.eq(1)
+            with m.Elif(gathered.valid & gathered.ready):
+                m.d.sync += underway.eq(0)
         with m.If(feeding & advance):
             m.d.sync += lane.eq(lane + 1)
             with m.If(lane != lanes - 1):
