@@ -26,8 +26,8 @@ class Finisher(wiring.Component):
     """Applies a job's arithmetic to dense words.
 
     Throughput: one word a cycle; int32 without `csr_out`: a word in two cycles, as a whole word is two chunks
-        at least; int8 with one multiplier: a word in V cycles (with `lean_drain` in 7 at least). Groups with parameters also take as many
-        cycles as they have records.
+        at least; int8 with one multiplier: a word in V cycles, with `lean_drain` in 7 at least. Groups with
+        parameters also take as many cycles as they have records.
     Latency: 4 cycles, with `csr_out` one more; with int8 9 (V + 8 with one multiplier).
     Backpressure: with V multipliers no stage of the scaler stalls: a word goes on when the queue behind it
         has room for it and for everything before it. Otherwise, and without int8, every stage can wait.
