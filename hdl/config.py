@@ -92,9 +92,10 @@ class Config:
         int32: both banks are one memory, from which a word leaves when nothing is added, and a stage of the
         drain chain passes a word every third cycle. Needs one chain; not with `csr_out` or `sddmm`.
         `chain_cut_stages` is unused: every stage ends the path of ready.
-    operand_register : bool
-        A register between the choice of a lane's operand and its multiplier, which may be far from there: V
-        bytes a PE for the clock, and a cycle more until a row leaves. Not with `sddmm`.
+    far_registers : bool
+        Registers more, for the clock of an array that fills a large part: between the choice of a lane's
+        operand and its multiplier, V bytes a PE and a cycle more until a row leaves; and between each buffer
+        of what is read and who takes it. Not with `sddmm`.
     bus_listeners : int
         PEs that hear one copy of what the token bus and the tile bus bring: a copy is a register of a whole
         beat, near to those that listen.
@@ -151,7 +152,7 @@ class Config:
     chains: int = 2
     chain_cut_stages: int = 2
     lean_drain: bool = False
-    operand_register: bool = False
+    far_registers: bool = False
     bus_listeners: int = 4
     queue_beats: int = 16
     row_queue_rows: int = 16
@@ -415,7 +416,7 @@ RULES = (
     Rule("lean_drain", lambda config: not config.lean_drain or not (
         config.serial or config.csr_out or config.sddmm or config.chains > 1),
          "false with serial, csr_out, sddmm or two chains"),
-    Rule("operand_register", lambda config: not config.operand_register or not (
+    Rule("far_registers", lambda config: not config.far_registers or not (
         config.serial or config.sddmm), "false with serial or sddmm"),
     Rule("sddmm", lambda config: not (config.serial and config.sddmm), "false with serial"),
     Rule("beat_tokens", lambda config: 2 * config.beat_tokens <= config.port_bytes,
@@ -462,9 +463,9 @@ PRESETS = MappingProxyType({
                address_multipliers=True),
         # As many lanes as `base` and `large`, in as many LUTs as their parts have.
         Config(name="lean64", port_bytes=8, beat_tokens=4, acc_words=8, chains=1, lean_drain=True,
-               operand_register=True, compressed_b=False, scale_multipliers=1, address_multipliers=True),
+               far_registers=True, compressed_b=False, scale_multipliers=1, address_multipliers=True),
         Config(name="lean128", pes=16, port_bytes=8, tile_bytes=256 * 1024, beat_tokens=4, acc_words=8,
-               chains=1, lean_drain=True, operand_register=True, compressed_b=False, scale_multipliers=1,
+               chains=1, lean_drain=True, far_registers=True, compressed_b=False, scale_multipliers=1,
                address_multipliers=True),
         Config(name="base", csr_out=True, sddmm=True, merge_lanes=4),
         Config(name="large", pes=16, tile_bytes=256 * 1024, csr_out=True, sddmm=True, merge_lanes=8,

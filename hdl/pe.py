@@ -32,7 +32,7 @@ class ProcessingElement(wiring.Component):
     Throughput: one store word of every lane a cycle; a beat costs max(1, own tokens) cycles where a row
         has one word; rows without own tokens close four a cycle and leave one a cycle and chain.
     Latency: 12 cycles from a beat to the first word of a row that it closes, 8 to an empty row; 3 more with
-        an index, of a word 1 more with `operand_register`, 1 less with `lean_drain`.
+        an index, of a word 1 more with `far_registers`, 1 less with `lean_drain`.
     Backpressure: `o_room` keeps four beats of room; a full row queue stops the walk, nothing behind it. The
         chains' ready ends in the PE: a word more of each chain waits here (with `csr_out` and with
         `lean_drain` it passes; there it comes early).
@@ -224,7 +224,7 @@ class ProcessingElement(wiring.Component):
         """Store word, operand and product, sum; operand and product are registers of the multiplier."""
         config, walker, store = self._config, self._walker, self._store
         m.submodules.operands = operands = OperandSelect(config)
-        late = int(config.operand_register)
+        late = int(config.far_registers)
         # A row closes the cycle after its last word is issued, in which `o_word` shows it.
         assert settling_cycles(config) == STORE_CYCLES + late + WRITE_LATENCY_CYCLES
         following = self._later(m, walker.o_word, MacWord(config), STORE_CYCLES - 1 + late)
@@ -327,7 +327,7 @@ class ProcessingElement(wiring.Component):
         if not config.compressed_b:
             return word.word
         of_slot = self._later(m, store_word[VALUE_BITS:VALUE_BITS + config.acc_word_bits],
-                              config.acc_word_bits, int(config.operand_register))
+                              config.acc_word_bits, int(config.far_registers))
         return word.word | Mux(self._packed, of_slot, 0)
 
     def _drain(self, m: Module, word, sums) -> None:

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from .block_queue import BlockQueue
 from .config import ADDRESS_BITS, MAX_BURST_BEATS, Config, log2_exact
 from .layouts import Chunk, ReadBeat, ReadRequest, SegmentJob
+from .skid import Skid
 
 __all__ = ["SegmentReader"]
 
@@ -101,6 +102,11 @@ class SegmentReader(wiring.Component):
             freed, beats = buffer.o_freed, buffer.o
         else:
             freed, beats = self.i_freed, self.i_stored
+        if self._config.far_registers:
+            # Whether a beat leaves the window is known late, and the buffer's memory may be far away.
+            m.submodules.skid = skid = Skid(8 * self._config.port_bytes)
+            m.d.comb += [skid.i.p.eq(beats.p), skid.i.valid.eq(beats.valid), beats.ready.eq(skid.i.ready)]
+            beats = skid.o
         self._ask(m, strided, empty, freed)
         self._answer(m, strided, done, beats)
         return m

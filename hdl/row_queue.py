@@ -25,7 +25,7 @@ NO_RUN = (1 << RUN_BITS) - 1
 
 def settling_cycles(config: Config) -> int:
     """From a row's close until the accumulators hold all of its sums."""
-    return 5 + config.operand_register
+    return 5 + config.far_registers
 
 
 def RowItem(config: Config) -> data.StructLayout:

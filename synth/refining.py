@@ -40,11 +40,12 @@ the part for it, and are on the slowest path next."""
 _KEPT = 0.9
 """Of a weight from one round to the next: what was slow a moment ago must not be given up at once."""
 
-_LAST_ROUNDS = 60
+_LAST_ROUNDS = 120
 _LAST_MOVES = 100
 """Attempts for each cell on the slowest paths in one of the last rounds."""
-_LAST_WEIGHT, _LAST_EXPONENT = 15.0, 12
-"""Of a connection on the slowest path, as above, and how it falls for faster ones."""
+_LAST_WEIGHTS, _LAST_EXPONENTS = (15.0, 40.0), (12, 60)
+"""Of a connection on the slowest path, as above, and how it falls for faster ones: in the first and in the
+last of the last rounds. Behind the first ones a few paths alone are slow."""
 _LAST_KEPT = 0.95
 """Of a weight from one round to the next."""
 _LAST_BLOCK_WEIGHT = 4.0
@@ -103,9 +104,11 @@ def _hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites,
     slowest = timing.slowest()
     first, weights = slowest.max(), np.zeros(len(slowest))
     best, blocks, places = np.inf, dict[str, str](), (dict[str, str](), list[np.ndarray]())
-    for number in range(_LAST_ROUNDS):
+    schedule = np.linspace((_LAST_WEIGHTS[0], _LAST_EXPONENTS[0]), (_LAST_WEIGHTS[1], _LAST_EXPONENTS[1]),
+                           _LAST_ROUNDS)
+    for number, (weight, exponent) in enumerate(schedule):
         share = slowest / slowest.max()
-        weights = np.maximum(_LAST_WEIGHT * share ** _LAST_EXPONENT, _LAST_KEPT * weights)
+        weights = np.maximum(weight * share ** exponent, _LAST_KEPT * weights)
         if number % _BLOCK_ROUNDS == 0:
             blocks = deal_blocks(placement, problem, _LAST_BLOCK_WEIGHT * weights, sites)
         slow = share > _SLOW

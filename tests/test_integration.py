@@ -20,7 +20,7 @@ pytestmark = pytest.mark.verilator
 ALL_PRESETS = ["micro", "mini", "tiny", "small", "lean64", "base",
                *(pytest.param(name, marks=pytest.mark.slow) for name in ("lean128", "large"))]
 LEAN = replace(REDUCED, name="reduced_lean", pes=4, compressed_b=True, table_rows=32, index_rows=64,
-               lean_drain=True, operand_register=True)
+               lean_drain=True, far_registers=True)
 """With packed tiles, which no preset of that kind has."""
 
 DRAWN = settings(derandomize=True, database=None, deadline=None,

@@ -16,7 +16,7 @@ TINY, BASE = PRESETS["tiny"], PRESETS["base"]
 LEAN = replace(BASE, name="lean", chains=1, lean_drain=True, csr_out=False, sddmm=False, merge_lanes=0)
 """With packed tiles, which the presets of that kind have not."""
 
-LATE = replace(BASE, name="late", sddmm=False, operand_register=True)
+LATE = replace(BASE, name="late", sddmm=False, far_registers=True)
 CONFIGS = {config.name: config for config in (TINY, BASE, LEAN, LATE, PRESETS["lean64"])}
 
 

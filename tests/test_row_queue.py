@@ -14,7 +14,7 @@ from hdl.row_queue import RowQueue, settling_cycles
 from tests.harness import as_python
 
 TINY, BASE = PRESETS["tiny"], PRESETS["base"]
-LEAN = replace(TINY, name="lean", lean_drain=True, operand_register=True)
+LEAN = replace(TINY, name="lean", lean_drain=True, far_registers=True)
 CONFIGS = pytest.mark.parametrize("config", [TINY, LEAN, BASE], ids=lambda config: config.name)
 
 WALK_CYCLES = 4
@@ -52,7 +52,7 @@ def run(config: Config, jobs: list[list[int]], own_words: int, *, seed: int = 0,
     chains: list[list] = [[] for _ in range(config.chains)]
     results, last_out, not_free = [], [0], [0]
     # Of each cycle that is on its way to the accumulators.
-    placed = deque([True] * (WALK_CYCLES + config.operand_register))
+    placed = deque([True] * (WALK_CYCLES + config.far_registers))
     banks: dict[tuple[int, int], int] = {}       # what the accumulators hold
     adding: dict[tuple[int, int], int] = {}      # of closed rows, not there yet: cycle
     shown = None

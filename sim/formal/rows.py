@@ -23,7 +23,7 @@ CSR = replace(SMALL, csr_out=True)
 
 ONE_CHAIN = replace(SMALL, chains=1)
 
-LEAN = replace(ONE_CHAIN, lean_drain=True, operand_register=True)
+LEAN = replace(ONE_CHAIN, lean_drain=True, far_registers=True)
 """Words leave while nothing is added."""
 
 WALK_CYCLES = 5
