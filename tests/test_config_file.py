@@ -87,6 +87,13 @@ def test_words_do_not_drain_in_turn_where_others_rely_on_them(tmp_path: Path, li
         load_config(write(tmp_path, f"{text}\nlean_drain = true\n"))
 
 
+@pytest.mark.parametrize("line", ["sddmm = true", 'preset = "mini"'])
+def test_registers_on_far_ways_are_refused_where_nothing_expects_them(tmp_path: Path, line: str) -> None:
+    text = line if "preset" in line else f'preset = "base"\n{line}'
+    with pytest.raises(ConfigError, match="far_registers = True; it must be false with serial or sddmm"):
+        load_config(write(tmp_path, f"{text}\nfar_registers = true\n"))
+
+
 def test_packed_tiles_may_drain_in_turn(tmp_path: Path) -> None:
     assert load_config(write(tmp_path, 'preset = "lean64"\ncompressed_b = true\n')).lean_drain
 

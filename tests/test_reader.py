@@ -1,6 +1,7 @@
 """hdl.reader: chunks, bursts and speed against a plain byte array."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def run(config: Config, chunk_bytes: int, jobs: list[dict[str, int]], *, seed: i
 
 
 @pytest.mark.parametrize("name, chunk_bytes", [
-    ("tiny", 1), ("tiny", 4), ("small", 4), ("base", 8), ("base", 16)])
+    ("tiny", 1), ("tiny", 4), ("small", 4), ("base", 8), ("base", 16), ("lean64", 4), ("lean64", 8)])
 @pytest.mark.parametrize("seed", range(3))
 def test_random_jobs_give_the_bytes_of_memory(name, chunk_bytes, seed):
     rng = random.Random(f"{name} {chunk_bytes} {seed}")
@@ -84,6 +85,7 @@ def first_and_last(dut: Any, times: list[int]):
     return process
 
 
+@pytest.mark.parametrize("far", [False, True])
 @pytest.mark.parametrize("address, row_bytes, rows, stride, chunk_bytes, cycles_a_chunk", [
     (0, 8192, 1, 0, 16, 1),        # one beat a chunk
     (13, 8192, 1, 0, 16, 1),       # unaligned
@@ -93,10 +95,11 @@ def first_and_last(dut: Any, times: list[int]):
     (0, 16, 300, 48, 16, 1),       # aligned rows with gaps: one beat each
     (8, 16, 300, 48, 16, 2),       # two beats each
 ])
-def test_a_chunk_comes_every_cycle(address, row_bytes, rows, stride, chunk_bytes, cycles_a_chunk):
+def test_a_chunk_comes_every_cycle(address, row_bytes, rows, stride, chunk_bytes, cycles_a_chunk, far):
+    config = replace(PRESETS["base"], sddmm=False, far_registers=far)
     times: list[int] = []
     job = {"address": address, "row_bytes": row_bytes, "rows": rows, "stride": stride}
-    run(PRESETS["base"], chunk_bytes, [job], latency=32, processes=(lambda dut: first_and_last(dut, times),))
+    run(config, chunk_bytes, [job], latency=32, processes=(lambda dut: first_and_last(dut, times),))
     assert times[-1] - times[0] <= cycles_a_chunk * (len(times) - 1) + 1
 
 
