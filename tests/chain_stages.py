@@ -22,7 +22,7 @@ LARGEST, LOWEST = (1 << 31) - 1, -1 << 31
 OVERFLOWS = pytest.mark.parametrize("own, up, wraps", [
     (LARGEST, 0, 0), (LARGEST, 1, 1), (LARGEST, -1, 0), (LOWEST, 0, 0), (LOWEST, -1, 1), (LOWEST, LARGEST, 0),
     (1 << 30, 1 << 30, 1), (1 << 30, (1 << 30) - 1, 0), (-1 << 30, -1 << 30, 0), (LOWEST, LOWEST, 1)])
-SIDES_VALID = pytest.mark.parametrize("valid", [(1, 1), (1, 0), (0, 1)])
+SIDES_VALID = pytest.mark.parametrize("valid", [(1, 1), (1, 0), (0, 1), (0, 0)])
 
 
 def check_merging(dut: Any, seed: int, gap: float, stall: float) -> None:
