@@ -150,7 +150,7 @@ RUNS = (
     Run("lean64-45k", "lean64", "ecp5-45k", 100),
     LEAN_SPARSE,
     LEAN_DENSE,
-    Run("lean128-85k", "lean128", "ecp5-85k", 80),
+    Run("lean128-85k", "lean128", "ecp5-85k", 100),
     Run("large-85k", "large", "ecp5-85k", 60),
 )
 
