@@ -30,7 +30,8 @@ class Finisher(wiring.Component):
         parameters also take as many cycles as they have records.
     Latency: 4 cycles, with `csr_out` one more; with int8 9 (V + 8 with one multiplier).
     Backpressure: with V multipliers no stage of the scaler stalls: a word goes on when the queue behind it
-        has room for it and for everything before it. Otherwise, and without int8, every stage can wait.
+        has room for it and for everything before it. Otherwise, and without int8, every stage can wait;
+        with `lean_drain` none of the scaler's: a word's last lane waits before it.
         `i.ready` is a register: where there are neither V multipliers nor `csr_out` it falls for a cycle
         after each word, else in the cycle after a word had to wait.
     Overflow: earlier sums and bias wrap in int32, `o_overflow` says so; scaling saturates.
@@ -96,8 +97,7 @@ class Finisher(wiring.Component):
         # With `lean_drain` words come every third cycle: what hangs on no other stage is soon enough.
         free = ~summed_valid if config.lean_drain else ~summed_valid | summed_moves
         m.d.comb += [
-            dense_moves.eq(dense_valid & free
-                           & (self.i_earlier.valid | ~self.i_plan.accumulate)),
+            dense_moves.eq(dense_valid & free & (self.i_earlier.valid | ~self.i_plan.accumulate)),
             self.i_earlier.ready.eq(dense_moves & self.i_plan.accumulate),
         ]
         sums = [self._sum(m, lane, dense, self.i_earlier.p[lane], dense_moves) for lane in range(lanes)]
@@ -220,22 +220,23 @@ class Finisher(wiring.Component):
         m.d.comb += row_shift.eq(lane_bits - self.i_plan.group_log2)
         for lane in range(lanes):
             row, added = Signal(lane_bits, name=f"row{lane}"), Signal(name=f"added{lane}")
-            reached = row >= record.row
             m.submodules[f"adder{lane}"] = adder = MaskedAdder(ACC_BITS)
+            m.d.comb += row.eq(Const(lane, lane_bits) >> row_shift)
+            if config.lean_drain:
+                reached = self._foretell(m, lane, row, added)
+            else:
+                m.d.comb += added.eq(record.biased & (row == record.row))
+                reached = row >= record.row
             m.d.comb += [
-                row.eq(Const(lane, lane_bits) >> row_shift),
-                *([] if config.lean_drain else [added.eq(record.biased & (row == record.row))]),
                 adder.i_a.eq(summed.data[lane]), adder.i_use_a.eq(1),
                 adder.i_b.eq(record.bias), adder.i_use_b.eq(added),
             ]
-            if config.lean_drain:
-                reached = self._foretell(m, lane, row, added)
             self._watch(m, summed.data[lane], record.bias, adder.o, applies & added)
             # Lanes after the record's row go without a bias, unless another record comes.
             with m.If(loads & reached):
                 m.d.sync += [biased.data[lane].eq(adder.o), scales[lane].eq(record.scale)]
 
-    def _foretell(self, m: Module, lane: int, row: Signal, added: Signal) -> Signal:
+    def _foretell(self, m: Module, lane: int, row: Signal, added: Signal) -> Value:
         """What a record is to a lane, in registers, as it comes: the adder is long enough. Without records
         every lane is reached."""
         taken, reached = self.i_parameters, Signal(name=f"reached{lane}")
@@ -301,19 +302,20 @@ class Finisher(wiring.Component):
         gathering, completes = Signal(VALUE_BITS * (lanes - 1)), Signal()
         at_last = lane == lanes - 1
         underway = Signal()     # a word, all of it
-        moves_on = ~underway if lean else advance
+        feeds, moves_on = valid & self.i_plan.int8, advance
+        if lean:
+            feeds, moves_on = feeds & ~(at_last & underway), ~underway
         m.d.comb += [
             completes.eq(scaler.o_valid & scaler.o_tag[2]),
             advance.eq(1 if lean else ~(completes & gathered.valid)),
-            feeding.eq(valid & self.i_plan.int8 & ~(at_last & underway) if lean
-                       else valid & self.i_plan.int8),
+            feeding.eq(feeds),
             scaler.i_advance.eq(advance),
             scaler.i_relu.eq(self.i_plan.relu),
             scaler.i_valid.eq(feeding),
             scaler.i[0].value.eq(biased.data[0]),
             scaler.i[0].scale.eq(scales[0]),
-            scaler.i_tag.eq(Cat(biased.group_last, biased.job_last, lane == lanes - 1)),
-            leaves.eq(Mux(self.i_plan.int8, ~valid | (moves_on & (lane == lanes - 1)), plain_leaves)),
+            scaler.i_tag.eq(Cat(biased.group_last, biased.job_last, at_last)),
+            leaves.eq(Mux(self.i_plan.int8, ~valid | (moves_on & at_last), plain_leaves)),
         ]
         if lean:
             with m.If(feeding & at_last):

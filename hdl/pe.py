@@ -224,7 +224,7 @@ class ProcessingElement(wiring.Component):
         """Store word, operand and product, sum; operand and product are registers of the multiplier."""
         config, walker, store = self._config, self._walker, self._store
         m.submodules.operands = operands = OperandSelect(config)
-        late = int(config.far_registers)
+        late = config.far_registers
         # A row closes the cycle after its last word is issued, in which `o_word` shows it.
         assert settling_cycles(config) == STORE_CYCLES + late + WRITE_LATENCY_CYCLES
         following = self._later(m, walker.o_word, MacWord(config), STORE_CYCLES - 1 + late)
@@ -327,7 +327,7 @@ class ProcessingElement(wiring.Component):
         if not config.compressed_b:
             return word.word
         of_slot = self._later(m, store_word[VALUE_BITS:VALUE_BITS + config.acc_word_bits],
-                              config.acc_word_bits, int(config.far_registers))
+                              config.acc_word_bits, config.far_registers)
         return word.word | Mux(self._packed, of_slot, 0)
 
     def _drain(self, m: Module, word, sums) -> None:

@@ -58,7 +58,7 @@ def merged_words(config: Config, own: list[tuple], up: list[tuple]) -> list[tupl
         others = [side for side in open_sides if side not in ends]
         least = min((side[0][0] for side in others), default=0)
         taken = [side[0] for side in others if side[0][0] == least]
-        sums = merged(config, taken[:1], taken[1:])
+        sums = merged(config, taken, [])
         words.append((least, sum(1 << lane for _, lane in sums),
                       [sums.get((least, lane), 0) for lane in range(config.lanes)]))
         sides = [side[1:] if side and (side in ends or side[0][0] == least) else side for side in sides]
