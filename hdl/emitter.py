@@ -86,11 +86,16 @@ class Emitter(wiring.Component):
         # ---- the chunk at the word's low end -------------------------------------------------------
         chunk = self.o.p
         fits, last_row, there = Signal(), Signal(), Signal()
+        if config.far_registers:
+            begins_tail = Mux(comes, new_short, plan.separate & row_end)
+            some = self._foretell(m, steps, left, comes & ~new_short, begins_tail, fits)
+        else:
+            some = left != 0
+            m.d.comb += fits.eq(left <= port_bytes)
         m.d.comb += [
-            fits.eq(left <= port_bytes),
             row_end.eq(Mux(plan.by_element, last, second | ~plan.wide)),
             last_row.eq(~plan.separate | (rows_left == 0)),
-            there.eq((first | ~plan.by_element) & (left != 0)),
+            there.eq((first | ~plan.by_element) & some),
             word_end.eq(Mux(plan.separate, row_end, fits) & last_row),
             moves.eq(busy & (self.o.ready | ~there)),
             self.o.valid.eq(busy & there),
@@ -100,6 +105,20 @@ class Emitter(wiring.Component):
             chunk.last.eq(fits & last_row & job_last),
         ]
         return m
+
+    def _foretell(self, m: Module, steps, left, begins_word, begins_tail, fits):
+        """Whether the bytes that are left next fit into a chunk; and, which is returned, whether there are any.
+        All that the word does hangs on it, and the word lies far away in a large array."""
+        plan, port_bytes = self.i_plan, self._config.port_bytes
+        some = Signal()
+        with m.If(steps):
+            m.d.sync += [
+                fits.eq(Mux(begins_word, plan.word_bytes <= port_bytes,
+                            Mux(begins_tail, plan.tail_bytes <= port_bytes, left <= 2 * port_bytes))),
+                some.eq(Mux(begins_word, plan.word_bytes != 0,
+                            Mux(begins_tail, plan.tail_bytes != 0, left > port_bytes))),
+            ]
+        return some
 
     def _moved(self, plan, word):
         """The word without its first chunk. Rows of less than the port move down an element at a time: two

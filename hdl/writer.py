@@ -280,15 +280,29 @@ class SegmentWriter(wiring.Component):
         # master may wait for one with the other) but never gets further ahead.
         lead = Signal(OUTSTANDING_LOG2 + 2, init=1)
         send = Signal()
+        taken, sent = self.aw.valid & self.aw.ready, self.w.valid & self.w.ready & self.w.payload.last
+        if self._config.far_registers:
+            # Far from the memory's side: an address counts a cycle later, and until then as one that is offered.
+            # What is compared with is known before it is known what comes and goes.
+            took, ahead, even, behind = Signal(), Signal(), Signal(init=1), Signal()
+            m.d.sync += [
+                took.eq(taken),
+                ahead.eq(Mux(took == sent, lead > 1, Mux(took, lead > 0, lead > 2))),
+                even.eq(Mux(took == sent, lead == 1, Mux(took, lead == 0, lead == 2))),
+                behind.eq(Mux(took == sent, lead == 0, ~took & (lead == 1))),
+            ]
+            may_send = ahead | (even & (bursts.valid | took)) | (behind & bursts.valid & took)
+            counted = took
+        else:
+            may_send, counted = (lead > 1) | ((lead == 1) & bursts.valid), taken
         m.d.comb += [
             self.aw.valid.eq(bursts.valid),
             self.aw.payload.address.eq(bursts.payload.beat << log2_exact(self._config.port_bytes)),
             self.aw.payload.length.eq(bursts.payload.length),
             bursts.ready.eq(self.aw.ready),
-            send.eq((lead > 1) | ((lead == 1) & bursts.valid)),
+            send.eq(may_send),
             self.w.valid.eq(beats.valid & send),
             self.w.payload.eq(beats.payload),
             beats.ready.eq(self.w.ready & send),
         ]
-        count_both_ways(m, lead, self.aw.valid & self.aw.ready,
-                        self.w.valid & self.w.ready & self.w.payload.last)
+        count_both_ways(m, lead, counted, sent)

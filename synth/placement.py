@@ -5,9 +5,10 @@ RAM's write port takes both LUTs of a tile's third slice. Which cells may be bes
 rules (`Arch::slices_compatible` of its `ecp5/arch_place.cc`).
 """
 
+import copy
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,6 +73,12 @@ class Nets(NamedTuple):
     of: np.ndarray
 
 
+def _site_name(kind: int, x: int, y: int, half: int) -> str:
+    slice_number, place = divmod(half, 2)
+    here = {LUT: f"K{place}", REGISTER: f"FF{place}", WRITER: "RAMW"}[kind]
+    return f"X{x}/Y{y}/SLICE{'ABCD'[slice_number]}.{here}"
+
+
 def grouped(groups: list[list[int]], cells: int) -> Nets:
     """`Nets` of groups of cells."""
     of: list[list[int]] = [[] for _ in range(cells)]
@@ -111,6 +118,8 @@ class Placement:
                     self.pins.setdefault(bit, []).append((number, port))
                     if cell["port_directions"][port] == "output":
                         self.drivers[bit] = number, port
+        named = design["modules"][top].get("netnames", {}).values()
+        self._last_net = max([*self.pins, *(bit for net in named for bit in net["bits"] if isinstance(bit, int))])
         self.cells = self._read_cells()
         self.grid = self._read_grid()
         self._find_chains()
@@ -145,21 +154,54 @@ class Placement:
         places : of other cells, nextpnr's names for them
         """
         design = onto or self._design
-        written, cells = design["modules"][self._top]["cells"], self.cells
+        written = design["modules"][self._top]["cells"]
         assert written.keys() == self._cells.keys(), f"{file}: not the cells that have places"
+        self._settle(written, places)
         for cell in written.values():
             for port, bits in cell["connections"].items():
                 if not bits:
                     cell["connections"][port] = ["x"]
+        file.write_text(json.dumps(design))
+
+    def read_again(self, places: Mapping[str, str]) -> "Placement":
+        """The design with cells where they are now, and with copies that were added.
+
+        Parameters
+        ----------
+        places : of cells that are no logic, nextpnr's names for them
+        """
+        copies = {name: self._cells.pop(name) for name in [*self._cells][len(self.names):]}
+        self._settle(self._cells, places)
+        self._cells |= copies
+        return Placement(self._design, self._top)
+
+    def add_copy(self, number: int, place: int, sinks: Sequence[tuple[int, str]]) -> None:
+        """Of a LUT, at a half of a tile, for some of its sinks, cells and ports, instead of it. Only the design
+        knows of it."""
+        cell = copy.deepcopy(self._cells[self.names[number]])
+        (net,) = cell["connections"]["F"]
+        name, bit = f"{self.names[number]}$copy{len(self._cells)}", 1 + self._last_net
+        self._last_net = bit
+        tile, half = divmod(place, HALVES)
+        y, x = divmod(tile, int(self.grid.width[0]))
+        cell["connections"]["F"] = [bit]
+        cell["attributes"]["NEXTPNR_BEL"] = _site_name(LUT, x, y, half)
+        self._cells[name] = cell
+        self._design["modules"][self._top].setdefault("netnames", {})[name] = {
+            "hide_name": 1, "bits": [bit], "attributes": {"ROUTING": " "}}
+        for sink, port in sinks:
+            pins = self._cells[self.names[sink]]["connections"]
+            assert pins[port] == [net], f"{self.names[sink]}/{port} does not hear {self.names[number]}"
+            pins[port] = [bit]
+
+    def _settle(self, written: dict[str, Any], places: Mapping[str, str] | None) -> None:
+        cells = self.cells
         for number, name in enumerate(self.names):
             if cells.kind[number]:
-                slice_number, half = divmod(int(cells.half[number]), 2)
-                place = {LUT: f"K{half}", REGISTER: f"FF{half}", WRITER: "RAMW"}[int(cells.kind[number])]
-                written[name]["attributes"]["NEXTPNR_BEL"] = (
-                    f"X{cells.x[number]}/Y{cells.y[number]}/SLICE{'ABCD'[slice_number]}.{place}")
+                written[name]["attributes"]["NEXTPNR_BEL"] = _site_name(
+                    int(cells.kind[number]), cells.x[number], cells.y[number], int(cells.half[number]))
         for name, place in (places or {}).items():
             written[name]["attributes"]["NEXTPNR_BEL"] = place
-        file.write_text(json.dumps(design))
 
     def type_of(self, number: int) -> str:
         """A cell's type."""

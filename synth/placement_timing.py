@@ -13,20 +13,25 @@ from .delay_file import CLOCKS, SECOND_HALF, Setup, Through, read_delays
 from .machine_code import machine_code
 from .placement import Cells, Nets, Placement, grouped
 
-__all__ = ["WIRE_STEP_PS", "CellDelays", "Timing", "wire_ps"]
+__all__ = ["WIRE_STEP_PS", "CellDelays", "Pin", "Timing", "wire_ps"]
 
 _NO_WIRE = {"FCI", "F1", "FXA", "FXB", "DI", "WD", "WAD0", "WAD1", "WAD2", "WAD3"}
 """Inputs with a way of their own from what drives them."""
 _FOR_ALL = "TRELLIS_"
 """Types whose cells have the same delays; others depend on their parameters."""
 WIRE_STEP_PS = 145.0
-"""Of a wire, by each of the first tiles."""
-_WIRE_PS = 420.0
-"""Within a tile."""
-_FAR_STEP_PS, _FAR_TILES = 42.0, 4
-"""By each tile behind the first ones, over which longer wires lead."""
-_CONTROLS, _CONTROL_PS = {"CE", "LSR", "WRE"}, 200
-"""Inputs that wires reach so much sooner."""
+"""So many picoseconds of a connection of weight one are as bad as a tile of a net."""
+_TILES = (0, 1, 2, 3, 6, 12, 24, 224)
+_COLUMNS_PS = (0, 206, 231, 384, 475, 787, 1345, 10_985)
+_ROWS_PS = (0, 260, 321, 525, 578, 945, 1550, 12_790)
+"""Of a wire that leads so many tiles along a row, and along a column; in between on a line."""
+_ACROSS = np.interp(np.arange(_TILES[-1] + 1), _TILES, _COLUMNS_PS)
+_DOWN = np.interp(np.arange(_TILES[-1] + 1), _TILES, _ROWS_PS)
+_CORNER_PS = -125.0
+"""Of one that does both."""
+_PIN_PS = {"A": 680, "B": 680, "C": 530, "D": 420, "M": 450, "CE": 400, "LSR": 310, "WRE": 240}
+_OTHER_PIN_PS = 570
+"""Within the tile, to such an input. One of a LUT's four has a fast way; ABC has the last signal at D."""
 _NEVER = -1e9
 
 
@@ -64,15 +69,22 @@ class CellDelays:
 
 @machine_code
 def wire_ps(dx: Any, dy: Any) -> Any:
-    """Of a wire over that many columns and rows, or of many.
+    """Of a wire over that many columns and rows, or of many, without what its end takes.
 
-    Measured: the faster quarter of the 4,900 connections on the slowest paths of `small`, routed on the 45F,
-    speed grade 6: the router hurries where it must. On average they took 110 ps more. nextpnr foresees 480 ps
-    in a tile, and half as much again for far ones (`Arch::predictDelay` of its `ecp5/arch.cc`).
+    Measured: the 17,000 connections on paths of more than 0.7 of the slowest of `lean64`, routed on the 45F,
+    speed grade 6, without all others, so that nothing is in their way: 100 ps more or less for half of them.
+    nextpnr's `Arch::predictDelay` (`ecp5/arch.cc`) foresees 480 ps in a tile, and half as much again for far
+    ones.
     """
-    tiles = np.abs(dx) + np.abs(dy)
-    return (_WIRE_PS + WIRE_STEP_PS * np.minimum(tiles, _FAR_TILES)
-            + _FAR_STEP_PS * np.maximum(tiles - _FAR_TILES, 0))
+    return _ACROSS[np.abs(dx)] + _DOWN[np.abs(dy)] + _CORNER_PS * ((dx != 0) & (dy != 0))
+
+
+class Pin(NamedTuple):
+    """Where a connection ends, and the net that it is part of."""
+
+    net: int
+    cell: int
+    port: str
 
 
 class _Graph(NamedTuple):
@@ -83,7 +95,7 @@ class _Graph(NamedTuple):
     source: np.ndarray     # cell
     sink: np.ndarray       # cell
     by_wire: np.ndarray    # it is a wire, which takes time
-    sooner_ps: np.ndarray  # than other wires as long
+    pin_ps: np.ndarray     # of its end
     way: np.ndarray        # connections that go on, a net's after those that lead to it
     way_ps: np.ndarray     # through the cell
     way_net: np.ndarray    # to that net
@@ -98,7 +110,9 @@ class Timing:
         self._cells = placement.cells
         self._graph = _read_graph(placement, delays)
         graph = self._graph
-        self.sources, self.sinks = graph.source, graph.sink
+        self.sources, self.sinks, self.by_wire = graph.source, graph.sink, graph.by_wire.astype(bool)
+        self.pins = [pin for net in placement.drivers if not placement.is_clock(net)
+                     for pin in _pins(placement, net)]
 
     def connections(self) -> Nets:
         """Those that a move can make longer, as groups of two cells; their numbers are those of `slowest`."""
@@ -126,12 +140,10 @@ def _read_graph(placement: Placement, delays: CellDelays) -> _Graph:
         driver, output = placement.drivers[net]
         name, kind = placement.names[driver], placement.type_of(driver)
         start[number] = max(delays.through(name, kind, clock).get(output, _NEVER) for clock in CLOCKS)
-        for sink, port in placement.pins[net]:
-            if (sink, port) == (driver, output):
-                continue
+        for _, sink, port in _pins(placement, net):
             here = len(connections)
             connections.append((number, driver, sink, port not in _NO_WIRE,
-                                _CONTROL_PS * (port in _CONTROLS)))
+                                _PIN_PS.get(port, _OTHER_PIN_PS)))
             name, kind = placement.names[sink], placement.type_of(sink)
             setup = delays.setup(name, kind, port)
             if setup is not None:
@@ -151,10 +163,15 @@ def _read_graph(placement: Placement, delays: CellDelays) -> _Graph:
                 order.append(behind)
     assert len(order) == len(numbers), "logic that goes round in a ring"
     way = [entry for number in order for entry in ways[number]]
-    net_of, source, sink_of, by_wire, sooner_ps = _columns(connections, 5)
+    net_of, source, sink_of, by_wire, pin_ps = _columns(connections, 5)
     way_of, way_ps, way_net = _columns(way, 3)
     end_of, end_ps = _columns(ends, 2)
-    return _Graph(start, net_of, source, sink_of, by_wire, sooner_ps, way_of, way_ps, way_net, end_of, end_ps)
+    return _Graph(start, net_of, source, sink_of, by_wire, pin_ps, way_of, way_ps, way_net, end_of, end_ps)
+
+
+def _pins(placement: Placement, net: int) -> list[Pin]:
+    """All but its driver's."""
+    return [Pin(net, *pin) for pin in placement.pins[net] if pin != placement.drivers[net]]
 
 
 def _columns(entries: Sequence[tuple[int, ...]], count: int) -> list[np.ndarray]:
@@ -169,7 +186,7 @@ def _slowest(graph: _Graph, cells: Cells) -> np.ndarray:
         if graph.by_wire[number]:
             source, sink = graph.source[number], graph.sink[number]
             wires[number] = (wire_ps(cells.x[source] - cells.x[sink], cells.y[source] - cells.y[sink])
-                             - graph.sooner_ps[number])
+                             + graph.pin_ps[number])
     arrival = graph.start.copy()
     for place in range(len(graph.way)):
         number = graph.way[place]

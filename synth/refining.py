@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .annealing import Problem, Schedule, anneal, anneal_round, net_lengths
+from .copying import copy_far_drivers
 from .dealing import deal_blocks
 from .ecp5_sites import Sites, sites_of
 from .placement import Placement
@@ -53,6 +54,7 @@ _LAST_BLOCK_WEIGHT = 4.0
 what it says comes late."""
 _SCORE_EXPONENT = 40
 """Of paths, whose sum tells which of the last rounds is the best: of the slowest the most count."""
+_BACK = 1
 _SLOW = 0.85
 """Of the slowest path: connections whose cells move in the last rounds."""
 
@@ -69,12 +71,10 @@ def refine(placed: Path, sdf: Path, size: str, top: str, seed: int, tell: Callab
     tell : hears how it goes
     """
     placement = Placement.read(placed, top)
-    cells, grid = placement.cells, placement.grid
-    assert all_allowed(cells, grid), f"{placed}: its cells are not where this program believes they may be"
-    timing = Timing(placement, CellDelays(sdf))
-    problem = Problem(
-        cells, grid, placement.nets, net_lengths(cells, placement.nets), timing.connections(),
-        timing.sources, timing.sinks, placement.movable)
+    assert all_allowed(placement.cells, placement.grid), (
+        f"{placed}: its cells are not where this program believes they may be")
+    delays = CellDelays(sdf)
+    timing, problem = _problem(placement, delays)
     slowest = timing.slowest()
     target = _TARGET * slowest.max(initial=1.0)
     weights = _weights(slowest, target)
@@ -88,9 +88,20 @@ def refine(placed: Path, sdf: Path, size: str, top: str, seed: int, tell: Callab
         weights = _KEPT * weights + (1 - _KEPT) * _weights(slowest, target)
         tell(f"Round {number + 1} of {_ROUNDS}: {_state(problem, slowest)}")
     if slowest.max(initial=0.0):
+        copies = copy_far_drivers(placement, timing)
+        placement = placement.read_again(blocks)
+        tell(f"{copies:,} copies of LUTs whose sinks lie far apart")
+        timing, problem = _problem(placement, delays)
         blocks = _hurry(placement, problem, timing, sites, seed, tell)
-    assert all_allowed(cells, grid)
+    assert all_allowed(placement.cells, placement.grid)
     placement.write(placed, places=blocks)
+
+
+def _problem(placement: Placement, delays: CellDelays) -> tuple[Timing, Problem]:
+    timing, cells = Timing(placement, delays), placement.cells
+    return timing, Problem(
+        cells, placement.grid, placement.nets, net_lengths(cells, placement.nets), timing.connections(),
+        timing.sources, timing.sinks, placement.movable)
 
 
 def _hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites, seed: int,
@@ -103,15 +114,22 @@ def _hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites,
     state = (cells.x, cells.y, cells.half, grid.luts, grid.registers, grid.writers)
     slowest = timing.slowest()
     first, weights = slowest.max(), np.zeros(len(slowest))
-    best, blocks, places = np.inf, dict[str, str](), (dict[str, str](), list[np.ndarray]())
+    best, best_slowest = ((slowest / first) ** _SCORE_EXPONENT).sum(), slowest
+    blocks = deal_blocks(placement, problem, weights, sites)
+    places = blocks, [part.copy() for part in state]
     schedule = np.linspace((_LAST_WEIGHTS[0], _LAST_EXPONENTS[0]), (_LAST_WEIGHTS[1], _LAST_EXPONENTS[1]),
                            _LAST_ROUNDS)
     for number, (weight, exponent) in enumerate(schedule):
-        share = slowest / slowest.max()
-        weights = np.maximum(weight * share ** exponent, _LAST_KEPT * weights)
+        weights = np.maximum(weight * (slowest / slowest.max()) ** exponent, _LAST_KEPT * weights)
+        if number % _BACK == 0:
+            for part, found in zip(state, places[1], strict=True):
+                part[:] = found
+            blocks, slowest = places[0], best_slowest
+            problem.lengths[:] = net_lengths(cells, problem.nets)
+            weights = np.maximum(weight * (slowest / slowest.max()) ** exponent, weights)
         if number % _BLOCK_ROUNDS == 0:
             blocks = deal_blocks(placement, problem, _LAST_BLOCK_WEIGHT * weights, sites)
-        slow = share > _SLOW
+        slow = slowest / slowest.max() > _SLOW
         hurried = np.unique(np.concatenate([problem.sources[slow], problem.sinks[slow]]))
         hurried = hurried[movable[hurried]]
         if len(hurried):
@@ -120,7 +138,7 @@ def _hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites,
         slowest = timing.slowest()
         score = ((slowest / first) ** _SCORE_EXPONENT).sum()
         if score < best:
-            best, places = score, (blocks, [part.copy() for part in state])
+            best, best_slowest, places = score, slowest, (blocks, [part.copy() for part in state])
         tell(f"Last round {number + 1} of {_LAST_ROUNDS}: {_state(problem, slowest)}")
     # A cell between two slow paths goes over from one to the other, so the last round need not be the best.
     for part, found in zip(state, places[1], strict=True):

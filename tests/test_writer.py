@@ -129,7 +129,7 @@ def random_job(rng: random.Random) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("config", [
-    *(PRESETS[name] for name in ("tiny", "small", "base")),
+    *(PRESETS[name] for name in ("tiny", "small", "base", "lean64")),
     replace(PRESETS["small"], name="block_queues", compressed_b=False),
 ], ids=lambda config: config.name)
 @pytest.mark.parametrize("seed", range(4))
@@ -153,7 +153,8 @@ def test_a_row_written_again_ends_with_the_later_bytes():
     (8, 16, 200, 64, 16, 400),     # rows that spill
     (0, 128, 50, 256, 16, 400),
 ])
-def test_a_full_chunk_goes_every_cycle(address, row_bytes, rows, stride, size, cycles):
+@pytest.mark.parametrize("name", ["base", "lean64"])
+def test_a_full_chunk_goes_every_cycle(name, address, row_bytes, rows, stride, size, cycles):
     log: list[dict[str, int]] = []
     taken: list[int] = []
 
@@ -167,8 +168,10 @@ def test_a_full_chunk_goes_every_cycle(address, row_bytes, rows, stride, size, c
                     taken.append(cycle)
         return process
 
-    job = {"address": address, "row_bytes": row_bytes, "rows": rows, "stride": stride}
-    run(PRESETS["base"], [job], [size], log=log, processes=(watch,))
+    config = PRESETS[name]
+    share = 16 // config.port_bytes        # the bytes above are of a port of 16
+    job = {"address": address // share, "row_bytes": row_bytes // share, "rows": rows, "stride": stride // share}
+    run(config, [job], [size // share], log=log, processes=(watch,))
     assert taken[-1] - taken[0] <= cycles + 1
     assert log[-1]["last_cycle"] - taken[-1] <= 20
 
