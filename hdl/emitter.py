@@ -107,8 +107,10 @@ class Emitter(wiring.Component):
         return m
 
     def _foretell(self, m: Module, steps, left, begins_word, begins_tail, fits):
-        """Whether the bytes that are left next fit into a chunk; and, which is returned, whether there are any.
-        All that the word does hangs on it, and the word lies far away in a large array."""
+        """Whether the bytes that are left next fit into a chunk; and, returned, whether there are any.
+
+        All that the word does hangs on it, and in a large array the word is far away.
+        """
         plan, port_bytes = self.i_plan, self._config.port_bytes
         some = Signal()
         with m.If(steps):

@@ -282,8 +282,8 @@ class SegmentWriter(wiring.Component):
         send = Signal()
         taken, sent = self.aw.valid & self.aw.ready, self.w.valid & self.w.ready & self.w.payload.last
         if self._config.far_registers:
-            # Far from the memory's side: an address counts a cycle later, and until then as one that is offered.
-            # What is compared with is known before it is known what comes and goes.
+            # The memory's side is far: an address counts a cycle later, until then like one that is offered.
+            # What is compared is known before it is known what comes and goes.
             took, ahead, even, behind = Signal(), Signal(), Signal(init=1), Signal()
             m.d.sync += [
                 took.eq(taken),

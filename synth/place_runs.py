@@ -21,9 +21,10 @@ _FIRST_LOG, _PADS_LOG = "place_first.log", "place_pads.log"
 """Of the first placer where another one had its turn, and of the last step of a move."""
 _ROUTE_LOG, _DELAYS, _ROUTED_DELAYS = "route.log", "delays.sdf", "routed.sdf"
 _LARGER_JSON, _LARGER_LOG = "larger.json", "larger.log"
-LOGS = (_FIRST_LOG, _LARGER_LOG, PLACE_LOG, _PADS_LOG, _ROUTE_LOG)
+_SLOW_JSON, _SLOW_LOG = "slow.json", "route_slow.log"
+LOGS = (_FIRST_LOG, _LARGER_LOG, PLACE_LOG, _PADS_LOG, _SLOW_LOG, _ROUTE_LOG)
 """Of those runs that there were."""
-_NO_ROUTE = r"cannot be routed|failed to (find a route|route)|unrouted arcs"
+_NO_ROUTE = r"cannot be routed|failed to (find a route|route)|unrouted arcs|routing design failed"
 """What is said where there are places and no routes, by nextpnr, or where the flow stops its router."""
 _NO_WAY = re.compile(rf"(?i)unable to (place|find (a |legal )?placement)|failed to (place|expand)"
                      rf"|{_NO_ROUTE}")
@@ -140,22 +141,43 @@ def _move_and_route(command: tuple[str, list[str]], larger: str, folder: Path,
 
 def _refine_and_route(command: tuple[str, list[str]], folder: Path, progress: Progress) -> str | None:
     # Here: what it needs takes a second to import, and every other command would wait for it.
+    from .first_routes import forget_routes, keep_routes
     from .refining import refine
 
     name, options = command
     progress.stage("better places")
-    delays, routed = folder / _DELAYS, folder / _ROUTED_DELAYS
-    try:
-        refine(folder / PLACED_JSON, delays, options[0], TOP, _seed(options), progress.line)
-        progress.stage("routing")
-        routing = [*_read_again(options), "--no-pack", "--no-place", "--sdf", _ROUTED_DELAYS]
-        failure = _run_placer((name, routing), folder, progress, _ROUTE_LOG)
+    placed, slow, delays, routed = (folder / file for file in (PLACED_JSON, _SLOW_JSON, _DELAYS,
+                                                               _ROUTED_DELAYS))
+    routing = [*_read_again(options), "--no-pack", "--no-place"]
+
+    def route() -> str | None:
+        failure = _run_placer((name, [*routing, "--sdf", _ROUTED_DELAYS]), folder, progress, _ROUTE_LOG)
         if failure is None:
             correct_report(folder / REPORT, routed, delays)
+        return failure
+
+    try:
+        count = refine(placed, slow, delays, options[0], TOP, _seed(options), 1e6 / _frequency(options),
+                       progress.line)
+        if count:
+            progress.stage(f"routing, {count:,} slow connections first")
+            alone = _without(routing, "--json", "--report", "--textcfg", "--write")
+            alone += ["--json", _SLOW_JSON, "--write", _SLOW_JSON]
+            _run_placer((name, alone), folder, progress, _SLOW_LOG)
+            keep_routes(slow, placed, TOP)
+        progress.stage("routing")
+        try:
+            return route()
+        except _GivenUp:
+            if not count:
+                raise
+            progress.stage("routing, with no routes kept")
+            forget_routes(placed, TOP)
+            return route()
     finally:
         delays.unlink()
-        routed.unlink(missing_ok=True)
-    return failure
+        for file in (slow, routed):
+            file.unlink(missing_ok=True)
 
 
 def _by_density(options: list[str]) -> list[str]:
@@ -164,6 +186,10 @@ def _by_density(options: list[str]) -> list[str]:
 
 def _seed(options: list[str]) -> int:
     return int(options[options.index("--seed") + 1])
+
+
+def _frequency(options: list[str]) -> float:
+    return float(options[options.index("--freq") + 1])
 
 
 def _read_again(options: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ rules (`Arch::slices_compatible` of its `ecp5/arch_place.cc`).
 import copy
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,7 +119,8 @@ class Placement:
                     if cell["port_directions"][port] == "output":
                         self.drivers[bit] = number, port
         named = design["modules"][top].get("netnames", {}).values()
-        self._last_net = max([*self.pins, *(bit for net in named for bit in net["bits"] if isinstance(bit, int))])
+        bits = [bit for net in named for bit in net["bits"] if isinstance(bit, int)]
+        self._last_net = max([*self.pins, *bits])
         self.cells = self._read_cells()
         self.grid = self._read_grid()
         self._find_chains()
@@ -163,6 +164,19 @@ class Placement:
                     cell["connections"][port] = ["x"]
         file.write_text(json.dumps(design))
 
+    def with_connections(self, wanted: Callable[[int, str, int], bool]) -> dict[str, Any]:
+        """The design as it was written, with those connections of cell, port and net only, and their nets."""
+        module = self._design["modules"][self._top]
+        cells, left = {}, set[int | str]()
+        for number, name in enumerate(self.names):
+            pins = {port: [bit if isinstance(bit, int) and wanted(number, port, bit) else "x" for bit in bits]
+                    for port, bits in self._cells[name]["connections"].items()}
+            left.update(bit for bits in pins.values() for bit in bits)
+            cells[name] = {**self._cells[name], "connections": pins}
+        nets = {name: net for name, net in module["netnames"].items() if net["bits"][0] in left}
+        return {**self._design, "modules": {self._top: {**module, "ports": {}, "cells": cells,
+                                                        "netnames": nets}}}
+
     def read_again(self, places: Mapping[str, str]) -> "Placement":
         """The design with cells where they are now, and with copies that were added.
 
@@ -176,8 +190,10 @@ class Placement:
         return Placement(self._design, self._top)
 
     def add_copy(self, number: int, place: int, sinks: Sequence[tuple[int, str]]) -> None:
-        """Of a LUT, at a half of a tile, for some of its sinks, cells and ports, instead of it. Only the design
-        knows of it."""
+        """Of a LUT, at a half of a tile, for some of its sinks, cells and ports.
+
+        The design knows of it, the arrays do not.
+        """
         cell = copy.deepcopy(self._cells[self.names[number]])
         (net,) = cell["connections"]["F"]
         name, bit = f"{self.names[number]}$copy{len(self._cells)}", 1 + self._last_net

@@ -14,6 +14,7 @@ from .annealing import Problem, Schedule, anneal, anneal_round, net_lengths
 from .copying import copy_far_drivers
 from .dealing import deal_blocks
 from .ecp5_sites import Sites, sites_of
+from .first_routes import write_slow_connections
 from .placement import Placement
 from .placement_timing import CellDelays, Timing
 from .tile_rules import all_allowed
@@ -41,8 +42,8 @@ the part for it, and are on the slowest path next."""
 _KEPT = 0.9
 """Of a weight from one round to the next: what was slow a moment ago must not be given up at once."""
 
-_LAST_ROUNDS = 120
-_LAST_MOVES = 100
+_LAST_ROUNDS = 240
+_LAST_MOVES = 30
 """Attempts for each cell on the slowest paths in one of the last rounds."""
 _LAST_WEIGHTS, _LAST_EXPONENTS = (15.0, 40.0), (12, 60)
 """Of a connection on the slowest path, as above, and how it falls for faster ones: in the first and in the
@@ -54,20 +55,22 @@ _LAST_BLOCK_WEIGHT = 4.0
 what it says comes late."""
 _SCORE_EXPONENT = 40
 """Of paths, whose sum tells which of the last rounds is the best: of the slowest the most count."""
-_BACK = 1
 _SLOW = 0.85
 """Of the slowest path: connections whose cells move in the last rounds."""
 
 
-def refine(placed: Path, sdf: Path, size: str, top: str, seed: int, tell: Callable[[str], None]) -> None:
-    """Change a placed design's file in place.
+def refine(placed: Path, slow: Path, sdf: Path, size: str, top: str, seed: int, period_ps: float,
+           tell: Callable[[str], None]) -> int:
+    """Change a placed design's file in place; how many connections are slow.
 
     Parameters
     ----------
     placed : nextpnr's JSON
+    slow : gets the design with its slow connections only
     sdf : its delays, of the same design
     size : nextpnr's option for the part
     top : module
+    period_ps : asked for
     tell : hears how it goes
     """
     placement = Placement.read(placed, top)
@@ -92,9 +95,10 @@ def refine(placed: Path, sdf: Path, size: str, top: str, seed: int, tell: Callab
         placement = placement.read_again(blocks)
         tell(f"{copies:,} copies of LUTs whose sinks lie far apart")
         timing, problem = _problem(placement, delays)
-        blocks = _hurry(placement, problem, timing, sites, seed, tell)
+        blocks = _hurry(placement, problem, timing, sites, blocks, seed, tell)
     assert all_allowed(placement.cells, placement.grid)
     placement.write(placed, places=blocks)
+    return write_slow_connections(placement, timing, period_ps, slow)
 
 
 def _problem(placement: Placement, delays: CellDelays) -> tuple[Timing, Problem]:
@@ -104,48 +108,51 @@ def _problem(placement: Placement, delays: CellDelays) -> tuple[Timing, Problem]
         timing.sources, timing.sinks, placement.movable)
 
 
-def _hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites, seed: int,
-           tell: Callable[[str], None]) -> dict[str, str]:
-    """The last rounds: only cells on the slowest paths move, those of the moment, and what they exchange
-    places with; wires elsewhere are a small part of what counts. A few seconds. The places of blocks."""
+def _hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites, blocks: dict[str, str],
+           seed: int, tell: Callable[[str], None]) -> dict[str, str]:
+    """The last rounds: only cells on the slowest paths move, and what they exchange places with; wires
+    elsewhere are a small part of what counts. Half a minute. The places of blocks.
+
+    Each round begins with the best places so far, but what has become slow in other rounds keeps a weight: a
+    cell between two slow paths would go over from one to the other, and back.
+    """
     cells, grid = problem.cells, problem.grid
     movable = np.zeros(len(cells.x), np.bool_)
     movable[problem.movable] = True
     state = (cells.x, cells.y, cells.half, grid.luts, grid.registers, grid.writers)
-    slowest = timing.slowest()
+    slowest = best_slowest = timing.slowest()
     first, weights = slowest.max(), np.zeros(len(slowest))
-    best, best_slowest = ((slowest / first) ** _SCORE_EXPONENT).sum(), slowest
-    blocks = deal_blocks(placement, problem, weights, sites)
-    places = blocks, [part.copy() for part in state]
+    best, best_blocks, places = _score(slowest, first), blocks, [part.copy() for part in state]
     schedule = np.linspace((_LAST_WEIGHTS[0], _LAST_EXPONENTS[0]), (_LAST_WEIGHTS[1], _LAST_EXPONENTS[1]),
                            _LAST_ROUNDS)
     for number, (weight, exponent) in enumerate(schedule):
-        weights = np.maximum(weight * (slowest / slowest.max()) ** exponent, _LAST_KEPT * weights)
-        if number % _BACK == 0:
-            for part, found in zip(state, places[1], strict=True):
-                part[:] = found
-            blocks, slowest = places[0], best_slowest
-            problem.lengths[:] = net_lengths(cells, problem.nets)
-            weights = np.maximum(weight * (slowest / slowest.max()) ** exponent, weights)
+        weights = _LAST_KEPT * weights
+        for times in (slowest, best_slowest):
+            weights = np.maximum(weights, weight * (times / times.max()) ** exponent)
         if number % _BLOCK_ROUNDS == 0:
             blocks = deal_blocks(placement, problem, _LAST_BLOCK_WEIGHT * weights, sites)
-        slow = slowest / slowest.max() > _SLOW
+        slow = best_slowest / best_slowest.max() > _SLOW
         hurried = np.unique(np.concatenate([problem.sources[slow], problem.sinks[slow]]))
         hurried = hurried[movable[hurried]]
         if len(hurried):
             anneal(problem._replace(movable=hurried), weights, _LAST_MOVES * len(hurried), _RADIUS, 0.0,
                    seed * _LAST_ROUNDS + number)
         slowest = timing.slowest()
-        score = ((slowest / first) ** _SCORE_EXPONENT).sum()
-        if score < best:
-            best, best_slowest, places = score, slowest, (blocks, [part.copy() for part in state])
         tell(f"Last round {number + 1} of {_LAST_ROUNDS}: {_state(problem, slowest)}")
-    # A cell between two slow paths goes over from one to the other, so the last round need not be the best.
-    for part, found in zip(state, places[1], strict=True):
-        part[:] = found
-    problem.lengths[:] = net_lengths(cells, problem.nets)
-    tell(f"The best of them: {_state(problem, timing.slowest())}")
-    return places[0]
+        if _score(slowest, first) < best:
+            best, best_slowest, best_blocks = _score(slowest, first), slowest, blocks
+            places = [part.copy() for part in state]
+        else:
+            blocks = best_blocks
+            for part, found in zip(state, places, strict=True):
+                part[:] = found
+            problem.lengths[:] = net_lengths(cells, problem.nets)
+    tell(f"The best of them: {_state(problem, best_slowest)}")
+    return best_blocks
+
+
+def _score(slowest: np.ndarray, first: float) -> float:
+    return float(((slowest / first) ** _SCORE_EXPONENT).sum())
 
 
 def _state(problem: Problem, slowest: np.ndarray) -> str:

@@ -170,7 +170,8 @@ def test_a_full_chunk_goes_every_cycle(name, address, row_bytes, rows, stride, s
 
     config = PRESETS[name]
     share = 16 // config.port_bytes        # the bytes above are of a port of 16
-    job = {"address": address // share, "row_bytes": row_bytes // share, "rows": rows, "stride": stride // share}
+    job = {"address": address // share, "row_bytes": row_bytes // share, "rows": rows,
+           "stride": stride // share}
     run(config, [job], [size // share], log=log, processes=(watch,))
     assert taken[-1] - taken[0] <= cycles + 1
     assert log[-1]["last_cycle"] - taken[-1] <= 20
