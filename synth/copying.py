@@ -15,8 +15,10 @@ from .tile_rules import slice_allowed, tile_allowed
 
 __all__ = ["copy_far_drivers"]
 
-_SLOW = 0.9
-"""Of the slowest path: nets that are looked at."""
+_SLOW, _RATHER_SLOW = 0.95, 0.85
+"""Of the period, in paths: nets that are looked at, and their sinks that copies are for."""
+_SLOWEST = 0.75
+"""Of the slowest path: a period that is shorter is not reached anyway."""
 _REACH = 16
 """Tiles over which a group of sinks may lie, width and height together."""
 _MOST_GROUPS = 16
@@ -25,16 +27,18 @@ _SEARCH = 12
 """Tiles around the middle of a group among which a free place is looked for."""
 
 
-def copy_far_drivers(placement: Placement, timing: Timing) -> int:
+def copy_far_drivers(placement: Placement, timing: Timing, period_ps: float) -> int:
     """Add copies to the placement's design, at free places; how many.
 
     Neither the placement's arrays nor the timing know of them: both are to be made again.
     """
     slowest = timing.slowest()
-    slow = {timing.pins[number].net for number in np.flatnonzero(slowest > _SLOW * slowest.max(initial=0.0))}
+    share = slowest / max(period_ps, _SLOWEST * slowest.max(initial=0.0))
+    slow = {timing.pins[number].net for number in np.flatnonzero(share > _SLOW)}
     sinks: dict[int, list[Pin]] = defaultdict(list)
-    for pin, by_wire in zip(timing.pins, timing.by_wire, strict=True):
-        if pin.net in slow and by_wire:
+    for number in np.flatnonzero(timing.by_wire & (share > _RATHER_SLOW)):
+        pin = timing.pins[number]
+        if pin.net in slow:
             sinks[pin.net].append(pin)
     made = 0
     x, y = placement.cells.x, placement.cells.y

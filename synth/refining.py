@@ -91,7 +91,7 @@ def refine(placed: Path, slow: Path, sdf: Path, size: str, top: str, seed: int, 
         weights = _KEPT * weights + (1 - _KEPT) * _weights(slowest, target)
         tell(f"Round {number + 1} of {_ROUNDS}: {_state(problem, slowest)}")
     if slowest.max(initial=0.0):
-        copies = copy_far_drivers(placement, timing)
+        copies = copy_far_drivers(placement, timing, period_ps)
         placement = placement.read_again(blocks)
         tell(f"{copies:,} copies of LUTs whose sinks lie far apart")
         timing, problem = _problem(placement, delays)

@@ -62,8 +62,8 @@ def slowest(placement: Placement, delays: CellDelays) -> dict[tuple[str, str], f
             zip(timing.sources, timing.sinks, timing.slowest(), strict=True)}
 
 
-@pytest.mark.parametrize("distance, expected", [((0, 0), 420), ((1, 0), 565), ((-3, 1), 1000),
-                                                ((-3, 2), 1042), ((7, -6), 1378)])
+@pytest.mark.parametrize("distance, expected", [((0, 0), 0), ((-1, 0), 206), ((0, 1), 260), ((-3, 1), 519),
+                                                ((9, -12), 1451), ((0, 224), 12_790)])
 def test_a_wire_takes_what_was_measured(distance: tuple[int, int], expected: float) -> None:
     assert wire_ps(*distance) == expected
 
@@ -73,16 +73,16 @@ def test_a_path_takes_the_time_of_its_cells_and_wires(delays: CellDelays) -> Non
         "start": register("X1/Y1/SLICEA.FF0", 99, 10), "one": lut("X2/Y1/SLICEA.K0", [10], 11),
         "two": lut("X2/Y3/SLICEA.K0", [11], 12), "end": register("X5/Y3/SLICEA.FF0", 12, 13),
         "near": register("X1/Y1/SLICEB.FF0", 10, 14)}), "top")
-    whole = 525 + 565 + 236 + 710 + 236 + 855 + 20
+    whole = 525 + (206 + 680) + 236 + (321 + 680) + 236 + (384 + 450) + 20
     found = slowest(placement, delays)
     assert found == {("start", "one"): whole, ("one", "two"): whole, ("two", "end"): whole,
-                     ("start", "near"): 525 + 420 + 20}
+                     ("start", "near"): 525 + 450 + 20}
 
 
-def test_an_enable_is_reached_sooner(delays: CellDelays) -> None:
+def test_an_input_takes_time_of_its_own(delays: CellDelays) -> None:
     enabled = register("X2/Y1/SLICEA.FF0", 99, 12, enable=10)
     placement = Placement(design({"start": register("X1/Y1/SLICEA.FF0", 99, 10), "end": enabled}), "top")
-    assert slowest(placement, delays)["start", "end"] == 525 + 565 - 200 + 30
+    assert slowest(placement, delays)["start", "end"] == 525 + 206 + 400 + 30
 
 
 def test_a_carry_passes_the_upper_half_of_its_cell_sooner(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_register_takes_its_lut_s_output_without_a_wire(delays: CellDelays) ->
     placement = Placement(design({
         "start": register("X1/Y1/SLICEA.FF0", 99, 10), "one": lut("X2/Y1/SLICEA.K0", [10], 11),
         "end": register("X2/Y1/SLICEA.FF0", 11, 12, by_lut=True)}), "top")
-    assert set(slowest(placement, delays).values()) == {525 + 565 + 236 + 0}
+    assert set(slowest(placement, delays).values()) == {525 + (206 + 680) + 236 + 0}
 
 
 def test_cells_of_a_type_with_parameters_have_delays_of_their_own(delays: CellDelays) -> None:
@@ -109,7 +109,7 @@ def test_cells_of_a_type_with_parameters_have_delays_of_their_own(delays: CellDe
             "start": register("X1/Y1/SLICEA.FF0", 99, 10), "end": register("X1/Y1/SLICEB.FF0", 11, 12),
             name: cell("MULT18X18D", "X1/Y1/MULT18_0", {"A0": 10}, {"P0": 11})}), "top")
 
-    whole = 525 + 420 + 3927 + 420 + 20
+    whole = 525 + 570 + 3927 + 450 + 20
     assert slowest(product("slow[0]"), delays) == {("start", "slow[0]"): whole, ("slow[0]", "end"): whole}
     assert set(slowest(product("clocked"), delays).values()) == {0}
 
@@ -127,3 +127,15 @@ def test_connections_without_a_wire_are_in_no_group(delays: CellDelays) -> None:
     groups = Timing(placement, delays).connections()
     sizes = list(groups.first[1:] - groups.first[:-1])
     assert sorted(sizes) == [0, 2]
+
+
+def test_pins_are_those_of_the_connections(delays: CellDelays) -> None:
+    placement = Placement(design({
+        "start": register("X1/Y1/SLICEA.FF0", 99, 10), "one": lut("X2/Y1/SLICEA.K0", [10, 10], 11),
+        "end": register("X2/Y1/SLICEA.FF0", 11, 12, by_lut=True)}), "top")
+    timing, names = Timing(placement, delays), placement.names
+    found = [(pin.net, names[pin.cell], pin.port, names[source], names[sink], bool(by_wire))
+             for pin, source, sink, by_wire in
+             zip(timing.pins, timing.sources, timing.sinks, timing.by_wire, strict=True)]
+    assert found == [(10, "one", "A", "start", "one", True), (10, "one", "B", "start", "one", True),
+                     (11, "end", "DI", "one", "end", False)]

@@ -23,11 +23,15 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refining, "_LAST_ROUNDS", 10)
 
 
+PERIOD_PS = 20_000.0
+
+
 def refined(placed: Design, folder: Path, seed: int = 1) -> tuple[Design, list[str]]:
     file, sdf, heard = folder / "placed.json", folder / "delays.sdf", []
     file.write_text(json.dumps(placed))
     sdf.write_text(SDF)
-    refining.refine(file, sdf, "--25k", "top", seed, heard.append)
+    count = refining.refine(file, folder / "slow.json", sdf, "--25k", "top", seed, PERIOD_PS, heard.append)
+    assert not count and not (folder / "slow.json").exists()
     return json.loads(file.read_text()), heard
 
 
@@ -50,7 +54,7 @@ def test_wires_get_shorter_and_the_design_stays(seed: int, tmp_path: Path) -> No
     found, heard = refined(placed, tmp_path, seed)
     assert wire(found) < 0.6 * wire(placed)
     assert without_sites(found) == without_sites(placed)
-    assert len(heard) == 41 and f": {wire(found):,} of wire" in heard[-1]
+    assert len(heard) == 42 and f": {wire(found):,} of wire" in heard[-1]
 
 
 def test_a_seed_gives_the_same_again_and_another_one_something_else(tmp_path: Path) -> None:
@@ -76,8 +80,9 @@ def test_the_last_rounds_are_for_the_slowest_path(tmp_path: Path) -> None:
                       timing.sinks, placement.movable)
     before = timing.slowest().max()
     heard: list[str] = []
-    refining._hurry(placement, problem, timing, sites_of("--25k"), 1, heard.append)
+    refining._hurry(placement, problem, timing, sites_of("--25k"), {}, 1, heard.append)
     assert timing.slowest().max() < before / 2
+    assert list(problem.lengths) == list(net_lengths(placement.cells, placement.nets))
     foreseen = [float(re.search(r"path ([\d.]+) ns", line)[1]) for line in heard]
     assert foreseen[-1] == min(foreseen)
     assert heard[-1].endswith(f"slowest path {timing.slowest().max() / 1000:.1f} ns as foreseen")

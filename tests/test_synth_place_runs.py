@@ -94,7 +94,7 @@ def test_where_the_better_placer_leads_to_nothing_the_other_one_tries(
             raise AssertionError("it was not stopped")
         if places:
             return
-        assert arguments == ["--json", "placed.json", "--seed", "1", "--placer", "static",
+        assert arguments == ["--json", "placed.json", "--seed", "1", "--freq", "50", "--placer", "static",
                              "--placer-heap-timingweight", "20", "--router", "router1", "--no-pack",
                              "--no-place", "--sdf", "routed.sdf"]
         for number, arcs in enumerate(remaining):
@@ -102,10 +102,10 @@ def test_where_the_better_placer_leads_to_nothing_the_other_one_tries(
 
     heard = Heard()
     monkeypatch.setattr(place_runs, "run_tool", works)
-    monkeypatch.setattr("synth.refining.refine", lambda *given: None)
+    monkeypatch.setattr("synth.refining.refine", lambda *given: 0)
     monkeypatch.setattr(place_runs, "correct_report", lambda *given: None)
     heap = ["--placer", "heap", "--placer-heap-timingweight", "20"]
-    options = ["--json", DESIGN_JSON, "--seed", "1", *heap, "--router", "router1"]
+    options = ["--json", DESIGN_JSON, "--seed", "1", "--freq", "50", *heap, "--router", "router1"]
     found = place_runs.run_place(("nextpnr", options), tmp_path, heard)
     assert found == (failure and f"nextpnr was stopped: {failure}")
     assert [stage for stage in heard.stages if "full parts" in stage] == [
@@ -125,9 +125,12 @@ def test_what_is_placed_is_refined_before_it_is_routed(monkeypatch: pytest.Monke
             tmp_path / "report.json", "route.log", "place.log")
         steps.append(("correct", ""))
 
-    def refines(placed: Path, sdf: Path, size: str, top: str, seed: int, tell) -> None:
-        assert (placed, sdf.read_text(), size, seed) == (tmp_path / "placed.json", "place.log", "--25k", 7)
+    def refines(placed: Path, slow: Path, sdf: Path, size: str, top: str, seed: int, period_ps: float,
+                tell) -> int:
+        assert (placed, slow, sdf.read_text(), size, seed, period_ps) == (
+            tmp_path / "placed.json", tmp_path / "slow.json", "place.log", "--25k", 7, 20_000)
         steps.append(("refine", ""))
+        return 0
 
     monkeypatch.setattr(place_runs, "run_tool", works)
     monkeypatch.setattr("synth.refining.refine", refines)
@@ -138,6 +141,40 @@ def test_what_is_placed_is_refined_before_it_is_routed(monkeypatch: pytest.Monke
                      ("correct", "")]
     assert heard.stages == ["better places", "routing"]
     assert not list(tmp_path.iterdir())   # the delays, of the size of the design, are gone
+
+
+@pytest.mark.parametrize("finds", [True, False])
+def test_slow_connections_are_routed_first_and_again_with_all_where_that_leads_to_nothing(
+        finds: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    heard, steps = Heard(), []
+
+    def works(name, arguments, folder, log, tell, silence) -> None:
+        after = dict(itertools.pairwise(arguments))
+        written = after.get("--write")
+        steps.append((log, after["--json"], written, [word for word in arguments if word in (
+            "--report", "--textcfg", "--sdf")]))
+        if "--no-place" not in arguments:
+            (folder / after["--sdf"]).touch()
+        elif log == "route.log" and not finds and ("keep", "") == steps[-2]:
+            raise ToolFailed("nextpnr failed with 1", ["ERROR: Routing design failed."])
+
+    def refines(placed: Path, slow: Path, *given) -> int:
+        slow.touch()
+        return 1234
+
+    monkeypatch.setattr(place_runs, "run_tool", works)
+    monkeypatch.setattr("synth.refining.refine", refines)
+    for does in ("keep", "forget"):
+        monkeypatch.setattr(f"synth.first_routes.{does}_routes",
+                            lambda *files, does=does: steps.append((does, "")))
+    monkeypatch.setattr(place_runs, "correct_report", lambda *given: None)
+    assert place_runs.run_place(place_command(TARGETS["ecp5-25k"], "6", 50, 7), tmp_path, heard) is None
+    whole = ("route.log", "placed.json", "placed.json", ["--report", "--textcfg", "--sdf"])
+    again = [] if finds else [("forget", ""), whole]
+    assert steps[1:] == [("route_slow.log", "slow.json", "slow.json", []), ("keep", ""), whole, *again]
+    assert heard.stages == ["better places", "routing, 1,234 slow connections first", "routing",
+                            *([] if finds else ["routing, with no routes kept"])]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("used", [20_000, 22_011])
@@ -171,7 +208,7 @@ def test_what_nearly_fills_a_part_is_placed_on_a_larger_one_and_moves(
 
     monkeypatch.setattr(place_runs, "run_tool", works)
     monkeypatch.setattr("synth.moving.move", moves)
-    monkeypatch.setattr("synth.refining.refine", lambda *given: None)
+    monkeypatch.setattr("synth.refining.refine", lambda *given: 0)
     monkeypatch.setattr(place_runs, "correct_report", lambda *given: None)
     assert place_runs.run_place(command, tmp_path, heard) is None
     tries = [("place.log", "--25k", "static", DESIGN_JSON, "placed.json", ["--no-route"])]
@@ -230,8 +267,8 @@ def test_a_block_moves_from_part_to_part_with_the_tools_themselves(
     monkeypatch.setattr(place_runs, "_NEARLY_FULL", 0.0)
     heard = Heard()
     assert place_runs.run_place(place_command(target, "6", 50, 1), tmp_path, heard) is None
-    assert heard.stages == ["place and route, by way of a larger part, 45k", "moving to the part",
-                            "better places", "routing"]
+    assert [stage for stage in heard.stages if not stage.startswith("routing,")] == [
+        "place and route, by way of a larger part, 45k", "moving to the part", "better places", "routing"]
     timing = read_timing((tmp_path / "report.json").read_text())
     assert timing is not None and timing.fmax_mhz > 50
     assert "LFE5U-25F" in (tmp_path / "placed.config").read_text()
