@@ -189,6 +189,39 @@ def test_the_last_data_leaves_at_once():
     assert log[0]["last_cycle"] <= 8
 
 
+def cycles_of_data(config: Config, jobs: list[dict[str, int]], seed: int, stall: float) -> list[int]:
+    """When beats leave to a memory that takes an address and data of it in the same cycle, or nothing."""
+    rng, dut, taken = random.Random(f"{seed} data"), SegmentWriter(config), []
+    chunks = [chunk for job in jobs for chunk in chunks_of(job, rng, [config.port_bytes])[0]]
+
+    async def memory(ctx: Any) -> None:
+        stalls, cycle, owed = random.Random(f"{seed} stalls"), 0, 0
+        while True:
+            takes = stalls.random() >= stall
+            ctx.set(dut.aw.ready, takes)
+            ctx.set(dut.w.ready, takes)
+            ctx.set(dut.b.valid, owed > 0)
+            _, _, leaves, last = await ctx.tick().sample(dut.w.valid & dut.w.ready, dut.w.payload.last)
+            owed += (leaves and last) - (owed > 0)
+            if leaves:
+                taken.append(cycle)
+            cycle += 1
+
+    run_block(dut, {"i_job": jobs, "i": chunks}, {}, seed=seed, settle_cycles=200, processes=[memory])
+    return taken
+
+
+@pytest.mark.parametrize("rows, beats", [(1, 1), (1, 2), (30, 1), (20, 2), (2, 40)])
+@pytest.mark.parametrize("seed, stall", [(0, 0.0), (0, 0.5), (2, 0.5)])
+def test_far_registers_cost_no_cycle(rows: int, beats: int, seed: int, stall: float) -> None:
+    near, far = (replace(PRESETS["lean64"], far_registers=far) for far in (False, True))
+    row_bytes = beats * far.port_bytes
+    job = {"address": 0, "row_bytes": row_bytes, "rows": rows, "stride": row_bytes + far.burst_bytes}
+    found = cycles_of_data(far, [job] * 4, seed, stall)
+    assert found == cycles_of_data(near, [job] * 4, seed, stall)
+    assert len(found) == 4 * rows * beats
+
+
 def test_every_error_response_is_reported_with_its_burst():
     log: list[dict[str, int]] = []
     seen: list[int] = []
