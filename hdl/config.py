@@ -94,8 +94,9 @@ class Config:
         `chain_cut_stages` is unused: every stage ends the path of ready.
     far_registers : bool
         Registers more, for the clock of an array that fills a large part: between the choice of a lane's
-        operand and its multiplier, V bytes a PE and a cycle more until a row leaves; and between each buffer
-        of what is read and who takes it. Not with `sddmm`.
+        operand and its multiplier, V bytes a PE and a cycle more until a row leaves; between each buffer of
+        what is read and who takes it; and for what decides on words far away in collector and writer. Not
+        with `sddmm`.
     bus_listeners : int
         PEs that hear one copy of what the token bus and the tile bus bring: a copy is a register of a whole
         beat, near to those that listen.

@@ -3,8 +3,8 @@
 nextpnr's router1 takes wires away from what lies there already, and what has lost its own several times
 makes do with what is left: 4.9 ns where 3.4 would do, on one of the slowest paths. So slow connections are
 routed as if there were no others, and their wires between tiles stay theirs; the others, a hundred times as
-many, go around. Within a tile nothing is kept: others could be shut out from a LUT, whose inputs change
-places.
+many, go around. Of what is within a tile only inputs of LUTs that keep their places stay: others could be
+shut out from a LUT whose inputs change places, and from what has few ways in.
 """
 
 import json
@@ -19,6 +19,8 @@ __all__ = ["forget_routes", "keep_routes", "write_slow_connections"]
 _SLOW = 0.85
 """Of the slowest path: connections that are routed first, about one in a hundred."""
 _BETWEEN_TILES = re.compile(r".*/[HV]0[126][^/]*")
+_OWN_INPUT = re.compile(r".*_([ABCD]\d)->.*_\1_SLICE")
+"""The switch from a wire to the input of a LUT of its own name."""
 _EASY = 0.8
 """Of the period: what is foreseen to take less needs nothing of this."""
 _CLOCK = "$glbnet$"
@@ -69,6 +71,8 @@ def forget_routes(placed: Path, top: str) -> None:
 def _held(route: str) -> str:
     """A net's wires: each one's name, the switch before it, and how firmly it is held."""
     fields = route.split(";")
-    for number in range(0, len(fields), 3):
-        fields[number + 2] = _KEPT if _BETWEEN_TILES.fullmatch(fields[number]) else _LOOSE
-    return ";".join(fields)
+    wires, switches = fields[0::3], fields[1::3]
+    own = {wire for wire, switch in zip(wires, switches, strict=True) if _OWN_INPUT.fullmatch(switch)}
+    own |= {wire.removesuffix("_SLICE") for wire in own}
+    return ";".join(f"{wire};{switch};{_KEPT if wire in own or _BETWEEN_TILES.fullmatch(wire) else _LOOSE}"
+                    for wire, switch in zip(wires, switches, strict=True))

@@ -101,7 +101,7 @@ def test_random_jobs_in_a_row_write_what_the_model_writes(name, seed):
 
 
 @pytest.mark.parametrize("n_count", [1, 2, 3, 5])
-@pytest.mark.parametrize("name", ["tiny", "base"])
+@pytest.mark.parametrize("name", ["tiny", "base", "lean64"])
 def test_rows_that_share_a_word_are_written_with_and_without_gaps_between_them(name, n_count):
     config = PRESETS[name]
     group_log2 = max(0, config.lane_bits - (n_count - 1).bit_length())

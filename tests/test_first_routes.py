@@ -13,7 +13,10 @@ from tests.placements import Design, cell, design, lut, register
 from tests.test_placement_timing import delays
 
 __all__ = ["delays"]
-ROUTE = "X1/Y1/Q0_SLICE;;1;X1/Y1/Q0;a->b;1;X4/Y1/H06E0103;c->d;1;X2/Y1/V01N0001;e->f;1;X5/Y1/M0;g->h;1"
+ROUTE = ("X1/Y1/Q0_SLICE;;1;X1/Y1/Q0;a->b;1;X4/Y1/H06E0103;c->d;1;X2/Y1/V01N0001;e->f;1;"
+         "X5/Y1/D7;g->0_0_D7;1;X5/Y1/D7_SLICE;0_0_D7->0_0_D7_SLICE;1;"
+         "X5/Y1/A3;h->0_0_A3;1;X5/Y1/C3_SLICE;0_0_A3->0_0_C3_SLICE;1;"
+         "X6/Y1/M0;i->0_0_M0;1;X6/Y1/M0_SLICE;0_0_M0->0_0_M0_SLICE;1")
 
 
 def paths() -> Design:
@@ -89,8 +92,11 @@ def kept(tmp_path: Path) -> Path:
     return file
 
 
-def test_wires_between_tiles_are_held_and_no_others(kept: Path) -> None:
-    held = ROUTE.replace("H06E0103;c->d;1", "H06E0103;c->d;5").replace("V01N0001;e->f;1", "V01N0001;e->f;5")
+def test_wires_between_tiles_and_inputs_in_their_places_are_held_and_no_others(kept: Path) -> None:
+    held = ROUTE
+    for wire in ("H06E0103;c->d", "V01N0001;e->f", "D7;g->0_0_D7", "D7_SLICE;0_0_D7->0_0_D7_SLICE"):
+        assert f"/{wire};1" in held
+        held = held.replace(f"/{wire};1", f"/{wire};5")
     assert json.loads(kept.read_text()) == routed(start=held)
 
 
