@@ -42,7 +42,7 @@ the part for it, and are on the slowest path next."""
 _KEPT = 0.9
 """Of a weight from one round to the next: what was slow a moment ago must not be given up at once."""
 
-_LAST_ROUNDS = 240
+_LAST_ROUNDS = 500
 _LAST_MOVES = 30
 """Attempts for each cell on the slowest paths in one of the last rounds."""
 _LAST_WEIGHTS, _LAST_EXPONENTS = (15.0, 40.0), (12, 60)
@@ -111,7 +111,7 @@ def _problem(placement: Placement, delays: CellDelays) -> tuple[Timing, Problem]
 def _hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites, blocks: dict[str, str],
            seed: int, tell: Callable[[str], None]) -> dict[str, str]:
     """The last rounds: only cells on the slowest paths move, and what they exchange places with; wires
-    elsewhere are a small part of what counts. Half a minute. The places of blocks.
+    elsewhere are a small part of what counts. A minute. The places of blocks.
 
     Each round begins with the best places so far, but what has become slow in other rounds keeps a weight: a
     cell between two slow paths would go over from one to the other, and back.
