@@ -16,6 +16,7 @@ __all__ = ["PROOFS"]
 
 WIDE_PORT = replace(WIDER, port_bytes=8)
 """A row of one int32 is less than the port."""
+FAR, FAR_WIDE_PORT = (replace(config, far_registers=True) for config in (WIDER, WIDE_PORT))
 
 
 def _plan(b: Bench):
@@ -125,6 +126,8 @@ def _emitter_inside(b: Bench, plan, word: _Word, late) -> None:
     b.invariant(~busy | (inside("job_last") == word.job_last) & (inside("short") == word.short))
     b.invariant(~busy | plan.separate | (word.here & (left == word.size - word.sent) & (word.row == 0)
                                          & (left != 0) & (word.sent % port_bytes == 0)))
+    if b.dut._config.far_registers:
+        b.invariant(~busy | ((inside("fits") == (left <= port_bytes)) & (inside("some") == (left != 0))))
     separate = busy & plan.separate
     b.invariant(~separate | ((row < word.rows) & (rows_left < word.rows)))
     b.invariant(~separate | (word.here == (word.row < word.rows)))
@@ -157,4 +160,9 @@ PROOFS = (
     Proof("emitter_wide_port", "Emitter", f"{CLAIM}; rows of less than the port", lambda: Emitter(WIDE_PORT),
           _emitter,
           Fault("a row is counted one lane short", "element", lambda value, inside: value - 1), cover=14),
+    Proof("emitter_far", "Emitter", f"{CLAIM}; with registers on far ways", lambda: Emitter(FAR), _emitter,
+          Fault("a word that fits ends a chunk later", "fits", lambda value, inside: Const(0)), cover=14),
+    Proof("emitter_far_wide_port", "Emitter",
+          f"{CLAIM}; rows of less than the port, with registers on far ways", lambda: Emitter(FAR_WIDE_PORT),
+          _emitter, Fault("nothing is left", "some", lambda value, inside: Const(0)), cover=14),
 )

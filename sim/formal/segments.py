@@ -16,6 +16,7 @@ from .inside import Fault
 __all__ = ["PROOFS"]
 
 CSR = replace(SMALL, csr_out=True)
+FAR = replace(SMALL, far_registers=True)
 """Jobs may be scattered."""
 
 BYTES = SMALL.port_bytes
@@ -220,7 +221,8 @@ def _writer_bursts(b: Bench) -> None:
     b.assume(~(w.valid & w.p.last) | (waiting != 0))
     b.assume(~writer.b.valid | ((answered != sent) & (answered != announced)))
     late = (sent - announced)[:COUNT_BITS] == 1
-    b.check(~w.valid | (~late & ((sent != announced) | aw.valid)))
+    may_send = ~late & ((sent != announced) | aw.valid)
+    b.check(w.valid == (beats.o.valid & may_send))
     b.check(~writer.o_idle | ((closed == answered) & (announced == answered) & (sent == answered)
                               & ~aw.valid))
     b.cover(writer.o_idle & (answered != 0))
@@ -232,7 +234,12 @@ def _writer_bursts(b: Bench) -> None:
     b.invariant(~inside("elaborate:room") | (beats.i.ready & bursts.i.ready & (outstanding < 1 << 6)))
     levels(b)
     b.invariant((announced + level)[:COUNT_BITS] == closed)
-    b.invariant(lead == (announced - sent + 1)[:COUNT_BITS])
+    if writer._config.far_registers:
+        b.invariant((lead + inside("took"))[:COUNT_BITS] == (announced - sent + 1)[:COUNT_BITS])
+        for name, holds in (("ahead", lead > 1), ("even", lead == 1), ("behind", lead == 0)):
+            b.invariant(inside(name) == holds)
+    else:
+        b.invariant(lead == (announced - sent + 1)[:COUNT_BITS])
     b.invariant((announced - answered)[:COUNT_BITS] <= 1 << 6)
     b.invariant((sent - answered)[:COUNT_BITS] <= 1 << 6)
     b.invariant(late | ((announced - sent)[:COUNT_BITS] <= 1 << 6))
@@ -263,6 +270,12 @@ PROOFS = (
           lambda: SegmentWriter(SMALL), _writer_bursts,
           Fault("a burst is not ended at the end of a block", "closes.burst",
                 lambda value, inside: inside("closes").segment),
+          depth=6, cover=10),
+    Proof("writer_far_bursts", "SegmentWriter",
+          "what `writer_bursts` says, with registers on far ways",
+          lambda: SegmentWriter(FAR), _writer_bursts,
+          Fault("an address that was taken a cycle ago is forgotten", "took",
+                lambda value, inside: Const(0)),
           depth=6, cover=10),
     Proof("writer_scattered", "SegmentWriter",
           "with jobs that are scattered, too: every byte is written once, at its address, and nothing else "
