@@ -39,6 +39,30 @@ def test_places_are_written_onto_the_same_cells_of_another_part(tmp_path: Path) 
         Placement(design(cells), "top").write(tmp_path / "placed.json", design({"a": cells["a"]}))
 
 
+def test_read_again_it_has_cells_where_they_are_now_and_copies() -> None:
+    placed = design({"a": lut("X1/Y2/SLICEA.K0", [9], 10), "b": register("X1/Y2/SLICEB.FF1", 10, 11),
+                     "ram": cell("DP16KD", "X1/Y3/EBR0", {"A": 10}, {})})
+    placement = Placement(placed, "top")
+    a, b = (placement.names.index(name) for name in "ab")
+    placement.cells.x[a], placement.cells.half[a] = 4, 7
+    placement.add_copy(a, (2 * int(placement.grid.width[0]) + 1) * 8 + 3, [(b, "M")])
+    again = placement.read_again({"ram": "X5/Y6/EBR1"})
+    *names, copy = again.names
+    assert names == ["clock", "a", "b", "ram"]
+    assert sites(placed) == {"clock": "X0/Y0/DCC", "a": "X4/Y2/SLICED.K1", "b": "X1/Y2/SLICEB.FF1",
+                             "ram": "X5/Y6/EBR1", copy: "X1/Y2/SLICEB.K1"}
+    (net,) = again.connections(again.names.index(copy))["F"]
+    assert again.connections(again.names.index("b"))["M"] == [net] != [10]
+    assert again.connections(again.names.index("ram"))["A"] == [10]
+
+
+def test_a_copy_is_for_sinks_of_the_original_only() -> None:
+    placement = Placement(design({"a": lut("X1/Y2/SLICEA.K0", [9], 10),
+                                  "b": register("X1/Y2/SLICEB.FF1", 12, 11)}), "top")
+    with pytest.raises(AssertionError, match="b/M does not hear a"):
+        placement.add_copy(placement.names.index("a"), 3, [(placement.names.index("b"), "M")])
+
+
 def test_cells_move_with_what_they_cannot_be_without() -> None:
     wide = {f"low{slice_number}": lut(f"X1/Y1/SLICE{'AB'[slice_number]}.K0", [9], 20 + slice_number,
                                       F1=30 + slice_number, M=8, OFX=40 + slice_number)
