@@ -11,7 +11,7 @@ import json
 import re
 from pathlib import Path
 
-from .placement import Placement
+from .placement import NO_ROUTE, Placement
 from .placement_timing import Timing
 
 __all__ = ["forget_routes", "keep_routes", "write_slow_connections"]
@@ -27,8 +27,6 @@ _CLOCK = "$glbnet$"
 """How the names of clocks begin, which nextpnr routes by itself."""
 _KEPT, _LOOSE = "5", "1"
 """How firmly a wire is held: nextpnr's STRENGTH_LOCKED and STRENGTH_WEAK."""
-_NO_ROUTE = " "
-"""As nextpnr writes it; it does not read an empty string."""
 
 
 def write_slow_connections(placement: Placement, timing: Timing, period_ps: float, file: Path) -> int:
@@ -64,7 +62,7 @@ def forget_routes(placed: Path, top: str) -> None:
     """As it was before `keep_routes`."""
     design = json.loads(placed.read_text())
     for net in design["modules"][top]["netnames"].values():
-        net["attributes"]["ROUTING"] = _NO_ROUTE
+        net["attributes"]["ROUTING"] = NO_ROUTE
     placed.write_text(json.dumps(design))
 
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["FIXED", "HALF", "HALVES", "LUT", "PAIR", "REGISTER", "SLICE", "TILE", "WRITER", "Cells", "Flag",
-           "Grid", "Nets", "Placement", "grouped"]
+__all__ = ["FIXED", "HALF", "HALVES", "LUT", "NO_ROUTE", "PAIR", "REGISTER", "SLICE", "TILE", "WRITER",
+           "Cells", "Flag", "Grid", "Nets", "Placement", "grouped"]
 
 HALVES = 8
 """Of slices, in a tile."""
@@ -26,6 +26,10 @@ LUT, REGISTER, WRITER = 1, 2, 3
 """Kinds of cells; 0: all others, which stay where they are."""
 _MOST_PINS = 300
 """Of a net whose length counts: longer ones are everywhere anyway."""
+_NO_NET = "x"
+"""In place of the net of a port that has none: an undefined bit."""
+NO_ROUTE = " "
+"""Of a net, as nextpnr writes it; it does not read an empty string."""
 _SITE = re.compile(r"X(\d+)/Y(\d+)(?:/SLICE([ABCD])\.(K|FF|RAMW)(\d?))?")
 _KINDS = {"TRELLIS_COMB": LUT, "TRELLIS_FF": REGISTER, "TRELLIS_RAMW": WRITER}
 
@@ -161,7 +165,7 @@ class Placement:
         for cell in written.values():
             for port, bits in cell["connections"].items():
                 if not bits:
-                    cell["connections"][port] = ["x"]
+                    cell["connections"][port] = [_NO_NET]
         file.write_text(json.dumps(design))
 
     def with_connections(self, wanted: Callable[[int, str, int], bool]) -> dict[str, Any]:
@@ -169,7 +173,8 @@ class Placement:
         module = self._design["modules"][self._top]
         cells, left = {}, set[int | str]()
         for number, name in enumerate(self.names):
-            pins = {port: [bit if isinstance(bit, int) and wanted(number, port, bit) else "x" for bit in bits]
+            pins = {port: [bit if isinstance(bit, int) and wanted(number, port, bit) else _NO_NET
+                           for bit in bits]
                     for port, bits in self._cells[name]["connections"].items()}
             left.update(bit for bits in pins.values() for bit in bits)
             cells[name] = {**self._cells[name], "connections": pins}
@@ -184,9 +189,7 @@ class Placement:
         ----------
         places : of cells that are no logic, nextpnr's names for them
         """
-        copies = {name: self._cells.pop(name) for name in [*self._cells][len(self.names):]}
         self._settle(self._cells, places)
-        self._cells |= copies
         return Placement(self._design, self._top)
 
     def add_copy(self, number: int, place: int, sinks: Sequence[tuple[int, str]]) -> None:
@@ -204,7 +207,7 @@ class Placement:
         cell["attributes"]["NEXTPNR_BEL"] = _site_name(LUT, x, y, half)
         self._cells[name] = cell
         self._design["modules"][self._top].setdefault("netnames", {})[name] = {
-            "hide_name": 1, "bits": [bit], "attributes": {"ROUTING": " "}}
+            "hide_name": 1, "bits": [bit], "attributes": {"ROUTING": NO_ROUTE}}
         for sink, port in sinks:
             pins = self._cells[self.names[sink]]["connections"]
             assert pins[port] == [net], f"{self.names[sink]}/{port} does not hear {self.names[number]}"

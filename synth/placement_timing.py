@@ -108,11 +108,9 @@ class Timing:
 
     def __init__(self, placement: Placement, delays: CellDelays):
         self._cells = placement.cells
-        self._graph = _read_graph(placement, delays)
+        self._graph, self.pins = _read_graph(placement, delays)
         graph = self._graph
         self.sources, self.sinks, self.by_wire = graph.source, graph.sink, graph.by_wire.astype(bool)
-        self.pins = [pin for net in placement.drivers if not placement.is_clock(net)
-                     for pin in _pins(placement, net)]
 
     def connections(self) -> Nets:
         """Those that a move can make longer, as groups of two cells; their numbers are those of `slowest`."""
@@ -126,13 +124,15 @@ class Timing:
         return _slowest(self._graph, self._cells)
 
 
-def _read_graph(placement: Placement, delays: CellDelays) -> _Graph:
+def _read_graph(placement: Placement, delays: CellDelays) -> tuple[_Graph, list[Pin]]:
+    """And the pins of its connections."""
     numbers: dict[int, int] = {}
     for net in placement.drivers:
         if not placement.is_clock(net):
             numbers[net] = len(numbers)
     start = np.full(len(numbers), _NEVER)
     connections: list[tuple[int, int, int, bool, int]] = []
+    pins: list[Pin] = []
     ends: list[tuple[int, int]] = []
     ways: list[list[tuple[int, int, int]]] = [[] for _ in numbers]
     before = np.zeros(len(numbers), np.int32)
@@ -140,8 +140,11 @@ def _read_graph(placement: Placement, delays: CellDelays) -> _Graph:
         driver, output = placement.drivers[net]
         name, kind = placement.names[driver], placement.type_of(driver)
         start[number] = max(delays.through(name, kind, clock).get(output, _NEVER) for clock in CLOCKS)
-        for _, sink, port in _pins(placement, net):
+        for sink, port in placement.pins[net]:
+            if (sink, port) == (driver, output):
+                continue
             here = len(connections)
+            pins.append(Pin(net, sink, port))
             connections.append((number, driver, sink, port not in _NO_WIRE,
                                 _PIN_PS.get(port, _OTHER_PIN_PS)))
             name, kind = placement.names[sink], placement.type_of(sink)
@@ -166,12 +169,8 @@ def _read_graph(placement: Placement, delays: CellDelays) -> _Graph:
     net_of, source, sink_of, by_wire, pin_ps = _columns(connections, 5)
     way_of, way_ps, way_net = _columns(way, 3)
     end_of, end_ps = _columns(ends, 2)
-    return _Graph(start, net_of, source, sink_of, by_wire, pin_ps, way_of, way_ps, way_net, end_of, end_ps)
-
-
-def _pins(placement: Placement, net: int) -> list[Pin]:
-    """All but its driver's."""
-    return [Pin(net, *pin) for pin in placement.pins[net] if pin != placement.drivers[net]]
+    return _Graph(start, net_of, source, sink_of, by_wire, pin_ps, way_of, way_ps, way_net, end_of,
+                  end_ps), pins
 
 
 def _columns(entries: Sequence[tuple[int, ...]], count: int) -> list[np.ndarray]:

@@ -119,7 +119,7 @@ def _hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites,
     cells, grid = problem.cells, problem.grid
     movable = np.zeros(len(cells.x), np.bool_)
     movable[problem.movable] = True
-    state = (cells.x, cells.y, cells.half, grid.luts, grid.registers, grid.writers)
+    state = (cells.x, cells.y, cells.half, grid.luts, grid.registers, grid.writers, problem.lengths)
     slowest = best_slowest = timing.slowest()
     first, weights = slowest.max(), np.zeros(len(slowest))
     best, best_blocks, places = _score(slowest, first), blocks, [part.copy() for part in state]
@@ -139,14 +139,14 @@ def _hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites,
                    seed * _LAST_ROUNDS + number)
         slowest = timing.slowest()
         tell(f"Last round {number + 1} of {_LAST_ROUNDS}: {_state(problem, slowest)}")
-        if _score(slowest, first) < best:
-            best, best_slowest, best_blocks = _score(slowest, first), slowest, blocks
+        score = _score(slowest, first)
+        if score < best:
+            best, best_slowest, best_blocks = score, slowest, blocks
             places = [part.copy() for part in state]
         else:
             blocks = best_blocks
             for part, found in zip(state, places, strict=True):
                 part[:] = found
-            problem.lengths[:] = net_lengths(cells, problem.nets)
     tell(f"The best of them: {_state(problem, best_slowest)}")
     return best_blocks
 
