@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .exchanging import cells_in, exchange, free, row_of_logic, settle
 from .machine_code import machine_code
 from .placement import HALF, HALVES, LUT, REGISTER, SLICE, TILE, Cells, Grid, Nets
 from .placement_timing import WIRE_STEP_PS, wire_ps
@@ -68,81 +69,6 @@ def net_lengths(cells: Cells, nets: Nets) -> np.ndarray:
 
 
 @machine_code
-def _may_leave(cells: Cells, grid: Grid, cell: int, first: int, size: int, unit: int, with_luts: bool,
-               with_registers: bool) -> bool:
-    """A cell among the `size` halves from `first` on, with all that moves with it."""
-    if cells.unit[cell] > unit:
-        return False
-    if unit == TILE:
-        start = cells.y[cell] * grid.width[0] + cells.x[cell] - cells.lead[cell]
-        if start * HALVES < first or (start + cells.span[cell]) * HALVES > first + size:
-            return False
-    return not cells.tied[cell] or (with_luts and with_registers)
-
-
-@machine_code
-def _free(cells: Cells, grid: Grid, first: int, size: int, unit: int, with_luts: bool,
-          with_registers: bool) -> bool:
-    """All that is there may leave."""
-    for place in range(first, first + size):
-        lut, register = grid.luts[place], grid.registers[place]
-        if with_luts and lut >= 0 and not _may_leave(cells, grid, lut, first, size, unit, with_luts,
-                                                     with_registers):
-            return False
-        if with_registers and register >= 0 and not _may_leave(cells, grid, register, first, size, unit,
-                                                               with_luts, with_registers):
-            return False
-    return True
-
-
-@machine_code
-def _exchange(grid: Grid, one: int, other: int, size: int, with_luts: bool, with_registers: bool) -> None:
-    for half in range(size):
-        here, there = one + half, other + half
-        if with_luts:
-            grid.luts[here], grid.luts[there] = grid.luts[there], grid.luts[here]
-        if with_registers:
-            grid.registers[here], grid.registers[there] = grid.registers[there], grid.registers[here]
-    for tile in range(size // HALVES):
-        here, there = one // HALVES + tile, other // HALVES + tile
-        grid.writers[here], grid.writers[there] = grid.writers[there], grid.writers[here]
-
-
-@machine_code
-def _cells_in(grid: Grid, first: int, size: int, with_luts: bool, with_registers: bool, found: np.ndarray,
-              count: int) -> int:
-    """List those from `first` on, behind `count` others; how many there are now."""
-    for place in range(first, first + size):
-        if with_luts and grid.luts[place] >= 0:
-            found[count] = grid.luts[place]
-            count += 1
-        if with_registers and grid.registers[place] >= 0:
-            found[count] = grid.registers[place]
-            count += 1
-    for tile in range(first // HALVES, first // HALVES + size // HALVES):
-        if grid.writers[tile] >= 0:
-            found[count] = grid.writers[tile]
-            count += 1
-    return count
-
-
-@machine_code
-def _settle(cells: Cells, grid: Grid, first: int, size: int, with_luts: bool, with_registers: bool) -> None:
-    """Tell the cells from `first` on where they are."""
-    width = grid.width[0]
-    for place in range(first, first + size):
-        tile = place // HALVES
-        for registers in range(2):
-            cell = grid.registers[place] if registers else grid.luts[place]
-            if cell >= 0 and (with_registers if registers else with_luts):
-                cells.x[cell], cells.y[cell], cells.half[cell] = tile % width, tile // width, place % HALVES
-    for tile in range(first // HALVES, first // HALVES + size // HALVES):
-        cell = grid.writers[tile]
-        if cell >= 0:
-            cells.x[cell], cells.y[cell] = tile % width, tile // width
-
-
-@machine_code
 def _listed(groups: Nets, moved: np.ndarray, seen: np.ndarray, now: int, found: np.ndarray) -> int:
     """Groups that the cells belong to, each once."""
     count = 0
@@ -187,17 +113,6 @@ def _target(problem: Problem, cell: int, radius: int) -> int:
 
 
 @machine_code
-def _row_of_logic(grid: Grid, tile: int, span: int) -> bool:
-    """So many tiles side by side are there from that one on."""
-    if tile < 0 or tile % grid.width[0] + span > grid.width[0]:
-        return False
-    for place in range(tile, tile + span):
-        if not grid.logic[place]:
-            return False
-    return True
-
-
-@machine_code
 def _allowed_around(cells: Cells, grid: Grid, first: int, size: int) -> bool:
     if size >= HALVES:
         return True   # whole tiles may be anywhere
@@ -212,18 +127,18 @@ def _exchanged(cells: Cells, grid: Grid, one: int, tile: int, size: int, unit: i
                with_registers: bool) -> int:
     """Exchange what lies from a half on with what lies somewhere in a tile, where both may be; where that
     was, or -1."""
-    if not _free(cells, grid, one, size, unit, with_luts, with_registers):
+    if not free(cells, grid, one, size, unit, with_luts, with_registers):
         return -1
     places = max(1, HALVES // size)
     turn = np.random.randint(places)
     for step in range(places):
         other = tile * HALVES + (turn + step) % places * size
-        if not _free(cells, grid, other, size, unit, with_luts, with_registers):
+        if not free(cells, grid, other, size, unit, with_luts, with_registers):
             continue
-        _exchange(grid, one, other, size, with_luts, with_registers)
+        exchange(grid, one, other, size, with_luts, with_registers)
         if _allowed_around(cells, grid, one, size) and _allowed_around(cells, grid, other, size):
             return other
-        _exchange(grid, one, other, size, with_luts, with_registers)
+        exchange(grid, one, other, size, with_luts, with_registers)
     return -1
 
 
@@ -263,7 +178,7 @@ def anneal(problem: Problem, weights: np.ndarray, moves: int, radius: int, tempe
             span = cells.span[cell]
             here -= cells.lead[cell]
             there -= cells.lead[cell]
-            if abs(here - there) < span or not _row_of_logic(grid, there, span):
+            if abs(here - there) < span or not row_of_logic(grid, there, span):
                 continue
             size = HALVES * span
         one = here * HALVES
@@ -273,22 +188,22 @@ def anneal(problem: Problem, weights: np.ndarray, moves: int, radius: int, tempe
         if other < 0:
             continue
         # ---- what it costs ---------------------------------------------------------------------
-        count = _cells_in(grid, one, size, with_luts, with_registers, moved, 0)
-        count = _cells_in(grid, other, size, with_luts, with_registers, moved, count)
+        count = cells_in(grid, one, size, with_luts, with_registers, moved, 0)
+        count = cells_in(grid, other, size, with_luts, with_registers, moved, count)
         nets_count = _listed(nets, moved[:count], seen_nets, now, net_list)
         connections = list_[:_listed(problem.connections, moved[:count], seen, now, list_)]
         cost = -_delays(problem, weights, connections)
-        _settle(cells, grid, one, size, with_luts, with_registers)
-        _settle(cells, grid, other, size, with_luts, with_registers)
+        settle(cells, grid, one, size, with_luts, with_registers)
+        settle(cells, grid, other, size, with_luts, with_registers)
         cost += _delays(problem, weights, connections)
         for place in range(nets_count):
             net = net_list[place]
             new_lengths[place] = _length(cells, nets, net)
             cost += new_lengths[place] - lengths[net]
         if cost > 0 and (temperature <= 0 or np.random.random() >= np.exp(-cost / temperature)):
-            _exchange(grid, one, other, size, with_luts, with_registers)
-            _settle(cells, grid, one, size, with_luts, with_registers)
-            _settle(cells, grid, other, size, with_luts, with_registers)
+            exchange(grid, one, other, size, with_luts, with_registers)
+            settle(cells, grid, one, size, with_luts, with_registers)
+            settle(cells, grid, other, size, with_luts, with_registers)
             continue
         for place in range(nets_count):
             lengths[net_list[place]] = new_lengths[place]

@@ -17,7 +17,8 @@ from .kept import hash_of_files
 __all__ = ["SOURCES", "machine_code"]
 
 SOURCES = tuple(Path(__file__).with_name(f"{name}.py")
-                for name in ("annealing", "legalizing", "placement", "placement_timing", "tile_rules"))
+                for name in ("annealing", "exchanging", "legalizing", "placement", "placement_timing",
+                             "tile_rules"))
 """Of every such function, and of what they use."""
 
 _config: Any = numba.config

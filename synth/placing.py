@@ -21,10 +21,10 @@ _FAILED = "failed"
 _TIMING_WEIGHT = 20
 """Of delays against wires; nextpnr's own is 10."""
 _STEPS = tuple(Path(__file__).with_name(f"{name}.py")
-                  for name in ("annealing", "copying", "dealing", "delay_file", "ecp5_sites",
-                               "first_routes", "legalizing", "machine_code", "moving", "place_runs",
-                               "placement", "placement_timing", "readings", "refining", "routed_timing",
-                               "tile_rules"))
+                  for name in ("annealing", "copying", "dealing", "delay_file", "displacing",
+                               "ecp5_sites", "exchanging", "first_routes", "last_rounds", "legalizing",
+                               "machine_code", "moving", "place_runs", "placement", "placement_timing",
+                               "readings", "refining", "routed_timing", "tile_rules"))
 """What a placement depends on beyond its command."""
 PACK_LOG = "pack.log"
 PINS = "pins"

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .annealing import Problem, Schedule, anneal, anneal_round, net_lengths
+from .annealing import Problem, Schedule, anneal_round, net_lengths
 from .copying import copy_far_drivers
 from .dealing import deal_blocks
-from .ecp5_sites import Sites, sites_of
+from .ecp5_sites import sites_of
 from .first_routes import write_slow_connections
+from .last_rounds import hurry, state_of
 from .placement import Placement
 from .placement_timing import CellDelays, Timing
 from .tile_rules import all_allowed
@@ -41,22 +42,6 @@ _LARGEST_RATIO = 1.35
 the part for it, and are on the slowest path next."""
 _KEPT = 0.9
 """Of a weight from one round to the next: what was slow a moment ago must not be given up at once."""
-
-_LAST_ROUNDS = 500
-_LAST_MOVES = 30
-"""Attempts for each cell on the slowest paths in one of the last rounds."""
-_LAST_WEIGHTS, _LAST_EXPONENTS = (15.0, 40.0), (12, 60)
-"""Of a connection on the slowest path, as above, and how it falls for faster ones: in the first and in the
-last of the last rounds. Behind the first ones a few paths alone are slow."""
-_LAST_KEPT = 0.95
-"""Of a weight from one round to the next."""
-_LAST_BLOCK_WEIGHT = 4.0
-"""Of a block's slow connection against other cells': a block has 60 wires, which would hold it far away, and
-what it says comes late."""
-_SCORE_EXPONENT = 40
-"""Of paths, whose sum tells which of the last rounds is the best: of the slowest the most count."""
-_SLOW = 0.85
-"""Of the slowest path: connections whose cells move in the last rounds."""
 
 
 def refine(placed: Path, slow: Path, sdf: Path, size: str, top: str, seed: int, period_ps: float,
@@ -89,13 +74,13 @@ def refine(placed: Path, slow: Path, sdf: Path, size: str, top: str, seed: int, 
         anneal_round(problem, weights, schedule, number, seed)
         slowest = timing.slowest()
         weights = _KEPT * weights + (1 - _KEPT) * _weights(slowest, target)
-        tell(f"Round {number + 1} of {_ROUNDS}: {_state(problem, slowest)}")
+        tell(f"Round {number + 1} of {_ROUNDS}: {state_of(problem, slowest)}")
     if slowest.max(initial=0.0):
         copies = copy_far_drivers(placement, timing, period_ps)
         placement = placement.read_again(blocks)
         tell(f"{copies:,} copies of LUTs whose sinks lie far apart")
         timing, problem = _problem(placement, delays)
-        blocks = _hurry(placement, problem, timing, sites, blocks, seed, tell)
+        blocks = hurry(placement, problem, timing, sites, blocks, seed, tell)
     assert all_allowed(placement.cells, placement.grid)
     placement.write(placed, places=blocks)
     return write_slow_connections(placement, timing, period_ps, slow)
@@ -106,58 +91,6 @@ def _problem(placement: Placement, delays: CellDelays) -> tuple[Timing, Problem]
     return timing, Problem(
         cells, placement.grid, placement.nets, net_lengths(cells, placement.nets), timing.connections(),
         timing.sources, timing.sinks, placement.movable)
-
-
-def _hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites, blocks: dict[str, str],
-           seed: int, tell: Callable[[str], None]) -> dict[str, str]:
-    """The last rounds: only cells on the slowest paths move, and what they exchange places with; wires
-    elsewhere are a small part of what counts. A minute. The places of blocks.
-
-    Each round begins with the best places so far, but what has become slow in other rounds keeps a weight: a
-    cell between two slow paths would go over from one to the other, and back.
-    """
-    cells, grid = problem.cells, problem.grid
-    movable = np.zeros(len(cells.x), np.bool_)
-    movable[problem.movable] = True
-    state = (cells.x, cells.y, cells.half, grid.luts, grid.registers, grid.writers, problem.lengths)
-    slowest = best_slowest = timing.slowest()
-    first, weights = slowest.max(), np.zeros(len(slowest))
-    best, best_blocks, places = _score(slowest, first), blocks, [part.copy() for part in state]
-    schedule = np.linspace((_LAST_WEIGHTS[0], _LAST_EXPONENTS[0]), (_LAST_WEIGHTS[1], _LAST_EXPONENTS[1]),
-                           _LAST_ROUNDS)
-    for number, (weight, exponent) in enumerate(schedule):
-        weights = _LAST_KEPT * weights
-        for times in (slowest, best_slowest):
-            weights = np.maximum(weights, weight * (times / times.max()) ** exponent)
-        if number % _BLOCK_ROUNDS == 0:
-            blocks = deal_blocks(placement, problem, _LAST_BLOCK_WEIGHT * weights, sites)
-        slow = best_slowest / best_slowest.max() > _SLOW
-        hurried = np.unique(np.concatenate([problem.sources[slow], problem.sinks[slow]]))
-        hurried = hurried[movable[hurried]]
-        if len(hurried):
-            anneal(problem._replace(movable=hurried), weights, _LAST_MOVES * len(hurried), _RADIUS, 0.0,
-                   seed * _LAST_ROUNDS + number)
-        slowest = timing.slowest()
-        tell(f"Last round {number + 1} of {_LAST_ROUNDS}: {_state(problem, slowest)}")
-        score = _score(slowest, first)
-        if score < best:
-            best, best_slowest, best_blocks = score, slowest, blocks
-            places = [part.copy() for part in state]
-        else:
-            blocks = best_blocks
-            for part, found in zip(state, places, strict=True):
-                part[:] = found
-    tell(f"The best of them: {_state(problem, best_slowest)}")
-    return best_blocks
-
-
-def _score(slowest: np.ndarray, first: float) -> float:
-    return float(((slowest / first) ** _SCORE_EXPONENT).sum())
-
-
-def _state(problem: Problem, slowest: np.ndarray) -> str:
-    return (f"{problem.lengths.sum():,} of wire, slowest path {slowest.max(initial=0.0) / 1000:.1f} ns as "
-            "foreseen")
 
 
 def _weights(slowest: np.ndarray, target: float) -> np.ndarray:
