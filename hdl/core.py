@@ -88,7 +88,7 @@ class Core(wiring.Component):
     o_fetch_numbers, o_fetch_fault_number : descriptors that the A fetch's readers work on, and of its fault
     o_overflow : an int32 addition wrapped around
     o_active, o_blocked : one bit a PE
-    o_moves : a PE was active in the cycle before
+    o_moves : a PE was active in the cycle before, with `far_registers` in the one before that
     o_token_waits : a beat waits at the token bus
     o_fetch_waiting : the A fetch waits for memory
     o_rows_done : one-cycle event, see TileLoader (only with `sddmm`)
@@ -283,5 +283,9 @@ class Core(wiring.Component):
             self.o_active.eq(Cat(element.o_active for element in elements)),
             self.o_blocked.eq(Cat(element.o_blocked for element in elements)),
         ]
-        m.d.sync += self.o_moves.eq(self.o_active.any())
+        active = self.o_active
+        if self._config.far_registers:
+            active = Signal.like(self.o_active, name="was_active")
+            m.d.sync += active.eq(self.o_active)
+        m.d.sync += self.o_moves.eq(active.any())
 

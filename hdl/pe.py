@@ -1,10 +1,11 @@
 """The processing element: connects its queue, tile memory, lanes, accumulators and row queue."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from .accumulator import PRODUCT_LAG_CYCLES, WRITE_LATENCY_CYCLES, Accumulator, BankAccess
+from .attributes import KEPT_COPY
 from .config import VALUE_BITS, Config
 from .dot import DotProduct, dot_cycles
 from .lane import Multiplier, OperandSelect
@@ -15,7 +16,7 @@ from .register_slice import RegisterSlice
 from .registers import ErrorCode
 from .row_buffer import RowBuffer
 from .row_index import RowIndex
-from .row_queue import RowQueue, settling_cycles
+from .row_queue import RowQueue, drain_cycles, settling_cycles
 from .skid import Skid
 from .touched_words import TouchedWords
 from .walker import MacWord, Walker
@@ -224,17 +225,23 @@ class ProcessingElement(wiring.Component):
         """Store word, operand and product, sum; operand and product are registers of the multiplier."""
         config, walker, store = self._config, self._walker, self._store
         m.submodules.operands = operands = OperandSelect(config)
-        late = config.far_registers
+        late, drain_late = config.far_registers, drain_cycles(config)
         # A row closes the cycle after its last word is issued, in which `o_word` shows it.
-        assert settling_cycles(config) == STORE_CYCLES + late + WRITE_LATENCY_CYCLES
-        following = self._later(m, walker.o_word, MacWord(config), STORE_CYCLES - 1 + late)
-        word = self._later(m, following, MacWord(config), 1)
+        assert settling_cycles(config) + drain_late == STORE_CYCLES + late + WRITE_LATENCY_CYCLES
+        words = [walker.o_word]                 # as they are issued, and in later cycles
+        for _ in range(STORE_CYCLES + late):
+            words.append(self._later(m, words[-1], MacWord(config), 1))
+        following, word = words[-2:]
         factors = [word.value] * config.lanes
         before_add, adds = following, word      # a word, and the one behind it, as it is added
         if config.sddmm:
             factors = self._factors(m, following)
             before_add, adds = self._add_later(m, following, word)
-        self._repeat(m, before_add, adds)
+        told = adds
+        if drain_late:
+            # What is added is told to the row queue as much earlier as the lanes hear later of what it does.
+            before_add, told = words[-2 - drain_late], words[-1 - drain_late]
+        self._repeat(m, before_add, told, drain_late)
         from_part = Signal(config.lane_bits)    # upper bits of a lane's number, which tell the parts apart
         m.d.comb += [
             store.i_enable.eq(walker.o_word.valid),
@@ -250,6 +257,7 @@ class ProcessingElement(wiring.Component):
         products = [multiplier.o for multiplier in multipliers]
         if config.sddmm:
             products = self._sampled(m, products, word.value)
+        drain = self._later(m, self._row_queue.o_drain, BankAccess(config), max(0, drain_late - 1))
         sums, overflows, accesses = [], [], []
         for lane, (multiplier, product) in enumerate(zip(multipliers, products, strict=True)):
             m.submodules[f"multiplier{lane}"] = multiplier
@@ -264,7 +272,7 @@ class ProcessingElement(wiring.Component):
                 accumulator.i_add.eq(add),
                 accumulator.i_keeps.eq(self._keeps),
                 accumulator.i_product.eq(product),
-                accumulator.i_drain.eq(self._row_queue.o_drain),
+                accumulator.i_drain.eq(self._drain_of(m, drain, lane)),
             ]
             sums.append(accumulator.o)
             accesses.append(add)
@@ -277,7 +285,15 @@ class ProcessingElement(wiring.Component):
                 touched.i_clear.eq(self._row_queue.o_clear_words),
                 self._row_queue.i_touched_words.eq(touched.o),
             ]
-        self._drain(m, adds, sums)
+        self._drain(m, told, sums)
+
+    def _drain_of(self, m: Module, drain: data.View, lane: int) -> data.View:
+        """What a lane hears of it; far away, from a register of its own."""
+        if not drain_cycles(self._config):
+            return drain
+        mine = Signal(BankAccess(self._config), name=f"drain{lane}", attrs=KEPT_COPY)
+        m.d.sync += mine.eq(drain)
+        return mine
 
     def _factors(self, m: Module, following) -> list[Signal]:
         """What the lanes multiply by: the token's value, or each its value of the row of X."""
@@ -309,9 +325,10 @@ class ProcessingElement(wiring.Component):
                      *(term.eq(product) for term, product in zip(dot.i, products, strict=True))]
         return [Mux(self._sddmm, dot.o, product) for product in products]
 
-    def _repeat(self, m: Module, following, word) -> None:
-        """A sum stays in the adders where the words before and behind it are of the same place and lanes."""
-        self._keeps, self._will_keep = Signal(), Signal()    # in this cycle, in the next
+    def _repeat(self, m: Module, following, word, later: int) -> None:
+        """A sum stays in the adders where the words before and behind it are of the same place and lanes; the
+        lanes hear of it `later`."""
+        keeps, self._will_keep = Signal(), Signal()    # in this cycle, in the next
         same, will_be_same = Signal(), Signal()
         compared = ("valid", "lanes", "bank", "word")
         m.d.comb += [
@@ -319,7 +336,8 @@ class ProcessingElement(wiring.Component):
                                                           == Cat(word[name] for name in compared))),
             self._will_keep.eq(will_be_same & same),
         ]
-        m.d.sync += [same.eq(will_be_same), self._keeps.eq(self._will_keep)]
+        m.d.sync += [same.eq(will_be_same), keeps.eq(self._will_keep)]
+        self._keeps = self._later(m, keeps, 1, later)
 
     def _acc_word(self, m: Module, word, store_word):
         """Where a lane's product belongs: dense words are counted, a packed slot says it."""

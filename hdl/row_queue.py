@@ -15,7 +15,7 @@ from .gates import fixed_gate
 from .selectors import one_of
 from .walker import MAX_CLOSES
 
-__all__ = ["RUN_BITS", "RowItem", "RowQueue", "settling_cycles"]
+__all__ = ["RUN_BITS", "RowItem", "RowQueue", "drain_cycles", "settling_cycles"]
 
 RUN_BITS = 8
 """Rows without own tokens are counted up to 2^8 - 1 between two touched ones."""
@@ -23,9 +23,15 @@ RUN_BITS = 8
 NO_RUN = (1 << RUN_BITS) - 1
 
 
+def drain_cycles(config: Config) -> int:
+    """From `o_drain` until the accumulators hear of it: registers on the way to lanes that are far away."""
+    return 2 * (config.far_registers and config.lean_drain)
+
+
 def settling_cycles(config: Config) -> int:
-    """From a row's close until the accumulators hold all of its sums."""
-    return 5 + config.far_registers
+    """From a row's close until its words may be read: the accumulators hold all of its sums when they hear
+    of it."""
+    return 5 + config.far_registers - drain_cycles(config)
 
 
 def RowItem(config: Config) -> data.StructLayout:
@@ -72,8 +78,9 @@ class RowQueue(wiring.Component):
     o_room : a touched row may close
     o_open_free, o_next_free : sums may be made there
     o_run_room : MAX_CLOSES empty rows may close
-    i_adding : sums of a bank are read to be added to
-    o_drain : BankAccess, a word is read and cleared; after a reset, one after the other, all of them are
+    i_adding : sums of a bank are read to be added to, when the accumulators hear of what `o_drain` says now
+    o_drain : BankAccess, a word is read and cleared; after a reset, one after the other, all of them are. The
+        accumulators hear of it `drain_cycles` later, and before the word is offered to a chain
     o_swept : all have been
     i_touched_words, o_clear_words : BankWords, of TouchedWords (only with `csr_out`)
     o : for each chain, stream of RowItem; sums are those of the last `o_drain`
@@ -342,9 +349,12 @@ class RowQueue(wiring.Component):
         interleaved = Signal(config.word_bits)      # a packed row's word in the whole row of C
         word_index, word_last = Signal(config.word_bits), Signal()
         self._run_leaves = Signal(2)                # a first and a second empty row
+        late = drain_cycles(config)                 # there is one chain
+        underway = Signal(late)                     # a word, since so many cycles
         for number, output in enumerate(self.o):
+            may = ~output.valid | output.ready
             m.d.comb += [
-                can[number].eq(~output.valid | output.ready),
+                can[number].eq(may & ~underway.any() if late else may),
                 held[number].eq(output.valid & output.p.touched & ~output.ready),
                 output.p.word.eq(word_index),
                 output.p.last.eq(word_last | ~output.p.touched),
@@ -387,8 +397,18 @@ class RowQueue(wiring.Component):
             m.d.comb += mine.eq(emits & selected)
             with m.If(can[number]):
                 m.d.sync += [output.valid.eq(mine.any()), output.p.touched.eq((mine & word).any())]
+            if late:
+                self._show_later(m, output, (mine & word).any(), underway)
         if config.lean_drain:
             self._ask_for_gap(m, can[0])
+
+    def _show_later(self, m: Module, output: Any, comes: Value, underway: Signal) -> None:
+        """A word is offered when the accumulators show its sums; until then nothing else goes."""
+        m.d.sync += underway.eq(Cat(comes, underway))
+        with m.If(comes):
+            m.d.sync += output.valid.eq(0)
+        with m.If(underway[-1]):
+            m.d.sync += output.valid.eq(1)
 
     def _ask_for_gap(self, m: Module, room: Value) -> None:
         """Whoever adds in every cycle leaves one for a word that could leave: for that cycle there is no

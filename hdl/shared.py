@@ -15,6 +15,7 @@ from amaranth.hdl import (
     Module,
     ResetInserter,
     ResetSignal,
+    Signal,
     Value,
     ValueCastable,
 )
@@ -72,12 +73,19 @@ def add_shared(m: Module, name: str, component: wiring.Component, kind: str, pla
         m.submodules[name] = component
 
 
-def add_resettable(m: Module, parts: dict[str, Any], reset: Value, platform: Any) -> None:
-    """Add submodules whose registers `reset` sets back as the domain's own reset does; memories keep theirs.
+def add_resettable(m: Module, parts: dict[str, Any], reset: Value, platform: Any, *,
+                   late: bool = False) -> None:
+    """Add submodules whose registers `reset` sets back as the domain's own reset does, a cycle later if it is
+    `late`; memories keep theirs.
 
     In a Verilog print shared blocks have a reset port, so there the parts get a domain of their own on the
     same clock. In Amaranth's simulator a clock that is passed on comes too late for its neighbours.
     """
+    if late:
+        # It goes to all of a large array.
+        on_its_way = Signal()
+        m.d.sync += on_its_way.eq(reset)
+        reset = on_its_way
     if isinstance(platform, ModuleLibrary):
         m.domains += ClockDomain("resettable", local=True)
         m.d.comb += [ClockSignal("resettable").eq(ClockSignal()),

@@ -28,6 +28,10 @@ class Supervisor(wiring.Component):
     Backpressure: none.
     Order: the first cause in time counts; of one cycle: soft reset, abort, the array's report, watchdog.
 
+    Parameters
+    ----------
+    late_reset : the array hears of `o_reset` a cycle later
+
     Members
     -------
     i_start : pulse, a job begins; not while busy
@@ -48,7 +52,8 @@ class Supervisor(wiring.Component):
         job before is gone a cycle later, and nothing may be complete in that one
     """
 
-    def __init__(self):
+    def __init__(self, *, late_reset: bool = False):
+        self._late_reset = late_reset
         super().__init__({
             "i_start": In(1),
             "i_abort": In(1),
@@ -134,7 +139,12 @@ class Supervisor(wiring.Component):
                 m.d.sync += waits.eq(waits | self.i_start)
                 with m.If(~over):
                     self._end(m)
-                m.next = "SETTLE"
+                m.next = "RESETTING" if self._late_reset else "SETTLE"
+            if self._late_reset:
+                with m.State("RESETTING"):
+                    m.d.comb += self.o_close.eq(1)
+                    m.d.sync += waits.eq(waits | self.i_start)
+                    m.next = "SETTLE"
             with m.State("SETTLE"):
                 # What is looked at before a start is in registers, which the reset has cleared.
                 m.d.comb += self.o_close.eq(1)

@@ -60,7 +60,7 @@ class Top(wiring.Component):
             return serial_system(config, self, platform)
         m = Module()
         m.submodules.control_port = control = ControlPort(config)
-        m.submodules.supervisor = supervisor = Supervisor()
+        m.submodules.supervisor = supervisor = Supervisor(late_reset=config.far_registers)
         m.submodules.guard = guard = MemoryGuard(config)
         m.submodules.counters = counters = Counters(config)
         m.submodules.counter_memory = counter_memory = CounterMemory(config)
@@ -69,7 +69,8 @@ class Top(wiring.Component):
         read_port, log = ReadPort(config, len(bursts)), BurstLog(config, bursts)
         w_skid = Skid(writer.w.p.shape())
         add_resettable(m, {"command": command, "core": core, "writer": writer, "w_skid": w_skid,
-                           "read_port": read_port, "log": log}, supervisor.o_reset, platform)
+                           "read_port": read_port, "log": log}, supervisor.o_reset, platform,
+                       late=config.far_registers)
 
         # ---- control ----
         connect(m, flipped(self.control), control.bus)

@@ -76,14 +76,18 @@ def _first_tiles(problem: Problem) -> np.ndarray:
 
 def _row_on(problem: Problem, slow: np.ndarray, first: np.ndarray, moved: np.ndarray,
             choice: random.Random) -> tuple[int, np.ndarray]:
-    """One of the rows of tiles on slow connections, by its first tile, and what is at their other ends."""
+    """One of the rows of tiles on slow connections, rather on a long one, by its first tile, and what is at
+    the other ends of those that it is on."""
     mine = np.concatenate([problem.sources[slow], problem.sinks[slow]])
     other = np.concatenate([problem.sinks[slow], problem.sources[slow]])
-    fits = (problem.cells.kind[mine] > 0) & ~moved[mine] & (first[mine] != first[other])
-    if not fits.any():
-        return -1, mine[:0]
-    here = choice.choice(np.unique(first[mine[fits]]).tolist())
-    return here, other[fits & (first[mine] == here)]
+    cells = problem.cells
+    fits = (cells.kind[mine] > 0) & ~moved[mine] & (first[mine] != first[other])
+    mine, other = mine[fits], other[fits]
+    if not len(mine):
+        return -1, mine
+    far = np.abs(cells.x[mine] - cells.x[other]) + np.abs(cells.y[mine] - cells.y[other])
+    here = first[choice.choices(mine, far)[0]]
+    return int(here), other[first[mine] == here]
 
 
 def _candidates(grid: Grid, here: int, span: int, goal: list[float], choice: random.Random) -> np.ndarray:

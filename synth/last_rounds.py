@@ -45,6 +45,9 @@ _ROWS = (1, 1, 1, 2)
 """So many rows of tiles go elsewhere one after another before all goes back, if none of them was good."""
 _ROWS_SLOW = 0.97
 """Of the slowest path: connections whose tiles are taken elsewhere."""
+_ENOUGH = 0.85
+"""Of the period that is asked for: no rounds when the slowest path takes no more. What routing and the wires'
+figures may add is less."""
 _HOPELESS = 1.12
 """Of the best slowest path, when all that was displaced has found places: not followed any further."""
 
@@ -78,7 +81,7 @@ class _Best:
 
 
 def hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites, blocks: dict[str, str],
-          seed: int, tell: Callable[[str], None]) -> dict[str, str]:
+          seed: int, period_ps: float, tell: Callable[[str], None]) -> dict[str, str]:
     """Wires elsewhere are a small part of what counts. The places of blocks.
 
     Each round begins with the best places so far, but what has become slow in other rounds keeps a weight: a
@@ -88,6 +91,7 @@ def hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites, 
     ----------
     placement, problem, timing : of one design
     sites, blocks : where block RAMs and multipliers may be, and are
+    period_ps : asked for
     tell : hears how it goes
     """
     movable = np.zeros(len(problem.cells.x), np.bool_)
@@ -96,6 +100,8 @@ def hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites, 
     best, weights, choice = _Best(problem, slowest, blocks), np.zeros(len(slowest)), random.Random(seed)
     schedule = np.linspace((_WEIGHTS[0], _EXPONENTS[0]), (_WEIGHTS[1], _EXPONENTS[1]), _ROUNDS)
     for number, (weight, exponent) in enumerate(schedule):
+        if best.slowest.max() <= _ENOUGH * period_ps:
+            break
         weights = _KEPT * weights
         for times in (slowest, best.slowest):
             weights = np.maximum(weights, weight * (times / times.max()) ** exponent)

@@ -80,7 +80,7 @@ def refine(placed: Path, slow: Path, sdf: Path, size: str, top: str, seed: int, 
         placement = placement.read_again(blocks)
         tell(f"{copies:,} copies of LUTs whose sinks lie far apart")
         timing, problem = _problem(placement, delays)
-        blocks = hurry(placement, problem, timing, sites, blocks, seed, tell)
+        blocks = hurry(placement, problem, timing, sites, blocks, seed, period_ps, tell)
     assert all_allowed(placement.cells, placement.grid)
     placement.write(placed, places=blocks)
     return write_slow_connections(placement, timing, period_ps, slow)

@@ -36,16 +36,17 @@ def problem_of(placed: Design, folder: Path) -> tuple[Placement, Timing, Problem
     return placement, timing, problem
 
 
-def hurried(placed: Design, folder: Path, seed: int = 1) -> tuple[Placement, float, float]:
+def hurried(placed: Design, folder: Path, seed: int = 1, *, period_ps: float = 1.0,
+            rounds: int = 50) -> tuple[Placement, float, float]:
     """The slowest path before and after."""
     placement, timing, problem = problem_of(placed, folder)
     before, heard = timing.slowest().max(), list[str]()
-    last_rounds.hurry(placement, problem, timing, sites_of("--25k"), {}, seed, heard.append)
+    last_rounds.hurry(placement, problem, timing, sites_of("--25k"), {}, seed, period_ps, heard.append)
     assert all_allowed(placement.cells, placement.grid)
     assert list(problem.lengths) == list(net_lengths(placement.cells, placement.nets))
     after = timing.slowest().max()
     foreseen = [float(re.search(r"path ([\d.]+) ns", line)[1]) for line in heard]
-    assert len(heard) == 51 and foreseen[-1] == min(foreseen)
+    assert len(heard) == rounds + 1 and foreseen[-1] == min(foreseen)
     assert heard[-1].endswith(f"slowest path {after / 1000:.1f} ns as foreseen")
     return placement, before, after
 
@@ -100,10 +101,17 @@ def test_what_makes_nothing_faster_goes_back(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(last_rounds, "displace", displace)
     monkeypatch.setattr(last_rounds, "anneal", lambda *given: 0)
-    last_rounds.hurry(placement, problem, timing, sites_of("--25k"), {}, 1, lambda line: None)
+    last_rounds.hurry(placement, problem, timing, sites_of("--25k"), {}, 1, 1.0, lambda line: None)
     assert len(calls) >= 50
     for part, now in zip(before, (*placement.cells, *placement.grid, problem.lengths), strict=True):
         assert (part == now).all()
+
+
+def test_what_is_fast_enough_is_not_made_faster(tmp_path: Path) -> None:
+    placement, timing, _ = problem_of(far_away(), tmp_path)
+    before = timing.slowest().max()
+    same, _, after = hurried(far_away(), tmp_path, period_ps=before / 0.84, rounds=0)
+    assert after == before and (same.cells.x == placement.cells.x).all()
 
 
 def test_a_seed_gives_the_same_again(tmp_path: Path) -> None:

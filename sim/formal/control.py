@@ -46,14 +46,23 @@ def _supervisor(b: Bench) -> None:
     b.check(~(block.o_start & block.o_close))
     b.check(~(block.o_start & works))
     # What the array looks at before a start is in registers: they have seen it since the reset.
-    b.check(~(block.o_start & b.past(block.o_reset, "was_reset")))
+    was_reset = b.past(block.o_reset, "was_reset")
+    b.check(~(block.o_start & was_reset))
+    resetting = Const(0)        # the reset is on its way
+    if block._late_reset:
+        b.check(~(block.o_start & b.past(was_reset, "was_reset_late")))
+        resetting = b.inside.state("RESETTING")
+        b.invariant((resetting == was_reset) & (b.inside.state("RESET") == block.o_reset))
+        b.invariant(~resetting | ~works)
     b.invariant((running == b.inside("_busy")) & (forgets == b.inside("_forget")))
     b.invariant(~(works & b.inside.state("OPEN")) | running)
     b.invariant(~(works & (b.inside.state("BEGIN") | b.inside.state("SETTLE"))))
-    b.invariant(~b.inside.state("OPEN") | ~b.past(block.o_reset, "was_reset_before"))
-    # A job that was started meanwhile waits only where the one before is over.
+    b.invariant(~b.inside.state("OPEN") | ~was_reset)
+    # A job that was started meanwhile waits only where the one before is over; or for the reset alone.
     waits, over, state = b.inside("waits"), b.inside("over"), b.inside.state
-    b.invariant(~waits | (running & over & (state("STUCK") | state("RESET") | state("SETTLE"))))
+    alone = state("SETTLE") & int(block._late_reset)
+    b.invariant(~waits | (running & (over | alone)
+                          & (state("STUCK") | state("RESET") | resetting | state("SETTLE"))))
     b.invariant(~(state("STUCK") | state("LATE")) | over)
     b.invariant(~state("CLOSING") | (~over & (running | forgets)))
     b.invariant(~state("RESET") | over | running | forgets)
@@ -91,6 +100,11 @@ PROOFS = (
           "while the memory port is closed and nothing is outstanding, and starts no job before the one "
           "before has ended",
           Supervisor, _supervisor,
+          Fault("the array is reset with transfers outstanding", "i_quiet",
+                lambda value, inside: Const(1), reads=True),
+          induction=3, quick=True),
+    Proof("supervisor_late", "Supervisor", "the same where the array hears of its reset a cycle later",
+          lambda: Supervisor(late_reset=True), _supervisor,
           Fault("the array is reset with transfers outstanding", "i_quiet",
                 lambda value, inside: Const(1), reads=True),
           induction=3, quick=True),

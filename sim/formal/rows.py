@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
 from hdl.accumulator import BANKS
 from hdl.pe_front import PeFront
-from hdl.row_queue import NO_RUN, RowQueue
+from hdl.row_queue import NO_RUN, RowQueue, drain_cycles
 from hdl.touched_words import TouchedWords
 from hdl.walker import MAX_CLOSES
 
@@ -26,8 +26,9 @@ ONE_CHAIN = replace(SMALL, chains=1)
 LEAN = replace(ONE_CHAIN, lean_drain=True, far_registers=True)
 """Words leave while nothing is added."""
 
-WALK_CYCLES = 5
-"""From a cycle in which no place is free to the one in which therefore nothing is added."""
+WALK_CYCLES = 5 - drain_cycles(LEAN)
+"""From a cycle in which no place is free to the one in which `i_adding` says that therefore nothing is
+added."""
 
 GAP_CYCLES = WALK_CYCLES + 1
 """So many cycles a word that could leave waits for nothing to be added, at the latest."""
@@ -65,7 +66,9 @@ def _row_queue(b: Bench) -> None:
     touched, place = Signal(), Signal(len(flat(queue.o_open)))
     with m.If(queue.i_touched & (closed == row)):
         m.d.sync += [touched.eq(1), place.eq(flat(queue.o_open))]
-    rests, leaves = Signal(), Signal()       # its sums are in their place; its last word is offered
+    # Its sums are in their place; its last word is offered, or on its way to the accumulators, of which that
+    # place hears as late.
+    rests, leaves = Signal(), Signal()
     with m.If(leaves):
         m.d.sync += rests.eq(0)
     with m.Elif(queue.i_touched & (closed == row)):
@@ -78,8 +81,17 @@ def _row_queue(b: Bench) -> None:
     b.check(~(queue.o_drain.valid & queue.o_swept & beside))
     sparse = _Sparse(b, touched, place, closed == row)
     drained = Signal.like(place)
+    recent = [queue.o_drain.valid]           # a word is on its way to the accumulators: now, a cycle ago, ...
+    for cycle in range(drain_cycles(queue._config)):
+        recent.append(b.past(recent[-1], f"recent{cycle}"))
     with m.If(queue.o_drain.valid):
         m.d.sync += drained.eq(Cat(queue.o_drain.bank, queue.o_drain.word))
+
+    if len(recent) > 1:
+        last = Signal.like(place)
+        m.d.comb += last.eq(place + Mux(queue.i_packed, (own - 1) * BANKS, own - 1))
+        with m.If(queue.o_drain.valid & (Cat(queue.o_drain.bank, queue.o_drain.word) == last)):
+            m.d.comb += leaves.eq(1)
 
     # ---- each chain gets its rows, each row its words ----
     given_rows = []
@@ -94,6 +106,7 @@ def _row_queue(b: Bench) -> None:
         followed = output.valid & (this == row)
         b.check(~output.valid | (this < closed))
         b.check(~followed | (output.p.touched == touched))
+        b.check(~(output.valid & output.p.touched & Cat(recent[1:]).any()))
         b.check(~(followed & ~touched) | (output.p.last & (words == 0)))
         b.check(~(followed & touched & ~sparse.here) | (
             (output.p.last == (words == own - 1)) & (drained == expected)
@@ -130,7 +143,8 @@ def _gap(b: Bench) -> None:
         none.append(b.past(none[-1], f"none{cycle}"))
     b.assume(~(queue.i_adding.valid & none[-1]))
     run_is = Cat(inside("_run_is"))
-    could = inside("_has_row") & run_is[0] & (~queue.o[0].valid | queue.o[0].ready)
+    could = (inside("_has_row") & run_is[0] & (~queue.o[0].valid | queue.o[0].ready)
+             & ~inside("underway").any())
     late = Signal(range(GAP_CYCLES + 2))
     b.m.d.sync += late.eq(Mux(could & ~queue.o_drain.valid, late + 1, 0))
     b.check(late <= GAP_CYCLES)

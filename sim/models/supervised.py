@@ -29,7 +29,8 @@ class Supervised(wiring.Component):
     """
 
     def __init__(self, config: Config):
-        self._command, self._supervisor = CommandProcessor(config), Supervisor()
+        self._late = config.far_registers
+        self._command, self._supervisor = CommandProcessor(config), Supervisor(late_reset=self._late)
         outer = {name: member for name, member in self._command.signature.members.items()
                  if name not in _BETWEEN}
         super().__init__(outer | {
@@ -42,7 +43,7 @@ class Supervised(wiring.Component):
         m = Module()
         command, m.submodules.supervisor = self._command, self._supervisor
         supervisor = self._supervisor
-        add_resettable(m, {"command": command}, supervisor.o_reset, platform)
+        add_resettable(m, {"command": command}, supervisor.o_reset, platform, late=self._late)
         for name, member in command.signature.members.items():
             if name in _BETWEEN:
                 continue
