@@ -47,10 +47,10 @@ class RowQueue(wiring.Component):
     """Says where in the accumulators rows add up, keeps them there in order, and deals them to the chains.
 
     Throughput: one word a cycle, while what adds is in the other bank (with `lean_drain`: while nothing
-        adds); and one item a cycle and chain: an empty row on each chain, or a word and on the other chain an
-        empty row before it.
-    Latency: `settling_cycles` + 1 from the close of a row to its first word, 2 for empty rows when nothing
-        is before them.
+        adds, and with `far_registers`, too, every third cycle); and one item a cycle and chain: an empty row
+        on each chain, or a word and on the other chain an empty row before it.
+    Latency: `settling_cycles` + `drain_cycles` + 1 from the close of a row to its first word, 2 for empty
+        rows when nothing is before them.
     Backpressure: a row closes only when it can be queued; its place is free again when it has left. With
         `lean_drain` places are not free for a cycle where a word waits for adding to pause.
     Order: rows in the order in which they closed; row r of a job on chain r mod chains.

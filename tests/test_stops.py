@@ -5,10 +5,11 @@ A few dozen cases of each kind run always, thousands in the slow tier.
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from hdl.config import PRESETS
+from hdl.config import PRESETS, Config
 from hdl.registers import ErrorCode
 from sim.host_transport import HostTransport
 from sim.memory_faults import CHANNELS, MemoryFaults
@@ -23,16 +24,20 @@ ABORT, RESET = 2, 4
 LONGEST_JOB_CYCLES = 2500
 
 
-def opened(simulator: str, preset: str) -> Iterator[RawArray]:
+FAR = replace(PRESETS["tiny"], name="far", lean_drain=True, far_registers=True)
+"""An abort takes a cycle more until the array hears of it."""
+
+
+def opened(simulator: str, config: Config) -> Iterator[RawArray]:
     need(simulator)
-    config = PRESETS[preset]
     with open_simulator(simulator, config, memory_bytes=MEMORY_BYTES, latency_cycles=12,
                         gaps=0.1) as transport:
         assert isinstance(transport, HostTransport)
         yield RawArray(transport, config)
 
 
-@pytest.fixture(scope="module", params=["micro", "tiny", "small"])
+@pytest.fixture(scope="module", params=[PRESETS["micro"], PRESETS["tiny"], PRESETS["small"], FAR],
+                ids=lambda config: config.name)
 def array(request: pytest.FixtureRequest) -> Iterator[RawArray]:
     """One simulator process for all cases of a preset."""
     yield from opened("verilator", request.param)
@@ -40,7 +45,7 @@ def array(request: pytest.FixtureRequest) -> Iterator[RawArray]:
 
 @pytest.fixture(scope="module", params=EVERY_SIMULATOR)
 def any_array(request: pytest.FixtureRequest) -> Iterator[RawArray]:
-    yield from opened(request.param, "tiny")
+    yield from opened(request.param, PRESETS["tiny"])
 
 
 def check_memory(array: RawArray, job: RawJob) -> None:
@@ -181,11 +186,12 @@ def test_every_simulator_can_do_it(any_array: RawArray, case) -> None:
 
 
 @pytest.mark.verilator
-def test_every_simulator_ends_jobs_alike() -> None:
+@pytest.mark.parametrize("config", [PRESETS["tiny"], FAR], ids=lambda config: config.name)
+def test_every_simulator_ends_jobs_alike(config: Config) -> None:
     """The same errors at the same places after the same cycles."""
     seen = []
     for simulator in ("verilator", "amaranth"):
-        for array in opened(simulator, "tiny"):
+        for array in opened(simulator, config):
             ends = []
             for first in (3, 70, 130):
                 job = draw_job(array.config, 5)
