@@ -306,7 +306,7 @@ PROOFS = (
           Fault("words are read in the other bank while something is added", "readable",
                 lambda value, inside: inside("_has_row") & ~(
                     inside("i_adding.valid") & (inside("i_adding.bank") == inside("_place.bank")))),
-          induction=None, depth=13, cover=20),
+          induction=None, depth=15, cover=20),
     Proof("row_queue_gap", "RowQueue",
           f"a word that could leave does {GAP_CYCLES} cycles later at the latest, though something is added "
           "wherever there was a place",
