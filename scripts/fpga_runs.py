@@ -116,10 +116,10 @@ class Run(Built):
 
 FOUR = Run("tiny-4-gw2ar", "tiny", "gw2ar-18", 40, FOUR_LANES,
            "four lanes, no int8 results, queues in block RAM")
-SPARSE = Run("small-45k", "small", "ecp5-45k", 75)
-DENSE = Run("small-dense-45k", "small", "ecp5-45k", 75, DENSE_B, "dense B only")
-LEAN_SPARSE = Run("lean64-packed-85k", "lean64", "ecp5-85k", 80, PACKED, "with packed tiles")
-LEAN_DENSE = Run("lean64-85k", "lean64", "ecp5-85k", 80)
+SPARSE = Run("small-45k", "small", "ecp5-45k", 100)
+DENSE = Run("small-dense-45k", "small", "ecp5-45k", 100, DENSE_B, "dense B only")
+LEAN_SPARSE = Run("lean64-packed-85k", "lean64", "ecp5-85k", 100, PACKED, "with packed tiles")
+LEAN_DENSE = Run("lean64-85k", "lean64", "ecp5-85k", 100)
 # Placed, but never routed: that did not come to an end within an hour.
 BASE_SPARSE = Run("base-products-cells", "base", "ecp5-85k", 0, PRODUCTS, "products into dense results only")
 BASE_DENSE = Run("base-dense-cells", "base", "ecp5-85k", 0, (*PRODUCTS, *DENSE_B),
