@@ -3,6 +3,10 @@
 import random
 from typing import Any
 
+import numpy as np
+
+from synth.placement import HALVES, LUT, REGISTER, Placement
+
 Design = dict[str, Any]
 
 
@@ -63,3 +67,15 @@ def sites(placed: Design) -> dict[str, str]:
     """Where every cell is."""
     return {name: entry["attributes"]["NEXTPNR_BEL"]
             for name, entry in placed["modules"]["top"]["cells"].items()}
+
+
+def assert_every_cell_has_a_place(placement: Placement) -> None:
+    """Of its own, and knows which."""
+    cells, grid = placement.cells, placement.grid
+    for kind, places in ((LUT, grid.luts), (REGISTER, grid.registers)):
+        there = {int(number): place for place, number in enumerate(places) if number >= 0}
+        assert sorted(there) == list(np.flatnonzero(cells.kind == kind))
+        for number, place in there.items():
+            tile, half = divmod(place, HALVES)
+            assert (tile % grid.width[0], tile // grid.width[0], half) == (
+                cells.x[number], cells.y[number], cells.half[number])

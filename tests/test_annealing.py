@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from synth.annealing import Problem, anneal, net_lengths
-from synth.placement import FIXED, HALVES, LUT, REGISTER, Placement, grouped
+from synth.placement import FIXED, Placement, grouped
 from synth.tile_rules import all_allowed
-from tests.placements import Design, cell, design, lut, register, scattered
+from tests.placements import Design, assert_every_cell_has_a_place, cell, design, lut, register, scattered
 
 
 def annealed(placed: Design, *, rounds: int = 20, temperature: float = 0.5, seed: int = 1,
@@ -43,14 +43,7 @@ def test_wires_get_shorter_and_all_cells_stay_where_they_are_allowed(seed: int) 
 @pytest.mark.parametrize("seed", range(3))
 def test_every_cell_has_a_place_of_its_own(seed: int) -> None:
     placement, _ = annealed(scattered(seed), seed=seed)
-    cells, grid = placement.cells, placement.grid
-    for kind, places in ((LUT, grid.luts), (REGISTER, grid.registers)):
-        there = {int(number): place for place, number in enumerate(places) if number >= 0}
-        assert sorted(there) == list(np.flatnonzero(cells.kind == kind))
-        for number, place in there.items():
-            tile, half = divmod(place, HALVES)
-            assert (tile % grid.width[0], tile // grid.width[0], half) == (
-                cells.x[number], cells.y[number], cells.half[number])
+    assert_every_cell_has_a_place(placement)
 
 
 @pytest.mark.parametrize("seed", range(3))

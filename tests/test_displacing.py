@@ -7,9 +7,9 @@ import pytest
 
 from synth.annealing import Problem, net_lengths
 from synth.displacing import displace
-from synth.placement import FIXED, HALVES, LUT, REGISTER, Placement, grouped
+from synth.placement import FIXED, HALVES, Placement, grouped
 from synth.tile_rules import all_allowed
-from tests.placements import Design, cell, design, lut, register, scattered
+from tests.placements import Design, assert_every_cell_has_a_place, cell, design, lut, register, scattered
 from tests.test_annealing import chain
 
 PAD = cell("MULT18X18D", "X30/Y1/MULT18_0", {}, {"P0": 10})
@@ -119,11 +119,4 @@ def test_every_cell_has_a_place_of_its_own(seed: int) -> None:
     pairs = [(f"lut{number}", f"register{number + 7}") for number in range(30)]
     placement, found = displaced(placed, pairs, seed)
     assert found
-    cells, grid = placement.cells, placement.grid
-    for kind, places in ((LUT, grid.luts), (REGISTER, grid.registers)):
-        there = {int(number): place for place, number in enumerate(places) if number >= 0}
-        assert sorted(there) == list(np.flatnonzero(cells.kind == kind))
-        for number, place in there.items():
-            tile, half = divmod(place, HALVES)
-            assert (tile % grid.width[0], tile // grid.width[0], half) == (
-                cells.x[number], cells.y[number], cells.half[number])
+    assert_every_cell_has_a_place(placement)
