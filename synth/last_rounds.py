@@ -17,13 +17,13 @@ from .placement_timing import Timing
 __all__ = ["hurry", "state_of"]
 
 _ROUNDS = 500
-_MOVES = 30
+_MOVES = 8
 """Attempts for each cell on the slowest paths in a round."""
 _RADIUS = 12
 """Tiles."""
-_WEIGHTS, _EXPONENTS = (15.0, 40.0), (12, 60)
-"""Of a connection on the slowest path, against one tile of a net, and how it falls for faster ones: in the
-first and in the last of the rounds. Behind the first ones a few paths alone are slow."""
+_WEIGHTS, _EXPONENTS = (4.0, 20.0), (12, 60)
+"""Of the slowest path, against one tile of a net, and how fast that falls for faster ones: in the first and
+in the last of the rounds. Behind the first ones a few paths alone are slow."""
 _KEPT = 0.95
 """Of a weight from one round to the next."""
 _BLOCK_ROUNDS = 5
@@ -40,7 +40,7 @@ _DISPLACED_MOVES = 400
 """Attempts for each cell that made room for a row of tiles."""
 _SETTLING, _SETTLING_MOVES = 3, 20
 """Then so many times some for each of these and of those on slow paths, with weights as they now are."""
-_SETTLING_WEIGHT, _SETTLING_EXPONENT = 30.0, 30
+_SETTLING_WEIGHT, _SETTLING_EXPONENT = 10.0, 30
 _ROWS = (1, 1, 1, 2)
 """So many rows of tiles go elsewhere one after another before all goes back, if none of them was good."""
 _ROWS_SLOW = 0.97
@@ -102,9 +102,7 @@ def hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites, 
     for number, (weight, exponent) in enumerate(schedule):
         if best.slowest.max() <= _ENOUGH * period_ps:
             break
-        weights = _KEPT * weights
-        for times in (slowest, best.slowest):
-            weights = np.maximum(weights, weight * (times / times.max()) ** exponent)
+        weights = np.maximum(_KEPT * weights, weight * timing.shares(exponent))
         # ---- rows of tiles go elsewhere ------------------------------------------------------
         moved = np.zeros(len(movable), np.bool_)
         for step in range(choice.choice(_ROWS)):
@@ -127,8 +125,9 @@ def hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites, 
                    seed * _ROUNDS + number)
         slowest = timing.slowest()
         tell(f"Last round {number + 1} of {_ROUNDS}: {state_of(problem, slowest)}")
-        best.keep(slowest, blocks)
-        best.bring_back()
+        if not best.keep(slowest, blocks):
+            weights = np.maximum(weights, weight * timing.shares(exponent))
+            best.bring_back()
     tell(f"The best of them: {state_of(problem, best.slowest)}")
     return best.blocks
 
@@ -144,7 +143,7 @@ def _settle(problem: Problem, timing: Timing, weights: np.ndarray, displaced: np
     """Displaced cells find places, and then those on paths that are slow by it, too; how slow these are."""
     near, slowest = displaced, timing.slowest()
     for step in range(1 + _SETTLING):
-        weights = np.maximum(weights, _SETTLING_WEIGHT * (slowest / slowest.max()) ** _SETTLING_EXPONENT)
+        weights = np.maximum(weights, _SETTLING_WEIGHT * timing.shares(_SETTLING_EXPONENT))
         if step:
             near = np.union1d(_on(problem, slowest, movable), displaced)
         if len(near):
