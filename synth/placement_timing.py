@@ -225,7 +225,9 @@ def _slowest(graph: _Graph, cells: Cells) -> np.ndarray:
 
 @machine_code
 def _shares(graph: _Graph, cells: Cells, exponent: float) -> np.ndarray:
-    slowest = max(1.0, np.max(_slowest(graph, cells)))
+    slowest = np.max(_slowest(graph, cells))
+    if slowest <= 0:
+        return np.zeros(len(graph.net))
     alpha = exponent / slowest
     wires = np.exp(alpha * _wires(graph, cells))
     # Of all ways that lead to a net; of those that go on behind a connection, and of those from a net on.
@@ -245,4 +247,5 @@ def _shares(graph: _Graph, cells: Cells, exponent: float) -> np.ndarray:
         share = behind_net[graph.way_net[place]] * np.exp(alpha * graph.way_ps[place])
         behind[number] += share
         behind_net[graph.net[number]] += share * wires[number]
-    return before[graph.net] * wires * behind * np.exp(-exponent)
+    reached = before[graph.net]
+    return np.where(reached > 0, reached * wires * behind * np.exp(-exponent), 0.0)

@@ -21,7 +21,7 @@ from tests.test_placement_timing import SDF
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(last_rounds, "_ROUNDS", 50)
+    monkeypatch.setattr(last_rounds, "_ROUNDS", 150)
 
 
 def problem_of(placed: Design, folder: Path) -> tuple[Placement, Timing, Problem]:
@@ -37,7 +37,7 @@ def problem_of(placed: Design, folder: Path) -> tuple[Placement, Timing, Problem
 
 
 def hurried(placed: Design, folder: Path, seed: int = 1, *, period_ps: float = 1.0,
-            rounds: int = 50) -> tuple[Placement, float, float]:
+            rounds: int = 150) -> tuple[Placement, float, float]:
     """The slowest path before and after."""
     placement, timing, problem = problem_of(placed, folder)
     before, heard = timing.slowest().max(), list[str]()
@@ -79,12 +79,12 @@ def test_a_cell_on_the_slowest_path_goes_where_others_do_not_want_it(tmp_path: P
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_carry_chain_goes_where_others_must_make_room(seed: int, tmp_path: Path,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
-    placement, before, after = hurried(crowded(), tmp_path, seed)
-    assert placement.cells.x[placement.names.index("carry0")] < 20 and after < before / 2
+def test_a_carry_chain_and_its_path_meet_where_others_must_make_room(
+        seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, before, after = hurried(crowded(), tmp_path, seed)
+    assert after < before / 2
     monkeypatch.setattr(last_rounds, "displace", lambda *given: np.zeros(0, np.int64))
-    placement, before, alone = hurried(crowded(), tmp_path, seed)
+    placement, _, alone = hurried(crowded(), tmp_path, seed)
     assert placement.cells.x[placement.names.index("carry0")] >= 20 and alone > 1.5 * after
 
 
@@ -102,7 +102,7 @@ def test_what_makes_nothing_faster_goes_back(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(last_rounds, "displace", displace)
     monkeypatch.setattr(last_rounds, "anneal", lambda *given: 0)
     last_rounds.hurry(placement, problem, timing, sites_of("--25k"), {}, 1, 1.0, lambda line: None)
-    assert len(calls) >= 50
+    assert len(calls) >= 150
     for part, now in zip(before, (*placement.cells, *placement.grid, problem.lengths), strict=True):
         assert (part == now).all()
 

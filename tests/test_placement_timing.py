@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from synth.placement import Placement
@@ -62,6 +63,12 @@ def slowest(placement: Placement, delays: CellDelays) -> dict[tuple[str, str], f
             zip(timing.sources, timing.sinks, timing.slowest(), strict=True)}
 
 
+def shares(placement: Placement, delays: CellDelays, exponent: float) -> dict[tuple[str, str], float]:
+    timing, names = Timing(placement, delays), placement.names
+    return {(names[source], names[sink]): share for source, sink, share in
+            zip(timing.sources, timing.sinks, timing.shares(exponent), strict=True)}
+
+
 @pytest.mark.parametrize("distance, expected", [((0, 0), 0), ((-1, 0), 206), ((0, 1), 260), ((-3, 1), 519),
                                                 ((9, -12), 1451), ((0, 224), 12_790)])
 def test_a_wire_takes_what_was_measured(distance: tuple[int, int], expected: float) -> None:
@@ -77,6 +84,33 @@ def test_a_path_takes_the_time_of_its_cells_and_wires(delays: CellDelays) -> Non
     found = slowest(placement, delays)
     assert found == {("start", "one"): whole, ("one", "two"): whole, ("two", "end"): whole,
                      ("start", "near"): 525 + 450 + 20}
+
+
+@pytest.mark.parametrize("exponent", [0.0, 12.0, 60.0])
+def test_a_connection_has_the_share_of_all_its_paths(delays: CellDelays, exponent: float) -> None:
+    """Two registers, a LUT, and three registers that hear it: six paths."""
+    placement = Placement(design({
+        "here": register("X1/Y1/SLICEA.FF0", 99, 10), "there": register("X9/Y1/SLICEA.FF0", 98, 20),
+        "one": lut("X2/Y1/SLICEA.K0", [10], 11), "two": lut("X3/Y1/SLICEA.K0", [11, 20], 12),
+        **{f"end{x}": register(f"X{x}/Y2/SLICEA.FF0", 12, 100 + x) for x in (2, 4, 30)}}), "top")
+    delays._through["TRELLIS_COMB", "B"] = {"F": 236}
+    comes = {"here": 525 + (wire_ps(1, 0) + 680) + 236 + (wire_ps(1, 0) + 680) + 236,
+             "there": 525 + (wire_ps(6, 0) + 680) + 236}
+    goes = {x: wire_ps(x - 3, 1) + 450 + 20 for x in (2, 4, 30)}
+    paths = {(start, end): before + behind for start, before in comes.items() for end, behind in goes.items()}
+    slowest = max(paths.values())
+    share = {path: np.exp(exponent * (time - slowest) / slowest) for path, time in paths.items()}
+    of_start = {start: sum(share[start, end] for end in goes) for start in comes}
+    assert shares(placement, delays, exponent) == pytest.approx({
+        ("here", "one"): of_start["here"], ("one", "two"): of_start["here"],
+        ("there", "two"): of_start["there"],
+        **{("two", f"end{end}"): sum(share[start, end] for start in comes) for end in goes}})
+
+
+def test_what_is_on_no_path_has_no_share(delays: CellDelays) -> None:
+    placement = Placement(design({"pad": cell("TRELLIS_IO", "X0/Y1/PIOA", {}, {"O": 10}),
+                                  "end": register("X9/Y1/SLICEA.FF0", 10, 11)}), "top")
+    assert shares(placement, delays, 12.0) == {("pad", "end"): 0}
 
 
 def test_an_input_takes_time_of_its_own(delays: CellDelays) -> None:
