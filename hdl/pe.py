@@ -233,15 +233,15 @@ class ProcessingElement(wiring.Component):
             words.append(self._later(m, words[-1], MacWord(config), 1))
         following, word = words[-2:]
         factors = [word.value] * config.lanes
-        before_add, adds = following, word      # a word, and the one behind it, as it is added
+        adds = word
+        # What is added is told to the row queue as much earlier as the lanes hear later of what that does: a
+        # word, and the one behind it.
+        behind, told = words[-2 - drain_late], words[-1 - drain_late]
         if config.sddmm:
             factors = self._factors(m, following)
-            before_add, adds = self._add_later(m, following, word)
-        told = adds
-        if drain_late:
-            # What is added is told to the row queue as much earlier as the lanes hear later of what it does.
-            before_add, told = words[-2 - drain_late], words[-1 - drain_late]
-        self._repeat(m, before_add, told, drain_late)
+            behind, told = self._add_later(m, following, word)
+            adds = told
+        self._repeat(m, behind, told, drain_late)
         from_part = Signal(config.lane_bits)    # upper bits of a lane's number, which tell the parts apart
         m.d.comb += [
             store.i_enable.eq(walker.o_word.valid),

@@ -38,6 +38,7 @@ def free(cells: Cells, grid: Grid, first: int, size: int, unit: int, with_luts: 
 
 @machine_code
 def exchange(grid: Grid, one: int, other: int, size: int, with_luts: bool, with_registers: bool) -> None:
+    """What lies from one half on, and from the other on; the cells do not know of it yet."""
     for half in range(size):
         here, there = one + half, other + half
         if with_luts:

@@ -82,7 +82,7 @@ class _Best:
 
 def hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites, blocks: dict[str, str],
           seed: int, period_ps: float, tell: Callable[[str], None]) -> dict[str, str]:
-    """Wires elsewhere are a small part of what counts. The places of blocks.
+    """Move what is on the slowest paths; wires elsewhere are a small part of what counts.
 
     Each round begins with the best places so far, but what has become slow in other rounds keeps a weight: a
     cell between two slow paths would go over from one to the other, and back.
@@ -93,6 +93,10 @@ def hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites, 
     sites, blocks : where block RAMs and multipliers may be, and are
     period_ps : asked for
     tell : hears how it goes
+
+    Returns
+    -------
+    dict : where blocks are now
     """
     movable = np.zeros(len(problem.cells.x), np.bool_)
     movable[problem.movable] = True
@@ -100,13 +104,13 @@ def hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites, 
     best, weights, choice = _Best(problem, slowest, blocks), np.zeros(len(slowest)), random.Random(seed)
     schedule = np.linspace((_WEIGHTS[0], _EXPONENTS[0]), (_WEIGHTS[1], _EXPONENTS[1]), _ROUNDS)
     for number, (weight, exponent) in enumerate(schedule):
-        if best.slowest.max() <= _ENOUGH * period_ps:
+        slowest = best.slowest
+        if slowest.max() <= _ENOUGH * period_ps:
             break
-        weights = np.maximum(_KEPT * weights, weight * timing.shares(exponent))
+        weights = np.maximum(_KEPT * weights, weight * timing.shares(exponent, slowest.max()))
         # ---- rows of tiles go elsewhere ------------------------------------------------------
         moved = np.zeros(len(movable), np.bool_)
         for step in range(choice.choice(_ROWS)):
-            slowest = timing.slowest()
             displaced = displace(problem, np.flatnonzero(slowest > _ROWS_SLOW * slowest.max()), moved, choice)
             if not len(displaced):
                 break
@@ -126,7 +130,7 @@ def hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites, 
         slowest = timing.slowest()
         tell(f"Last round {number + 1} of {_ROUNDS}: {state_of(problem, slowest)}")
         if not best.keep(slowest, blocks):
-            weights = np.maximum(weights, weight * timing.shares(exponent))
+            weights = np.maximum(weights, weight * timing.shares(exponent, slowest.max()))
             best.bring_back()
     tell(f"The best of them: {state_of(problem, best.slowest)}")
     return best.blocks
@@ -143,7 +147,7 @@ def _settle(problem: Problem, timing: Timing, weights: np.ndarray, displaced: np
     """Displaced cells find places, and then those on paths that are slow by it, too; how slow these are."""
     near, slowest = displaced, timing.slowest()
     for step in range(1 + _SETTLING):
-        weights = np.maximum(weights, _SETTLING_WEIGHT * timing.shares(_SETTLING_EXPONENT))
+        weights = np.maximum(weights, _SETTLING_WEIGHT * timing.shares(_SETTLING_EXPONENT, slowest.max()))
         if step:
             near = np.union1d(_on(problem, slowest, movable), displaced)
         if len(near):

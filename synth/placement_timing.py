@@ -123,16 +123,16 @@ class Timing:
         """Of each connection, the slowest path that it is part of, in picoseconds."""
         return _slowest(self._graph, self._cells)
 
-    def shares(self, exponent: float) -> np.ndarray:
-        """Of each connection, the sum over all paths that it is part of. A path that takes as long as the
-        slowest counts 1, one that is 1 % faster exp(-`exponent` / 100), and so on.
+    def shares(self, exponent: float, slowest_ps: float) -> np.ndarray:
+        """Of each connection, the sum over all paths that it is part of. The slowest path, which is to be
+        known, counts 1, one that is 1 % faster exp(-`exponent` / 100), and so on.
 
         They are the derivatives of a smooth maximum of all paths: what leads to a cell weighs as much as what
         leads on from it. By the slowest path of each connection alone, a cell with many sinks would be drawn
         towards them, whatever leads to it. After Kong: A novel net weighting algorithm for timing-driven
         placement, ICCAD 2002.
         """
-        return _shares(self._graph, self._cells, exponent)
+        return _shares(self._graph, self._cells, exponent, slowest_ps)
 
 
 def _read_graph(placement: Placement, delays: CellDelays) -> tuple[_Graph, list[Pin]]:
@@ -224,11 +224,10 @@ def _slowest(graph: _Graph, cells: Cells) -> np.ndarray:
 
 
 @machine_code
-def _shares(graph: _Graph, cells: Cells, exponent: float) -> np.ndarray:
-    slowest = np.max(_slowest(graph, cells))
-    if slowest <= 0:
+def _shares(graph: _Graph, cells: Cells, exponent: float, slowest_ps: float) -> np.ndarray:
+    if slowest_ps <= 0:
         return np.zeros(len(graph.net))
-    alpha = exponent / slowest
+    alpha = exponent / slowest_ps
     wires = np.exp(alpha * _wires(graph, cells))
     # Of all ways that lead to a net; of those that go on behind a connection, and of those from a net on.
     before = np.where(graph.start > _NEVER / 2, np.exp(alpha * np.maximum(graph.start, 0.0)), 0.0)

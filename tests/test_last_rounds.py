@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from synth import last_rounds
+from synth import last_rounds, refining
 from synth.annealing import Problem, net_lengths
 from synth.ecp5_sites import sites_of
 from synth.placement import Placement
@@ -29,11 +29,7 @@ def problem_of(placed: Design, folder: Path) -> tuple[Placement, Timing, Problem
     file.write_text(json.dumps(placed))
     (folder / "delays.sdf").write_text(SDF)
     placement = Placement.read(file, "top")
-    timing = Timing(placement, CellDelays(folder / "delays.sdf"))
-    problem = Problem(placement.cells, placement.grid, placement.nets,
-                      net_lengths(placement.cells, placement.nets), timing.connections(), timing.sources,
-                      timing.sinks, placement.movable)
-    return placement, timing, problem
+    return placement, *refining._problem(placement, CellDelays(folder / "delays.sdf"))
 
 
 def hurried(placed: Design, folder: Path, seed: int = 1, *, period_ps: float = 1.0,

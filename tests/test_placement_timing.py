@@ -56,17 +56,21 @@ def delays(tmp_path: Path) -> CellDelays:
     return CellDelays(tmp_path / "delays.sdf")
 
 
+def by_names(placement: Placement, timing: Timing, values: np.ndarray) -> dict[tuple[str, str], float]:
+    """Of each connection."""
+    names = placement.names
+    return {(names[source], names[sink]): value for source, sink, value in
+            zip(timing.sources, timing.sinks, values, strict=True)}
+
+
 def slowest(placement: Placement, delays: CellDelays) -> dict[tuple[str, str], float]:
     timing = Timing(placement, delays)
-    names = placement.names
-    return {(names[source], names[sink]): time for source, sink, time in
-            zip(timing.sources, timing.sinks, timing.slowest(), strict=True)}
+    return by_names(placement, timing, timing.slowest())
 
 
 def shares(placement: Placement, delays: CellDelays, exponent: float) -> dict[tuple[str, str], float]:
-    timing, names = Timing(placement, delays), placement.names
-    return {(names[source], names[sink]): share for source, sink, share in
-            zip(timing.sources, timing.sinks, timing.shares(exponent), strict=True)}
+    timing = Timing(placement, delays)
+    return by_names(placement, timing, timing.shares(exponent, timing.slowest().max()))
 
 
 @pytest.mark.parametrize("distance, expected", [((0, 0), 0), ((-1, 0), 206), ((0, 1), 260), ((-3, 1), 519),

@@ -16,8 +16,8 @@ from .inside import Fault
 __all__ = ["PROOFS"]
 
 CSR = replace(SMALL, csr_out=True)
-FAR = replace(SMALL, far_registers=True)
 """Jobs may be scattered."""
+FAR = replace(SMALL, far_registers=True)
 
 BYTES = SMALL.port_bytes
 COUNT_BITS = 10
