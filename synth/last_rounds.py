@@ -14,7 +14,7 @@ from .ecp5_sites import Sites
 from .placement import Placement
 from .placement_timing import Timing
 
-__all__ = ["hurry", "state_of"]
+__all__ = ["ENOUGH", "hurry", "state_of"]
 
 _ROUNDS = 500
 _MOVES = 8
@@ -45,7 +45,7 @@ _ROWS = (1, 1, 1, 2)
 """So many rows of tiles go elsewhere one after another before all goes back, if none of them was good."""
 _ROWS_SLOW = 0.97
 """Of the slowest path: connections whose tiles are taken elsewhere."""
-_ENOUGH = 0.85
+ENOUGH = 0.85
 """Of the period that is asked for: no rounds when the slowest path takes no more. What routing and the wires'
 figures may add is less."""
 _HOPELESS = 1.12
@@ -105,7 +105,7 @@ def hurry(placement: Placement, problem: Problem, timing: Timing, sites: Sites, 
     schedule = np.linspace((_WEIGHTS[0], _EXPONENTS[0]), (_WEIGHTS[1], _EXPONENTS[1]), _ROUNDS)
     for number, (weight, exponent) in enumerate(schedule):
         slowest = best.slowest
-        if slowest.max() <= _ENOUGH * period_ps:
+        if slowest.max() <= ENOUGH * period_ps:
             break
         weights = np.maximum(_KEPT * weights, weight * timing.shares(exponent, slowest.max()))
         # ---- rows of tiles go elsewhere ------------------------------------------------------

@@ -15,7 +15,7 @@ from .copying import copy_far_drivers
 from .dealing import deal_blocks
 from .ecp5_sites import sites_of
 from .first_routes import write_slow_connections
-from .last_rounds import hurry, state_of
+from .last_rounds import ENOUGH, hurry, state_of
 from .placement import Placement
 from .placement_timing import CellDelays, Timing
 from .tile_rules import all_allowed
@@ -30,16 +30,15 @@ _HOT = 1.0
 """Temperature of the first round, in tiles."""
 _RADIUS = 12
 """Tiles, in the first round."""
-_DELAY_WEIGHT = 2.0
-"""Of a connection on a path that takes the target, against one tile of a net."""
 _BLOCK_ROUNDS = 5
 """So many rounds after another block RAMs and multipliers are dealt out anew."""
-_EXPONENT = 8
-_TARGET = 0.75
-"""Of the slowest path at the start: what is faster has hardly any weight."""
-_LARGEST_RATIO = 1.35
-"""Of a path to the target. With more, one connection is worth so much that others' cells are thrown across
-the part for it, and are on the slowest path next."""
+_EXPONENTS = (15, 80)
+"""How fast weights fall for paths that are faster than the slowest, in the first and in the last round."""
+_SHARE = 0.1
+"""Of all wire, that all weights together are worth, in tiles. In proportion: with a limit for each connection
+alone, a LUT with 300 slow sinks would stay near these, however far what leads to it has to go."""
+_MOST = 200.0
+"""Of the slowest path's weight, where it is alone."""
 _KEPT = 0.9
 """Of a weight from one round to the next: what was slow a moment ago must not be given up at once."""
 
@@ -64,16 +63,17 @@ def refine(placed: Path, slow: Path, sdf: Path, size: str, top: str, seed: int, 
     delays = CellDelays(sdf)
     timing, problem = _problem(placement, delays)
     slowest = timing.slowest()
-    target = _TARGET * slowest.max(initial=1.0)
-    weights = _weights(slowest, target)
+    exponents = np.linspace(*_EXPONENTS, _ROUNDS)
+    weights = _weights(timing, problem, slowest, exponents[0], period_ps)
     schedule = Schedule(_ROUNDS, _COLD_ROUNDS, _MOVES, _HOT, _RADIUS)
     sites, blocks = sites_of(size), {}
-    for number in range(_ROUNDS):
+    for number, exponent in enumerate(exponents):
         if number % _BLOCK_ROUNDS == 0:
             blocks = deal_blocks(placement, problem, weights, sites)
         anneal_round(problem, weights, schedule, number, seed)
         slowest = timing.slowest()
-        weights = _KEPT * weights + (1 - _KEPT) * _weights(slowest, target)
+        weights = (_KEPT * weights
+                   + (1 - _KEPT) * _weights(timing, problem, slowest, exponent, period_ps))
         tell(f"Round {number + 1} of {_ROUNDS}: {state_of(problem, slowest)}")
     if slowest.max(initial=0.0):
         copies = copy_far_drivers(placement, timing, period_ps)
@@ -93,5 +93,9 @@ def _problem(placement: Placement, delays: CellDelays) -> tuple[Timing, Problem]
         timing.sources, timing.sinks, placement.movable)
 
 
-def _weights(slowest: np.ndarray, target: float) -> np.ndarray:
-    return _DELAY_WEIGHT * np.minimum(slowest / target, _LARGEST_RATIO) ** _EXPONENT
+def _weights(timing: Timing, problem: Problem, slowest: np.ndarray, exponent: float,
+             period_ps: float) -> np.ndarray:
+    """Of connections, in tiles for each WIRE_STEP_PS: by all paths, as far as these count."""
+    shares = timing.shares(exponent, max(slowest.max(initial=0.0), ENOUGH * period_ps))
+    total = _SHARE * problem.lengths.sum()
+    return shares * (total / max(shares.sum(), total / _MOST))
