@@ -4,11 +4,13 @@ import copy
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from synth import refining
 from synth.annealing import net_lengths
 from synth.placement import Placement
+from synth.placement_timing import CellDelays
 from synth.tile_rules import all_allowed
 from tests.placements import Design, scattered
 from tests.test_placement_timing import SDF
@@ -58,6 +60,20 @@ def test_a_seed_gives_the_same_again_and_another_one_something_else(tmp_path: Pa
     placed = scattered(1)
     one, again, other = (refined(placed, tmp_path, seed)[0] for seed in (1, 1, 2))
     assert one == again != other
+
+
+@pytest.mark.parametrize("exponent", [15.0, 80.0])
+def test_weights_are_worth_a_share_of_the_wire_or_less_where_paths_are_fast(exponent: float,
+                                                                            tmp_path: Path) -> None:
+    sdf = tmp_path / "delays.sdf"
+    sdf.write_text(SDF)
+    timing, problem = refining._problem(Placement(scattered(1), "top"), CellDelays(sdf))
+    slowest = timing.slowest()
+    slow = refining._weights(timing, problem, slowest, exponent, slowest.max())
+    fast = refining._weights(timing, problem, slowest, exponent, 3 * slowest.max())
+    assert slow.sum() == pytest.approx(refining._SHARE * problem.lengths.sum())
+    assert 0 < fast.sum() < 0.1 * slow.sum()
+    assert slow.argmax() in np.flatnonzero(slowest == slowest.max())
 
 
 def test_a_placement_against_the_rules_is_not_touched(tmp_path: Path) -> None:
