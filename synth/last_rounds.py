@@ -21,7 +21,7 @@ _MOVES = 8
 """Attempts for each cell on the slowest paths in a round."""
 _RADIUS = 12
 """Tiles."""
-_WEIGHTS, _EXPONENTS = (4.0, 20.0), (12, 60)
+_WEIGHTS, _EXPONENTS = (10.0, 20.0), (60, 120)
 """Of the slowest path, against one tile of a net, and how fast that falls for faster ones: in the first and
 in the last of the rounds. Behind the first ones a few paths alone are slow."""
 _KEPT = 0.95

@@ -1,8 +1,8 @@
 """Better places for what nextpnr has placed on ECP5, before it routes.
 
 nextpnr's last step of placing goes on only while every round is a great gain, and its step to a legal
-placement puts cells of a nearly full part far from where they belong. A thousand attempts for each cell
-take a minute or two.
+placement puts cells of a nearly full part far from where they belong. 1,500 attempts for each cell take
+some minutes.
 """
 
 from collections.abc import Callable
@@ -22,17 +22,17 @@ from .tile_rules import all_allowed
 
 __all__ = ["refine"]
 
-_ROUNDS = 200
+_ROUNDS = 300
 _MOVES = 5
 """Attempts for each cell in a round."""
 _COLD_ROUNDS = 6
-_HOT = 1.0
+_HOT = 2.0
 """Temperature of the first round, in tiles."""
-_RADIUS = 12
+_RADIUS = 20
 """Tiles, in the first round."""
 _BLOCK_ROUNDS = 5
 """So many rounds after another block RAMs and multipliers are dealt out anew."""
-_EXPONENTS = (15, 80)
+_EXPONENTS = (15, 60)
 """How fast weights fall for paths that are faster than the slowest, in the first and in the last round."""
 _SHARE = 0.1
 """Of all wire, that all weights together are worth, in tiles. In proportion: with a limit for each connection
