@@ -97,5 +97,5 @@ def _weights(timing: Timing, problem: Problem, slowest: np.ndarray, exponent: fl
              period_ps: float) -> np.ndarray:
     """Of connections, in tiles for each WIRE_STEP_PS: by all paths, as far as these count."""
     shares = timing.shares(exponent, max(slowest.max(initial=0.0), ENOUGH * period_ps))
-    total = _SHARE * problem.lengths.sum()
+    total = _SHARE * max(1, problem.lengths.sum())   # a design within one tile has none
     return shares * (total / max(shares.sum(), total / _MOST))

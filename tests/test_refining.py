@@ -12,7 +12,7 @@ from synth.annealing import net_lengths
 from synth.placement import Placement
 from synth.placement_timing import CellDelays
 from synth.tile_rules import all_allowed
-from tests.placements import Design, scattered
+from tests.placements import Design, design, lut, scattered
 from tests.test_placement_timing import SDF
 
 
@@ -74,6 +74,15 @@ def test_weights_are_worth_a_share_of_the_wire_or_less_where_paths_are_fast(expo
     assert slow.sum() == pytest.approx(refining._SHARE * problem.lengths.sum())
     assert 0 < fast.sum() < 0.1 * slow.sum()
     assert slow.argmax() in np.flatnonzero(slowest == slowest.max())
+
+
+def test_a_design_without_wire_and_paths_has_no_weights(tmp_path: Path) -> None:
+    sdf = tmp_path / "delays.sdf"
+    sdf.write_text(SDF)
+    timing, problem = refining._problem(Placement(design({"alone": lut("X3/Y1/SLICEA.K0", [], 9)}), "top"),
+                                        CellDelays(sdf))
+    assert not problem.lengths.sum() and not refining._weights(
+        timing, problem, timing.slowest(), 15.0, PERIOD_PS).any()
 
 
 def test_a_placement_against_the_rules_is_not_touched(tmp_path: Path) -> None:
