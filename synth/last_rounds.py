@@ -23,7 +23,7 @@ _RADIUS = 12
 """Tiles."""
 _WEIGHTS, _EXPONENTS = (10.0, 20.0), (60, 120)
 """Of the slowest path, against one tile of a net, and how fast that falls for faster ones: in the first and
-in the last of the rounds. Behind the first ones a few paths alone are slow."""
+in the last of the rounds. Sharp, as many paths are nearly as slow by now: all of them would cost wire."""
 _KEPT = 0.95
 """Of a weight from one round to the next."""
 _BLOCK_ROUNDS = 5
