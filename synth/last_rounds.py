@@ -46,8 +46,8 @@ _ROWS = (1, 1, 1, 2)
 _ROWS_SLOW = 0.97
 """Of the slowest path: connections whose tiles are taken elsewhere."""
 ENOUGH = 0.85
-"""Of the period that is asked for: no rounds when the slowest path takes no more. What routing and the wires'
-figures may add is less."""
+"""Of the period that is asked for: a slowest path that takes no more is not made faster. What routing
+and the wires' figures may add is less."""
 _HOPELESS = 1.12
 """Of the best slowest path, when all that was displaced has found places: not followed any further."""
 

@@ -124,8 +124,8 @@ class Timing:
         return _slowest(self._graph, self._cells)
 
     def shares(self, exponent: float, slowest_ps: float) -> np.ndarray:
-        """Of each connection, the sum over all paths that it is part of. The slowest path, which is to be
-        known, counts 1, one that is 1 % faster exp(-`exponent` / 100), and so on.
+        """Of each connection, the sum over all paths that it is part of. A path of `slowest_ps`, which none
+        takes longer than, counts 1, one that is 1 % faster exp(-`exponent` / 100), and so on.
 
         They are the derivatives of a smooth maximum of all paths: what leads to a cell weighs as much as what
         leads on from it. By the slowest path of each connection alone, a cell with many sinks would be drawn

@@ -72,8 +72,7 @@ def refine(placed: Path, slow: Path, sdf: Path, size: str, top: str, seed: int, 
             blocks = deal_blocks(placement, problem, weights, sites)
         anneal_round(problem, weights, schedule, number, seed)
         slowest = timing.slowest()
-        weights = (_KEPT * weights
-                   + (1 - _KEPT) * _weights(timing, problem, slowest, exponent, period_ps))
+        weights = _KEPT * weights + (1 - _KEPT) * _weights(timing, problem, slowest, exponent, period_ps)
         tell(f"Round {number + 1} of {_ROUNDS}: {state_of(problem, slowest)}")
     if slowest.max(initial=0.0):
         copies = copy_far_drivers(placement, timing, period_ps)

@@ -10,9 +10,9 @@ import pytest
 from synth import refining
 from synth.annealing import net_lengths
 from synth.placement import Placement
-from synth.placement_timing import CellDelays
 from synth.tile_rules import all_allowed
 from tests.placements import Design, design, lut, scattered
+from tests.test_last_rounds import problem_of
 from tests.test_placement_timing import SDF
 
 
@@ -65,9 +65,7 @@ def test_a_seed_gives_the_same_again_and_another_one_something_else(tmp_path: Pa
 @pytest.mark.parametrize("exponent", [15.0, 80.0])
 def test_weights_are_worth_a_share_of_the_wire_or_less_where_paths_are_fast(exponent: float,
                                                                             tmp_path: Path) -> None:
-    sdf = tmp_path / "delays.sdf"
-    sdf.write_text(SDF)
-    timing, problem = refining._problem(Placement(scattered(1), "top"), CellDelays(sdf))
+    _, timing, problem = problem_of(scattered(1), tmp_path)
     slowest = timing.slowest()
     slow = refining._weights(timing, problem, slowest, exponent, slowest.max())
     fast = refining._weights(timing, problem, slowest, exponent, 3 * slowest.max())
@@ -77,10 +75,7 @@ def test_weights_are_worth_a_share_of_the_wire_or_less_where_paths_are_fast(expo
 
 
 def test_a_design_without_wire_and_paths_has_no_weights(tmp_path: Path) -> None:
-    sdf = tmp_path / "delays.sdf"
-    sdf.write_text(SDF)
-    timing, problem = refining._problem(Placement(design({"alone": lut("X3/Y1/SLICEA.K0", [], 9)}), "top"),
-                                        CellDelays(sdf))
+    _, timing, problem = problem_of(design({"alone": lut("X3/Y1/SLICEA.K0", [], 9)}), tmp_path)
     assert not problem.lengths.sum() and not refining._weights(
         timing, problem, timing.slowest(), 15.0, PERIOD_PS).any()
 
